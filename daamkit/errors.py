@@ -1,0 +1,17 @@
+"""Errors that say what was wanted, what came, and how to mend it."""
+
+from __future__ import annotations
+
+
+class DaamkitError(Exception):
+    """The root of daamkit's errors.
+
+    Parameters
+    ----------
+    wanted, got, mend
+        What was asked for, what was found instead, and what to do about it.
+    """
+
+    def __init__(self, *, wanted: str, got: str, mend: str) -> None:
+        super().__init__(f"wanted {wanted}; got {got}. {mend[:1].upper()}{mend[1:]}.")
+        self.wanted, self.got, self.mend = wanted, got, mend

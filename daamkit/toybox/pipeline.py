@@ -1,0 +1,101 @@
+"""The toybox: a Stable Diffusion in miniature, built from configurations or opened from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from daamkit import resources
+
+LATENT_SIDE = 32
+
+
+def autoencoder() -> AutoencoderKL:
+    """An untrained autoencoder: 128 x 128 pixels to 4 x 32 x 32 latents."""
+    return AutoencoderKL(
+        sample_size=128,
+        block_out_channels=(16, 32, 64),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=8,
+        mid_block_add_attention=False,
+    )
+
+
+def unet() -> UNet2DConditionModel:
+    """An untrained denoiser: cross-attention at 16 x 16 and 8 x 8, the middle block at 8 x 8."""
+    return UNet2DConditionModel(
+        sample_size=LATENT_SIDE,
+        layers_per_block=1,
+        block_out_channels=(48, 96, 128),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=128,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained text encoder: two causal layers of width 128."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=77,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise, v-prediction, time steps counted from the noisy end."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        steps_offset=1,
+        timestep_spacing="trailing",
+    )
+
+
+def tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer saved in a folder."""
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def assemble(
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    autoencoder: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+) -> StableDiffusionPipeline:
+    """Put trained parts together."""
+    return StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def load() -> StableDiffusionPipeline:
+    """The toybox that ships with the package, in float32 on the CPU."""
+    return StableDiffusionPipeline.from_pretrained(
+        resources.path("toybox"), local_files_only=True, safety_checker=None
+    )

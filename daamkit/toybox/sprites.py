@@ -1,0 +1,146 @@
+"""The things of the toy world: pictures with transparency, tinted, patterned and sized."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from daamkit import resources
+
+ANIMALS = (
+    "cat", "dog", "bird", "bear", "lion", "horse",
+    "elephant", "monkey", "frog", "turtle", "rabbit", "mouse",
+)  # fmt: skip
+OBJECTS = (
+    "backpack", "glasses", "crown", "suitcase", "chair", "balloon",
+    "bow", "car", "bowl", "bench", "clock", "apple",
+)  # fmt: skip
+THINGS = ANIMALS + OBJECTS
+
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (222, 32, 38),
+    "orange": (246, 136, 20),
+    "yellow": (250, 216, 40),
+    "green": (44, 168, 62),
+    "blue": (38, 92, 224),
+    "purple": (140, 56, 190),
+    "pink": (250, 132, 190),
+    "brown": (132, 82, 42),
+    "gray": (134, 134, 138),
+    "black": (38, 38, 42),
+    "white": (244, 244, 246),
+}
+TEXTURES = ("striped", "spotted")
+SIZES = ("small", "big")
+
+# Where a head is in an animal's sprite: centre x, top y, eyes' y and width, as fractions of its size.
+HEADS: dict[str, tuple[float, float, float, float]] = {
+    "cat": (0.17, 0.08, 0.30, 0.36),
+    "dog": (0.50, 0.08, 0.43, 0.62),
+    "bird": (0.38, 0.04, 0.25, 0.44),
+    "bear": (0.50, 0.12, 0.48, 0.66),
+    "lion": (0.50, 0.10, 0.44, 0.66),
+    "horse": (0.21, 0.06, 0.20, 0.34),
+    "elephant": (0.22, 0.08, 0.32, 0.46),
+    "monkey": (0.30, 0.10, 0.28, 0.40),
+    "frog": (0.50, 0.10, 0.30, 0.76),
+    "turtle": (0.12, 0.30, 0.50, 0.32),
+    "rabbit": (0.20, 0.30, 0.47, 0.38),
+    "mouse": (0.20, 0.22, 0.38, 0.40),
+}
+
+
+@lru_cache(maxsize=None)
+def original(name: str) -> Image.Image:
+    """The sprite of a thing as it was drawn: RGBA, 96 pixels on its longer side."""
+    with Image.open(resources.path("sprites", f"{name}.png")) as image:
+        return image.convert("RGBA")
+
+
+def tint(image: Image.Image, rgb: tuple[int, int, int]) -> Image.Image:
+    """Give a sprite one colour; its light and shade stay."""
+    pixels = np.asarray(image, np.float32)
+    light = pixels[..., :3] @ np.array([0.30, 0.59, 0.11], np.float32) / 255
+    inside = light[pixels[..., 3] > 128]
+    low, high = np.quantile(inside, (0.02, 0.98))
+    shade = np.clip((light - low) / max(high - low, 1e-3), 0, 1)[..., None] * 0.60 + 0.60
+    colour = np.array(rgb, np.float32)
+    tinted = colour * np.minimum(shade, 1) + (255 - colour) * np.maximum(shade - 1, 0)
+    return Image.fromarray(np.concatenate([tinted, pixels[..., 3:]], -1).round().astype(np.uint8))
+
+
+def pattern(image: Image.Image, texture: str) -> Image.Image:
+    """Lay stripes or spots over a sprite: dark ones on a light sprite, light ones on a dark one."""
+    width, height = image.size
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    if texture == "striped":
+        on = ((x + 0.35 * y) % 24) < 10
+    else:
+        row = np.floor(y / 17)
+        on = ((x + (row % 2) * 8.5) % 17 - 8.5) ** 2 + (y % 17 - 8.5) ** 2 < 5.0**2
+    pixels = np.asarray(image, np.float32).copy()
+    inside = pixels[..., 3] > 128
+    dark = pixels[inside][:, :3].mean() < 90
+    ink = np.array([235, 235, 235] if dark else [40, 34, 40], np.float32)
+    pixels[on, :3] = 0.30 * pixels[on, :3] + 0.70 * ink
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+@lru_cache(maxsize=4096)
+def sprite(
+    name: str, pixels: int, colour: str | None = None, texture: str | None = None, angle: int = 0
+) -> Image.Image:
+    """A thing ready to be pasted.
+
+    Parameters
+    ----------
+    name
+        One of `THINGS`.
+    pixels
+        Length of the longer side before the rotation.
+    colour, texture
+        One of `COLOURS` and `TEXTURES`, or None for the thing as it is.
+    angle
+        Degrees, counter-clockwise.
+    """
+    image = original(name)
+    if colour is not None:
+        image = tint(image, COLOURS[colour])
+    if texture is not None:
+        image = pattern(image, texture)
+    scale = pixels / max(image.size)
+    size = (max(2, round(image.width * scale)), max(2, round(image.height * scale)))
+    image = image.resize(size, Image.Resampling.LANCZOS)
+    if angle:
+        image = image.rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    return image
+
+
+def draw_bench() -> Image.Image:
+    """A bench, which the emoji set lacks, drawn at 256 pixels."""
+    image = Image.new("RGBA", (1024, 1024))
+    pen = ImageDraw.Draw(image)
+    wood, light, iron = (150, 84, 44, 255), (190, 118, 66, 255), (84, 60, 70, 255)
+    for x in (130, 834):  # legs and arms
+        pen.rounded_rectangle((x, 250, x + 60, 900), 24, iron)
+        pen.rounded_rectangle((x - 40, 500, x + 100, 545), 20, iron)
+    for y in (270, 380):  # back
+        pen.rounded_rectangle((60, y, 964, y + 86), 36, wood)
+        pen.rounded_rectangle((70, y + 8, 954, y + 38), 18, light)
+    pen.rounded_rectangle((30, 590, 994, 690), 40, wood)  # seat
+    pen.rounded_rectangle((44, 598, 980, 636), 20, light)
+    return image.resize((256, 256), Image.Resampling.LANCZOS)
+
+
+def draw_bowl() -> Image.Image:
+    """An empty bowl, drawn at 256 pixels."""
+    image = Image.new("RGBA", (1024, 1024))
+    pen = ImageDraw.Draw(image)
+    pen.pieslice((60, -60, 964, 860), 0, 180, (216, 52, 78, 255))
+    pen.rounded_rectangle((330, 800, 694, 900), 40, (176, 34, 66, 255))
+    pen.pieslice((110, -40, 560, 800), 60, 180, (234, 92, 112, 255))
+    pen.ellipse((60, 290, 964, 510), (240, 120, 134, 255))
+    pen.ellipse((110, 322, 914, 488), (140, 24, 58, 255))
+    return image.resize((256, 256), Image.Resampling.LANCZOS)
