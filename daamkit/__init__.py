@@ -1,0 +1,52 @@
+"""daamkit: which word made which pixels.
+
+    import daamkit, torch
+    pipe = daamkit.load("toybox")
+    with daamkit.trace(pipe) as tracer:
+        pipe("a red cat next to a blue car", generator=torch.Generator().manual_seed(0))
+    tracer.run.maps.word("cat").mask(threshold=0.4)
+
+Everything here is loaded when it is first used; importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daamkit.errors import DaamkitError as DaamkitError
+    from daamkit.maps.heatmaps import HeatMaps as HeatMaps
+    from daamkit.maps.run import Run as Run
+    from daamkit.maps.run import open_run as open
+    from daamkit.maps.wordmap import WordMap as WordMap
+    from daamkit.tracing.trace import trace as trace
+    from daamkit.views.report import html as html
+    from daamkit.zoo import load as load
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "DaamkitError": "errors:DaamkitError",
+    "HeatMaps": "maps.heatmaps:HeatMaps",
+    "Run": "maps.run:Run",
+    "WordMap": "maps.wordmap:WordMap",
+    "html": "views.report:html",
+    "load": "zoo:load",
+    "open": "maps.run:open_run",
+    "trace": "tracing.trace:trace",
+}
+__all__ = [*_WHERE, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'daamkit' has no attribute {name!r}")
+    module, attribute = _WHERE[name].split(":")
+    value = getattr(importlib.import_module(f"daamkit.{module}"), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

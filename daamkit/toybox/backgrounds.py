@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from jaxtyping import Bool
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+from daamkit.errors import DaamkitError
 
 # place: colours of the upper and the lower part
 _TONES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
@@ -18,8 +24,17 @@ _TONES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
 
 def draw(
     rng: np.random.Generator, place: str | None, side: int
-) -> tuple[Image.Image, np.ndarray]:
+) -> tuple[Image.Image, Bool[np.ndarray, "side side"]]:
     """Draw a background.
+
+    Parameters
+    ----------
+    rng
+        Where the variation comes from.
+    place
+        One of `captions.PLACES`, or None for a plain or two-toned wall.
+    side
+        Width and height in pixels.
 
     Returns
     -------
@@ -28,51 +43,73 @@ def draw(
     ground
         (side, side) bool: what the place's noun names. The lower part for grass, beach, snow and
         desert, the houses and the street for a city, everything for the night, nothing for None.
+
+    Raises
+    ------
+    DaamkitError
+        If the place is unknown.
     """
-    rows = np.arange(side)[:, None]
-    ground = np.zeros((side, side), bool)
     if place is None:
-        colour = rng.uniform(205, 246) + rng.uniform(-10, 10, 3)
-        pixels = np.broadcast_to(colour, (side, side, 3)).copy()
-        if rng.random() < 0.3:  # two tones: a wall and a floor
-            pixels[round(side * rng.uniform(0.5, 0.7)) :] -= rng.uniform(12, 30)
-        return _image(pixels), ground
+        return _wall(rng, side), np.zeros((side, side), bool)
+    if place not in _TONES:
+        raise DaamkitError(
+            wanted="a place of the toy world", got=repr(place), mend=f"take one of {[*_TONES]}"
+        )
     upper, lower = (np.array(tone) + rng.uniform(-7, 7) for tone in _TONES[place])
     horizon = side * rng.uniform(0.42, 0.6)
     wave = 0.0 if place in ("city", "beach", "night") else rng.uniform(1, 4)
     line = horizon + wave * np.sin(np.arange(side) / side * 6.3 + rng.uniform(0, 6.3))
-    below = rows >= line[None]
-    pixels = np.where(below[..., None], lower, upper)
-    ground[:] = True if place == "night" else below
-    image = _image(pixels)
+    ground = np.arange(side)[:, None] >= line[None]
+    image = _image(np.where(ground[..., None], lower, upper))
     pen = ImageDraw.Draw(image)
     if place == "beach":  # the sea between sky and sand
         pen.rectangle((0, round(horizon) - 9, side, round(horizon) - 1), (70, 150, 210))
     elif place == "night":
+        ground[:] = True
         for x, y in rng.uniform((0, 0), (side, horizon - 4), (14, 2)):
             pen.ellipse((x, y, x + 1.5, y + 1.5), (236, 232, 190))
     elif place == "city":
-        x = -int(rng.integers(0, 12))
-        while x < side:
-            wide, tall = int(rng.integers(15, 26)), int(rng.integers(16, round(horizon * 0.75)))
-            house = (x, round(horizon) - tall, min(x + wide - 2, side - 1), round(horizon))
-            shade = int(rng.integers(112, 158))
-            pen.rectangle(house, (shade, shade - 4, shade + 10))
-            ground[max(house[1], 0) : house[3], max(x, 0) : house[2] + 1] = True
-            for wx in range(x + 3, x + wide - 5, 6):
-                for wy in range(house[1] + 4, house[3] - 4, 8):
-                    pen.rectangle((wx, wy, wx + 2, wy + 3), (244, 226, 150))
-            x += wide
+        for left, top, right, bottom in _houses(rng, pen, horizon, side):
+            ground[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = True
     return image, ground
 
 
 def speed_lines(rng: np.random.Generator, image: Image.Image, x: int, y: int) -> None:
-    """Three strokes behind a runner whose centre is at (x, y)."""
+    """Draw three strokes on the image, behind a runner whose centre is at (x, y)."""
     pen = ImageDraw.Draw(image)
     for dy in (-10, 2, 13):
         start = x + 14 + int(rng.integers(-2, 3))
         pen.line((start, y + dy, min(start + 26, image.width - 2), y + dy), (150, 150, 156), 2)
 
 
-def _image(pixels: np.ndarray) -> Image.Image:
+def _wall(rng: np.random.Generator, side: int) -> Image.Image:
+    """One light tone, or now and then two: a wall and a floor."""
+    colour = rng.uniform(205, 246) + rng.uniform(-10, 10, 3)
+    pixels = np.broadcast_to(colour, (side, side, 3)).copy()
+    if rng.random() < 0.3:
+        pixels[round(side * rng.uniform(0.5, 0.7)) :] -= rng.uniform(12, 30)
+    return _image(pixels)
+
+
+def _houses(
+    rng: np.random.Generator, pen: ImageDraw.ImageDraw, horizon: float, side: int
+) -> list[tuple[int, int, int, int]]:
+    """Draw a row of houses; returns each one's left, top, right and bottom pixel, all within it."""
+    houses = []
+    foot = round(horizon)
+    x = -int(rng.integers(0, 12))
+    while x < side:
+        wide, tall = int(rng.integers(15, 26)), int(rng.integers(16, round(horizon * 0.75)))
+        house = (x, foot - tall, min(x + wide - 2, side - 1), foot)
+        shade = int(rng.integers(112, 158))
+        pen.rectangle(house, (shade, shade - 4, shade + 10))
+        for left in range(x + 3, x + wide - 5, 6):
+            for top in range(house[1] + 4, house[3] - 4, 8):
+                pen.rectangle((left, top, left + 2, top + 3), (244, 226, 150))
+        houses.append(house)
+        x += wide
+    return houses
+
+
+def _image(pixels: NDArray[np.floating[Any]]) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from daamkit.errors import DaamkitError
+
 NUMBERS = {2: "two", 3: "three"}
 PLURALS = {"mouse": "mice", "glasses": "glasses", "bench": "benches"}
 PLACES: dict[str, tuple[str, ...]] = {
@@ -19,6 +21,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "night": ("at",),
 }
 BACKGROUND = -1  # what a place's noun refers to; things count from 0
+_COORDINATORS = {"and": ("CCONJ", "cc"), ",": ("PUNCT", "punct")}
+_Function = tuple[str, str, str, tuple[int, ...]]  # text, part of speech, relation, things
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,28 @@ class Word:
 
 @dataclass(frozen=True)
 class Noun:
-    """What a noun phrase says of its things."""
+    """What a noun phrase says of its things.
+
+    Attributes
+    ----------
+    name
+        The noun in the singular.
+    things
+        Indices of what it names: one, or as many as `NUMBERS` has words for.
+    colour, texture, size
+        Its adjectives; None for none.
+    """
 
     name: str
     things: tuple[int, ...]
     colour: str | None = None
     texture: str | None = None
     size: str | None = None
+
+    @property
+    def adjectives(self) -> tuple[str, ...]:
+        """The adjectives in the order of English: size, texture, colour."""
+        return tuple(word for word in (self.size, self.texture, self.colour) if word)
 
 
 @dataclass
@@ -83,52 +102,88 @@ class Sentence:
         noun: Noun,
         relation: str = "root",
         head: int | None = None,
+        *,
+        coordinator: str | None = None,
         case: tuple[str, ...] = (),
         article: str = "a",
         owner: tuple[int, ...] | None = None,
     ) -> int:
-        """Append a noun phrase, prepositions first.
+        """Append a noun phrase; all its words depend on the noun. Returns the noun's index.
 
         Parameters
         ----------
         noun
-            What it says.
+            What it says. Of several things it begins with their number.
         relation, head
-            Of its noun; without a head it is the root.
+            Of the noun; without a head it is the root.
+        coordinator
+            "and" or "," in front of the phrase; goes with the relation ``conj``.
         case
-            Prepositions, all attached to the noun.
+            Prepositions. All of them are ``case`` of the noun, also "next" of "next to", which
+            is one of the analyses in use (UniversalDependencies/docs issue 496).
         article
             "a" (or "an" where a vowel follows), "the", or "" for none.
         owner
             The things that "its" refers to; it replaces the article.
-        """
-        count = len(noun.things)
-        adjectives = [word for word in (noun.size, noun.texture, noun.colour) if word]
-        own = [article] if article else []
-        if owner is not None:
-            own = ["its"]
-        elif count > 1:
-            own = [NUMBERS[count]]
-        centre = len(self.words) + len(case) + len(own) + len(adjectives)
-        for word in case:
-            self.add(word, "ADP", "case", centre)
-        if owner is not None:
-            self.add("its", "PRON", "nmod:poss", centre, owner)
-        elif count > 1:
-            self.add(own[0], "NUM", "nummod", centre, noun.things)
-        elif own:
-            following = (*adjectives, noun.name)[0]
-            vowel = article == "a" and following[0] in "aeiou"
-            self.add("an" if vowel else article, "DET", "det", centre, noun.things)
-        for word in adjectives:
-            self.add(word, "ADJ", "amod", centre, noun.things)
-        name = PLURALS.get(noun.name, noun.name + "s") if count > 1 else noun.name
-        return self.add(
-            name, "NOUN", relation, centre if head is None else head, noun.things
-        )
 
-    def place(self, name: str, head: int, relation: str = "nmod") -> None:
-        """Append "on the grass", "at night" and the like."""
+        Raises
+        ------
+        DaamkitError
+            If there are more things than `NUMBERS` has words for.
+        """
+        before: list[_Function] = []
+        if coordinator is not None:
+            before.append((coordinator, *_COORDINATORS[coordinator], ()))
+        before += [(word, "ADP", "case", ()) for word in case]
+        before += _determiner(noun, article, owner)
+        before += [(word, "ADJ", "amod", noun.things) for word in noun.adjectives]
+        centre = len(self.words) + len(before)
+        for text, pos, function, things in before:
+            self.add(text, pos, function, centre, things)
+        name = noun.name
+        if len(noun.things) > 1:
+            name = PLURALS.get(name, name + "s")
+        return self.add(name, "NOUN", relation, centre if head is None else head, noun.things)
+
+    def place(self, name: str, head: int, relation: str = "nmod") -> int:
+        """Append "on the grass", "at night" and the like. Returns the index of the place's noun.
+
+        Parameters
+        ----------
+        name
+            One of `PLACES`.
+        head, relation
+            Of the place's noun: ``nmod`` of a noun, ``obl`` of a verb.
+
+        Raises
+        ------
+        DaamkitError
+            If `PLACES` lacks the name.
+        """
+        if name not in PLACES:
+            raise DaamkitError(
+                wanted="a place of the toy world", got=repr(name), mend=f"take one of {[*PLACES]}"
+            )
         preposition, *the = PLACES[name]
-        place = Noun(name, (BACKGROUND,))
-        self.phrase(place, relation, head, (preposition,), "the" if the else "")
+        noun = Noun(name, (BACKGROUND,))
+        return self.phrase(noun, relation, head, case=(preposition,), article="".join(the))
+
+
+def _determiner(noun: Noun, article: str, owner: tuple[int, ...] | None) -> list[_Function]:
+    """What a phrase opens with: "its", a number, an article or nothing."""
+    if owner is not None:
+        return [("its", "PRON", "nmod:poss", owner)]
+    count = len(noun.things)
+    if count > 1:
+        if count not in NUMBERS:
+            raise DaamkitError(
+                wanted=f"at most {max(NUMBERS)} things in a noun phrase",
+                got=f"{count} of {noun.name!r}",
+                mend="name them in several phrases",
+            )
+        return [(NUMBERS[count], "NUM", "nummod", noun.things)]
+    if not article:
+        return []
+    following = (*noun.adjectives, noun.name)[0]
+    vowel = article == "a" and following[0] in "aeiou"
+    return [("an" if vowel else article, "DET", "det", noun.things)]

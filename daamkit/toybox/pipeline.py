@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -94,8 +95,8 @@ def assemble(
     )
 
 
-def load() -> StableDiffusionPipeline:
+def load(**options: Any) -> StableDiffusionPipeline:
     """The toybox that ships with the package, in float32 on the CPU."""
     return StableDiffusionPipeline.from_pretrained(
-        resources.path("toybox"), local_files_only=True, safety_checker=None
+        resources.path("toybox"), local_files_only=True, **options
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Collection
+from functools import cache, lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from daamkit import resources
+from daamkit.errors import DaamkitError
 
 ANIMALS = (
     "cat", "dog", "bird", "bear", "lion", "horse",
@@ -35,7 +37,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 TEXTURES = ("striped", "spotted")
 SIZES = ("small", "big")
 
-# Where a head is in an animal's sprite: centre x, top y, eyes' y and width, as fractions of its size.
+# Where a head is in an animal's sprite: centre x, top y, eyes' y and width, in parts of its size.
 HEADS: dict[str, tuple[float, float, float, float]] = {
     "cat": (0.17, 0.08, 0.30, 0.36),
     "dog": (0.50, 0.08, 0.43, 0.62),
@@ -52,15 +54,37 @@ HEADS: dict[str, tuple[float, float, float, float]] = {
 }
 
 
-@lru_cache(maxsize=None)
+def _check(what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise DaamkitError(
+            wanted=f"a {what} of the toy world", got=repr(name), mend=f"take one of {[*known]}"
+        )
+
+
+@cache
 def original(name: str) -> Image.Image:
-    """The sprite of a thing as it was drawn: RGBA, 96 pixels on its longer side."""
+    """The sprite of a thing as it was drawn: RGBA, 96 pixels on its longer side.
+
+    Raises
+    ------
+    DaamkitError
+        If the thing is not one of `THINGS`.
+    """
+    _check("thing", name, THINGS)
     with Image.open(resources.path("sprites", f"{name}.png")) as image:
         return image.convert("RGBA")
 
 
 def tint(image: Image.Image, rgb: tuple[int, int, int]) -> Image.Image:
-    """Give a sprite one colour; its light and shade stay."""
+    """Give a sprite one colour; its light and shade stay.
+
+    Parameters
+    ----------
+    image
+        RGBA.
+    rgb
+        The colour of middling light, 0 to 255.
+    """
     pixels = np.asarray(image, np.float32)
     light = pixels[..., :3] @ np.array([0.30, 0.59, 0.11], np.float32) / 255
     inside = light[pixels[..., 3] > 128]
@@ -72,7 +96,21 @@ def tint(image: Image.Image, rgb: tuple[int, int, int]) -> Image.Image:
 
 
 def pattern(image: Image.Image, texture: str) -> Image.Image:
-    """Lay stripes or spots over a sprite: dark ones on a light sprite, light ones on a dark one."""
+    """Lay stripes or spots over a sprite: dark ones on a light sprite, light ones on a dark one.
+
+    Parameters
+    ----------
+    image
+        RGBA.
+    texture
+        One of `TEXTURES`.
+
+    Raises
+    ------
+    DaamkitError
+        If the texture is unknown.
+    """
+    _check("texture", texture, TEXTURES)
     width, height = image.size
     y, x = np.mgrid[:height, :width].astype(np.float32)
     if texture == "striped":
@@ -92,7 +130,7 @@ def pattern(image: Image.Image, texture: str) -> Image.Image:
 def sprite(
     name: str, pixels: int, colour: str | None = None, texture: str | None = None, angle: int = 0
 ) -> Image.Image:
-    """A thing ready to be pasted.
+    """A thing ready to be pasted: RGBA. It is cached; copy it before drawing on it.
 
     Parameters
     ----------
@@ -104,9 +142,15 @@ def sprite(
         One of `COLOURS` and `TEXTURES`, or None for the thing as it is.
     angle
         Degrees, counter-clockwise.
+
+    Raises
+    ------
+    DaamkitError
+        If the thing, the colour or the texture is unknown.
     """
     image = original(name)
     if colour is not None:
+        _check("colour", colour, COLOURS)
         image = tint(image, COLOURS[colour])
     if texture is not None:
         image = pattern(image, texture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from daamkit.toybox import scenes
@@ -23,14 +24,27 @@ def _alphabet() -> list[str]:
 def learn(words: Counter[str], merges: int = MERGES) -> tuple[dict[str, int], list[str]]:
     """Learn merges from word counts: the most frequent pair first, ties by the alphabet.
 
-    Returns the vocabulary and the merges, as CLIP's ``vocab.json`` and ``merges.txt`` have them.
+    Parameters
+    ----------
+    words
+        How often each word comes; its order does not matter. Words are in lower case and have no
+        spaces and no letters beyond ASCII.
+    merges
+        How many at most; fewer if no piece of up to `LONGEST` letters is left to be made.
+
+    Returns
+    -------
+    vocabulary
+        Piece to id, counted from 0: CLIP's ``vocab.json``.
+    merges
+        "left right", in the order learned: the lines of CLIP's ``merges.txt``.
     """
     pieces = {word: [*word[:-1], word[-1] + "</w>"] for word in words}
     learned: list[tuple[str, str]] = []
     for _ in range(merges):
         pairs: Counter[tuple[str, str]] = Counter()
         for word, parts in pieces.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in pairwise(parts):
                 if len("".join(pair).removesuffix("</w>")) <= LONGEST:
                     pairs[pair] += words[word]
         if not pairs:
@@ -45,11 +59,27 @@ def learn(words: Counter[str], merges: int = MERGES) -> tuple[dict[str, int], li
                 at += 1
     letters = _alphabet()
     tokens = [*letters, *(letter + "</w>" for letter in letters), *map("".join, learned), BOS, EOS]
-    return {token: index for index, token in enumerate(tokens)}, [" ".join(p) for p in learned]
+    once = dict.fromkeys(tokens)  # two merges may make the same piece
+    return {token: index for index, token in enumerate(once)}, [" ".join(p) for p in learned]
 
 
 def write(folder: Path, captions: int = 5_000, seed: int = 0) -> None:
-    """Learn a tokenizer from drawn captions and save it as diffusers expects it."""
+    """Learn a tokenizer from drawn captions and save it as diffusers expects it.
+
+    Parameters
+    ----------
+    folder
+        Made if need be; ``vocab.json``, ``merges.txt`` and ``tokenizer_config.json`` go there.
+    captions
+        How many to learn from. The shipped tokenizer uses the default.
+    seed
+        Of the scenes that they describe.
+
+    Raises
+    ------
+    DaamkitError
+        If there are no captions or the seed is negative; see `scenes.sample`.
+    """
     words = Counter(
         word.text.lower() for scene in scenes.sample(captions, seed) for word in scene.words
     )

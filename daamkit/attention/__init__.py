@@ -1,0 +1,1 @@
+"""The hook layer: where attention is in a model, and who may look at it or change it."""

@@ -1,0 +1,272 @@
+"""The only code that touches a model or a pipeline: it lets taps listen, and leaves no trace.
+
+Two things are installed while any tap is attached to a pipeline, and taken off with the last:
+
+- hooks on the denoiser and its attention sites. While a wanted site runs, a `TorchFunctionMode` sees
+  the arguments of `scaled_dot_product_attention`; the fused kernel itself runs as ever;
+- the pipeline object's class becomes a subclass of its own class whose ``__call__`` tells taps the
+  arguments and the images. (Python looks ``__call__`` up on the class: a function set on the
+  instance would have no effect.)
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from daamkit.attention import calls, sites
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.sites import Site
+from daamkit.attention.taps import Attention, Tap
+from daamkit.errors import DaamkitError
+
+
+@contextmanager
+def attach(pipe: Any, *taps: Tap) -> Iterator[None]:
+    """Let taps listen to a pipeline until the context ends. Contexts nest in any order.
+
+    Raises
+    ------
+    DaamkitError
+        If the pipeline's attention cannot be observed.
+    """
+    wiring = _WIRED.get(id(pipe)) or _Wiring(pipe)
+    _WIRED[id(pipe)] = wiring
+    wiring.taps.extend(taps)
+    try:
+        yield
+    finally:
+        wiring.taps = [tap for tap in wiring.taps if tap not in taps]
+        if not wiring.taps:
+            del _WIRED[id(pipe)]
+            wiring.remove()
+
+
+@contextmanager
+def extra_passes(pipe: Any, *taps: Tap, branch: str = "cond") -> Iterator[None]:
+    """Passes of the denoiser inside are seen by these taps alone, and are not counted.
+
+    All their batch rows are one branch. A pass ends after the first site that is the last one for
+    all taps; the denoiser's call then raises `Ended`, which the caller catches.
+    """
+    wiring = _WIRED[id(pipe)]
+    before = wiring.extra
+    wiring.extra = (list(taps), branch)
+    try:
+        yield
+    finally:
+        wiring.extra = before
+
+
+class Ended(Exception):
+    """An extra pass has reached the last site that its taps need."""
+
+
+class _Wiring:
+    """All that is installed on one pipeline."""
+
+    def __init__(self, pipe: Any) -> None:
+        self.taps: list[Tap] = []
+        self.extra: tuple[list[Tap], str] | None = None  # an extra pass's taps and branch
+        self.told: list[Tap] = []  # the taps that were there when the call began
+        self.call: Call | None = None
+        self.step: Pass | None = None
+        with ExitStack() as stack:
+            for denoiser in sites.denoisers(pipe).values():
+                _refuse_compiled(denoiser)
+                _install(stack, denoiser, self._before_pass(denoiser), self._after_pass)
+                for site in sites.find(denoiser):
+                    _refuse_processor(site, denoiser)
+                    spy = _Spy(self, site)
+                    _install(stack, site.module, spy.before, spy.after)
+            self._swap_class(pipe, stack)
+            self.remove = stack.pop_all().close
+
+    def listeners(self) -> list[Tap]:
+        """The taps that are told of what happens now."""
+        if self.extra is not None:
+            return self.extra[0]
+        return [tap for tap in self.told if tap in self.taps]
+
+    # -- the pipeline's call
+
+    def _swap_class(self, pipe: Any, stack: ExitStack) -> None:
+        own = type(pipe)
+        signature = inspect.signature(own.__call__)
+
+        @functools.wraps(own.__call__)
+        def call(pipe: Any, *args: Any, **kwargs: Any) -> Any:
+            run = functools.partial(own.__call__, pipe, *args, **kwargs)
+            return self.run_call(calls.read(pipe, signature, args, kwargs), run)
+
+        names = {"__call__": call, "__module__": own.__module__, "__doc__": own.__doc__}
+        watched = type(own.__name__, (own,), names | {"__qualname__": own.__qualname__})
+        stack.callback(object.__setattr__, pipe, "__class__", own)
+        object.__setattr__(pipe, "__class__", watched)
+
+    def run_call(self, call: Call, run: Callable[[], Any]) -> Any:
+        self.call, self.told = call, list(self.taps)
+        try:
+            for tap in self.listeners():
+                tap.start(call)
+            output = run()
+            images = output[0] if isinstance(output, tuple) else output.images
+            for tap in self.listeners():
+                tap.finish(call, images)
+        except BaseException:
+            for tap in self.listeners():
+                tap.fail(call)
+            raise
+        finally:
+            self.call, self.step, self.told = None, None, []
+        return output
+
+    # -- the denoiser's passes
+
+    def _before_pass(self, denoiser: nn.Module) -> Callable[..., None]:
+        signature = inspect.signature(type(denoiser).forward)
+
+        def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+            self.step = None
+            if self.call is None or not self.listeners():
+                return
+            given = signature.bind_partial(module, *args, **kwargs).arguments
+            noisy: Tensor = given.get("sample", given.get("hidden_states"))  # type: ignore[assignment]
+            time = float(torch.as_tensor(given["timestep"]).flatten()[0])
+            if self.extra is None:
+                branches = self.call.branches(len(noisy))
+                self.call.timesteps.append(time)
+            else:
+                branches = {self.extra[1]: slice(0, len(noisy))}
+            height, width = noisy.shape[-2:]
+            index = len(self.call.timesteps) - 1
+            self.step = Pass(self.call, index, time, branches, (height, width))
+            for tap in self.listeners():
+                tap.begin(self.step)
+
+        return before
+
+    def _after_pass(self, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+        self.step = None
+
+
+class _Spy:
+    """Sees one site's attention while a tap wants it."""
+
+    def __init__(self, wiring: _Wiring, site: Site) -> None:
+        self.wiring, self.site = wiring, site
+        self.mode: _Beside | None = None
+
+    def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        if self.wiring.step is None:
+            return
+        taps = [tap for tap in self.wiring.listeners() if tap.wants(self.site)]
+        if taps:
+            self.mode = _Beside(functools.partial(self.seen, taps))
+            self.mode.__enter__()
+
+    def after(self, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+        mode, self.mode = self.mode, None
+        if mode is not None:
+            mode.__exit__(None, None, None)
+            if not mode.saw and output is not None:  # no output: the forward raised
+                raise _unseen(self.site, type(getattr(module, "processor", module)).__name__)
+        if self.wiring.extra is not None and output is not None:
+            taps = self.wiring.extra[0]
+            if taps and all(tap.last(self.site) for tap in taps):
+                raise Ended
+
+    def seen(self, taps: list[Tap], output: Tensor, given: inspect.BoundArguments) -> Tensor:
+        step = self.wiring.step
+        assert step is not None
+        query, key, mask = (given.arguments[name] for name in ("query", "key", "attn_mask"))
+        scale = given.arguments["scale"]
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        attention = Attention(self.site, step, query, key, scale, mask)
+        for tap in taps:
+            tap.observe(attention)
+        for tap in taps:
+            output = tap.edit(attention, output)
+        return output
+
+
+def _sdpa(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+    enable_gqa: bool = False,
+) -> None:  # fmt: skip
+    """The arguments of `scaled_dot_product_attention`, which has no Python signature."""
+
+
+class _Beside(TorchFunctionMode):
+    """Calls back with the first attention that runs while it is entered.
+
+    A site of Stable Diffusion attends to its text first; an IP-Adapter's image keys come after.
+    """
+
+    _signature = inspect.signature(_sdpa)
+
+    def __init__(self, seen: Callable[[Tensor, inspect.BoundArguments], Tensor]) -> None:
+        super().__init__()
+        self.callback, self.saw = seen, False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func is F.scaled_dot_product_attention and not self.saw:
+            self.saw = True
+            given = self._signature.bind(*args, **(kwargs or {}))
+            given.apply_defaults()
+            output = self.callback(output, given)
+        return output
+
+
+_WIRED: dict[int, _Wiring] = {}  # by the pipeline's id, as long as a tap is attached
+
+
+def _install(
+    stack: ExitStack, module: nn.Module, before: Callable[..., None], after: Callable[..., None]
+) -> None:
+    """Hooks around a module's forward; the second runs after an exception too."""
+    stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+    handle = module.register_forward_hook(after, with_kwargs=True, always_call=True)
+    stack.callback(handle.remove)
+
+
+def _refuse_compiled(denoiser: nn.Module) -> None:
+    for name, module in denoiser.named_modules():
+        if getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod"):
+            raise DaamkitError(
+                wanted="a denoiser whose attention can be observed",
+                got=f"a compiled one ({name or type(denoiser).__name__}): hooks added after "
+                "torch.compile are ignored",
+                mend="load the pipeline without torch.compile for tracing and guidance",
+            )
+
+
+_UNSEEN = ("Sliced", "XFormers", "XLA", "NPU", "Flash", "Sage", "Flex")
+
+
+def _refuse_processor(site: Site, denoiser: nn.Module) -> None:
+    processor = type(getattr(site.module, "processor", None)).__name__
+    if any(mark in processor for mark in _UNSEEN) or processor in ("AttnProcessor", "AttnAddedKVProcessor"):
+        raise _unseen(site, processor)
+
+
+def _unseen(site: Site, processor: str) -> DaamkitError:
+    return DaamkitError(
+        wanted="attention computed by torch's scaled_dot_product_attention",
+        got=f"{processor} at {site.name}",
+        mend="call `unet.set_attn_processor(AttnProcessor2_0())` "
+        "(from diffusers.models.attention_processor), which also undoes attention slicing and "
+        "xformers",
+    )

@@ -1,0 +1,174 @@
+"""Sums of attention whose size is known before anything is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daamkit.attention.sites import Grid, Site
+from daamkit.attention.taps import Attention
+from daamkit.errors import DaamkitError
+
+AXES = ("step", "site", "head")
+
+
+class MemoryBudgetError(DaamkitError):
+    """What was asked to be kept is larger than the budget; nothing has been kept yet."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where sites of one grid are summed: a single site, or all of a stage.
+
+    Attributes
+    ----------
+    name
+        The site's name, or "up 16x16" and the like for several.
+    sites
+        Names of the sites summed here.
+    stage, grid, heads
+        As in `Site`; with several sites, the heads of one.
+    """
+
+    name: str
+    sites: tuple[str, ...]
+    stage: str
+    grid: Grid
+    heads: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be kept and how large it is.
+
+    Attributes
+    ----------
+    keep
+        Axes that are not summed over, out of "step", "site", "head".
+    slots
+        What is summed where.
+    samples, steps
+        Images, and passes of the denoiser.
+    columns
+        Length of the key axis: tokens for cross-attention; 0 stands for all of the slot's cells,
+        which is what self-attention has.
+    """
+
+    keep: frozenset[str]
+    slots: tuple[Slot, ...]
+    samples: int
+    steps: int
+    columns: int
+
+    def shape(self, slot: Slot) -> tuple[int, ...]:
+        """(samples, [steps], [heads], columns, cells)."""
+        shape = [self.samples]
+        if "step" in self.keep:
+            shape.append(self.steps)
+        if "head" in self.keep:
+            shape.append(slot.heads)
+        return (*shape, self.columns or prod(slot.grid), prod(slot.grid))
+
+    @property
+    def bytes(self) -> int:
+        """Size of all sums, float32."""
+        return sum(4 * prod(self.shape(slot)) for slot in self.slots)
+
+    @staticmethod
+    def slots_of(sites: Iterable[Site], latents: Grid, keep: frozenset[str]) -> tuple[Slot, ...]:
+        """One slot a site, or one for each stage, grid and number of heads."""
+        groups: dict[object, list[Site]] = {}
+        for site in sites:
+            alike = (site.stage, site.grid(latents), site.heads)
+            groups.setdefault(site.name if "site" in keep else alike, []).append(site)
+        slots = []
+        for group in groups.values():
+            first, (height, width) = group[0], group[0].grid(latents)
+            name = first.name if "site" in keep else f"{first.stage} {height}x{width}"
+            if "site" not in keep and any(name == slot.name for slot in slots):
+                name += f" {first.heads} heads"
+            names = tuple(site.name for site in group)
+            slots.append(Slot(name, names, first.stage, (height, width), first.heads))
+        return tuple(slots)
+
+
+class Store:
+    """Running float32 sums as a plan has them.
+
+    Parameters
+    ----------
+    plan
+        What is kept.
+    budget
+        Most bytes of memory, or None for no limit.
+    spill
+        A folder that takes the sums, as memory-mapped files, where the plan is over the budget.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If the plan is over the budget and there is no folder to spill to.
+    """
+
+    def __init__(
+        self, plan: Plan, *, budget: int | None = None, spill: Path | None = None
+    ) -> None:
+        self.plan = plan
+        self.sums: dict[str, Tensor] = {}
+        self._slot = {site: slot for slot in plan.slots for site in slot.sites}
+        self._spill: tempfile.TemporaryDirectory[str] | None = None
+        if budget is not None and plan.bytes > budget:
+            if spill is None:
+                raise MemoryBudgetError(
+                    wanted=f"at most {budget:,} bytes of attention maps",
+                    got=f"{plan.bytes:,} bytes to keep {_listed(sorted(plan.keep))} for "
+                    f"{plan.samples} images, {plan.steps} steps, {len(plan.slots)} layers",
+                    mend="keep fewer axes, raise `budget=`, or give a folder with `spill=`",
+                )
+            self._spill = tempfile.TemporaryDirectory(dir=spill, prefix="daamkit-")
+
+    @property
+    def sites(self) -> frozenset[str]:
+        """Names of the sites it takes."""
+        return frozenset(self._slot)
+
+    def add(self, attention: Attention, columns: Tensor, cells: slice = slice(None)) -> None:
+        """Add one site's probabilities, or a block of its cells.
+
+        Parameters
+        ----------
+        attention
+            Where they come from.
+        columns
+            (samples, heads, cells, columns) float32.
+        cells
+            Which cells these are, where they are not all.
+        """
+        slot = self._slot[attention.site.name]
+        sums = self.sums.get(slot.name)
+        if sums is None:
+            sums = self.sums[slot.name] = self._zeros(slot, columns.device)
+        values = columns.transpose(-1, -2)  # (samples, heads, columns, cells)
+        if "head" not in self.plan.keep:
+            values = values.sum(1)
+        if "step" in self.plan.keep:
+            sums = sums[:, attention.step.index]
+        sums[..., cells] += values.to(sums.device)
+
+    def _zeros(self, slot: Slot, device: torch.device) -> Tensor:
+        shape = self.plan.shape(slot)
+        if self._spill is None:
+            return torch.zeros(shape, device=device)
+        place = Path(self._spill.name) / f"{len(self.sums)}.f32"
+        return torch.from_numpy(np.memmap(place, np.float32, "w+", shape=shape))
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words) or "sums only"

@@ -1,0 +1,125 @@
+"""Taps: what one is told while a pipeline runs, and what it may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.sites import Site
+
+
+class Attention:
+    """One site at work: its queries and keys as the model has them, its probabilities on demand.
+
+    Attributes
+    ----------
+    site, step
+        Where and in which pass.
+    query, key
+        (batch, heads, queries or keys, channels), after all norms, rotations and projections.
+    scale
+        What the products are multiplied with.
+    mask
+        Added to the products (or False where a key may not be seen), or None.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        step: Pass,
+        query: Float[Tensor, "batch heads queries channels"],
+        key: Float[Tensor, "batch keyheads keys channels"],
+        scale: float,
+        mask: Tensor | None = None,
+    ) -> None:
+        self.site, self.step = site, step
+        self.query, self.key, self.scale, self.mask = query, key, scale, mask
+        self._kept: dict[str, Tensor] = {}
+
+    def probabilities(
+        self, branch: str, *, gradient: bool = False
+    ) -> Float[Tensor, "samples heads queries keys"]:
+        """softmax(scale * query @ key^T + mask) of a branch's rows, in float32.
+
+        Computed beside the model's own fused attention, once for all taps that ask.
+
+        Parameters
+        ----------
+        branch
+            One of ``step.branches``.
+        gradient
+            Keep the graph back to the latents (where autograd is on).
+        """
+        if gradient:
+            return self._softmax(branch, slice(None))
+        if branch not in self._kept:
+            with torch.no_grad():
+                self._kept[branch] = self._softmax(branch, slice(None))
+        return self._kept[branch]
+
+    def blocks(
+        self, branch: str, bytes_at_once: int = 2**26
+    ) -> Iterator[tuple[slice, Float[Tensor, "samples heads block keys"]]]:
+        """The probabilities a block of queries at a time, for maps too large to hold at once."""
+        samples = len(range(*self.step.branches[branch].indices(self.query.shape[0])))
+        row = samples * self.query.shape[1] * self.key.shape[2] * 4
+        size = max(1, bytes_at_once // row)
+        with torch.no_grad():
+            for start in range(0, self.query.shape[2], size):
+                block = slice(start, min(start + size, self.query.shape[2]))
+                yield block, self._softmax(branch, block)
+
+    def _softmax(self, branch: str, queries: slice) -> Tensor:
+        rows = self.step.branches[branch]
+        query, key = self.query[rows, :, queries].float(), self.key[rows].float()
+        if key.shape[1] != query.shape[1]:  # grouped queries share keys
+            key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+        scores = (query * self.scale) @ key.transpose(-1, -2)
+        if self.mask is not None:
+            mask = self.mask.expand(self.query.shape[0], *self.mask.shape[1:])[rows]
+            mask = mask[..., queries, :] if mask.shape[-2] > 1 else mask
+            if mask.dtype == torch.bool:
+                scores = scores.masked_fill(~mask, -torch.inf)
+            else:
+                scores = scores + mask.float()
+        return scores.softmax(-1)
+
+
+class Tap:
+    """Listens to a pipeline while it is attached. Override what you need.
+
+    A call runs as ``start``; for every pass ``begin``, then ``observe`` and ``edit`` at each wanted
+    site; at the end ``finish``, or ``fail`` if the call or any tap raised.
+    """
+
+    def wants(self, site: Site) -> bool:
+        """Whether to be told of this site."""
+        return True
+
+    def start(self, call: Call) -> None:
+        """The pipeline was called."""
+
+    def begin(self, step: Pass) -> None:
+        """The denoiser is about to run."""
+
+    def observe(self, attention: Attention) -> None:
+        """A wanted site attends."""
+
+    def edit(self, attention: Attention, output: Tensor) -> Tensor:
+        """Replace a wanted site's attention output, (batch, heads, queries, channels)."""
+        return output
+
+    def last(self, site: Site) -> bool:
+        """Whether the pass may end after this site. Heeded in extra passes only."""
+        return False
+
+    def finish(self, call: Call, images: Any) -> None:
+        """The call has returned these images."""
+
+    def fail(self, call: Call) -> None:
+        """The call has raised."""

@@ -1,0 +1,77 @@
+"""Self-attention of one image: which places look at which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.heatmaps import Layer
+
+
+@dataclass(frozen=True, eq=False)
+class SelfMaps:
+    """Self-attention of one image and one branch, a mean over heads and steps.
+
+    Attributes
+    ----------
+    layers
+        What was kept; a layer's columns are the cells looked at, its (y, x) the cells that look.
+    keep
+        Which of "step", "site" were kept apart; heads never are.
+    steps
+        Passes of the denoiser.
+    size
+        (height, width) of the image.
+    """
+
+    layers: Mapping[str, Layer]
+    keep: frozenset[str]
+    steps: int
+    size: tuple[int, int]
+
+    def looked_at(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
+        """Where the place at pixel (y, x) looks: probabilities over the layer's grid, summing to 1."""
+        values, (row, column) = self._mean(layer), self._cell(y, x, layer)
+        return values[:, row, column].reshape(values.shape[1:])
+
+    def looking(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
+        """How strongly each place looks at pixel (y, x)."""
+        values, (row, column) = self._mean(layer), self._cell(y, x, layer)
+        return values[row * values.shape[2] + column]
+
+    def received(self, layer: str | None = None) -> Float[Tensor, "y x"]:
+        """How much attention each place receives in all; its mean is 1.
+
+        Self-Attention Guidance masks where this exceeds 1 (arXiv 2210.00939, equation 9).
+        """
+        values = self._mean(layer)
+        return values.sum((1, 2)).reshape(values.shape[1:])
+
+    def _layer(self, name: str | None) -> Layer:
+        name = next(iter(self.layers)) if name is None else name
+        if name not in self.layers:
+            raise DaamkitError(
+                wanted=f"a self-attention layer named {name!r}",
+                got=f"{', '.join(self.layers)}",
+                mend="name one of these",
+            )
+        return self.layers[name]
+
+    def _mean(self, name: str | None) -> Tensor:
+        layer = self._layer(name)
+        values = layer.values.sum(0) if "step" in self.keep else layer.values
+        return values / (layer.heads * self.steps)
+
+    def _cell(self, y: float, x: float, name: str | None) -> tuple[int, int]:
+        grid, (height, width) = self._layer(name).grid, self.size
+        if not (0 <= y < height and 0 <= x < width):
+            raise DaamkitError(
+                wanted=f"a pixel within {height} x {width} (height x width)",
+                got=f"({y}, {x})",
+                mend="give y first, then x",
+            )
+        return int(y * grid[0] / height), int(x * grid[1] / width)

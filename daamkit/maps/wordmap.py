@@ -1,0 +1,152 @@
+"""The heat map of one word: enlarge, threshold, measure, compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.words import Word
+
+Rule = Literal["max", "minmax", "absolute", "quantile", "otsu"]
+
+
+def enlarge(
+    maps: Float[Tensor, "*maps y x"], size: tuple[int, int]
+) -> Float[Tensor, "*maps height width"]:
+    """Bicubic interpolation of any number of maps to (height, width); cells are areas."""
+    flat = maps.reshape(-1, 1, *maps.shape[-2:])
+    flat = F.interpolate(flat, size=size, mode="bicubic", align_corners=False)
+    return flat.reshape(*maps.shape[:-2], *size)
+
+
+@dataclass(frozen=True, eq=False)
+class WordMap:
+    """How much attention each place pays to a word.
+
+    Attributes
+    ----------
+    values
+        (y, x) float32, at the size its pooling rule has. Unit: attention probability, summed over
+        steps as the rule says.
+    word
+        Which word, or several tokens together.
+    size
+        (height, width) of the image.
+    """
+
+    values: Float[Tensor, "y x"]
+    word: Word
+    size: tuple[int, int]
+
+    def expand(
+        self, size: tuple[int, int] | None = None, *, absolute: bool = False
+    ) -> Float[Tensor, "height width"]:
+        """The map at the image's size (or another), from 0 to 1 unless `absolute`."""
+        values = enlarge(self.values, size or self.size)
+        if absolute:
+            return values
+        return (values - values.min()) / (values.max() - values.min() + 1e-8)
+
+    def mask(
+        self, threshold: float = 0.4, rule: Rule = "max"
+    ) -> Bool[np.ndarray, "height width"]:
+        """The places that belong to the word, at the image's size.
+
+        Parameters
+        ----------
+        threshold
+            In [0, 1], but for "absolute"; "otsu" finds its own.
+        rule
+            With D the enlarged map and t the threshold: "max": D >= t max(D) (the DAAM paper,
+            section 2.3); "minmax": (D - min) / (max - min) > t (the daam package); "absolute":
+            D >= t; "quantile": the share 1 - t of the pixels with the highest values; "otsu": the
+            cut that parts the values best (Otsu 1979).
+
+        Raises
+        ------
+        DaamkitError
+            If the threshold is not in [0, 1] or the rule unknown.
+        """
+        if rule not in get_args(Rule):
+            raise DaamkitError(
+                wanted=f"one of the rules {', '.join(get_args(Rule))}",
+                got=repr(rule),
+                mend="name one of these",
+            )
+        if rule != "absolute" and not 0 <= threshold <= 1:
+            raise DaamkitError(
+                wanted="a threshold in [0, 1]",
+                got=f"{threshold}",
+                mend="give a share of the maximum, such as 0.4, or take `rule='absolute'`",
+            )
+        values = self.expand(absolute=rule != "minmax").cpu().numpy()
+        if rule == "minmax":
+            return values > threshold
+        if not values.max() > 0:
+            return np.zeros(values.shape, bool)
+        if rule == "otsu":
+            return values > _otsu(values)
+        cut = {
+            "max": threshold * values.max(),
+            "absolute": threshold,
+            "quantile": np.quantile(values, threshold),
+        }[rule]
+        return values >= cut
+
+    def area(self, threshold: float = 0.4, rule: Rule = "max") -> float:
+        """Share of the image's pixels in the mask."""
+        return float(self.mask(threshold, rule).mean())
+
+    def centre(self) -> tuple[float, float]:
+        """(y, x) centre of mass in pixels of the image."""
+        values = self.values.clamp(min=0).double()
+        total = values.sum().clamp(min=1e-30)
+        height, width = values.shape
+        y = (values.sum(1) @ (torch.arange(height, device=values.device).double() + 0.5)) / total
+        x = (values.sum(0) @ (torch.arange(width, device=values.device).double() + 0.5)) / total
+        return float(y) * self.size[0] / height, float(x) * self.size[1] / width
+
+    def peak(self) -> tuple[int, int]:
+        """(y, x) of the highest value, in pixels of the image."""
+        index = int(self.expand(absolute=True).argmax())
+        return index // self.size[1], index % self.size[1]
+
+    def iou(self, other: WordMap) -> float:
+        """Soft intersection over union of the two maps as they are: sum(ab) / (sum a + sum b -
+        sum ab), as in daam's ``compute_iou``."""
+        a, b = self._with(other)
+        both = (a * b).sum()
+        return float(both / (a.sum() + b.sum() - both + 1e-8))
+
+    def ioa(self, other: WordMap) -> float:
+        """Soft intersection over this map's own area: sum(ab) / sum a."""
+        a, b = self._with(other)
+        return float((a * b).sum() / (a.sum() + 1e-8))
+
+    def _with(self, other: WordMap) -> tuple[Tensor, Tensor]:
+        if self.values.shape != other.values.shape:
+            raise DaamkitError(
+                wanted="two maps of one size",
+                got=f"{tuple(self.values.shape)} and {tuple(other.values.shape)}",
+                mend="compare maps of one pooling rule and one image size",
+            )
+        return self.values, other.values
+
+
+def _otsu(values: np.ndarray, bins: int = 256) -> float:
+    counts, edges = np.histogram(values, bins)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    above = values.size - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = sums / below - (sums[-1] - sums) / above
+        between = np.where((below > 0) & (above > 0), below * above * gap**2, 0.0)
+    return float(edges[int(between.argmax()) + 1])

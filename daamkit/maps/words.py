@@ -1,0 +1,294 @@
+"""A prompt's words and the tokens they fall into, matched by characters, never by string."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from daamkit.errors import DaamkitError
+
+_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
+Special = Literal["SOS", "EOS", "padding"]
+
+
+class WordError(DaamkitError, KeyError):
+    """A word that the prompt has not, has twice, or that the model has never read."""
+
+    __str__ = Exception.__str__  # KeyError would show it in quotes
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of a prompt as a text encoder reads it.
+
+    Attributes
+    ----------
+    column
+        Its place on the key axis of the maps.
+    encoder
+        Component name of the text encoder.
+    text
+        Its characters in the prompt; "" for special ones.
+    start, end
+        Where they are.
+    special
+        "SOS", "EOS", or "padding", which stands for all padding together; None for text.
+    """
+
+    column: int
+    encoder: str
+    text: str
+    start: int
+    end: int
+    special: Special | None = None
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word or phrase at one place in a prompt.
+
+    Attributes
+    ----------
+    text
+        As it stands there.
+    start, end
+        Its characters.
+    columns
+        Its tokens on the key axis of the maps.
+    occurrence
+        How often the same text stands before it.
+    """
+
+    text: str
+    start: int
+    end: int
+    columns: tuple[int, ...]
+    occurrence: int = 0
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt and its tokens.
+
+    Attributes
+    ----------
+    texts
+        What each text encoder reads, by component name; mostly the same.
+    tokens
+        All tokens, encoder after encoder, padding as one.
+    cuts
+        Where a text is cut off at the model's limit (first character not read), by encoder.
+    limit
+        The model's limit, in tokens.
+    """
+
+    texts: Mapping[str, str]
+    tokens: tuple[Token, ...]
+    cuts: Mapping[str, int]
+    limit: int
+
+    @property
+    def text(self) -> str:
+        """What the first text encoder reads."""
+        return next(iter(self.texts.values()))
+
+    @property
+    def columns(self) -> int:
+        """Length of the key axis: the longest text's tokens, SOS, EOS, and padding as one."""
+        return 1 + max(token.column for token in self.tokens)
+
+    def words(self, encoder: str | None = None) -> list[Word]:
+        """The words the model has read, in order; punctuation is left out."""
+        encoder = encoder or next(iter(self.texts))
+        seen: Counter[str] = Counter()
+        found = []
+        for match in _WORD.finditer(self.texts[encoder]):
+            if match.end() <= self.cuts.get(encoder, match.end()):
+                found.append(self._word(encoder, *match.span(), seen[match[0].casefold()]))
+                seen[match[0].casefold()] += 1
+        return found
+
+    def word(self, text: str, occurrence: int | None = None, encoder: str | None = None) -> Word:
+        """Find a word or a phrase.
+
+        Parameters
+        ----------
+        text
+            Whole words; case and the width of spaces do not matter.
+        occurrence
+            Which one, from 0, where it stands several times.
+        encoder
+            Whose text, where the encoders read different ones; default the first that has it.
+
+        Raises
+        ------
+        WordError
+            If it is not there, stands several times, or lies beyond the model's limit.
+        """
+        words = text.split()
+        if not words:
+            raise WordError(wanted="a word", got=repr(text), mend="name a word of the prompt")
+        before, after = (r"(?<!\w)" if words[0][0].isalnum() else ""), ""
+        if words[-1][-1].isalnum():
+            after = r"(?!\w)"
+        pattern = re.compile(before + r"\s+".join(map(re.escape, words)) + after, re.IGNORECASE)
+        if encoder is not None and encoder not in self.texts:
+            raise WordError(
+                wanted=f"the text encoder {encoder!r}",
+                got=f"{', '.join(self.texts)}",
+                mend="name one of these",
+            )
+        for name in [encoder] if encoder else self.texts:
+            matches = list(pattern.finditer(self.texts[name]))
+            if matches:
+                break
+        else:
+            raise self._missing(text)
+        if occurrence is None and len(matches) > 1:
+            places = ", ".join(f"{i} at character {m.start()}" for i, m in enumerate(matches))
+            raise WordError(
+                wanted=f"one {text!r}",
+                got=f"{len(matches)} in {self.texts[name]!r} ({places})",
+                mend="choose with `occurrence=`",
+            )
+        index = occurrence or 0
+        if not 0 <= index < len(matches):
+            raise WordError(
+                wanted=f"occurrence {index} of {text!r}",
+                got=f"{len(matches)} in {self.texts[name]!r}",
+                mend=f"choose from 0 to {len(matches) - 1}",
+            )
+        return self._word(name, *matches[index].span(), index)
+
+    def span(self, start: int, end: int, encoder: str | None = None) -> Word:
+        """The word or phrase at given characters.
+
+        Raises
+        ------
+        WordError
+            If no token is there, or the model has not read all of it.
+        """
+        return self._word(encoder or next(iter(self.texts)), start, end, 0)
+
+    def special(self, name: Special) -> Word:
+        """The start of text (SOS), its end (EOS), or all padding together, as if it were a word."""
+        columns = tuple(sorted({t.column for t in self.tokens if t.special == name}))
+        if not columns:
+            raise WordError(
+                wanted=f"a special token called {name!r}",
+                got=f"{sorted({t.special for t in self.tokens if t.special})}",
+                mend="name one of these",
+            )
+        return Word(name, 0, 0, columns)
+
+    def _word(self, encoder: str, start: int, end: int, occurrence: int) -> Word:
+        text = self.texts[encoder]
+        cut = self.cuts.get(encoder)
+        if cut is not None and end > cut:
+            raise WordError(
+                wanted=f"{text[start:end]!r} at character {start}",
+                got=f"a prompt cut at the model's limit of {self.limit} tokens: the model has not "
+                f"read {text[cut:].strip()!r}",
+                mend="shorten the prompt, or move the word to its front",
+            )
+        columns = tuple(
+            token.column
+            for token in self.tokens
+            if token.encoder == encoder
+            and not token.special
+            and token.start < end
+            and token.end > start
+        )
+        if not columns:
+            raise WordError(
+                wanted=f"a token at characters {start} to {end}",
+                got=f"none there in {text!r}",
+                mend="give characters that hold a word",
+            )
+        return Word(text[start:end], start, end, columns, occurrence)
+
+    def _missing(self, text: str) -> WordError:
+        if not any(self.texts.values()):
+            return WordError(
+                wanted=f"the word {text!r}",
+                got="an empty prompt",
+                mend="ask for `special('SOS')`, 'EOS' or 'padding', which an empty prompt has too",
+            )
+        known = list(dict.fromkeys(m[0] for t in self.texts.values() for m in _WORD.finditer(t)))
+        near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
+        return WordError(
+            wanted=f"the word {text!r}",
+            got=f"the prompt {self.text!r}, which has not got it",
+            mend=f"the nearest words are {', '.join(map(repr, near))}"
+            if near
+            else f"its words are {', '.join(map(repr, known))}",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "texts": dict(self.texts),
+            "tokens": [asdict(token) for token in self.tokens],
+            "cuts": dict(self.cuts),
+            "limit": self.limit,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Prompt:
+        """The inverse of `to_json`."""
+        tokens = tuple(Token(**token) for token in data["tokens"])
+        return cls(dict(data["texts"]), tokens, dict(data["cuts"]), data["limit"])
+
+
+def read(texts: Mapping[str, str], tokenizers: Mapping[str, Any]) -> Prompt:
+    """Tokenize a prompt as its pipeline does.
+
+    Parameters
+    ----------
+    texts
+        What each text encoder reads, by component name ("text_encoder", "text_encoder_2").
+    tokenizers
+        Their tokenizers, of the fast kind, which knows characters.
+
+    Raises
+    ------
+    DaamkitError
+        If a tokenizer does not tell characters.
+    """
+    rows: dict[str, list[Token]] = {}
+    cuts: dict[str, int] = {}
+    limit = 0
+    for encoder, text in texts.items():
+        tokenizer = tokenizers[encoder]
+        if not tokenizer.is_fast:
+            raise DaamkitError(
+                wanted="a tokenizer that tells which characters a token stands for",
+                got=f"{type(tokenizer).__name__}, a slow one",
+                mend="install transformers 5 or load the fast tokenizer",
+            )
+        limit = tokenizer.model_max_length
+        coded = tokenizer(text, return_offsets_mapping=True, verbose=False)
+        ids, places = coded["input_ids"], coded["offset_mapping"]
+        if len(ids) > limit:
+            ids, places = [*ids[: limit - 1], ids[-1]], [*places[: limit - 1], places[-1]]
+            cuts[encoder] = places[-2][1]
+        rows[encoder] = []
+        for column, (token, (start, end)) in enumerate(zip(ids, places, strict=True)):
+            special: Special | None = None
+            if column == 0 and token == tokenizer.bos_token_id:
+                special = "SOS"
+            elif column == len(ids) - 1 and token == tokenizer.eos_token_id:
+                special = "EOS"
+            if special:
+                start = end = 0
+            rows[encoder].append(Token(column, encoder, text[start:end], start, end, special))
+    longest = max(map(len, rows.values()))
+    for encoder, row in rows.items():
+        row.extend(Token(c, encoder, "", 0, 0, "padding") for c in range(len(row), longest))
+        if longest < limit:
+            row.append(Token(longest, encoder, "", 0, 0, "padding"))
+    return Prompt(dict(texts), tuple(t for row in rows.values() for t in row), cuts, limit)

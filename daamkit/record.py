@@ -1,0 +1,97 @@
+"""What is needed to make a result again: versions, model, scheduler, arguments, seeds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("daamkit", "torch", "diffusers", "transformers", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def of_call(pipe: Any, arguments: Mapping[str, Any], sample: int = 0) -> dict[str, Any]:
+    """Describe a pipeline's call before it runs, as plain data.
+
+    Parameters
+    ----------
+    pipe
+        A diffusers pipeline.
+    arguments
+        Of its call, defaults filled in.
+    sample
+        Which image of a batch.
+    """
+    return {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "pipeline": type(pipe).__name__,
+        "model": _model(pipe),
+        "dtype": str(pipe.dtype).removeprefix("torch."),
+        "device": str(pipe.device),
+        "scheduler": {
+            "class": type(pipe.scheduler).__name__,
+            "config": {key: _plain(value) for key, value in pipe.scheduler.config.items()},
+        },
+        "seed": _seed(arguments.get("generator"), sample),
+        "sample": sample,
+        "arguments": {
+            key: _plain(value)
+            for key, value in arguments.items()
+            if value is not None and key != "generator"
+        },
+    }
+
+
+def _model(pipe: Any) -> dict[str, str | None]:
+    """Name and revision; a snapshot of the Hub's cache carries its revision in its path."""
+    name = str(getattr(pipe, "name_or_path", "") or pipe.config.get("_name_or_path") or "")
+    parts = Path(name).parts
+    revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else None
+    for part in parts:
+        if part.startswith("models--"):
+            name = part.removeprefix("models--").replace("--", "/")
+    if Path(name).is_absolute():
+        name = Path(name).name  # where somebody's files lie is nobody's business
+    return {"name": name or None, "revision": revision}
+
+
+def _seed(generator: Any, sample: int) -> dict[str, Any]:
+    """The seed, and whether the generator was still fresh: if not, the seed alone is not enough."""
+    import torch
+
+    many = isinstance(generator, list | tuple)
+    if many:
+        generator = generator[sample]
+    source = torch.default_generator if generator is None else generator
+    seed = source.initial_seed()
+    fresh = torch.equal(
+        source.get_state(), torch.Generator(source.device).manual_seed(seed).get_state()
+    )
+    name = "global" if generator is None else "generator of the image" if many else "generator"
+    return {"seed": seed, "fresh": fresh, "source": name}
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types as they are; anything else by its type and shape."""
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    shape = getattr(value, "shape", getattr(value, "size", None))
+    return f"<{type(value).__name__}{'' if shape is None or callable(shape) else f' {tuple(shape)}'}>"

@@ -1,0 +1,1 @@
+"""From attention to runs."""

@@ -1,0 +1,76 @@
+"""Names to pipelines: the toybox, a folder, a model of the Hub."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from daamkit.errors import DaamkitError
+
+SHIPPED = ("toybox",)
+
+
+def load(model: Any, **options: Any) -> Any:
+    """Open a text-to-image pipeline.
+
+    Parameters
+    ----------
+    model
+        "toybox", a folder that diffusers has saved, or an id of the Hub
+        ("stable-diffusion-v1-5/stable-diffusion-v1-5"). A pipeline is returned as it is.
+    options
+        For ``from_pretrained``: ``torch_dtype``, ``revision``, ``variant``, ...
+
+    Returns
+    -------
+    pipeline
+        A diffusers pipeline, unchanged; move it to a GPU with ``.to("cuda")``.
+
+    Raises
+    ------
+    DaamkitError
+        If the name is unknown, or the model is not on this machine and cannot be fetched.
+    """
+    if not isinstance(model, str | Path):
+        return model
+    name = str(model)
+    if name == "toybox":
+        from daamkit.toybox import pipeline
+
+        return pipeline.load(**options)
+    if Path(name).is_dir():
+        return _open(name, options)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        near = difflib.get_close_matches(name, SHIPPED, n=1)
+        raise DaamkitError(
+            wanted="the name of a model",
+            got=repr(name),
+            mend=f"did you mean {near[0]!r}?"
+            if near
+            else f"name one that ships with daamkit ({', '.join(SHIPPED)}), a folder that "
+            "diffusers has saved, or an id of the Hub such as "
+            "'stable-diffusion-v1-5/stable-diffusion-v1-5'",
+        )
+    return _open(name, options)
+
+
+def _open(name: str, options: dict[str, Any]) -> Any:
+    from diffusers import AutoPipelineForText2Image
+
+    try:
+        return AutoPipelineForText2Image.from_pretrained(name, **options)
+    except (OSError, ConnectionError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if Path(name).is_dir():
+            raise DaamkitError(
+                wanted=f"a text-to-image pipeline in the folder {name}",
+                got=reason,
+                mend="name a folder that `pipe.save_pretrained()` wrote",
+            ) from error
+        raise DaamkitError(
+            wanted=f"the model {name!r}",
+            got=f"neither a copy on this machine nor one from the Hub ({reason})",
+            mend=f"with a network, run `hf download {name}` once; a gated model wants "
+            "`hf auth login` first; behind a proxy set HTTPS_PROXY",
+        ) from error
