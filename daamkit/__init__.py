@@ -12,13 +12,14 @@ Everything here is loaded when it is first used; importing the package costs not
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daamkit.errors import DaamkitError as DaamkitError
     from daamkit.maps.heatmaps import HeatMaps as HeatMaps
     from daamkit.maps.run import Run as Run
-    from daamkit.maps.run import open_run as open
+    from daamkit.maps.run import open_run as open  # noqa: F401
     from daamkit.maps.wordmap import WordMap as WordMap
     from daamkit.tracing.trace import trace as trace
     from daamkit.views.report import html as html
@@ -45,7 +46,15 @@ def __getattr__(name: str) -> Any:
     module, attribute = _WHERE[name].split(":")
     value = getattr(importlib.import_module(f"daamkit.{module}"), attribute)
     globals()[name] = value
+    _tie()
     return value
+
+
+def _tie() -> None:
+    """Show runs as pictures in notebooks; `maps` itself does not know the views."""
+    run = sys.modules.get("daamkit.maps.run")
+    if run is not None:
+        run.Run._repr_html_ = lambda self: __getattr__("html")(self)
 
 
 def __dir__() -> list[str]:

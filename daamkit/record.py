@@ -94,4 +94,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
     shape = getattr(value, "shape", getattr(value, "size", None))
-    return f"<{type(value).__name__}{'' if shape is None or callable(shape) else f' {tuple(shape)}'}>"
+    return (
+        f"<{type(value).__name__}{'' if shape is None or callable(shape) else f' {tuple(shape)}'}>"
+    )

@@ -39,7 +39,7 @@ class Call:
         return [text or "" for text in texts]
 
     def texts(self, argument: str = "prompt") -> list[str | None]:
-        """A text argument ("prompt", "prompt_2", ...), one per image; None where it was not given."""
+        """A text argument ("prompt", "prompt_2", ...), one per image; None where not given."""
         given = self.arguments.get(argument)
         if given is None or isinstance(given, str):
             return [given] * self.samples

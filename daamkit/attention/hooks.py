@@ -2,8 +2,8 @@
 
 Two things are installed while any tap is attached to a pipeline, and taken off with the last:
 
-- hooks on the denoiser and its attention sites. While a wanted site runs, a `TorchFunctionMode` sees
-  the arguments of `scaled_dot_product_attention`; the fused kernel itself runs as ever;
+- hooks on the denoiser and its attention sites. While a wanted site runs, a `TorchFunctionMode`
+  sees the arguments of `scaled_dot_product_attention`; the fused kernel itself runs as ever;
 - the pipeline object's class becomes a subclass of its own class whose ``__call__`` tells taps the
   arguments and the images. (Python looks ``__call__`` up on the class: a function set on the
   instance would have no effect.)
@@ -258,7 +258,10 @@ _UNSEEN = ("Sliced", "XFormers", "XLA", "NPU", "Flash", "Sage", "Flex")
 
 def _refuse_processor(site: Site, denoiser: nn.Module) -> None:
     processor = type(getattr(site.module, "processor", None)).__name__
-    if any(mark in processor for mark in _UNSEEN) or processor in ("AttnProcessor", "AttnAddedKVProcessor"):
+    if any(mark in processor for mark in _UNSEEN) or processor in (
+        "AttnProcessor",
+        "AttnAddedKVProcessor",
+    ):
         raise _unseen(site, processor)
 
 

@@ -88,7 +88,7 @@ class Plan:
         for site in sites:
             alike = (site.stage, site.grid(latents), site.heads)
             groups.setdefault(site.name if "site" in keep else alike, []).append(site)
-        slots = []
+        slots: list[Slot] = []
         for group in groups.values():
             first, (height, width) = group[0], group[0].grid(latents)
             name = first.name if "site" in keep else f"{first.stage} {height}x{width}"
@@ -117,9 +117,7 @@ class Store:
         If the plan is over the budget and there is no folder to spill to.
     """
 
-    def __init__(
-        self, plan: Plan, *, budget: int | None = None, spill: Path | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, *, budget: int | None = None, spill: Path | None = None) -> None:
         self.plan = plan
         self.sums: dict[str, Tensor] = {}
         self._slot = {site: slot for slot in plan.slots for site in slot.sites}

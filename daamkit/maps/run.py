@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT, VERSION = "daamkit.run", 1
+COLUMNS = (
+    "word", "start", "end", "occurrence", "tokens", "mass", "area",
+    "centre_y", "centre_x", "peak_y", "peak_x", "peak",
+)  # fmt: skip
 
 
 class RunFolderError(DaamkitError):
@@ -89,7 +93,7 @@ class Run:
         """
         import pandas as pd
 
-        rows = []
+        rows: list[dict[str, Any]] = []
         for found in self.maps.words():
             word, columns = found.word, list(found.word.columns)
             (centre_y, centre_x), (peak_y, peak_x) = found.centre(), found.peak()
@@ -109,8 +113,7 @@ class Run:
                     "peak": float(found.values.max()),
                 }
             )
-        columns = list(rows[0]) if rows else ["word", "start", "end", "occurrence", "tokens"]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(rows, columns=COLUMNS)
 
     def tokens(self, branch: str = "cond") -> pd.DataFrame:
         """All tokens, special ones too: column, encoder, text, start, end, special, mass."""
@@ -118,16 +121,12 @@ class Run:
 
         maps = self.branch(branch)
         frame = pd.DataFrame([vars(token) for token in maps.prompt.tokens])
-        return frame.assign(mass=maps.mass.numpy()[frame["column"]])
+        special = frame["special"].astype(object).where(frame["special"].notna(), None)
+        return frame.assign(special=special, mass=maps.mass.numpy()[frame["column"]])
 
     def __repr__(self) -> str:
         height, width = self.maps.size
         return f"Run({self.prompt!r}, {width}x{height}, {self.maps.steps} steps)"
-
-    def _repr_html_(self) -> str:
-        import daamkit  # the public face ties views to runs
-
-        return daamkit.html(self)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder.

@@ -34,7 +34,7 @@ class SelfMaps:
     size: tuple[int, int]
 
     def looked_at(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
-        """Where the place at pixel (y, x) looks: probabilities over the layer's grid, summing to 1."""
+        """Where the place at pixel (y, x) looks: probabilities over the grid, summing to 1."""
         values, (row, column) = self._mean(layer), self._cell(y, x, layer)
         return values[:, row, column].reshape(values.shape[1:])
 

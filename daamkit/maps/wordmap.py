@@ -54,9 +54,7 @@ class WordMap:
             return values
         return (values - values.min()) / (values.max() - values.min() + 1e-8)
 
-    def mask(
-        self, threshold: float = 0.4, rule: Rule = "max"
-    ) -> Bool[np.ndarray, "height width"]:
+    def mask(self, threshold: float = 0.4, rule: Rule = "max") -> Bool[np.ndarray, "height width"]:
         """The places that belong to the word, at the image's size.
 
         Parameters

@@ -24,6 +24,7 @@ def autoencoder() -> AutoencoderKL:
         latent_channels=4,
         norm_num_groups=8,
         mid_block_add_attention=False,
+        scaling_factor=1.0,  # its latents are standardized
     )
 
 

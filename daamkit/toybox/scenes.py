@@ -77,7 +77,8 @@ class Scene:
     place
         One of `captions.PLACES`, or None.
     relation
-        How the things are set, as the caption has it: "and", "above", "wearing", ...; None for one.
+        How the things are set, as the caption has it: "and", "above", "wearing", ...; None for one
+        thing and for several of one kind.
     """
 
     image: UInt8[np.ndarray, "128 128 3"]
@@ -119,7 +120,7 @@ def sample(n: int, seed: int, kind: str | None = None) -> list[Scene]:
     Parameters
     ----------
     n
-        How many, from 1. The i-th depends on `seed` and i alone.
+        How many, from 1. The i-th of a kind depends on `seed` and i alone.
     seed
         Any integer from 0.
     kind
@@ -270,7 +271,7 @@ def _count(rng: np.random.Generator, sentence: Sentence) -> _Plan:
     low, high = (44, 56) if len(nouns) == 2 else (34, 42)
     columns = rng.permutation([34, 94] if len(nouns) == 2 else [24, 64, 104])
     y = rng.uniform(46, 84)
-    common = min(_size(rng, noun, low, high), 60)
+    common = min(_size(rng, noun, low, high), 60.0)
     placed = []
     for i, x in enumerate(columns):
         centre = x + rng.uniform(-3, 3), y + rng.uniform(-16, 16)
@@ -309,8 +310,8 @@ _KINDS: dict[str, tuple[float, Callable[[np.random.Generator, Sentence], _Plan]]
 # -- positions ------------------------------------------------------------------------------------
 
 
-def _size(rng: np.random.Generator, noun: Noun, low: float, high: float) -> float:
-    return float(rng.uniform(low, high)) * _SCALES.get(noun.size or "", 1.0)
+def _size(rng: np.random.Generator, noun: Noun, low: int, high: int) -> float:
+    return rng.uniform(low, high) * _SCALES.get(noun.size or "", 1.0)
 
 
 def _beside(rng: np.random.Generator, first: Noun, second: Noun, link: str) -> list[_Placed]:
@@ -327,7 +328,7 @@ def _beside(rng: np.random.Generator, first: Noun, second: Noun, link: str) -> l
         heights = np.clip(rng.uniform(48, 84) + rng.uniform(-wander, wander, 2), 36, 94)
         spots = list(zip(xs[::-1] if flip else xs, heights, strict=True))
     return [
-        _Placed(noun, i, x, y, min(_size(rng, noun, 42, 56), 66))
+        _Placed(noun, i, x, y, min(_size(rng, noun, 42, 56), 66.0))
         for i, (noun, (x, y)) in enumerate(zip((first, second), spots, strict=True))
     ]
 
@@ -335,7 +336,7 @@ def _beside(rng: np.random.Generator, first: Noun, second: Noun, link: str) -> l
 def _act(rng: np.random.Generator, subject: Noun, object_: Noun, verb: str) -> list[_Placed]:
     """Set an animal and what it acts upon; later things cover earlier ones."""
     x, y = rng.uniform(50, 78), rng.uniform(62, 80)
-    animal = _Placed(subject, 0, x, y, min(_size(rng, subject, 66, 80), 92))
+    animal = _Placed(subject, 0, x, y, min(_size(rng, subject, 66, 80), 92.0))
     if verb == "wearing":
         return [animal, _worn(animal, object_)]
     if verb == "holding":
@@ -343,7 +344,7 @@ def _act(rng: np.random.Generator, subject: Noun, object_: Noun, verb: str) -> l
     if verb == "sitting on":
         return _seated(rng, subject, object_, x)
     y = rng.uniform(52, 84)  # chasing: both lean forward, the chaser behind
-    hunter, prey = min(_size(rng, subject, 46, 54), 58), min(_size(rng, object_, 38, 46), 54)
+    hunter, prey = min(_size(rng, subject, 46, 54), 58.0), min(_size(rng, object_, 38, 46), 54.0)
     return [
         _Placed(object_, 1, 30 + rng.uniform(-3, 3), y + rng.uniform(-5, 5), prey, 14),
         _Placed(subject, 0, 92 + rng.uniform(-3, 3), y + rng.uniform(-5, 5), hunter, 14),
@@ -383,13 +384,13 @@ def _held(rng: np.random.Generator, animal: _Placed, noun: Noun) -> _Placed:
 
 def _seated(rng: np.random.Generator, subject: Noun, seat: Noun, x: float) -> list[_Placed]:
     """The seat, and before it an animal whose lower part rests on it."""
-    size = min(_size(rng, seat, 62, 72), 88)
-    pixels = min(_size(rng, subject, 42, 50), 60)
+    size = min(_size(rng, seat, 62, 72), 88.0)
+    pixels = min(_size(rng, subject, 42, 50), 60.0)
     below = rng.uniform(84, 90)
     depth = {"chair": 0.02, "bench": -0.02, "suitcase": -0.46, "car": -0.40}[seat.name]
     height = _extent(subject.name, pixels)[1]
     y = below + depth * _extent(seat.name, size)[1] - 0.40 * height
-    return [_Placed(seat, 1, x, below, size), _Placed(subject, 0, x, max(y, 24), pixels)]
+    return [_Placed(seat, 1, x, below, size), _Placed(subject, 0, x, max(y, 24.0), pixels)]
 
 
 # -- painting -------------------------------------------------------------------------------------

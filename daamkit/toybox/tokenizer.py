@@ -59,8 +59,7 @@ def learn(words: Counter[str], merges: int = MERGES) -> tuple[dict[str, int], li
                 at += 1
     letters = _alphabet()
     tokens = [*letters, *(letter + "</w>" for letter in letters), *map("".join, learned), BOS, EOS]
-    once = dict.fromkeys(tokens)  # two merges may make the same piece
-    return {token: index for index, token in enumerate(once)}, [" ".join(p) for p in learned]
+    return {token: index for index, token in enumerate(tokens)}, [" ".join(p) for p in learned]
 
 
 def write(folder: Path, captions: int = 5_000, seed: int = 0) -> None:

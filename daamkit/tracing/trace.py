@@ -6,27 +6,14 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
-from daamkit import record
-from daamkit.attention.calls import Call, Pass
 from daamkit.attention.hooks import attach
-from daamkit.attention.sites import Site, denoisers, find
-from daamkit.attention.stores import AXES, Plan, Store
-from daamkit.attention.taps import Attention, Tap
+from daamkit.attention.stores import AXES
 from daamkit.errors import DaamkitError
-from daamkit.maps import words
-from daamkit.maps.heatmaps import HeatMaps, Layer, Pooling
+from daamkit.maps.heatmaps import Pooling
 from daamkit.maps.run import Run
-from daamkit.maps.selfmaps import SelfMaps
-from daamkit.maps.words import Prompt
-
-Branch = Literal["cond", "uncond", "negative", "image"]
+from daamkit.tracing.recorder import Branch, Recorder
 
 
 class RunError(DaamkitError, LookupError):
@@ -107,7 +94,7 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
                 got=f"{sorted(kept - set(AXES))}",
                 mend="name only these",
             )
-        self._tap = _Recorder(
+        self._tap = Recorder(
             self.runs,
             kept,
             tuple(branches),
@@ -148,204 +135,3 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
                 mend=f"take one of `tracer.runs[0]` to `tracer.runs[{len(self.runs) - 1}]`",
             )
         return self.runs[0]
-
-
-class _Recorder(Tap):
-    """Adds up the attention of each call and turns it into runs."""
-
-    def __init__(
-        self,
-        runs: list[Run],
-        keep: frozenset[str],
-        branches: tuple[Branch, ...],
-        self_grid: int,
-        names: Sequence[str] | None,
-        prompt: str | Sequence[str] | None,
-        limits: tuple[int | None, Path | None],
-        rule: Pooling,
-    ) -> None:
-        self.runs, self.keep, self.branches = runs, keep, branches
-        self.self_grid, self.names, self.prompt = self_grid, names, prompt
-        self.limits, self.rule = limits, rule
-        self.cross: dict[str, Store] = {}
-        self.self_: dict[str, Store] = {}
-        self.prompts: dict[str, list[Prompt]] = {}
-        self.records: list[dict[str, Any]] = []
-        self.latents = (0, 0)
-
-    # -- while the pipeline runs
-
-    def start(self, call: Call) -> None:
-        self.fail(call)
-        self.records = [record.of_call(call.pipe, call.arguments, i) for i in range(call.samples)]
-
-    def begin(self, step: Pass) -> None:
-        if not self.cross:
-            self._plan(step)
-
-    def wants(self, site: Site) -> bool:
-        if site.kind == "self":
-            return any(site.name in store.sites for store in self.self_.values())
-        return any(site.name in store.sites for store in self.cross.values())
-
-    def observe(self, attention: Attention) -> None:
-        if attention.site.kind == "self":
-            for branch in attention.step.branches.keys() & self.self_.keys():
-                for block, probabilities in attention.blocks(branch):
-                    self.self_[branch].add(attention, probabilities, block)
-            return
-        for branch in attention.step.branches.keys() & self.cross.keys():
-            probabilities = attention.probabilities(branch)
-            text = self.cross[branch].plan.columns - 1  # all padding becomes the last column
-            if text + 1 < probabilities.shape[-1]:
-                rest = probabilities[..., text:].sum(-1, keepdim=True)
-                probabilities = torch.cat([probabilities[..., :text], rest], -1)
-            self.cross[branch].add(attention, probabilities)
-
-    def _plan(self, step: Pass) -> None:
-        """Before the first pass: which words, which sites, how many bytes."""
-        call, self.latents = step.call, step.latents
-        sites = [site for d in denoisers(call.pipe).values() for site in find(d)]
-        cross = [site for site in sites if site.kind == "cross" and self._named(site)]
-        if not cross:
-            raise DaamkitError(
-                wanted=f"cross-attention sites named {self.names}",
-                got="none",
-                mend=f"name a part of {', '.join(s.name for s in sites if s.kind == 'cross')}",
-            )
-        near = [
-            site
-            for site in sites
-            if site.kind == "self" and max(site.grid(step.latents)) <= self.self_grid
-        ]
-        if self.self_grid and not near:
-            raise DaamkitError(
-                wanted=f"self-attention sites of at most {self.self_grid} cells a side",
-                got=f"none for latents of {step.latents[0]} x {step.latents[1]}",
-                mend="raise `self_grid=`",
-            )
-        budget, spill = self.limits
-        steps, self_keep = call.planned_passes(), self.keep - {"head"}
-        for asked in dict.fromkeys(self.branches):
-            branch = _row_name(asked, step)
-            self.prompts[branch] = self._read_prompts(call, branch)
-            columns = max(prompt.columns for prompt in self.prompts[branch])
-            slots = Plan.slots_of(cross, step.latents, self.keep)
-            plan = Plan(self.keep, slots, call.samples, steps, columns)
-            self.cross[branch] = Store(plan, budget=budget, spill=spill)
-            if near:
-                slots = Plan.slots_of(near, step.latents, self_keep)
-                plan = Plan(self_keep, slots, call.samples, steps, 0)
-                self.self_[branch] = Store(plan, budget=budget, spill=spill)
-
-    def _named(self, site: Site) -> bool:
-        return self.names is None or any(name in site.name for name in self.names)
-
-    def _read_prompts(self, call: Call, branch: str) -> list[Prompt]:
-        """What each image's text encoders have read in a branch."""
-        tokenizers = {
-            f"text_encoder{suffix}": tokenizer
-            for suffix in ("", "_2")
-            if (tokenizer := getattr(call.pipe, f"tokenizer{suffix}", None)) is not None
-        }
-        prefix = "negative_prompt" if branch in ("uncond", "negative") else "prompt"
-        first = call.negative_prompts if prefix == "negative_prompt" else call.texts()
-        if None in first and prefix == "prompt" and self.prompt is not None:
-            first = Call(
-                call.pipe, {**call.arguments, "prompt": self.prompt, "prompt_embeds": None}
-            ).texts()
-        if None in first or len(first) != call.samples:
-            raise DaamkitError(
-                wanted="the text that the prompt embeddings stand for"
-                if None in first
-                else f"{call.samples} prompts",
-                got="none" if None in first else f"{len(first)}",
-                mend="give it to the trace: `daamkit.trace(pipe, prompt='...')`",
-            )
-        texts = {"text_encoder": first}
-        for encoder in tokenizers:
-            second = call.texts(encoder.replace("text_encoder", prefix))
-            texts[encoder] = [b or a for a, b in zip(first, second, strict=True)]
-        return [
-            words.read({encoder: texts[encoder][i] or "" for encoder in tokenizers}, tokenizers)
-            for i in range(call.samples)
-        ]
-
-    # -- when the call ends
-
-    def finish(self, call: Call, images: Any) -> None:
-        pictures = _pictures(images, call)
-        scale = getattr(call.pipe, "vae_scale_factor", 8)
-        unet_side = next(iter(denoisers(call.pipe).values())).config.sample_size  # type: ignore[union-attr]
-        pixels = scale * (unet_side if isinstance(unet_side, int) else max(unet_side or (64,)))
-        base = 64 if pixels in (512, 1024) else 96
-        for sample, picture in enumerate(pictures):
-            size = (self.latents[0] * scale, self.latents[1] * scale)
-            if picture is not None:
-                size = (picture.height, picture.width)
-            steps = len(call.timesteps)
-            branches = {
-                branch: HeatMaps(
-                    self.prompts[branch][sample],
-                    _layers(store, sample, steps, self.prompts[branch][sample].columns),
-                    self.keep,
-                    steps,
-                    size,
-                    base,
-                    self.rule,
-                )
-                for branch, store in self.cross.items()
-            }
-            selves = {
-                branch: SelfMaps(_layers(store, sample, steps), store.plan.keep, steps, size)
-                for branch, store in self.self_.items()
-            }
-            made = self.records[sample] | {"timesteps": list(call.timesteps), "size": list(size)}
-            self.runs.append(Run(picture, branches, selves, made))
-        self.fail(call)
-
-    def fail(self, call: Call) -> None:
-        self.cross, self.self_, self.prompts, self.records = {}, {}, {}, []
-
-
-def _row_name(asked: Branch, step: Pass) -> str:
-    """What the pipeline's call names the rows asked for."""
-    if asked in step.branches:
-        return asked
-    unguided = {"uncond", "negative"}
-    if asked == "uncond" and (found := unguided & step.branches.keys()):
-        return found.pop()
-    raise DaamkitError(
-        wanted=f"attention of the branch {asked!r}",
-        got=f"a call with the branches {', '.join(step.branches)}",
-        mend="call with a negative prompt for 'negative', with guidance_scale above 1 for 'uncond'",
-    )
-
-
-def _layers(
-    store: Store, sample: int, steps: int, columns: int | None = None
-) -> dict[str, Layer]:
-    """One image's part of the sums, its own tokens apart and its padding together."""
-    layers = {}
-    for slot in store.plan.slots:
-        values = store.sums[slot.name][sample]
-        if "step" in store.plan.keep:
-            values = values[:steps]
-        if columns is not None and columns < values.shape[-2]:  # a longer prompt in the batch
-            rest = values[..., columns - 1 :, :].sum(-2, keepdim=True)
-            values = torch.cat([values[..., : columns - 1, :], rest], -2)
-        values = values.unflatten(-1, slot.grid).cpu()
-        heads = slot.heads * len(slot.sites)
-        layers[slot.name] = Layer(slot.name, slot.sites, slot.stage, heads, values)
-    return layers
-
-
-def _pictures(images: Any, call: Call) -> Sequence[Image.Image | None]:
-    """The images a pipeline returned, one per sample; None for latents."""
-    if call.arguments.get("output_type") == "latent":
-        return [None] * call.samples
-    if isinstance(images, Tensor):
-        images = images.detach().float().cpu().permute(0, 2, 3, 1).numpy()
-    if isinstance(images, np.ndarray):
-        images = [Image.fromarray((image * 255).round().astype(np.uint8)) for image in images]
-    return list(images)

@@ -1,0 +1,30 @@
+# Two commands from a fresh machine: `make demo` and `make test`. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: env demo test lint train clean
+
+env: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: env
+	$(BIN)/daamkit explain "a red cat next to a blue car" --out demo
+
+test: env lint
+	$(BIN)/pytest
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+train: env
+	$(BIN)/python -m daamkit.toybox.train --out build/toybox --resume
+
+clean:
+	rm -rf .venv build demo explained

@@ -1,0 +1,154 @@
+"""What tracing costs: time and peak memory of a traced generation over an untraced one.
+
+    python benchmarks/tracing.py --json
+
+Two pipelines: a Stable Diffusion 1.5 UNet of full size with random weights (512 x 512, 2 steps,
+CFG), and the toybox (25 steps, CFG). Untraced and traced generations alternate, the order turning
+round by round; the ratios printed are medians over rounds. Run it on a quiet machine: beside other
+work the ratio is noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
+
+import daamkit
+from daamkit import resources
+from daamkit.toybox import pipeline
+
+PROMPT = "a red cat next to a blue car"
+
+
+def stable_diffusion_15(device: str, dtype: torch.dtype) -> StableDiffusionPipeline:
+    """A UNet of SD 1.5's size with random weights; text encoder and decoder are small."""
+    torch.manual_seed(0)
+    tokenizer = pipeline.tokenizer(resources.path("toybox", "tokenizer"))
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=768,
+        num_hidden_layers=2,
+        num_attention_heads=12,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    pipe = StableDiffusionPipeline(
+        unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768),  # the other defaults
+        text_encoder=CLIPTextModel(text),
+        vae=AutoencoderKL(
+            block_out_channels=(8, 8, 8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+            norm_num_groups=4,
+        ),
+        tokenizer=tokenizer,
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return pipe.to(device, dtype)
+
+
+class Peak:
+    """Highest memory since the last reset, in bytes: the GPU's, or this process's."""
+
+    def __init__(self, device: str) -> None:
+        self.cuda = device.startswith("cuda")
+
+    def reset(self) -> None:
+        gc.collect()
+        if self.cuda:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def read(self) -> int:
+        if self.cuda:
+            torch.cuda.synchronize()
+            return torch.cuda.max_memory_allocated()
+        status = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+
+
+def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, float]:
+    """Median ratios of traced over untraced generations."""
+    pipe.set_progress_bar_config(disable=True)
+    peak = Peak(device)
+
+    def plain() -> None:
+        pipe(
+            PROMPT,
+            num_inference_steps=steps,
+            generator=torch.Generator().manual_seed(0),
+            output_type="latent",
+        )
+
+    def traced() -> None:
+        with daamkit.trace(pipe):
+            plain()
+
+    def measure(generate: Callable[[], None]) -> tuple[float, int]:
+        peak.reset()
+        started = time.perf_counter()
+        generate()
+        memory = peak.read()  # synchronizes
+        return time.perf_counter() - started, memory
+
+    for generate in (plain, traced):
+        generate()  # warm-up
+    results: dict[Callable, list[tuple[float, int]]] = {plain: [], traced: []}
+    for index in range(rounds):
+        for generate in (plain, traced) if index % 2 == 0 else (traced, plain):
+            results[generate].append(measure(generate))
+    pairs = list(zip(results[traced], results[plain], strict=True))
+    with daamkit.trace(pipe) as tracer:
+        plain()
+    started = time.perf_counter()
+    tracer.run.maps.pool()
+    return {
+        "time_ratio": round(statistics.median(t[0] / p[0] for t, p in pairs), 4),
+        "memory_ratio": round(statistics.median(t[1] / p[1] for t, p in pairs), 4),
+        "untraced_seconds": round(statistics.median(p[0] for _, p in pairs), 3),
+        "heat_map_seconds": round(time.perf_counter() - started, 3),
+        "rounds": rounds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object and no more")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument("--only", choices=("sd15", "toybox"))
+    asked = parser.parse_args()
+    dtype = getattr(torch, asked.dtype)
+    result: dict[str, Any] = {"device": asked.device, "dtype": asked.dtype}
+    if asked.only != "sd15":
+        toybox = daamkit.load("toybox").to(asked.device, dtype)
+        result["toybox"] = compare(toybox, 25, 2 * asked.rounds, asked.device)
+        del toybox
+    if asked.only != "toybox":
+        pipe = stable_diffusion_15(asked.device, dtype)
+        result["sd15"] = compare(pipe, 2, asked.rounds, asked.device)
+    if not asked.json:
+        print("traced / untraced, medians:", file=sys.stderr)
+    print(json.dumps(result, indent=None if asked.json else 1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The command line: `daamkit explain "a red cat next to a blue car"`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from daamkit.errors import DaamkitError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="daamkit", description="Which word made which pixels.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    _add_explain(verbs)
+    asked = parser.parse_args(argv)
+    try:
+        return int(asked.run(asked))
+    except DaamkitError as error:
+        print(f"daamkit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("daamkit: interrupted", file=sys.stderr)
+        return 130
+
+
+def _add_explain(verbs: Any) -> None:
+    explain = verbs.add_parser(
+        "explain",
+        help="generate an image and show where each word went",
+        description="Generate an image, trace it, and write the image, an overlay for each word, "
+        "a table, the run, and report.html.",
+    )
+    explain.add_argument("prompt")
+    explain.add_argument("--out", type=Path, default=Path("explained"), help="folder to write")
+    explain.add_argument("--model", default="toybox", help="toybox, a folder, or a Hub id")
+    explain.add_argument("--seed", type=int, default=0)
+    explain.add_argument("--steps", type=int, default=25)
+    explain.add_argument("--guidance", type=float, help="guidance scale; default the model's")
+    explain.add_argument("--negative", help="negative prompt")
+    explain.add_argument("--height", type=int, help="pixels; default the model's")
+    explain.add_argument("--width", type=int, help="pixels; default the model's")
+    explain.add_argument(
+        "--threshold", type=float, default=0.4, help="of a map's maximum, from 0 to 1"
+    )
+    explain.add_argument("--json", action="store_true", help="print the table as JSON")
+    explain.set_defaults(run=_explain)
+
+
+def _explain(asked: argparse.Namespace) -> int:
+    if not 0 <= asked.threshold <= 1:
+        raise DaamkitError(wanted="a threshold in [0, 1]", got=f"{asked.threshold}", mend="try 0.4")
+    if asked.steps < 1:
+        raise DaamkitError(wanted="at least one step", got=f"{asked.steps}", mend="try 25")
+    _claim(asked.out)
+    _quiet()
+    import torch
+
+    import daamkit
+    from daamkit.views import plots, report
+
+    pipe = daamkit.load(asked.model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pipe.to(device)
+    pipe.set_progress_bar_config(desc="generating", disable=False)
+    options = {
+        "guidance_scale": asked.guidance,
+        "negative_prompt": asked.negative,
+        "height": asked.height,
+        "width": asked.width,
+    }
+    with daamkit.trace(pipe) as tracer:
+        pipe(
+            asked.prompt,
+            num_inference_steps=asked.steps,
+            generator=torch.Generator().manual_seed(asked.seed),
+            **{name: value for name, value in options.items() if value is not None},
+        )
+    run = tracer.run
+    run.save(asked.out / "run")
+    if run.image is not None:
+        run.image.save(asked.out / "image.png")
+    words = asked.out / "words"
+    words.mkdir(exist_ok=True)
+    for old in words.glob("*.png"):
+        old.unlink()
+    for index, word in enumerate(run.maps.words()):
+        name = "".join(c if c.isalnum() else "-" for c in word.word.text)
+        plots.overlay(run.image, word, threshold=asked.threshold).save(
+            words / f"{index:02d}-{name}.png"
+        )
+    table = run.table(asked.threshold)
+    table.to_csv(asked.out / "words.csv", index=False)
+    place = asked.out / "report.html"
+    place.write_text(report.page(run, asked.threshold), encoding="utf-8")
+    if asked.json:
+        print(
+            json.dumps(
+                {
+                    "prompt": run.prompt,
+                    "report": str(place),
+                    "threshold": asked.threshold,
+                    "words": table.to_dict("records"),
+                    "record": run.record,
+                }
+            )
+        )
+    else:
+        columns = ["word", "mass", "area", "centre_y", "centre_x", "peak_y", "peak_x", "peak"]
+        if len(table):
+            print(table[columns].to_string(index=False, float_format=lambda x: f"{x:.3f}"))
+        print(f"\nreport: {place.resolve()}")
+    return 0
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder, or say early why it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "no permission to write")
+    except OSError as error:
+        raise DaamkitError(
+            wanted=f"a folder to write, {folder}",
+            got=f"{error.strerror}",
+            mend="name another with --out",
+        ) from error
+
+
+def _quiet() -> None:
+    """Libraries say on loading what they lack; a reader of a report need not know."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    from diffusers.utils import logging as diffusers_logging
+
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Train the autoencoder, and draw scenes as its latents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from daamkit.toybox import pipeline, scenes
+from daamkit.toybox.loop import BATCH, Progress, rate, write
+
+
+def as_tensor(images: np.ndarray) -> torch.Tensor:
+    """(n, height, width, 3) uint8 to (n, 3, height, width) in [-1, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def reconstruction_loss(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """L1 on the pixels and on their differences to the right and below, which keeps edges."""
+    loss = (image - target).abs().mean()
+    for axis in (2, 3):
+        loss = loss + (image.diff(dim=axis) - target.diff(dim=axis)).abs().mean()
+    return loss
+
+
+def train(out: Path, images: int, seed: int) -> None:
+    """Three quarters of the images as 64-pixel crops, the last quarter whole."""
+    place, checkpoint = out / "autoencoder.safetensors", out / "autoencoder.pt"
+    if place.exists():
+        return
+    torch.manual_seed(seed)
+    model = pipeline.autoencoder()
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, betas=(0.9, 0.99), weight_decay=1e-3)
+    steps, step = images // BATCH, 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    progress = Progress(images, step * BATCH)
+    while step < steps:
+        rng = np.random.default_rng((seed, 1, step))
+        batch = np.stack(
+            [scenes.draw(rng).image for _ in range(BATCH if step < 0.75 * steps else BATCH // 2)]
+        )
+        if step < 0.75 * steps:
+            y, x = rng.integers(0, 65, 2)
+            batch = batch[:, y : y + 64, x : x + 64]
+        target = as_tensor(np.ascontiguousarray(batch))
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, steps, 2e-3)
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = model.encode(target).latent_dist
+            image = model.decode(posterior.sample()).sample
+        loss = reconstruction_loss(image.float(), target) + 1e-5 * posterior.kl().mean() / 4096
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        progress.tell(step * BATCH, loss.item())
+        if step % 200 == 0:
+            write(
+                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step},
+                checkpoint,
+            )
+    standardize(model, np.random.default_rng((seed, 3)))
+    save_file(model.state_dict(), place)
+
+
+@torch.no_grad()
+def standardize(model: AutoencoderKL, rng: np.random.Generator, images: int = 512) -> None:
+    """Fold a shift and a scale into the 1x1 convolutions around the latents, so that each channel
+    has mean 0 and deviation 1 over drawn scenes."""
+    means = []
+    for _ in range(images // 64):
+        batch = as_tensor(np.stack([scenes.draw(rng).image for _ in range(64)]))
+        means.append(model.encode(batch).latent_dist.mean)
+    latents = torch.cat(means).transpose(0, 1).flatten(1)  # (channels, values)
+    shift, scale = latents.mean(1), latents.std(1)
+    into, out = model.quant_conv, model.post_quant_conv
+    n = len(shift)  # the first n outputs are means, the next n log variances
+    out.bias += out.weight[..., 0, 0] @ shift
+    out.weight *= scale[None, :, None, None]
+    into.weight[:n] /= scale[:, None, None, None]
+    into.bias[:n] = (into.bias[:n] - shift) / scale
+    into.bias[n:] -= 2 * scale.log()
+
+
+def load(out: Path) -> AutoencoderKL:
+    model = pipeline.autoencoder()
+    model.load_state_dict(load_file(out / "autoencoder.safetensors"))
+    return model.eval()
+
+
+@torch.no_grad()
+def cache_latents(out: Path, n: int, seed: int) -> None:
+    """Draw n scenes and keep their latents' means and token ids."""
+    place = out / "latents.safetensors"
+    if place.exists():
+        return
+    model = load(out)
+    tokens = pipeline.tokenizer(out / "tokenizer")
+    latents, ids, progress = torch.empty(n, 4, 32, 32, dtype=torch.float16), [], Progress(n)
+    for start in range(0, n, 64):
+        drawn = [
+            scenes.draw(np.random.default_rng((seed, 2, i)))
+            for i in range(start, min(start + 64, n))
+        ]
+        with torch.autocast("cpu", torch.bfloat16):
+            mean = model.encode(
+                as_tensor(np.stack([scene.image for scene in drawn]))
+            ).latent_dist.mean
+        latents[start : start + len(drawn)] = mean.half()
+        text = [scene.caption for scene in drawn]
+        ids.append(
+            tokens(
+                text, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+            ).input_ids
+        )
+        progress.tell(start + len(drawn), 0.0)
+    save_file({"latents": latents, "ids": torch.cat(ids).short()}, place)

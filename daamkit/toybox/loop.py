@@ -1,0 +1,54 @@
+"""What the training loops share: the learning rate's course, checkpoints, progress."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+BATCH = 32
+COOLING = 0.2  # part of the samples over which the rate falls to a thirtieth
+
+
+def rate(step: int, steps: int, peak: float, warmup: int = 200, floor: float = 1 / 30) -> float:
+    """Learning rate: linear warm-up, constant, cosine cooling at the end."""
+    cooling = max(0.0, (step / steps - (1 - COOLING)) / COOLING)
+    return (
+        peak
+        * min(1, (step + 1) / warmup)
+        * (floor + (1 - floor) * math.cos(math.pi / 2 * min(cooling, 1)) ** 2)
+    )
+
+
+def write(state: dict, place: Path) -> None:
+    """Save a checkpoint whole or not at all."""
+    part = place.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(place)
+
+
+class Progress:
+    """A line now and then: samples done, loss, speed, time left."""
+
+    def __init__(self, total: int, done: int = 0, every: float = 20.0) -> None:
+        self.total, self.every = total, every
+        self.started = self.said = time.monotonic()
+        self.begun_at = done
+        self.losses: list[float] = []
+
+    def tell(self, done: int, loss: float) -> None:
+        self.losses.append(loss)
+        now = time.monotonic()
+        if now - self.said < self.every and done < self.total:
+            return
+        speed = (done - self.begun_at) / (now - self.started)
+        left = (self.total - done) / max(speed, 1e-9) / 60
+        mean = float(np.mean(self.losses))
+        print(
+            f"{done:8d}/{self.total}  loss {mean:.4f}  {speed:5.1f}/s  {left:5.1f} min left",
+            flush=True,
+        )
+        self.said, self.losses = now, []

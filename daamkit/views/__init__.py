@@ -1,0 +1,1 @@
+"""What people see: colours, pictures, reports. Knows runs, and no model."""

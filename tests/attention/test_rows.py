@@ -1,0 +1,154 @@
+"""Law 5: batch rows have names, from the pipeline's call."""
+
+import copy
+
+import pytest
+import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline
+from PIL import Image
+
+import daamkit
+from daamkit.attention import hooks
+from daamkit.attention.calls import Call
+from daamkit.attention.taps import Tap
+from daamkit.errors import DaamkitError
+from tests import tiny
+from tests.tiny import generate
+
+
+class Branches(Tap):
+    def __init__(self) -> None:
+        self.passes = []
+
+    def begin(self, step):
+        self.passes.append(step)
+
+
+def branches(pipe, **options) -> dict[str, slice]:
+    tap = Branches()
+    with hooks.attach(pipe, tap):
+        generate(pipe, **options)
+    assert all(step.branches == tap.passes[0].branches for step in tap.passes)
+    assert [step.index for step in tap.passes] == list(range(len(tap.passes)))
+    return tap.passes[0].branches
+
+
+def test_guided_and_not(sd):
+    assert branches(sd) == {"uncond": slice(0, 1), "cond": slice(1, 2)}
+    assert branches(sd, guidance_scale=1.0) == {"cond": slice(0, 1)}
+    assert branches(sd, negative_prompt="a dog") == {"negative": slice(0, 1), "cond": slice(1, 2)}
+
+
+def test_batches_and_several_images(sd):
+    two = {"prompt": ["a cat", "a dog"], "num_images_per_prompt": 3}
+    assert branches(sd, **two) == {"uncond": slice(0, 6), "cond": slice(6, 12)}
+    assert branches(sd, **two, guidance_scale=0.0) == {"cond": slice(0, 6)}
+
+
+def test_three_branches_of_instruct_pix2pix():
+    parts = tiny.sd(in_channels=8).components
+    pipe = StableDiffusionInstructPix2PixPipeline(**parts, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    found = branches(pipe, image=Image.new("RGB", (64, 64)), image_guidance_scale=1.5)
+    assert found == {"cond": slice(0, 1), "image": slice(1, 2), "uncond": slice(2, 3)}
+
+
+def test_guidance_that_ends_early_changes_the_rows(sd):
+    tap = Branches()
+
+    def unguide(pipe, step, time, tensors):
+        pipe._guidance_scale = 0.0
+        return {"prompt_embeds": tensors["prompt_embeds"][-1:]}
+
+    with hooks.attach(sd, tap), daamkit.trace(sd) as tracer:
+        generate(
+            sd, callback_on_step_end=unguide, callback_on_step_end_tensor_inputs=["prompt_embeds"]
+        )
+    assert [list(step.branches) for step in tap.passes] == [["uncond", "cond"], ["cond"]]
+    assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_rows_that_do_not_fit_the_call_are_refused(sd):
+    call = Call(sd, {"prompt": ["a", "b"], "guidance_scale": 7.5})
+    sd._guidance_scale = 7.5
+    with pytest.raises(DaamkitError, match="wanted 4 batch rows.*got 3"):
+        call.branches(3)
+
+
+def test_extra_passes_are_silent_and_end_early(sd):
+    """Law 3: only the tap that runs them sees them."""
+
+    class Guide(Tap):
+        def __init__(self) -> None:
+            self.inside, self.sites, self.ended = False, [], 0
+
+        def begin(self, step):
+            if self.inside:
+                assert step.branches == {"cond": slice(0, 1)}
+                return
+            self.inside = True
+            noisy = torch.zeros(1, 4, 32, 32)
+            text = torch.zeros(1, 77, 32)
+            try:
+                with hooks.extra_passes(sd, self):
+                    sd.unet(noisy, step.timestep, text)
+            except hooks.Ended:
+                self.ended += 1
+            self.inside = False
+
+        def observe(self, attention):
+            if self.inside:
+                self.sites.append(attention.site.name)
+
+        def last(self, site):
+            return site.name.startswith("mid_block") and site.kind == "cross"
+
+    with daamkit.trace(sd) as plain:
+        generate(sd)
+    guide = Guide()
+    with daamkit.trace(sd) as tracer, hooks.attach(sd, guide):
+        generate(sd)
+    assert guide.ended == 2
+    assert guide.sites[-1].startswith("mid_block") and not any("up" in s for s in guide.sites)
+    assert tracer.run.record["timesteps"] == plain.run.record["timesteps"]
+    assert torch.equal(tracer.run.maps.pool(), plain.run.maps.pool())
+
+
+def test_a_denoiser_called_outside_the_pipeline_is_silent(sd):
+    with daamkit.trace(sd) as tracer:
+        sd.unet(torch.zeros(1, 4, 32, 32), 1, torch.zeros(1, 77, 32))
+    assert tracer.runs == []
+
+
+def test_maps_of_a_batch_are_those_of_its_members(sd):
+    prompts = ["a red cat and a blue car", "two dogs"]
+    noise = torch.randn(4, 4, 32, 32, generator=torch.Generator().manual_seed(3))
+    with daamkit.trace(sd, branches=("cond", "uncond")) as together:
+        generate(sd, prompt=prompts, num_images_per_prompt=2, latents=noise)
+    for index, run in enumerate(together.runs):
+        with daamkit.trace(sd, branches=("cond", "uncond")) as alone:
+            generate(sd, prompt=prompts[index // 2], latents=noise[index : index + 1])
+        assert run.prompt == alone.run.prompt
+        for branch in ("cond", "uncond"):
+            ours, theirs = run.branch(branch).pool(), alone.run.branch(branch).pool()
+            assert ours.shape == theirs.shape
+            assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_without_guidance_all_heads_count(sd):
+    """The reference drops half of them."""
+    with daamkit.trace(sd) as tracer:
+        generate(sd, guidance_scale=1.0)
+    assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+    for layer in tracer.run.maps.layers.values():
+        each = layer.values.sum(1) / tracer.run.maps.steps  # over tokens: 1 at each cell and head
+        assert torch.allclose(each, torch.ones(()), atol=1e-5)
+
+
+def test_a_copy_of_a_traced_pipeline_is_not_traced(sd):
+    with daamkit.trace(sd):
+        other = type(sd).__mro__[1](**copy.copy(sd.components), requires_safety_checker=False)
+        other.set_progress_bar_config(disable=True)
+        with daamkit.trace(other) as tracer:
+            generate(other)
+    assert len(tracer.runs) == 1

@@ -1,0 +1,84 @@
+"""What is kept, and that its size is known beforehand."""
+
+import gc
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import daamkit
+from daamkit.attention.sites import find
+from daamkit.attention.stores import MemoryBudgetError, Plan
+from daamkit.errors import DaamkitError
+from tests.tiny import generate
+
+
+def traced(pipe, steps=3, **options):
+    with daamkit.trace(pipe, **options) as tracer:
+        generate(pipe, steps=steps)
+    return tracer.run
+
+
+def test_every_reduction_is_a_sum_of_what_was_kept(sd):
+    full = traced(sd, keep=("step", "site", "head"))
+    for keep in [(), ("step",), ("site",), ("head",), ("site", "head"), ("step", "site")]:
+        less = traced(sd, keep=keep)
+        assert less.maps.keep == frozenset(keep)
+        assert torch.allclose(less.maps.mass, full.maps.mass, atol=1e-6)
+        assert torch.allclose(
+            less.maps.pool("paper"), full.maps.pool("paper"), rtol=1e-4, atol=1e-4
+        )
+        for layer in less.maps.layers.values():
+            parts = [full.maps.layers[site].values for site in layer.sites]  # (step, head, ...)
+            total = torch.stack(parts).sum(0)
+            if "step" not in keep:
+                total = total.sum(0, keepdim=True)
+            if "head" not in keep:
+                total = total.sum(1, keepdim=True)
+            assert torch.allclose(layer.values, total.reshape(layer.values.shape), atol=1e-5)
+
+
+def test_the_plan_tells_the_bytes(sd):
+    for keep in [(), ("site", "head"), ("step", "site", "head")]:
+        run = traced(sd, keep=keep)
+        sites = [site for site in find(sd.unet) if site.kind == "cross"]
+        slots = Plan.slots_of(sites, (32, 32), frozenset(keep))
+        plan = Plan(frozenset(keep), slots, 1, 3, run.maps.prompt.columns)
+        assert plan.bytes == sum(4 * layer.values.numel() for layer in run.maps.layers.values())
+
+
+def test_over_the_budget_is_refused_before_the_first_step(sd):
+    passes = []
+    handle = sd.unet.conv_in.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        with pytest.raises(MemoryBudgetError, match=r"at most 1,000 bytes.*got [\d,]+ bytes"):
+            traced(sd, budget=1000)
+    finally:
+        handle.remove()
+    assert passes == []
+
+
+def test_over_the_budget_spills_to_files(sd, tmp_path):
+    spilled = traced(sd, budget=1000, spill=tmp_path)
+    assert torch.equal(spilled.maps.pool(), traced(sd).maps.pool())
+    del spilled
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_axis_is_refused(sd):
+    with pytest.raises(DaamkitError, match=r"out of step, site, head.*got \['layer'\]"):
+        daamkit.trace(sd, keep=("layer",))
+
+
+@given(
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    keep=st.sets(st.sampled_from(["step", "site", "head"])),
+)
+def test_slots_hold_each_site_once(sd, height, width, keep):
+    sites = find(sd.unet)
+    slots = Plan.slots_of(sites, (height, width), frozenset(keep))
+    assert sorted(name for slot in slots for name in slot.sites) == sorted(s.name for s in sites)
+    assert len({slot.name for slot in slots}) == len(slots)

@@ -1,0 +1,27 @@
+"""Pipelines that the tests share. Each test leaves them as they were: that is what is tested."""
+
+import pytest
+import transformers
+
+from tests import tiny
+
+transformers.logging.set_verbosity_error()  # says at every import that torchvision is missing
+
+
+@pytest.fixture(scope="session")
+def sd():
+    return tiny.sd()
+
+
+@pytest.fixture(scope="session")
+def sdxl():
+    return tiny.sdxl()
+
+
+@pytest.fixture(scope="session")
+def toybox():
+    import daamkit
+
+    pipe = daamkit.load("toybox")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

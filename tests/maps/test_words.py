@@ -1,0 +1,123 @@
+"""Law 4: words and tokens meet on characters."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daamkit.errors import DaamkitError
+from daamkit.maps import words
+from daamkit.maps.words import Prompt, WordError
+from tests import tiny
+
+TOKENIZER = tiny.tokenizer()
+
+
+def read(text: str, **others: str) -> Prompt:
+    texts = {"text_encoder": text, **others}
+    return words.read(texts, dict.fromkeys(texts, TOKENIZER))
+
+
+@given(st.text(max_size=60))
+def test_tokens_cover_the_text_in_order(text):
+    prompt = read(text)
+    tokens = [token for token in prompt.tokens if not token.special]
+    assert [t.column for t in tokens] == list(range(1, len(tokens) + 1))
+    assert all(text[t.start : t.end] == t.text for t in tokens)
+    starts = [t.start for t in tokens]
+    assert starts == sorted(starts)
+    assert [t.special for t in prompt.tokens if t.special] == ["SOS", "EOS", "padding"]
+
+
+WORDS = st.sampled_from(["cat", "dog", "elephants", "red", "backpack", "Cat"])
+
+
+@given(st.lists(WORDS, min_size=1, max_size=12))
+def test_every_word_is_found_by_its_occurrence(chosen):
+    prompt = read(" ".join(chosen))
+    found = prompt.words()
+    assert [word.text for word in found] == chosen
+    for word in found:
+        assert prompt.word(word.text, word.occurrence) == word
+        assert prompt.text[word.start : word.end] == word.text
+    columns = [column for word in found for column in word.columns]
+    assert columns == list(range(1, len(columns) + 1))
+
+
+def test_a_word_in_several_pieces():
+    word = read("three elephants").word("elephants")
+    assert len(word.columns) > 1 and word.columns[0] == 2
+
+
+def test_phrases_and_spaces_and_case():
+    prompt = read("A  Red\ncat, next to it")
+    assert prompt.word("red cat").columns == (2, 3)
+    assert prompt.word("RED").text == "Red"
+    assert prompt.span(3, 10).columns == (2, 3)
+
+
+def test_words_match_whole():
+    prompt = read("a catamaran and a cat")
+    assert prompt.word("cat").start == 18
+    with pytest.raises(WordError):
+        prompt.word("catama")
+
+
+def test_the_second_cat_is_another_word():
+    prompt = read("a cat and a cat")
+    first, second = (prompt.word("cat", i) for i in (0, 1))
+    assert (first.start, second.start) == (2, 12) and first.columns != second.columns
+    with pytest.raises(
+        WordError, match=r"got 2 in .*0 at character 2, 1 at character 12.*occurrence="
+    ):
+        prompt.word("cat")
+    with pytest.raises(WordError, match="Choose from 0 to 1"):
+        prompt.word("cat", 2)
+
+
+def test_a_word_that_is_not_there_names_the_nearest():
+    with pytest.raises(WordError, match=r"wanted the word 'zebra'.*nearest words are 'zebras'"):
+        read("two zebras and a dog").word("zebra")
+    with pytest.raises(WordError, match=r"Its words are 'two', 'dogs'"):
+        read("two dogs").word("hypotenuse")
+    with pytest.raises(KeyError):  # it is a KeyError too, readable all the same
+        read("two dogs").word("cat")
+
+
+def test_an_empty_prompt():
+    prompt = read("")
+    assert prompt.words() == [] and prompt.special("SOS").columns == (0,)
+    with pytest.raises(WordError, match=r"got an empty prompt.*special\('SOS'\)"):
+        prompt.word("cat")
+    with pytest.raises(WordError, match="wanted a word"):
+        prompt.word("  ")
+
+
+def test_a_prompt_cut_at_the_models_limit():
+    text = "a cat and " * 30 + "a dog"
+    prompt = read(text)
+    assert prompt.columns == 77 and prompt.cuts["text_encoder"] < len(text)
+    assert all(word.end <= prompt.cuts["text_encoder"] for word in prompt.words())
+    with pytest.raises(WordError, match=r"cut at the model's limit of 77 tokens.*not read.*a dog"):
+        prompt.word("dog")
+    assert [t.special for t in prompt.tokens if t.special] == ["SOS", "EOS"]
+
+
+def test_two_encoders_that_read_different_texts():
+    prompt = read("a cat", text_encoder_2="a red dog and a cat")
+    assert prompt.word("cat").columns == (2,)
+    assert prompt.word("cat", encoder="text_encoder_2").columns == (6,)
+    assert prompt.word("dog").columns == (3,)
+    with pytest.raises(WordError, match="text_encoder_9"):
+        prompt.word("cat", encoder="text_encoder_9")
+
+
+def test_a_slow_tokenizer_is_refused():
+    slow = type("Slow", (), {"is_fast": False})()
+    with pytest.raises(DaamkitError, match="which characters.*Slow"):
+        words.read({"text_encoder": "a cat"}, {"text_encoder": slow})
+
+
+@given(st.text(max_size=40))
+def test_plain_data_and_back(text):
+    prompt = read(text, text_encoder_2="a cat")
+    assert Prompt.from_json(prompt.to_json()) == prompt

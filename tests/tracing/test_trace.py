@@ -1,0 +1,221 @@
+"""From a pipeline's call to runs."""
+
+import copy
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from diffusers.models.attention_processor import AttnProcessor, SlicedAttnProcessor
+
+import daamkit
+from daamkit.errors import DaamkitError
+from tests import tiny
+from tests.tiny import generate
+
+
+def traced(pipe, *args, trace=None, **options):
+    with daamkit.trace(pipe, **(trace or {})) as tracer:
+        generate(pipe, *args, **options)
+    return tracer.runs
+
+
+def test_runs_accumulate_over_calls(sd):
+    with daamkit.trace(sd) as tracer:
+        generate(sd, "a cat")
+        generate(sd, ["a dog", "two dogs"], num_images_per_prompt=2)
+    assert [run.prompt for run in tracer.runs] == ["a cat"] + 2 * ["a dog"] + 2 * ["two dogs"]
+
+
+def test_run_before_any_generation(sd):
+    with daamkit.trace(sd) as tracer, pytest.raises(DaamkitError, match="no finished generation"):
+        _ = tracer.run
+    with pytest.raises(LookupError, match="Call the traced pipeline"):
+        _ = tracer.run
+
+
+def test_run_where_there_are_several(sd):
+    with daamkit.trace(sd) as tracer:
+        generate(sd, ["a cat", "a dog"])
+    with pytest.raises(DaamkitError, match=r"got 2 images.*tracer\.runs\[0\].*tracer\.runs\[1\]"):
+        _ = tracer.run
+
+
+def test_an_empty_prompt_is_traced_and_has_no_words(sd):
+    (run,) = traced(sd, "")
+    assert len(run.table()) == 0 and run.maps.special("padding").values.sum() > 0
+    with pytest.raises(DaamkitError, match=r"word 'cat'; got an empty prompt"):
+        run.maps.word("cat")
+    assert "no words" in run._repr_html_()
+
+
+def test_a_long_prompt_is_traced_up_to_its_cut(sd):
+    (run,) = traced(sd, "a cat and " * 30 + "a dog")
+    assert len(run.maps.words()) == 75
+    with pytest.raises(DaamkitError, match="limit of 77 tokens"):
+        run.maps.word("dog")
+
+
+def test_negative_prompts_have_maps(sd):
+    (run,) = traced(
+        sd, "a cat", negative_prompt="a red dog", trace={"branches": ("cond", "negative")}
+    )
+    assert run.branch("negative").word("dog").mask().shape == (64, 64)
+    assert run.branch("negative").prompt.text == "a red dog"
+    (same,) = traced(
+        sd, "a cat", negative_prompt="a red dog", trace={"branches": ("cond", "uncond")}
+    )
+    assert set(same.branches) == {"cond", "negative"}
+
+
+def test_a_branch_that_the_call_has_not(sd):
+    with pytest.raises(DaamkitError, match=r"branch 'negative'; got .*branches uncond, cond"):
+        traced(sd, "a cat", trace={"branches": ("negative",)})
+    with pytest.raises(DaamkitError, match=r"branch 'uncond'; got .*branches cond"):
+        traced(sd, "a cat", guidance_scale=1.0, trace={"branches": ("uncond",)})
+
+
+def embeddings(pipe, text: str) -> torch.Tensor:
+    ids = pipe.tokenizer(text, padding="max_length", return_tensors="pt").input_ids
+    with torch.no_grad():
+        return pipe.text_encoder(ids).last_hidden_state
+
+
+def test_prompt_embeddings_with_their_text(sd):
+    (plain,) = traced(sd, "a red cat")
+    given = {"prompt": None, "prompt_embeds": embeddings(sd, "a red cat")}
+    (run,) = traced(sd, **given, trace={"prompt": "a red cat"})
+    assert torch.allclose(run.maps.word("cat").values, plain.maps.word("cat").values, atol=1e-4)
+    with pytest.raises(
+        DaamkitError, match=r"text that the prompt embeddings stand for.*prompt='...'"
+    ):
+        traced(sd, **given)
+    with pytest.raises(DaamkitError, match=r"wanted 1 prompts; got 2"):
+        traced(sd, **given, trace={"prompt": ["a", "b"]})
+
+
+@pytest.mark.parametrize("kind", ["pil", "np", "pt"])
+def test_every_kind_of_image(sd, kind):
+    (run,) = traced(sd, "a cat", output_type=kind)
+    assert run.image.size == (64, 64)
+
+
+def test_latents_have_no_image_but_maps(sd, tmp_path):
+    (run,) = traced(sd, "a cat", output_type="latent")
+    assert run.image is None and run.maps.word("cat").mask().shape == (64, 64)
+    assert daamkit.open(run.save(tmp_path / "run")).image is None
+    assert "latents only" in run._repr_html_()
+
+
+def test_tuples_are_read_too(sd):
+    with daamkit.trace(sd) as tracer:
+        sd("a cat", num_inference_steps=1, return_dict=False)
+    assert tracer.run.image is not None
+
+
+def test_both_encoders_of_xl(sdxl):
+    (run,) = traced(sdxl, "a red cat", prompt_2="a big dog and a cat")
+    prompt = run.maps.prompt
+    assert prompt.texts == {"text_encoder": "a red cat", "text_encoder_2": "a big dog and a cat"}
+    assert prompt.word("cat").columns == (3,)
+    assert prompt.word("cat", encoder="text_encoder_2").columns == (6,)
+    assert run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+    (same,) = traced(sdxl, "a red cat")
+    assert set(same.tokens()["encoder"]) == {"text_encoder", "text_encoder_2"}
+
+
+def test_only_some_sites(sd):
+    (run,) = traced(sd, "a cat", trace={"sites": "up_blocks.1"})
+    assert all(name.startswith("up_blocks.1") for name in run.maps.layers)
+    with pytest.raises(DaamkitError, match=r"sites named \('nowhere',\); got none"):
+        traced(sd, "a cat", trace={"sites": ["nowhere"]})
+
+
+def test_the_record_makes_the_image_again(sd):
+    (run,) = traced(sd, "a cat", seed=7, steps=3, guidance_scale=4.0, output_type="pil")
+    record = run.record
+    assert record["seed"] == {"seed": 7, "fresh": True, "source": "generator"}
+    assert record["scheduler"]["class"] == "DDIMScheduler" and record["dtype"] == "float32"
+    assert record["arguments"]["guidance_scale"] == 4.0 and len(record["timesteps"]) == 3
+    assert set(record["versions"]) >= {"daamkit", "torch", "diffusers", "transformers", "python"}
+    arguments = {
+        key: value
+        for key, value in record["arguments"].items()
+        if key in ("prompt", "num_inference_steps", "guidance_scale")
+    }
+    again = sd(**arguments, generator=torch.Generator().manual_seed(record["seed"]["seed"]))
+    assert again.images[0].tobytes() == run.image.tobytes()
+
+
+def test_a_used_generator_is_recorded_as_such(sd):
+    generator = torch.Generator().manual_seed(1)
+    torch.randn(1, generator=generator)
+    with daamkit.trace(sd) as tracer:
+        sd("a cat", num_inference_steps=1, generator=generator)
+        sd("a cat", num_inference_steps=1, generator=[torch.Generator().manual_seed(5)])
+    first, second = (run.record["seed"] for run in tracer.runs)
+    assert not first["fresh"] and second == {
+        "seed": 5,
+        "fresh": True,
+        "source": "generator of the image",
+    }
+
+
+@pytest.mark.parametrize("processor", [AttnProcessor(), SlicedAttnProcessor(2)])
+def test_attention_that_cannot_be_observed(processor):
+    pipe = tiny.sd()
+    pipe.unet.set_attn_processor(processor)
+    with (
+        pytest.raises(DaamkitError, match=rf"{type(processor).__name__} at .*AttnProcessor2_0"),
+        daamkit.trace(pipe),
+    ):
+        pass
+
+
+def test_a_processor_that_goes_around_the_kernel_is_told_when_it_runs():
+    class Own(AttnProcessor):
+        pass
+
+    pipe = tiny.sd()
+    pipe.unet.set_attn_processor(Own())
+    with pytest.raises(DaamkitError, match=r"scaled_dot_product_attention; got Own at"):
+        traced(pipe, "a cat")
+
+
+@pytest.mark.parametrize("part", ["whole", "block"])
+def test_a_compiled_model_is_refused(part):
+    pipe = tiny.sd()
+    (pipe.unet if part == "whole" else pipe.unet.mid_block).compile(backend="eager")
+    with (
+        pytest.raises(DaamkitError, match=r"compiled.*without torch\.compile"),
+        daamkit.trace(pipe),
+    ):
+        pass
+    wrapped = tiny.sd()
+    wrapped.unet = torch.compile(wrapped.unet, backend="eager")
+    with pytest.raises(DaamkitError, match=r"compiled"), daamkit.trace(wrapped):
+        pass
+
+
+def test_an_object_that_is_no_pipeline():
+    with pytest.raises(DaamkitError, match=r"pipeline with a UNet.*got AutoencoderKL"):
+        daamkit.trace(AutoencoderKL()).__enter__()
+
+
+def test_a_call_that_the_pipeline_refuses_is_refused_by_it(sd):
+    with daamkit.trace(sd) as tracer:
+        with pytest.raises(TypeError, match="colour"):
+            sd("a cat", colour="red")
+        with pytest.raises(ValueError, match="divisible by 8"):
+            sd("a cat", height=63)
+    assert tracer.runs == []
+
+
+def test_a_lora_loaded_inside_the_context_does_not_blind_it(sd):
+    """peft wraps the projections; sites and hooks stay."""
+    pipe = copy.deepcopy(sd)
+    with daamkit.trace(pipe) as tracer:
+        for module in pipe.unet.modules():
+            if hasattr(module, "to_q"):
+                module.to_q = torch.nn.Sequential(module.to_q, torch.nn.Identity())
+        generate(pipe, "a cat")
+    assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
