@@ -78,7 +78,7 @@ class _Wiring:
         self.extra: tuple[list[Tap], str] | None = None  # an extra pass's taps and branch
         self.told: list[Tap] = []  # the taps that were there when the call began
         self.call: Call | None = None
-        self.step: Pass | None = None
+        self.steps: list[Pass | None] = []  # the passes under way: an extra one runs within another
         with ExitStack() as stack:
             for denoiser in sites.denoisers(pipe).values():
                 _refuse_compiled(denoiser)
@@ -89,6 +89,11 @@ class _Wiring:
                     _install(stack, site.module, spy.before, spy.after)
             self._swap_class(pipe, stack)
             self.remove = stack.pop_all().close
+
+    @property
+    def step(self) -> Pass | None:
+        """The pass under way; None outside the pipeline's call."""
+        return self.steps[-1] if self.steps else None
 
     def listeners(self) -> list[Tap]:
         """The taps that are told of what happens now."""
@@ -126,7 +131,7 @@ class _Wiring:
                 tap.fail(call)
             raise
         finally:
-            self.call, self.step, self.told = None, None, []
+            self.call, self.steps, self.told = None, [], []
         return output
 
     # -- the denoiser's passes
@@ -135,7 +140,7 @@ class _Wiring:
         signature = inspect.signature(type(denoiser).forward)
 
         def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-            self.step = None
+            self.steps.append(None)
             if self.call is None or not self.listeners():
                 return
             given = signature.bind_partial(module, *args, **kwargs).arguments
@@ -148,14 +153,15 @@ class _Wiring:
                 branches = {self.extra[1]: slice(0, len(noisy))}
             height, width = noisy.shape[-2:]
             index = len(self.call.timesteps) - 1
-            self.step = Pass(self.call, index, time, branches, (height, width))
+            step = Pass(self.call, index, time, branches, (height, width))
+            self.steps[-1] = step
             for tap in self.listeners():
-                tap.begin(self.step)
+                tap.begin(step)
 
         return before
 
     def _after_pass(self, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
-        self.step = None
+        del self.steps[-1:]
 
 
 class _Spy:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -121,7 +123,7 @@ class Store:
         self.plan = plan
         self.sums: dict[str, Tensor] = {}
         self._slot = {site: slot for slot in plan.slots for site in slot.sites}
-        self._spill: tempfile.TemporaryDirectory[str] | None = None
+        self._spill: Path | None = None
         if budget is not None and plan.bytes > budget:
             if spill is None:
                 raise MemoryBudgetError(
@@ -130,7 +132,8 @@ class Store:
                     f"{plan.samples} images, {plan.steps} steps, {len(plan.slots)} layers",
                     mend="keep fewer axes, raise `budget=`, or give a folder with `spill=`",
                 )
-            self._spill = tempfile.TemporaryDirectory(dir=spill, prefix="daamkit-")
+            self._spill = Path(tempfile.mkdtemp(dir=spill, prefix="daamkit-"))
+            weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
 
     @property
     def sites(self) -> frozenset[str]:
@@ -164,7 +167,7 @@ class Store:
         shape = self.plan.shape(slot)
         if self._spill is None:
             return torch.zeros(shape, device=device)
-        place = Path(self._spill.name) / f"{len(self.sums)}.f32"
+        place = self._spill / f"{len(self.sums)}.f32"
         return torch.from_numpy(np.memmap(place, np.float32, "w+", shape=shape))
 
 

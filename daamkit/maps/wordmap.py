@@ -91,12 +91,9 @@ class WordMap:
             return np.zeros(values.shape, bool)
         if rule == "otsu":
             return values > _otsu(values)
-        cut = {
-            "max": threshold * values.max(),
-            "absolute": threshold,
-            "quantile": np.quantile(values, threshold),
-        }[rule]
-        return values >= cut
+        if rule == "quantile":
+            return values >= np.quantile(values, threshold)
+        return values >= (threshold if rule == "absolute" else threshold * values.max())
 
     def area(self, threshold: float = 0.4, rule: Rule = "max") -> float:
         """Share of the image's pixels in the mask."""
@@ -139,7 +136,9 @@ class WordMap:
 
 
 def _otsu(values: np.ndarray, bins: int = 256) -> float:
-    counts, edges = np.histogram(values, bins)
+    if np.ptp(values) <= 1e-6 * abs(values.max()):
+        return float(values.max())  # all alike: nothing to part
+    counts, edges = np.histogram(values.astype(np.float64), bins)
     centres = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)
     above = values.size - below

@@ -85,7 +85,7 @@ class Recorder(Tap):
         cross = [site for site in sites if site.kind == "cross" and self._named(site)]
         if not cross:
             raise DaamkitError(
-                wanted=f"cross-attention sites named {self.names}",
+                wanted=f"cross-attention sites named {' or '.join(self.names or ())}",
                 got="none",
                 mend=f"name a part of {', '.join(s.name for s in sites if s.kind == 'cross')}",
             )
@@ -207,6 +207,8 @@ def _layers(store: Store, sample: int, steps: int, columns: int | None = None) -
     """One image's part of the sums, its own tokens apart and its padding together."""
     layers = {}
     for slot in store.plan.slots:
+        if slot.name not in store.sums:  # the pipeline has skipped these sites
+            continue
         values = store.sums[slot.name][sample]
         if "step" in store.plan.keep:
             values = values[:steps]

@@ -149,9 +149,10 @@ def test_after_a_failure_at_every_installation(pipe, monkeypatch):
             pass
         assert snapshot(pipe) == before, f"installation {fail_at}"
     fail_at = -1
-    monkeypatch.setattr(hooks.inspect, "signature", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError), daamkit.trace(pipe):
-        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(hooks.functools, "wraps", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError), daamkit.trace(pipe):
+            pass
     assert snapshot(pipe) == before
 
 

@@ -126,7 +126,7 @@ def test_both_encoders_of_xl(sdxl):
 def test_only_some_sites(sd):
     (run,) = traced(sd, "a cat", trace={"sites": "up_blocks.1"})
     assert all(name.startswith("up_blocks.1") for name in run.maps.layers)
-    with pytest.raises(DaamkitError, match=r"sites named \('nowhere',\); got none"):
+    with pytest.raises(DaamkitError, match=r"sites named nowhere; got none"):
         traced(sd, "a cat", trace={"sites": ["nowhere"]})
 
 
@@ -203,10 +203,8 @@ def test_an_object_that_is_no_pipeline():
 
 def test_a_call_that_the_pipeline_refuses_is_refused_by_it(sd):
     with daamkit.trace(sd) as tracer:
-        with pytest.raises(TypeError, match="colour"):
-            sd("a cat", colour="red")
-        with pytest.raises(ValueError, match="divisible by 8"):
-            sd("a cat", height=63)
+        with pytest.raises(ValueError, match="Provide either"):
+            sd()
     assert tracer.runs == []
 
 
