@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from daamkit.toybox import pipeline, scenes
-from daamkit.toybox.loop import BATCH, Progress, rate, write
+from daamkit.toybox.loop import Progress, rate, write
+
+BATCH = 32
 
 
 def as_tensor(images: np.ndarray) -> torch.Tensor:
@@ -52,7 +54,7 @@ def train(out: Path, images: int, seed: int) -> None:
             batch = batch[:, y : y + 64, x : x + 64]
         target = as_tensor(np.ascontiguousarray(batch))
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, steps, 2e-3)
+            group["lr"] = rate(step * BATCH, images, 2e-3)
         with torch.autocast("cpu", torch.bfloat16):
             posterior = model.encode(target).latent_dist
             image = model.decode(posterior.sample()).sample

@@ -9,18 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-BATCH = 32
 COOLING = 0.2  # part of the samples over which the rate falls to a thirtieth
 
 
-def rate(step: int, steps: int, peak: float, warmup: int = 200, floor: float = 1 / 30) -> float:
-    """Learning rate: linear warm-up, constant, cosine cooling at the end."""
-    cooling = max(0.0, (step / steps - (1 - COOLING)) / COOLING)
-    return (
-        peak
-        * min(1, (step + 1) / warmup)
-        * (floor + (1 - floor) * math.cos(math.pi / 2 * min(cooling, 1)) ** 2)
-    )
+def rate(seen: int, samples: int, peak: float, warmup: int = 6400, floor: float = 1 / 30) -> float:
+    """Learning rate after `seen` samples: linear warm-up, constant, cosine cooling at the end."""
+    cooling = min(max(0.0, (seen / samples - (1 - COOLING)) / COOLING), 1.0)
+    falling = floor + (1 - floor) * math.cos(math.pi / 2 * cooling) ** 2
+    return peak * min(1.0, (seen + 1) / warmup) * falling
 
 
 def write(state: dict, place: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -97,7 +98,14 @@ def assemble(
 
 
 def load(**options: Any) -> StableDiffusionPipeline:
-    """The toybox that ships with the package, in float32 on the CPU."""
+    """The toybox that ships with the package, in float32 on the CPU.
+
+    Parameters
+    ----------
+    options
+        For ``from_pretrained``; ``torch_dtype`` among them.
+    """
+    defaults = {"torch_dtype": torch.float32, "low_cpu_mem_usage": False}
     return StableDiffusionPipeline.from_pretrained(
-        resources.path("toybox"), local_files_only=True, **options
+        resources.path("toybox"), local_files_only=True, **(defaults | options)
     )

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from daamkit.toybox import autoencoder, pipeline, tokenizer
-from daamkit.toybox.loop import BATCH, COOLING, Progress, rate, write
+from daamkit.toybox.loop import COOLING, Progress, rate, write
 
 
 class Denoiser(nn.Module):
@@ -34,7 +34,9 @@ class Denoiser(nn.Module):
         return self.unet(noisy, times, text).sample
 
 
-def train_denoiser(out: Path, samples: int, seed: int, peak: float, decay: float) -> None:
+def train_denoiser(
+    out: Path, samples: int, batch: int, seed: int, peak: float, decay: float
+) -> None:
     """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty."""
     data = load_file(out / "latents.safetensors")
     latents, ids = data["latents"], data["ids"]
@@ -46,55 +48,49 @@ def train_denoiser(out: Path, samples: int, seed: int, peak: float, decay: float
     optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=1e-3)
     empty = torch.tensor(model.tokenizer("", padding="max_length").input_ids)
     signal = pipeline.scheduler().alphas_cumprod
-    step, steps = 0, samples // BATCH
+    seen, steps = 0, 0
     checkpoint = out / "denoiser.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        average, step = state["average"], state["step"]
-    progress = Progress(samples, step * BATCH)
+        average, seen, steps = state["average"], state["seen"], state["steps"]
+    progress = Progress(samples, seen)
 
     def keep(place: Path) -> None:
-        write(
-            {
-                "model": model.state_dict(), "average": average,
-                "optimizer": optimizer.state_dict(), "step": step,
-            },
-            place,
-        )  # fmt: skip
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        write(state | {"average": average, "seen": seen, "steps": steps}, place)
 
-    while step < steps:
-        rng = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        rows = torch.randint(0, len(latents), (BATCH,), generator=rng)
+    while seen < samples:
+        rng = torch.Generator().manual_seed(seed * 1_000_003 + steps)
+        rows = torch.randint(0, len(latents), (batch,), generator=rng)
         clean = latents[rows].float()
         tokens = ids[rows].long()
-        tokens[torch.rand(BATCH, generator=rng) < 0.1] = empty
-        times = torch.randint(0, 1000, (BATCH,), generator=rng)
+        tokens[torch.rand(batch, generator=rng) < 0.1] = empty
+        times = torch.randint(0, 1000, (batch,), generator=rng)
         a = signal[times].view(-1, 1, 1, 1)
         noise = torch.randn(clean.shape, generator=rng)
-        noisy = (a.sqrt() * clean + (1 - a).sqrt() * noise).contiguous(
-            memory_format=torch.channels_last
-        )
+        noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
         velocity = a.sqrt() * noise - (1 - a).sqrt() * clean
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, steps, peak)
+            group["lr"] = rate(seen, samples, peak)
         with torch.autocast("cpu", torch.bfloat16):
-            prediction = model(noisy, times, tokens)
+            prediction = model(noisy.contiguous(memory_format=torch.channels_last), times, tokens)
         snr = a / (1 - a)
         loss = (snr.clamp(max=5) / (snr + 1) * (prediction.float() - velocity) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        step += 1
-        momentum = min(decay, (1 + step) / (10 + step))
+        cooling = seen < samples * (1 - COOLING) <= seen + batch
+        seen, steps = seen + batch, steps + 1
+        momentum = min(decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(list(average.values()), [p.detach() for p in parameters], 1 - momentum)
-        progress.tell(step * BATCH, loss.item())
-        if step % 250 == 0 or step == steps:
+        progress.tell(seen, loss.item())
+        if steps % 250 == 0 or seen >= samples:
             keep(checkpoint)
-        if step == int(steps * (1 - COOLING)):
-            keep(out / f"before-cooling-{step * BATCH}.pt")
+        if cooling:
+            keep(out / f"before-cooling-{seen}.pt")
 
 
 def export(out: Path, place: Path) -> None:
@@ -105,7 +101,7 @@ def export(out: Path, place: Path) -> None:
         parameter.data.copy_(state["average"][name])
     pipe = pipeline.assemble(model.unet.eval(), model.text.eval(), auto, model.tokenizer)
     pipe.to(torch.float16).save_pretrained(place)
-    print(f"{place}: after {state['step'] * BATCH} samples")
+    print(f"{place}: after {state['seen']} samples")
 
 
 def main() -> None:
@@ -120,7 +116,8 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=100_000, help="images the autoencoder sees")
     parser.add_argument("--scenes", type=int, default=100_000, help="scenes drawn for the denoiser")
-    parser.add_argument("--peak", type=float, default=8e-4, help="learning rate of the denoiser")
+    parser.add_argument("--batch", type=int, default=16, help="samples a step of the denoiser")
+    parser.add_argument("--peak", type=float, default=6e-4, help="learning rate of the denoiser")
     parser.add_argument("--decay", type=float, default=0.999, help="of the average of its weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from what lies in --out")
@@ -138,7 +135,7 @@ def main() -> None:
         tokenizer.write(asked.out / "tokenizer")
     autoencoder.train(asked.out, asked.images, asked.seed)
     autoencoder.cache_latents(asked.out, asked.scenes, asked.seed)
-    train_denoiser(asked.out, asked.samples, asked.seed, asked.peak, asked.decay)
+    train_denoiser(asked.out, asked.samples, asked.batch, asked.seed, asked.peak, asked.decay)
 
 
 if __name__ == "__main__":

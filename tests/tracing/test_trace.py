@@ -202,9 +202,8 @@ def test_an_object_that_is_no_pipeline():
 
 
 def test_a_call_that_the_pipeline_refuses_is_refused_by_it(sd):
-    with daamkit.trace(sd) as tracer:
-        with pytest.raises(ValueError, match="Provide either"):
-            sd()
+    with daamkit.trace(sd) as tracer, pytest.raises(ValueError, match="Provide either"):
+        sd()
     assert tracer.runs == []
 
 
