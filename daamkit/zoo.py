@@ -20,7 +20,7 @@ def load(model: Any, **options: Any) -> Any:
         "toybox", a folder that diffusers has saved, or an id of the Hub
         ("stable-diffusion-v1-5/stable-diffusion-v1-5"). A pipeline is returned as it is.
     options
-        For ``from_pretrained``: ``torch_dtype``, ``revision``, ``variant``, ...
+        For ``from_pretrained``: ``dtype``, ``revision``, ``variant``, ...
 
     Returns
     -------

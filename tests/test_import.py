@@ -11,12 +11,9 @@ def python(code: str) -> str:
     return done.stdout
 
 
-def test_import_loads_nothing_heavy_in_under_a_second():
-    code = (
-        "import time; t = time.perf_counter(); import daamkit; t = time.perf_counter() - t;"
-        f"import sys; assert not {HEAVY} & set(sys.modules); print(t)"
-    )
-    assert float(python(code)) < 1
+def test_import_loads_nothing_heavy():
+    """How long it takes is shown by `benchmarks/startup.py`."""
+    python(f"import daamkit, sys; assert not {HEAVY} & set(sys.modules), sys.modules")
 
 
 def test_the_network_is_not_touched():

@@ -1,10 +1,11 @@
 """Names to pipelines, and what a person reads when there is none."""
 
-import time
-
 import pytest
+import torch
+from diffusers import StableDiffusionPipeline
 
 import daamkit
+from daamkit import resources
 from daamkit.errors import DaamkitError
 
 
@@ -12,11 +13,18 @@ def test_a_pipeline_is_returned_as_it_is(sd):
     assert daamkit.load(sd) is sd
 
 
-def test_the_toybox_loads_quickly():
-    daamkit.load("toybox")  # imports
-    started = time.perf_counter()
-    daamkit.load("toybox")
-    assert time.perf_counter() - started < 3
+def test_the_toybox_is_a_plain_stable_diffusion():
+    pipe = daamkit.load("toybox")
+    assert type(pipe) is StableDiffusionPipeline
+    assert pipe.tokenizer.model_max_length == 77
+    assert all(p.dtype == torch.float32 for p in pipe.unet.parameters())
+    assert daamkit.load("toybox", dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_the_weights_are_small_and_safe():
+    files = [file for file in resources.path("toybox").rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 25e6
+    assert {file.suffix for file in files} <= {".safetensors", ".json", ".txt"}
 
 
 @pytest.mark.parametrize("name", ["toyboks", "sd15", "./nowhere", "/a/b/c"])

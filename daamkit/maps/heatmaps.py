@@ -91,7 +91,11 @@ class HeatMaps:
     # -- words
 
     def word(
-        self, text: str, occurrence: int | None = None, *, rule: Pooling | None = None
+        self,
+        text: str,
+        occurrence: int | Literal["all"] | None = None,
+        *,
+        rule: Pooling | None = None,
     ) -> WordMap:
         """The map of a word or phrase: the mean of its tokens' maps.
 

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from daamkit.errors import DaamkitError
@@ -112,7 +112,12 @@ class Prompt:
                 seen[match[0].casefold()] += 1
         return found
 
-    def word(self, text: str, occurrence: int | None = None, encoder: str | None = None) -> Word:
+    def word(
+        self,
+        text: str,
+        occurrence: int | Literal["all"] | None = None,
+        encoder: str | None = None,
+    ) -> Word:
         """Find a word or a phrase.
 
         Parameters
@@ -120,7 +125,7 @@ class Prompt:
         text
             Whole words; case and the width of spaces do not matter.
         occurrence
-            Which one, from 0, where it stands several times.
+            Which one, from 0, where it stands several times; "all" takes them together.
         encoder
             Whose text, where the encoders read different ones; default the first that has it.
 
@@ -148,12 +153,16 @@ class Prompt:
                 break
         else:
             raise self._missing(text)
+        if occurrence == "all":
+            each = [self._word(name, *match.span(), 0) for match in matches]
+            columns = tuple(column for word in each for column in word.columns)
+            return replace(each[0], columns=columns)
         if occurrence is None and len(matches) > 1:
             places = ", ".join(f"{i} at character {m.start()}" for i, m in enumerate(matches))
             raise WordError(
                 wanted=f"one {text!r}",
                 got=f"{len(matches)} in {self.texts[name]!r} ({places})",
-                mend="choose with `occurrence=`",
+                mend="choose with `occurrence=`, a number or 'all'",
             )
         index = occurrence or 0
         if not 0 <= index < len(matches):

@@ -103,9 +103,11 @@ def load(**options: Any) -> StableDiffusionPipeline:
     Parameters
     ----------
     options
-        For ``from_pretrained``; ``torch_dtype`` among them.
+        For ``from_pretrained``; ``dtype`` among them.
     """
-    defaults = {"torch_dtype": torch.float32, "low_cpu_mem_usage": False}
+    defaults: dict[str, Any] = {"low_cpu_mem_usage": False}
+    if "torch_dtype" not in options:
+        defaults["dtype"] = torch.float32
     return StableDiffusionPipeline.from_pretrained(
         resources.path("toybox"), local_files_only=True, **(defaults | options)
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from daamkit import record
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Site, denoisers, find
+from daamkit.attention.sites import Grid, Site, denoisers, find
 from daamkit.attention.stores import Plan, Store
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
@@ -57,7 +57,7 @@ class Recorder(Tap):
 
     def begin(self, step: Pass) -> None:
         if not self.cross:
-            self._plan(step)
+            self._open_stores(step)
 
     def wants(self, site: Site) -> bool:
         if site.kind == "self":
@@ -78,10 +78,17 @@ class Recorder(Tap):
                 probabilities = torch.cat([probabilities[..., :text], rest], -1)
             self.cross[branch].add(attention, probabilities)
 
-    def _plan(self, step: Pass) -> None:
-        """Before the first pass: which words, which sites, how many bytes."""
-        call, self.latents = step.call, step.latents
-        sites = [site for d in denoisers(call.pipe).values() for site in find(d)]
+    def plans(
+        self, pipe: Any, latents: Grid, samples: int, steps: int, columns: int
+    ) -> tuple[Plan, Plan | None]:
+        """What one branch keeps of its cross-attention and, if asked for, its self-attention.
+
+        Raises
+        ------
+        DaamkitError
+            If the sites asked for are not there.
+        """
+        sites = [site for denoiser in denoisers(pipe).values() for site in find(denoiser)]
         cross = [site for site in sites if site.kind == "cross" and self._named(site)]
         if not cross:
             raise DaamkitError(
@@ -89,41 +96,41 @@ class Recorder(Tap):
                 got="none",
                 mend=f"name a part of {', '.join(s.name for s in sites if s.kind == 'cross')}",
             )
-        near = [
-            site
-            for site in sites
-            if site.kind == "self" and max(site.grid(step.latents)) <= self.self_grid
-        ]
-        if self.self_grid and not near:
+        slots = Plan.slots_of(cross, latents, self.keep)
+        plan = Plan(self.keep, slots, samples, steps, columns)
+        if not self.self_grid:
+            return plan, None
+        keep = self.keep - {"head"}
+        near = [s for s in sites if s.kind == "self" and max(s.grid(latents)) <= self.self_grid]
+        if not near:
             raise DaamkitError(
                 wanted=f"self-attention sites of at most {self.self_grid} cells a side",
-                got=f"none for latents of {step.latents[0]} x {step.latents[1]}",
+                got=f"none for latents of {latents[0]} x {latents[1]}",
                 mend="raise `self_grid=`",
             )
+        return plan, Plan(keep, Plan.slots_of(near, latents, keep), samples, steps, 0)
+
+    def _open_stores(self, step: Pass) -> None:
+        """Before the first pass: which words, which sites, how many bytes."""
+        call, self.latents = step.call, step.latents
         budget, spill = self.limits
-        steps, self_keep = call.planned_passes(), self.keep - {"head"}
         for asked in dict.fromkeys(self.branches):
             branch = _row_name(asked, step)
             self.prompts[branch] = self._read_prompts(call, branch)
             columns = max(prompt.columns for prompt in self.prompts[branch])
-            slots = Plan.slots_of(cross, step.latents, self.keep)
-            plan = Plan(self.keep, slots, call.samples, steps, columns)
-            self.cross[branch] = Store(plan, budget=budget, spill=spill)
-            if near:
-                slots = Plan.slots_of(near, step.latents, self_keep)
-                plan = Plan(self_keep, slots, call.samples, steps, 0)
-                self.self_[branch] = Store(plan, budget=budget, spill=spill)
+            cross, near = self.plans(
+                call.pipe, step.latents, call.samples, call.planned_passes(), columns
+            )
+            self.cross[branch] = Store(cross, budget=budget, spill=spill)
+            if near is not None:
+                self.self_[branch] = Store(near, budget=budget, spill=spill)
 
     def _named(self, site: Site) -> bool:
         return self.names is None or any(name in site.name for name in self.names)
 
     def _read_prompts(self, call: Call, branch: str) -> list[Prompt]:
         """What each image's text encoders have read in a branch."""
-        tokenizers = {
-            f"text_encoder{suffix}": tokenizer
-            for suffix in ("", "_2")
-            if (tokenizer := getattr(call.pipe, f"tokenizer{suffix}", None)) is not None
-        }
+        tokenizers = tokenizers_of(call.pipe)
         prefix = "negative_prompt" if branch in ("uncond", "negative") else "prompt"
         first = call.negative_prompts if prefix == "negative_prompt" else call.texts()
         if None in first and prefix == "prompt" and self.prompt is not None:
@@ -152,7 +159,7 @@ class Recorder(Tap):
     def finish(self, call: Call, images: Any) -> None:
         pictures = _pictures(images, call)
         scale = getattr(call.pipe, "vae_scale_factor", 8)
-        pixels = scale * _side(next(iter(denoisers(call.pipe).values())))
+        pixels = scale * side_of(next(iter(denoisers(call.pipe).values())))
         base = 64 if pixels in (512, 1024) else 96
         for sample, picture in enumerate(pictures):
             size = (self.latents[0] * scale, self.latents[1] * scale)
@@ -183,7 +190,16 @@ class Recorder(Tap):
         self.cross, self.self_, self.prompts, self.records = {}, {}, {}, []
 
 
-def _side(denoiser: Any) -> int:
+def tokenizers_of(pipe: Any) -> dict[str, Any]:
+    """A pipeline's tokenizers by the component names of their text encoders."""
+    return {
+        f"text_encoder{suffix}": tokenizer
+        for suffix in ("", "_2")
+        if (tokenizer := getattr(pipe, f"tokenizer{suffix}", None)) is not None
+    }
+
+
+def side_of(denoiser: Any) -> int:
     """Cells a side of the latents that a denoiser was made for."""
     side = denoiser.config.sample_size or 64
     return side if isinstance(side, int) else max(side)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from daamkit.attention.hooks import attach
+from daamkit.attention.sites import denoisers
 from daamkit.attention.stores import AXES
 from daamkit.errors import DaamkitError
+from daamkit.maps import words
 from daamkit.maps.heatmaps import Pooling
 from daamkit.maps.run import Run
-from daamkit.tracing.recorder import Branch, Recorder
+from daamkit.tracing.recorder import Branch, Recorder, side_of, tokenizers_of
 
 
 class RunError(DaamkitError, LookupError):
@@ -112,6 +114,36 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
 
     def __exit__(self, *failure: object) -> None:
         self._open.close()
+
+    def bytes(
+        self,
+        prompt: str,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        steps: int = 50,
+        images: int = 1,
+    ) -> int:
+        """What the maps of such a call will take, before it is made: float32, all branches.
+
+        Parameters
+        ----------
+        prompt
+            Its tokens count.
+        height, width
+            In pixels; default the model's.
+        steps
+            Passes of the denoiser, which count where "step" is kept.
+        images
+            In one batch.
+        """
+        tokenizers = tokenizers_of(self.pipe)
+        columns = words.read(dict.fromkeys(tokenizers, prompt), tokenizers).columns
+        scale = self.pipe.vae_scale_factor
+        side = side_of(next(iter(denoisers(self.pipe).values())))
+        latents = ((height or side * scale) // scale, (width or side * scale) // scale)
+        plans = self._tap.plans(self.pipe, latents, images, steps, columns)
+        return len(self._tap.branches) * sum(plan.bytes for plan in plans if plan is not None)
 
     @property
     def run(self) -> Run:

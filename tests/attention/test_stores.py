@@ -39,13 +39,22 @@ def test_every_reduction_is_a_sum_of_what_was_kept(sd):
             assert torch.allclose(layer.values, total.reshape(layer.values.shape), atol=1e-5)
 
 
-def test_the_plan_tells_the_bytes(sd):
-    for keep in [(), ("site", "head"), ("step", "site", "head")]:
-        run = traced(sd, keep=keep)
-        sites = [site for site in find(sd.unet) if site.kind == "cross"]
-        slots = Plan.slots_of(sites, (32, 32), frozenset(keep))
-        plan = Plan(frozenset(keep), slots, 1, 3, run.maps.prompt.columns)
-        assert plan.bytes == sum(4 * layer.values.numel() for layer in run.maps.layers.values())
+@pytest.mark.parametrize("keep", [(), ("site", "head"), ("step", "site", "head")])
+@pytest.mark.parametrize("more", [{}, {"branches": ("cond", "uncond")}])
+def test_a_trace_tells_its_bytes_beforehand(sd, keep, more):
+    tracer = daamkit.trace(sd, keep=keep, self_attention=True, self_grid=16, **more)
+    told = tracer.bytes("two dogs", height=64, width=32, steps=3, images=2)
+    with tracer:
+        generate(sd, "two dogs", steps=3, height=64, width=32, num_images_per_prompt=2)
+    kept = [
+        layer.values
+        for run in tracer.runs
+        for maps in (*run.branches.values(), *run.self_attention.values())
+        for layer in maps.layers.values()
+    ]
+    same = "uncond" not in more.get("branches", ())  # an empty prompt has fewer tokens
+    taken = sum(4 * values.numel() for values in kept)
+    assert told == taken if same else told > taken
 
 
 def test_over_the_budget_is_refused_before_the_first_step(sd):

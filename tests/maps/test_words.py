@@ -74,6 +74,12 @@ def test_the_second_cat_is_another_word():
         prompt.word("cat", 2)
 
 
+def test_all_occurrences_together():
+    prompt = read("a cat and a red cat")
+    assert prompt.word("cat", "all").columns == (2, 6)
+    assert prompt.word("red", "all") == prompt.word("red")
+
+
 def test_a_word_that_is_not_there_names_the_nearest():
     with pytest.raises(WordError, match=r"wanted the word 'zebra'.*nearest words are 'zebras'"):
         read("two zebras and a dog").word("zebra")
