@@ -37,7 +37,7 @@ _WHERE = {
     "open": "maps.run:open_run",
     "trace": "tracing.trace:trace",
 }
-__all__ = [*_WHERE, "__version__"]  # noqa: PLE0604
+__all__ = [*(name for name in _WHERE if name != "open"), "__version__"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
@@ -58,4 +58,4 @@ def _tie() -> None:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*_WHERE, "__version__"])

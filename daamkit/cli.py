@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     try:
         return int(asked.run(asked))
-    except DaamkitError as error:
+    except (DaamkitError, OSError) as error:
         print(f"daamkit: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -56,6 +56,10 @@ def _explain(asked: argparse.Namespace) -> int:
         raise DaamkitError(wanted="a threshold in [0, 1]", got=f"{asked.threshold}", mend="try 0.4")
     if asked.steps < 1:
         raise DaamkitError(wanted="at least one step", got=f"{asked.steps}", mend="try 25")
+    if (asked.height is None) != (asked.width is None):
+        raise DaamkitError(
+            wanted="both --height and --width, or neither", got="one", mend="give both"
+        )
     _claim(asked.out)
     _quiet()
     import torch
@@ -74,19 +78,26 @@ def _explain(asked: argparse.Namespace) -> int:
         "width": asked.width,
     }
     with daamkit.trace(pipe) as tracer:
-        pipe(
-            asked.prompt,
-            num_inference_steps=asked.steps,
-            generator=torch.Generator().manual_seed(asked.seed),
-            **{name: value for name, value in options.items() if value is not None},
-        )
+        try:
+            pipe(
+                asked.prompt,
+                num_inference_steps=asked.steps,
+                generator=torch.Generator().manual_seed(asked.seed),
+                **{name: value for name, value in options.items() if value is not None},
+            )
+        except ValueError as error:
+            raise DaamkitError(
+                wanted="arguments that the pipeline takes",
+                got=str(error).strip().rstrip("."),
+                mend="change them and try again",
+            ) from error
     run = tracer.run
     run.save(asked.out / "run")
     if run.image is not None:
         run.image.save(asked.out / "image.png")
     words = asked.out / "words"
     words.mkdir(exist_ok=True)
-    for old in words.glob("*.png"):
+    for old in words.glob("[0-9][0-9]-*.png"):  # an earlier prompt's
         old.unlink()
     for index, word in enumerate(run.maps.words()):
         name = "".join(c if c.isalnum() else "-" for c in word.word.text)

@@ -46,7 +46,7 @@ def of_call(pipe: Any, arguments: Mapping[str, Any], sample: int = 0) -> dict[st
             "class": type(pipe.scheduler).__name__,
             "config": {key: _plain(value) for key, value in pipe.scheduler.config.items()},
         },
-        "seed": _seed(arguments.get("generator"), sample),
+        "seed": _seed(arguments.get("generator"), sample, pipe),
         "sample": sample,
         "arguments": {
             key: _plain(value)
@@ -57,26 +57,35 @@ def of_call(pipe: Any, arguments: Mapping[str, Any], sample: int = 0) -> dict[st
 
 
 def _model(pipe: Any) -> dict[str, str | None]:
-    """Name and revision; a snapshot of the Hub's cache carries its revision in its path."""
+    """Name and revision; the Hub's cache has the revision in the paths of a pipeline's parts."""
     name = str(getattr(pipe, "name_or_path", "") or pipe.config.get("_name_or_path") or "")
-    parts = Path(name).parts
-    revision = parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else None
-    for part in parts:
-        if part.startswith("models--"):
-            name = part.removeprefix("models--").replace("--", "/")
+    revision = None
+    for part in (pipe, *pipe.components.values()):
+        config = getattr(part, "config", None)
+        source = config.get("_name_or_path") if isinstance(config, Mapping) else None
+        folders = Path(str(source or "")).parts
+        if "snapshots" in folders[:-1]:
+            revision = folders[folders.index("snapshots") + 1]
+            cache = folders[folders.index("snapshots") - 1]
+            name = cache.removeprefix("models--").replace("--", "/")
+            break
     if Path(name).is_absolute():
         name = Path(name).name  # where somebody's files lie is nobody's business
     return {"name": name or None, "revision": revision}
 
 
-def _seed(generator: Any, sample: int) -> dict[str, Any]:
+def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:
     """The seed, and whether the generator was still fresh: if not, the seed alone is not enough."""
     import torch
 
     many = isinstance(generator, list | tuple)
     if many:
+        if sample >= len(generator):
+            return None  # the pipeline will refuse it
         generator = generator[sample]
     source = torch.default_generator if generator is None else generator
+    if generator is None and pipe.device.type == "cuda":
+        source = torch.cuda.default_generators[pipe.device.index or 0]
     seed = source.initial_seed()
     fresh = torch.equal(
         source.get_state(), torch.Generator(source.device).manual_seed(seed).get_state()
@@ -89,6 +98,8 @@ def _plain(value: Any) -> Any:
     """JSON's types as they are; anything else by its type and shape."""
     if isinstance(value, str | int | float | bool | None):
         return value
+    if not getattr(value, "shape", True) and hasattr(value, "item"):  # a NumPy scalar
+        return value.item()
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     if isinstance(value, Mapping):

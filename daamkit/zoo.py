@@ -20,7 +20,7 @@ def load(model: Any, **options: Any) -> Any:
         "toybox", a folder that diffusers has saved, or an id of the Hub
         ("stable-diffusion-v1-5/stable-diffusion-v1-5"). A pipeline is returned as it is.
     options
-        For ``from_pretrained``: ``dtype``, ``revision``, ``variant``, ...
+        For ``from_pretrained``: ``dtype`` (default float32), ``revision``, ``variant``, ...
 
     Returns
     -------
@@ -56,12 +56,21 @@ def load(model: Any, **options: Any) -> Any:
 
 
 def _open(name: str, options: dict[str, Any]) -> Any:
+    import torch
     from diffusers import AutoPipelineForText2Image
 
+    if not {"dtype", "torch_dtype"} & options.keys():
+        options = {**options, "dtype": torch.float32}  # all parts alike, however they were saved
     try:
         return AutoPipelineForText2Image.from_pretrained(name, **options)
     except (OSError, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
+        if "AutoPipeline" in reason:
+            raise DaamkitError(
+                wanted=f"a text-to-image pipeline, {name}",
+                got="one of another kind",
+                mend="open it with diffusers' `DiffusionPipeline.from_pretrained` and pass that",
+            ) from error
         if Path(name).is_dir():
             raise DaamkitError(
                 wanted=f"a text-to-image pipeline in the folder {name}",

@@ -29,7 +29,9 @@ def test_explain_writes_everything(tmp_path, capfd):
     page = (out / "report.html").read_text()
     assert page.count("data:image/png") == 8 + 2  # words, image, colour scale
     assert not re.search(r"https?://|<script|<link|@import|url\(", page)
+    (out / "words" / "mine.png").write_text("not daamkit's")
     assert explain("two dogs", "--out", str(out)) == 0  # again, over the earlier one
+    (out / "words" / "mine.png").unlink()
     assert len(list((out / "words").iterdir())) == 2
 
 
@@ -59,6 +61,8 @@ def test_an_empty_prompt(tmp_path):
         (["a cat", "--threshold", "1.5"], r"threshold in \[0, 1\]; got 1.5"),
         (["a cat", "--model", "nothing"], r"name of a model; got 'nothing'.*toybox"),
         (["a cat", "--out", "/proc/nowhere"], r"folder to write.*--out"),
+        (["a cat", "--height", "64"], r"both --height and --width"),
+        (["a cat", "--height", "100", "--width", "128"], r"arguments that the pipeline takes"),
     ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path, capfd, arguments, message):

@@ -7,6 +7,7 @@ from diffusers import StableDiffusionPipeline
 import daamkit
 from daamkit import resources
 from daamkit.errors import DaamkitError
+from tests import tiny
 
 
 def test_a_pipeline_is_returned_as_it_is(sd):
@@ -19,6 +20,13 @@ def test_the_toybox_is_a_plain_stable_diffusion():
     assert pipe.tokenizer.model_max_length == 77
     assert all(p.dtype == torch.float32 for p in pipe.unet.parameters())
     assert daamkit.load("toybox", dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_a_folder_saved_in_half_precision_opens_in_one(tmp_path):
+    tiny.sd().to(torch.float16).save_pretrained(tmp_path)
+    pipe = daamkit.load(tmp_path, low_cpu_mem_usage=False)
+    assert {pipe.unet.dtype, pipe.text_encoder.dtype, pipe.vae.dtype} == {torch.float32}
+    tiny.generate(pipe, steps=1)
 
 
 def test_the_weights_are_small_and_safe():

@@ -41,7 +41,7 @@ class Call:
     def texts(self, argument: str = "prompt") -> list[str | None]:
         """A text argument ("prompt", "prompt_2", ...), one per image; None where not given."""
         given = self.arguments.get(argument)
-        if given is None or isinstance(given, str):
+        if not isinstance(given, list | tuple):
             return [given] * self.samples
         return [text for text in given for _ in range(self.images_per_prompt)]
 
@@ -50,7 +50,7 @@ class Call:
         """Number of images."""
         prompt, embeds = self.arguments.get("prompt"), self.arguments.get("prompt_embeds")
         if prompt is not None:
-            prompts = 1 if isinstance(prompt, str) else len(prompt)
+            prompts = len(prompt) if isinstance(prompt, list | tuple) else 1
         else:
             prompts = 1 if embeds is None else len(embeds)
         return prompts * self.images_per_prompt
@@ -94,6 +94,7 @@ class Call:
         guided = getattr(self.pipe, "do_classifier_free_guidance", None)
         if guided is None:  # pipelines without the property
             guided = float(self.arguments.get("guidance_scale") or 0.0) > 1.0
+            guided &= float(self.arguments.get("image_guidance_scale", 1.0)) >= 1.0
         if guided and "image_guidance_scale" in self.arguments:
             return ["cond", "image", without]
         names = [without, "cond"] if guided else ["cond"]

@@ -40,12 +40,13 @@ def attach(pipe: Any, *taps: Tap) -> Iterator[None]:
     """
     wiring = _WIRED.get(id(pipe)) or _Wiring(pipe)
     _WIRED[id(pipe)] = wiring
-    wiring.taps.extend(taps)
+    group = list(taps)
+    wiring.groups.append(group)
     try:
         yield
     finally:
-        wiring.taps = [tap for tap in wiring.taps if tap not in taps]
-        if not wiring.taps:
+        wiring.groups = [other for other in wiring.groups if other is not group]
+        if not wiring.groups:
             del _WIRED[id(pipe)]
             wiring.remove()
 
@@ -74,7 +75,7 @@ class _Wiring:
     """All that is installed on one pipeline."""
 
     def __init__(self, pipe: Any) -> None:
-        self.taps: list[Tap] = []
+        self.groups: list[list[Tap]] = []  # the taps of each context
         self.extra: tuple[list[Tap], str] | None = None  # an extra pass's taps and branch
         self.told: list[Tap] = []  # the taps that were there when the call began
         self.call: Call | None = None
@@ -99,7 +100,13 @@ class _Wiring:
         """The taps that are told of what happens now."""
         if self.extra is not None:
             return self.extra[0]
-        return [tap for tap in self.told if tap in self.taps]
+        attached = self.taps
+        return [tap for tap in self.told if tap in attached]
+
+    @property
+    def taps(self) -> list[Tap]:
+        """All taps attached."""
+        return [tap for group in self.groups for tap in group]
 
     # -- the pipeline's call
 
@@ -112,18 +119,26 @@ class _Wiring:
             run = functools.partial(own.__call__, pipe, *args, **kwargs)
             return self.run_call(calls.read(pipe, signature, args, kwargs), run)
 
-        names = {"__call__": call, "__module__": own.__module__, "__doc__": own.__doc__}
-        watched = type(own.__name__, (own,), names | {"__qualname__": own.__qualname__})
+        names = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
+        names |= {"__call__": call, "__deepcopy__": _refuse_copy}
+        watched = type(own.__name__, (own,), names)
         stack.callback(object.__setattr__, pipe, "__class__", own)
         object.__setattr__(pipe, "__class__", watched)
 
     def run_call(self, call: Call, run: Callable[[], Any]) -> Any:
-        self.call, self.told = call, list(self.taps)
+        """Run the pipeline and tell the taps; a call within a call is silent."""
+        if self.call is not None:
+            outer, self.call = self.call, None
+            try:
+                return run()
+            finally:
+                self.call = outer
+        self.call, self.told = call, self.taps
         try:
             for tap in self.listeners():
                 tap.start(call)
             output = run()
-            images = output[0] if isinstance(output, tuple) else output.images
+            images = _images(output)
             for tap in self.listeners():
                 tap.finish(call, images)
         except BaseException:
@@ -194,6 +209,13 @@ class _Spy:
         step = self.wiring.step
         assert step is not None
         query, key, mask = (given.arguments[name] for name in ("query", "key", "attn_mask"))
+        rows = max(rows.stop for rows in step.branches.values())
+        if len(query) > rows:
+            raise DaamkitError(
+                wanted=f"{rows} batch rows ({', '.join(step.branches)}) at {self.site.name}",
+                got=f"{len(query)}",
+                mend="daamkit does not know what these rows are; video models are not read yet",
+            )
         scale = given.arguments["scale"]
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         attention = Attention(self.site, step, query, key, scale, mask)
@@ -259,15 +281,33 @@ def _refuse_compiled(denoiser: nn.Module) -> None:
             )
 
 
-_UNSEEN = ("Sliced", "XFormers", "XLA", "NPU", "Flash", "Sage", "Flex")
+def _refuse_copy(pipe: Any, memo: Any) -> Any:
+    raise DaamkitError(
+        wanted="to copy a pipeline",
+        got="one that is being traced or guided, whose hooks would be copied with it",
+        mend="copy it before the context or after it",
+    )
+
+
+def _images(output: Any) -> Any:
+    """What a pipeline's call has made."""
+    if isinstance(output, tuple):
+        return output[0]
+    if not hasattr(output, "images"):
+        raise DaamkitError(
+            wanted="a pipeline that returns images",
+            got=type(output).__name__,
+            mend="other kinds of pipelines are not read yet",
+        )
+    return output.images
+
+
+_UNSEEN = ("Sliced", "XFormers", "XLA", "NPU", "Flash", "Sage", "Flex", "AddedKV")
 
 
 def _refuse_processor(site: Site, denoiser: nn.Module) -> None:
     processor = type(getattr(site.module, "processor", None)).__name__
-    if any(mark in processor for mark in _UNSEEN) or processor in (
-        "AttnProcessor",
-        "AttnAddedKVProcessor",
-    ):
+    if any(mark in processor for mark in _UNSEEN) or processor == "AttnProcessor":
         raise _unseen(site, processor)
 
 
@@ -277,5 +317,5 @@ def _unseen(site: Site, processor: str) -> DaamkitError:
         got=f"{processor} at {site.name}",
         mend="call `unet.set_attn_processor(AttnProcessor2_0())` "
         "(from diffusers.models.attention_processor), which also undoes attention slicing and "
-        "xformers",
+        "xformers, and takes an IP-Adapter off",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
@@ -60,14 +61,18 @@ def denoisers(pipe: Any) -> dict[str, nn.Module]:
     DaamkitError
         If it has none whose attention daamkit knows.
     """
-    found = {"unet": unet} if isinstance(unet := getattr(pipe, "unet", None), nn.Module) else {}
-    if not found:
+    unet = getattr(pipe, "unet", None)
+    plain = getattr(unet, "_orig_mod", unet)  # compiled models are refused with their own message
+    if not isinstance(plain, UNet2DConditionModel):
         raise DaamkitError(
-            wanted="a pipeline with a UNet (Stable Diffusion 1, 2, XL and their kin)",
-            got=type(pipe).__name__,
+            wanted="a pipeline with a UNet2DConditionModel (Stable Diffusion 1, 2, XL, their kin)",
+            got=f"{type(pipe).__name__} with {type(unet).__name__}"
+            if unet
+            else type(pipe).__name__,
             mend="other families are not read yet; pass one of these pipelines",
         )
-    return found
+    assert isinstance(unet, nn.Module)
+    return {"unet": unet}
 
 
 def find(denoiser: nn.Module) -> list[Site]:

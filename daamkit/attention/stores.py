@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -101,6 +102,25 @@ class Plan:
         return tuple(slots)
 
 
+def check(plans: Sequence[Plan], budget: int | None) -> None:
+    """Refuse what is over the budget, before anything is kept.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If the plans together take more than `budget` bytes.
+    """
+    total = sum(plan.bytes for plan in plans)
+    if budget is not None and total > budget:
+        slots, first = sum(len(plan.slots) for plan in plans), plans[0]
+        raise MemoryBudgetError(
+            wanted=f"at most {budget:,} bytes of attention maps",
+            got=f"{total:,} bytes to keep {', '.join(sorted(first.keep)) or 'sums only'} for "
+            f"{first.samples} images, {first.steps} steps, {slots} layers",
+            mend="keep fewer axes, raise `budget=`, or give a folder with `spill=`",
+        )
+
+
 class Store:
     """Running float32 sums as a plan has them.
 
@@ -108,37 +128,19 @@ class Store:
     ----------
     plan
         What is kept.
-    budget
-        Most bytes of memory, or None for no limit.
     spill
-        A folder that takes the sums, as memory-mapped files, where the plan is over the budget.
-
-    Raises
-    ------
-    MemoryBudgetError
-        If the plan is over the budget and there is no folder to spill to.
+        A folder that takes the sums as memory-mapped files; None keeps them in memory.
     """
 
-    def __init__(self, plan: Plan, *, budget: int | None = None, spill: Path | None = None) -> None:
+    def __init__(self, plan: Plan, spill: Path | None = None) -> None:
         self.plan = plan
         self.sums: dict[str, Tensor] = {}
         self._slot = {site: slot for slot in plan.slots for site in slot.sites}
+        self.sites = frozenset(self._slot)
         self._spill: Path | None = None
-        if budget is not None and plan.bytes > budget:
-            if spill is None:
-                raise MemoryBudgetError(
-                    wanted=f"at most {budget:,} bytes of attention maps",
-                    got=f"{plan.bytes:,} bytes to keep {_listed(sorted(plan.keep))} for "
-                    f"{plan.samples} images, {plan.steps} steps, {len(plan.slots)} layers",
-                    mend="keep fewer axes, raise `budget=`, or give a folder with `spill=`",
-                )
+        if spill is not None:
             self._spill = Path(tempfile.mkdtemp(dir=spill, prefix="daamkit-"))
             weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
-
-    @property
-    def sites(self) -> frozenset[str]:
-        """Names of the sites it takes."""
-        return frozenset(self._slot)
 
     def add(self, attention: Attention, columns: Tensor, cells: slice = slice(None)) -> None:
         """Add one site's probabilities, or a block of its cells.
@@ -168,8 +170,6 @@ class Store:
         if self._spill is None:
             return torch.zeros(shape, device=device)
         place = self._spill / f"{len(self.sums)}.f32"
-        return torch.from_numpy(np.memmap(place, np.float32, "w+", shape=shape))
-
-
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(words) or "sums only"
+        with place.open("wb") as file:  # a full disk is an error now, not a crash later
+            os.posix_fallocate(file.fileno(), 0, 4 * prod(shape))
+        return torch.from_numpy(np.memmap(place, np.float32, "r+", shape=shape))

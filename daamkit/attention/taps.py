@@ -26,6 +26,8 @@ class Attention:
         What the products are multiplied with.
     mask
         Added to the products (or False where a key may not be seen), or None.
+    branches
+        Batch rows by name: those of the pass, as far as this site has them.
     """
 
     def __init__(
@@ -39,6 +41,9 @@ class Attention:
     ) -> None:
         self.site, self.step = site, step
         self.query, self.key, self.scale, self.mask = query, key, scale, mask
+        self.branches = {  # a processor may attend to the first branches alone
+            name: rows for name, rows in step.branches.items() if rows.stop <= len(query)
+        }
         self._kept: dict[str, Tensor] = {}
 
     def probabilities(
@@ -51,7 +56,7 @@ class Attention:
         Parameters
         ----------
         branch
-            One of ``step.branches``.
+            One of `branches`.
         gradient
             Keep the graph back to the latents (where autograd is on).
         """
@@ -66,7 +71,7 @@ class Attention:
         self, branch: str, bytes_at_once: int = 2**26
     ) -> Iterator[tuple[slice, Float[Tensor, "samples heads block keys"]]]:
         """The probabilities a block of queries at a time, for maps too large to hold at once."""
-        samples = len(range(*self.step.branches[branch].indices(self.query.shape[0])))
+        samples = self.branches[branch].stop - self.branches[branch].start
         row = samples * self.query.shape[1] * self.key.shape[2] * 4
         size = max(1, bytes_at_once // row)
         with torch.no_grad():
@@ -75,7 +80,10 @@ class Attention:
                 yield block, self._softmax(branch, block)
 
     def _softmax(self, branch: str, queries: slice) -> Tensor:
-        rows = self.step.branches[branch]
+        with torch.autocast(self.query.device.type, enabled=False):
+            return self._float_softmax(self.branches[branch], queries)
+
+    def _float_softmax(self, rows: slice, queries: slice) -> Tensor:
         query, key = self.query[rows, :, queries].float(), self.key[rows].float()
         if key.shape[1] != query.shape[1]:  # grouped queries share keys
             key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)

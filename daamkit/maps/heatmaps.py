@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Literal
+from typing import Literal, SupportsIndex
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from daamkit.maps.wordmap import WordMap, enlarge
 from daamkit.maps.words import Prompt, Special, Word
 
 Pooling = Literal["daam", "paper"]
-Index = int | slice | Iterable[int]
+Index = SupportsIndex | slice | Iterable[SupportsIndex]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +118,13 @@ class HeatMaps:
         """The maps of all words, in the prompt's order."""
         return [self.of(word, rule=rule) for word in self.prompt.words()]
 
-    def special(self, name: Special, *, rule: Pooling | None = None) -> WordMap:
-        """The map of "SOS", "EOS", or of all "padding" together (a sum)."""
-        return self.of(self.prompt.special(name), rule=rule)
+    def special(
+        self, name: Special, encoder: str | None = None, *, rule: Pooling | None = None
+    ) -> WordMap:
+        """The map of "SOS", "EOS", or of all "padding" together, a sum."""
+        word = self.prompt.special(name, encoder)
+        values = self._pool(rule or self.rule, None)[list(word.columns)].sum(0)
+        return WordMap(values, word, self.size)
 
     def tokens(self, columns: Iterable[int], *, rule: Pooling | None = None) -> WordMap:
         """The mean of the maps of any tokens, given as columns of the key axis."""
@@ -134,7 +139,7 @@ class HeatMaps:
 
     def of(self, word: Word, *, rule: Pooling | None = None) -> WordMap:
         """The map of a word found before."""
-        pooled = self.pool(rule)
+        pooled = self._pool(rule or self.rule, None)
         return WordMap(pooled[list(word.columns)].mean(0), word, self.size)
 
     def argmax(self, words: Iterable[Word | str]) -> Int[np.ndarray, "height width"]:
@@ -166,7 +171,12 @@ class HeatMaps:
         DaamkitError
             If the rule is unknown or `exact` asks for what was not kept.
         """
-        rule = rule or self.rule
+        pooled = self._pool(rule or self.rule, exact)
+        if normalize:
+            return pooled / (pooled[self._text_columns].sum(0) + 1e-6)
+        return pooled.clone()
+
+    def _pool(self, rule: Pooling, exact: bool | None) -> Tensor:
         kept = {"site", "head"} <= self.keep
         if rule not in ("daam", "paper"):
             raise DaamkitError(
@@ -182,10 +192,7 @@ class HeatMaps:
         key = (rule, exact)
         if key not in self._pooled:
             self._pooled[key] = self._daam(exact) if rule == "daam" else self._paper()
-        pooled = self._pooled[key]
-        if normalize:
-            pooled = pooled / (pooled[self._text_columns].sum(0) + 1e-6)
-        return pooled
+        return self._pooled[key]
 
     def _daam(self, exact: bool) -> Tensor:
         height, width = self.size
@@ -229,11 +236,11 @@ class HeatMaps:
             )
         return keys
 
-    @cached_property
+    @functools.cached_property
     def _text_columns(self) -> list[int]:
         return sorted({t.column for t in self.prompt.tokens if not t.special})
 
-    @cached_property
+    @functools.cached_property
     def mass(self) -> Float[Tensor, " columns"]:
         """Share of all attention that each token receives; sums to 1.
 
@@ -273,7 +280,7 @@ class HeatMaps:
         layers, count = dict(self.layers), self.steps
         if sites is not None:
             names = [sites] if isinstance(sites, str) else sites
-            chosen = names if callable(names) else _named(list(names))
+            chosen = names if callable(names) else functools.partial(_named, list(names))
             layers = {name: layer for name, layer in layers.items() if chosen(layer)}
             if not layers:
                 raise DaamkitError(
@@ -299,8 +306,8 @@ class HeatMaps:
         length = layer.values.shape[place]
         try:
             wanted = range(length)[index] if isinstance(index, slice) else index
-            single = [wanted] if isinstance(wanted, int) else list(wanted)
-            chosen = [range(length)[position] for position in single]
+            single = wanted if isinstance(wanted, Iterable) else [wanted]
+            chosen = [range(length)[operator.index(position)] for position in single]
         except IndexError:
             chosen = []
         if not chosen:
@@ -312,5 +319,15 @@ class HeatMaps:
         return replace(layer, values=values, heads=heads)
 
 
-def _named(names: list[str]) -> Callable[[Layer], bool]:
-    return lambda layer: any(name in site for name in names for site in (layer.name, *layer.sites))
+def _named(names: list[str], layer: Layer) -> bool:
+    """Whether the names mean a layer: by its own name, or all the sites that it sums."""
+    if any(name in layer.name for name in names):
+        return True
+    meant = [site for site in layer.sites if any(name in site for name in names)]
+    if meant and len(meant) < len(layer.sites):
+        raise DaamkitError(
+            wanted=f"{', '.join(meant)} alone",
+            got=f"the layer {layer.name!r}, which sums {len(layer.sites)} sites",
+            mend="trace with 'site' in `keep=`",
+        )
+    return bool(meant)

@@ -116,7 +116,10 @@ class Run:
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def tokens(self, branch: str = "cond") -> pd.DataFrame:
-        """All tokens, special ones too: column, encoder, text, start, end, special, mass."""
+        """All tokens, special ones too: column, encoder, text, start, end, special, mass.
+
+        Two encoders share the columns, so the masses of each encoder's tokens sum to 1.
+        """
         import pandas as pd
 
         maps = self.branch(branch)
@@ -154,8 +157,12 @@ class Run:
             if place.exists():
                 old = part.with_name(part.name + "-old")
                 place.rename(old)
-                part.rename(place)
-                shutil.rmtree(old)
+                try:
+                    part.rename(place)
+                except OSError:
+                    old.rename(place)
+                    raise
+                shutil.rmtree(old, ignore_errors=True)
             else:
                 part.rename(place)
         except (OSError, SafetensorError) as error:
@@ -200,10 +207,10 @@ class Run:
                     entry |= {"base": maps.base, "rule": maps.rule, "prompt": maps.prompt.to_json()}
                 data[kind][branch] = entry | {"layers": layers}
         save_file(tensors, folder / "maps.safetensors")
-        digest = hashlib.sha256((folder / "maps.safetensors").read_bytes()).hexdigest()
         if self.image is not None:
             self.image.save(folder / "image.png")
-        data |= {"image": self.image is not None, "sha256": digest, "record": dict(self.record)}
+        files = {file.name: _digest(file) for file in sorted(folder.iterdir())}
+        data |= {"sha256": files, "record": dict(self.record)}
         (folder / "run.json").write_text(
             json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8"
         )
@@ -232,18 +239,18 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
                 got=f"version {data['version']}",
                 mend="open it with the daamkit that wrote it, or a newer one",
             )
-        content = (place / "maps.safetensors").read_bytes()
-        if hashlib.sha256(content).hexdigest() != data["sha256"]:
-            raise ValueError("maps.safetensors is not the file that was saved")
+        for name, digest in data["sha256"].items():
+            if _digest(place / Path(name).name) != digest:
+                raise ValueError(f"{name} is not the file that was saved")
         tensors = load_file(place / "maps.safetensors")
         image = None
-        if data["image"]:
+        if "image.png" in data["sha256"]:
             with Image.open(place / "image.png") as file:
                 image = file.copy()
         cross = {name: _heat_maps(entry, tensors) for name, entry in data["cross"].items()}
         self_ = {name: _self_maps(entry, tensors) for name, entry in data["self"].items()}
         return Run(image, cross, self_, data["record"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         if isinstance(error, DaamkitError):
             raise
         raise RunFolderError(
@@ -251,6 +258,10 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
             got=f"a damaged one ({type(error).__name__}: {error})",
             mend="save the run again",
         ) from error
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _is_run(place: Path) -> bool:

@@ -85,6 +85,12 @@ class WordMap:
                 mend="give a share of the maximum, such as 0.4, or take `rule='absolute'`",
             )
         values = self.expand(absolute=rule != "minmax").cpu().numpy()
+        if not np.isfinite(values).all():
+            raise DaamkitError(
+                wanted=f"a finite map of {self.word.text!r}",
+                got="infinite or missing values",
+                mend="the model has overflowed; generate in bfloat16 or float32",
+            )
         if rule == "minmax":
             return values > threshold
         if not values.max() > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any, Literal
 from daamkit.errors import DaamkitError
 
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
+# What may stand around a word: first as `_WORD` has it, then also a part of a compound.
+_ENDS = ((r"(?<!\w)(?<!\w[-'’])", r"(?!\w)(?![-'’]\w)"), (r"(?<!\w)", r"(?!\w)"))
 Special = Literal["SOS", "EOS", "padding"]
 
 
@@ -123,7 +126,8 @@ class Prompt:
         Parameters
         ----------
         text
-            Whole words; case and the width of spaces do not matter.
+            Whole words; case and the width of spaces do not matter. Where there is none, a part of
+            a compound ("cat" of "cat-like" or "cat's").
         occurrence
             Which one, from 0, where it stands several times; "all" takes them together.
         encoder
@@ -137,18 +141,17 @@ class Prompt:
         words = text.split()
         if not words:
             raise WordError(wanted="a word", got=repr(text), mend="name a word of the prompt")
-        before, after = (r"(?<!\w)" if words[0][0].isalnum() else ""), ""
-        if words[-1][-1].isalnum():
-            after = r"(?!\w)"
-        pattern = re.compile(before + r"\s+".join(map(re.escape, words)) + after, re.IGNORECASE)
         if encoder is not None and encoder not in self.texts:
             raise WordError(
                 wanted=f"the text encoder {encoder!r}",
                 got=f"{', '.join(self.texts)}",
                 mend="name one of these",
             )
-        for name in [encoder] if encoder else self.texts:
-            matches = list(pattern.finditer(self.texts[name]))
+        for name, (before, after) in itertools.product([encoder] if encoder else self.texts, _ENDS):
+            before = before if words[0][0].isalnum() else ""
+            after = after if words[-1][-1].isalnum() else ""
+            middle = r"\s+".join(map(re.escape, words))
+            matches = list(re.finditer(before + middle + after, self.texts[name], re.IGNORECASE))
             if matches:
                 break
         else:
@@ -183,13 +186,23 @@ class Prompt:
         """
         return self._word(encoder or next(iter(self.texts)), start, end, 0)
 
-    def special(self, name: Special) -> Word:
-        """The start of text (SOS), its end (EOS), or all padding together, as if it were a word."""
-        columns = tuple(sorted({t.column for t in self.tokens if t.special == name}))
+    def special(self, name: Special, encoder: str | None = None) -> Word:
+        """The start of text (SOS), its end (EOS), or all padding together, as if it were a word.
+
+        Parameters
+        ----------
+        name
+            Which.
+        encoder
+            In whose text; default the first.
+        """
+        encoder = encoder or next(iter(self.texts))
+        own = [token for token in self.tokens if token.encoder == encoder and token.special]
+        columns = tuple(token.column for token in own if token.special == name)
         if not columns:
             raise WordError(
                 wanted=f"a special token called {name!r}",
-                got=f"{sorted({t.special for t in self.tokens if t.special})}",
+                got=f"{', '.join(dict.fromkeys(str(token.special) for token in own))}",
                 mend="name one of these",
             )
         return Word(name, 0, 0, columns)
@@ -253,6 +266,28 @@ class Prompt:
         return cls(dict(data["texts"]), tokens, dict(data["cuts"]), data["limit"])
 
 
+def _code(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Token ids and their characters; a textual inversion of several vectors is several tokens.
+
+    diffusers replaces such a token t by "t t_1 t_2 ..." (`maybe_convert_prompt`) before it
+    tokenizes; all of them stand for the characters of t.
+    """
+    coded = tokenizer(text, return_offsets_mapping=True, verbose=False)
+    added = tokenizer.get_added_vocab()
+    names = {index: name for name, index in added.items()}
+    ids, places = [], []
+    for index, place in zip(coded["input_ids"], coded["offset_mapping"], strict=True):
+        ids.append(index)
+        places.append(place)
+        for number in itertools.count(1):
+            following = added.get(f"{names.get(index)}_{number}")
+            if following is None:
+                break
+            ids.append(following)
+            places.append(place)
+    return ids, places
+
+
 def read(texts: Mapping[str, str], tokenizers: Mapping[str, Any]) -> Prompt:
     """Tokenize a prompt as its pipeline does.
 
@@ -280,8 +315,7 @@ def read(texts: Mapping[str, str], tokenizers: Mapping[str, Any]) -> Prompt:
                 mend="install transformers 5 or load the fast tokenizer",
             )
         limit = tokenizer.model_max_length
-        coded = tokenizer(text, return_offsets_mapping=True, verbose=False)
-        ids, places = coded["input_ids"], coded["offset_mapping"]
+        ids, places = _code(tokenizer, text)
         if len(ids) > limit:
             ids, places = [*ids[: limit - 1], ids[-1]], [*places[: limit - 1], places[-1]]
             cuts[encoder] = places[-2][1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,66 +16,88 @@ from torch import Tensor
 from daamkit import record
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Grid, Site, denoisers, find
-from daamkit.attention.stores import Plan, Store
+from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
-from daamkit.maps import words
 from daamkit.maps.heatmaps import HeatMaps, Layer, Pooling
 from daamkit.maps.run import Run
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.maps.words import Prompt
+from daamkit.tracing import prompts
 
-Branch = Literal["cond", "uncond", "negative", "image"]
+Branch = Literal["cond", "uncond", "negative", "image", "perturbed"]
+Texts = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a trace is asked to keep; see `trace`."""
+
+    keep: frozenset[str]
+    branches: tuple[Branch, ...]
+    self_grid: int  # 0: no self-attention
+    sites: tuple[str, ...] | None
+    prompt: Texts
+    negative_prompt: Texts
+    budget: int | None
+    spill: Path | None
+    rule: Pooling
 
 
 class Recorder(Tap):
     """Adds up the attention of each call and turns it into runs."""
 
-    def __init__(
-        self,
-        runs: list[Run],
-        keep: frozenset[str],
-        branches: tuple[Branch, ...],
-        self_grid: int,
-        names: Sequence[str] | None,
-        prompt: str | Sequence[str] | None,
-        limits: tuple[int | None, Path | None],
-        rule: Pooling,
-    ) -> None:
-        self.runs, self.keep, self.branches = runs, keep, branches
-        self.self_grid, self.names, self.prompt = self_grid, names, prompt
-        self.limits, self.rule = limits, rule
+    def __init__(self, runs: list[Run], wishes: Wishes) -> None:
+        self.runs, self.wishes = runs, wishes
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing of one call stays for the next."""
         self.cross: dict[str, Store] = {}
         self.self_: dict[str, Store] = {}
         self.prompts: dict[str, list[Prompt]] = {}
+        self.passes: Counter[str] = Counter()  # by branch: guidance may end early
         self.records: list[dict[str, Any]] = []
         self.latents = (0, 0)
 
     # -- while the pipeline runs
 
     def start(self, call: Call) -> None:
-        self.fail(call)
+        self._forget()
+        if call.arguments.get("padding_mask_crop") is not None:
+            raise DaamkitError(
+                wanted="an image that is generated whole",
+                got="`padding_mask_crop`, which generates a part and enlarges it",
+                mend="crop the image before the call",
+            )
         self.records = [record.of_call(call.pipe, call.arguments, i) for i in range(call.samples)]
 
     def begin(self, step: Pass) -> None:
         if not self.cross:
             self._open_stores(step)
+        self.passes.update(step.branches.keys())
 
     def wants(self, site: Site) -> bool:
-        if site.kind == "self":
-            return any(site.name in store.sites for store in self.self_.values())
-        return any(site.name in store.sites for store in self.cross.values())
+        stores = self.self_ if site.kind == "self" else self.cross
+        return any(site.name in store.sites for store in stores.values())
 
     def observe(self, attention: Attention) -> None:
         if attention.site.kind == "self":
-            for branch in attention.step.branches.keys() & self.self_.keys():
+            for branch in attention.branches.keys() & self.self_.keys():
                 for block, probabilities in attention.blocks(branch):
                     self.self_[branch].add(attention, probabilities, block)
             return
-        for branch in attention.step.branches.keys() & self.cross.keys():
+        for branch in attention.branches.keys() & self.cross.keys():
             probabilities = attention.probabilities(branch)
+            limit, keys = self.prompts[branch][0].limit, probabilities.shape[-1]
+            if keys != limit:
+                raise DaamkitError(
+                    wanted=f"text of {limit} tokens, as the tokenizer has it",
+                    got=f"{keys} keys at {attention.site.name}",
+                    mend="trace with a prompt, or with embeddings of one prompt of that length",
+                )
             text = self.cross[branch].plan.columns - 1  # all padding becomes the last column
-            if text + 1 < probabilities.shape[-1]:
+            if text + 1 < keys:
                 rest = probabilities[..., text:].sum(-1, keepdim=True)
                 probabilities = torch.cat([probabilities[..., :text], rest], -1)
             self.cross[branch].add(attention, probabilities)
@@ -92,19 +116,21 @@ class Recorder(Tap):
         cross = [site for site in sites if site.kind == "cross" and self._named(site)]
         if not cross:
             raise DaamkitError(
-                wanted=f"cross-attention sites named {' or '.join(self.names or ())}",
+                wanted=f"cross-attention sites named {' or '.join(self.wishes.sites or ())}",
                 got="none",
                 mend=f"name a part of {', '.join(s.name for s in sites if s.kind == 'cross')}",
             )
-        slots = Plan.slots_of(cross, latents, self.keep)
-        plan = Plan(self.keep, slots, samples, steps, columns)
-        if not self.self_grid:
+        slots = Plan.slots_of(cross, latents, self.wishes.keep)
+        plan = Plan(self.wishes.keep, slots, samples, steps, columns)
+        if not self.wishes.self_grid:
             return plan, None
-        keep = self.keep - {"head"}
-        near = [s for s in sites if s.kind == "self" and max(s.grid(latents)) <= self.self_grid]
+        keep = self.wishes.keep - {"head"}
+        near = [
+            s for s in sites if s.kind == "self" and max(s.grid(latents)) <= self.wishes.self_grid
+        ]
         if not near:
             raise DaamkitError(
-                wanted=f"self-attention sites of at most {self.self_grid} cells a side",
+                wanted=f"self-attention sites of at most {self.wishes.self_grid} cells a side",
                 got=f"none for latents of {latents[0]} x {latents[1]}",
                 mend="raise `self_grid=`",
             )
@@ -112,51 +138,35 @@ class Recorder(Tap):
 
     def _open_stores(self, step: Pass) -> None:
         """Before the first pass: which words, which sites, how many bytes."""
-        call, self.latents = step.call, step.latents
-        budget, spill = self.limits
-        for asked in dict.fromkeys(self.branches):
+        call, wishes = step.call, self.wishes
+        plans: dict[str, tuple[Plan, Plan | None]] = {}
+        for asked in dict.fromkeys(wishes.branches):
             branch = _row_name(asked, step)
-            self.prompts[branch] = self._read_prompts(call, branch)
-            columns = max(prompt.columns for prompt in self.prompts[branch])
-            cross, near = self.plans(
-                call.pipe, step.latents, call.samples, call.planned_passes(), columns
-            )
-            self.cross[branch] = Store(cross, budget=budget, spill=spill)
+            texts = prompts.read(call, branch, wishes.prompt, wishes.negative_prompt)
+            columns = max(text.columns for text in texts)
+            steps = call.planned_passes()
+            plans[branch] = self.plans(call.pipe, step.latents, call.samples, steps, columns)
+            self.prompts[branch] = texts
+        if wishes.spill is None:
+            check([plan for both in plans.values() for plan in both if plan], wishes.budget)
+        for branch, (cross, near) in plans.items():
+            self.cross[branch] = Store(cross, wishes.spill)
             if near is not None:
-                self.self_[branch] = Store(near, budget=budget, spill=spill)
+                self.self_[branch] = Store(near, wishes.spill)
+        self.latents = step.latents
 
     def _named(self, site: Site) -> bool:
-        return self.names is None or any(name in site.name for name in self.names)
-
-    def _read_prompts(self, call: Call, branch: str) -> list[Prompt]:
-        """What each image's text encoders have read in a branch."""
-        tokenizers = tokenizers_of(call.pipe)
-        prefix = "negative_prompt" if branch in ("uncond", "negative") else "prompt"
-        first = call.negative_prompts if prefix == "negative_prompt" else call.texts()
-        if None in first and prefix == "prompt" and self.prompt is not None:
-            first = Call(
-                call.pipe, {**call.arguments, "prompt": self.prompt, "prompt_embeds": None}
-            ).texts()
-        if None in first or len(first) != call.samples:
-            raise DaamkitError(
-                wanted="the text that the prompt embeddings stand for"
-                if None in first
-                else f"{call.samples} prompts",
-                got="none" if None in first else f"{len(first)}",
-                mend="give it to the trace: `daamkit.trace(pipe, prompt='...')`",
-            )
-        texts = {"text_encoder": first}
-        for encoder in tokenizers:
-            second = call.texts(encoder.replace("text_encoder", prefix))
-            texts[encoder] = [b or a for a, b in zip(first, second, strict=True)]
-        return [
-            words.read({encoder: texts[encoder][i] or "" for encoder in tokenizers}, tokenizers)
-            for i in range(call.samples)
-        ]
+        return self.wishes.sites is None or any(name in site.name for name in self.wishes.sites)
 
     # -- when the call ends
 
     def finish(self, call: Call, images: Any) -> None:
+        if not self.cross:
+            raise DaamkitError(
+                wanted="a pass of the traced denoiser",
+                got="a generation without one",
+                mend="exchange `pipe.unet` before the trace, and let the pipeline make a step",
+            )
         pictures = _pictures(images, call)
         scale = getattr(call.pipe, "vae_scale_factor", 8)
         pixels = scale * side_of(next(iter(denoisers(call.pipe).values())))
@@ -165,38 +175,21 @@ class Recorder(Tap):
             size = (self.latents[0] * scale, self.latents[1] * scale)
             if picture is not None:
                 size = (picture.height, picture.width)
-            steps = len(call.timesteps)
-            branches = {
-                branch: HeatMaps(
-                    self.prompts[branch][sample],
-                    _layers(store, sample, steps, self.prompts[branch][sample].columns),
-                    self.keep,
-                    steps,
-                    size,
-                    base,
-                    self.rule,
-                )
-                for branch, store in self.cross.items()
-            }
-            selves = {
-                branch: SelfMaps(_layers(store, sample, steps), store.plan.keep, steps, size)
-                for branch, store in self.self_.items()
-            }
+            cross, selves = {}, {}
+            for branch, store in self.cross.items():
+                prompt, steps = self.prompts[branch][sample], self.passes[branch]
+                layers = _layers(store, sample, len(call.timesteps), prompt.columns)
+                keep, rule = self.wishes.keep, self.wishes.rule
+                cross[branch] = HeatMaps(prompt, layers, keep, steps, size, base, rule)
+            for branch, store in self.self_.items():
+                layers = _layers(store, sample, len(call.timesteps))
+                selves[branch] = SelfMaps(layers, store.plan.keep, self.passes[branch], size)
             made = self.records[sample] | {"timesteps": list(call.timesteps), "size": list(size)}
-            self.runs.append(Run(picture, branches, selves, made))
-        self.fail(call)
+            self.runs.append(Run(picture, cross, selves, made))
+        self._forget()
 
     def fail(self, call: Call) -> None:
-        self.cross, self.self_, self.prompts, self.records = {}, {}, {}, []
-
-
-def tokenizers_of(pipe: Any) -> dict[str, Any]:
-    """A pipeline's tokenizers by the component names of their text encoders."""
-    return {
-        f"text_encoder{suffix}": tokenizer
-        for suffix in ("", "_2")
-        if (tokenizer := getattr(pipe, f"tokenizer{suffix}", None)) is not None
-    }
+        self._forget()
 
 
 def side_of(denoiser: Any) -> int:
@@ -227,12 +220,14 @@ def _layers(store: Store, sample: int, steps: int, columns: int | None = None) -
             continue
         values = store.sums[slot.name][sample]
         if "step" in store.plan.keep:
-            values = values[:steps]
+            values = values[:steps]  # fewer than planned where a call was interrupted
         if columns is not None and columns < values.shape[-2]:  # a longer prompt in the batch
             rest = values[..., columns - 1 :, :].sum(-2, keepdim=True)
             values = torch.cat([values[..., : columns - 1, :], rest], -2)
-        values = values.unflatten(-1, slot.grid).cpu()
+        elif store.plan.samples > 1:
+            values = values.clone()  # a run that is kept must not keep its whole batch
         heads = slot.heads * len(slot.sites)
+        values = values.unflatten(-1, slot.grid).cpu()
         layers[slot.name] = Layer(slot.name, slot.sites, slot.stage, heads, values)
     return layers
 

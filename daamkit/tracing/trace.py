@@ -15,7 +15,8 @@ from daamkit.errors import DaamkitError
 from daamkit.maps import words
 from daamkit.maps.heatmaps import Pooling
 from daamkit.maps.run import Run
-from daamkit.tracing.recorder import Branch, Recorder, side_of, tokenizers_of
+from daamkit.tracing import prompts
+from daamkit.tracing.recorder import Branch, Recorder, Wishes, side_of
 
 
 class RunError(DaamkitError, LookupError):
@@ -33,20 +34,21 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
         What is not summed over: any of "step", "site" and "head". The default keeps sites and
         heads, which the exact pooling of the daam package needs.
     branches
-        Whose cross-attention: "cond", and "uncond" (or "negative", the same rows under a negative
-        prompt).
+        Whose cross-attention: "cond", "uncond" (called "negative" under a negative prompt), "image"
+        (InstructPix2Pix, which reads the negative prompt there), "perturbed" (PAG).
     self_attention
         Keep self-attention maps of the branches too, for sites of at most `self_grid` cells a side.
     self_grid
         See `self_attention`.
     sites
         A name, a part of one ("up_blocks"), or several: only these cross-attention sites.
-    prompt
-        What `prompt_embeds` stand for, where the pipeline is called with these: a text, or one for
-        each prompt.
-    budget, spill
-        Most bytes of maps to hold; over it the generation is refused before its first step, or the
-        maps go to files in the folder `spill`.
+    prompt, negative_prompt
+        What `prompt_embeds` and `negative_prompt_embeds` stand for, where the pipeline is called
+        with these: a text, or one for each prompt.
+    budget
+        Most bytes of maps to hold; over it a generation is refused before its first step.
+    spill
+        A folder whose files hold the maps instead of memory, whatever their size.
     rule
         The pooling that ``run.maps.word`` uses: "daam" or "paper" (`HeatMaps`).
 
@@ -78,11 +80,12 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
         pipe: Any,
         *,
         keep: Iterable[str] = ("site", "head"),
-        branches: Sequence[Branch] = ("cond",),
+        branches: Branch | Sequence[Branch] = ("cond",),
         self_attention: bool = False,
         self_grid: int = 32,
         sites: str | Sequence[str] | None = None,
         prompt: str | Sequence[str] | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
         budget: int | None = None,
         spill: str | os.PathLike[str] | None = None,
         rule: Pooling = "daam",
@@ -96,16 +99,26 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
                 got=f"{sorted(kept - set(AXES))}",
                 mend="name only these",
             )
-        self._tap = Recorder(
-            self.runs,
+        if not branches:
+            raise DaamkitError(
+                wanted="a branch to trace", got="none", mend="take the default, ('cond',)"
+            )
+        if spill is not None and not Path(spill).is_dir():
+            raise DaamkitError(
+                wanted="a folder to spill to", got=f"{spill}", mend="make it, or name another"
+            )
+        wishes = Wishes(
             kept,
-            tuple(branches),
+            (branches,) if isinstance(branches, str) else tuple(branches),
             self_grid if self_attention else 0,
-            (sites,) if isinstance(sites, str) else sites,
+            (sites,) if isinstance(sites, str) else None if sites is None else tuple(sites),
             prompt,
-            (budget, None if spill is None else Path(spill)),
+            negative_prompt,
+            budget,
+            None if spill is None else Path(spill),
             rule,
         )
+        self._tap = Recorder(self.runs, wishes)
         self._open = ExitStack()
 
     def __enter__(self) -> trace:
@@ -137,13 +150,20 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
         images
             In one batch.
         """
-        tokenizers = tokenizers_of(self.pipe)
+        if (height is None) != (width is None):
+            raise DaamkitError(
+                wanted="both height and width, or neither",
+                got=f"{height} and {width}",
+                mend="give both: pipelines take their own size for both if one is missing",
+            )
+        tokenizers = prompts.tokenizers(self.pipe)
         columns = words.read(dict.fromkeys(tokenizers, prompt), tokenizers).columns
         scale = self.pipe.vae_scale_factor
-        side = side_of(next(iter(denoisers(self.pipe).values())))
-        latents = ((height or side * scale) // scale, (width or side * scale) // scale)
+        side = scale * side_of(next(iter(denoisers(self.pipe).values())))
+        latents = ((height or side) // scale, (width or side) // scale)
         plans = self._tap.plans(self.pipe, latents, images, steps, columns)
-        return len(self._tap.branches) * sum(plan.bytes for plan in plans if plan is not None)
+        branches = len(set(self._tap.wishes.branches))
+        return branches * sum(plan.bytes for plan in plans if plan is not None)
 
     @property
     def run(self) -> Run:

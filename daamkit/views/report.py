@@ -43,7 +43,7 @@ made (DAAM).</p>
 </header>
 <main>
 <div class=maps>{_figure(run.image, "image", f"generated image: {prompt}", 320)}
-<div>{_how(run)}</div></div>
+<div class=how>{_how(run)}</div></div>
 <h2>Words over the image</h2>
 <p class=note>Dark blue is a word's lowest attention, yellow its highest; the white line
 encloses what reaches {threshold:g} of the highest.</p>

@@ -36,7 +36,7 @@ def explicit(site, inputs: torch.Tensor, text: torch.Tensor | None) -> torch.Ten
     return (query @ key.transpose(-1, -2) * module.scale).softmax(-1)
 
 
-@pytest.mark.parametrize("name", ["sd", "sdxl"])
+@pytest.mark.parametrize("name", ["sd", "sdxl", "toybox"])
 def test_equal_to_an_explicit_softmax(request, name):
     pipe = request.getfixturevalue(name)
     inputs: dict[str, tuple] = {}
@@ -103,6 +103,15 @@ def test_with_gradient_reaches_the_queries():
     assert not attention.probabilities("cond").requires_grad
     attention.probabilities("cond", gradient=True)[..., 1].max().backward()
     assert query.grad is not None and query.grad.abs().sum() > 0
+
+
+def test_autocast_does_not_reach_them():
+    torch.manual_seed(0)
+    query, key = torch.randn(1, 2, 9, 8), torch.randn(1, 2, 5, 8)
+    plain = Attention(*site_and_pass(slice(0, 1)), query, key, 1.0).probabilities("cond")
+    with torch.autocast("cpu", torch.bfloat16):
+        under = Attention(*site_and_pass(slice(0, 1)), query, key, 1.0).probabilities("cond")
+    assert torch.equal(plain, under)
 
 
 def test_half_precision_is_summed_in_float32(sd):

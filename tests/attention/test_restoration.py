@@ -18,7 +18,11 @@ HOOKS = [name for name in vars(torch.nn.Linear(1, 1)) if "hook" in name]
 def snapshot(pipe) -> dict:
     """Everything a hook layer could have changed, object by object."""
     state: dict = {"class": type(pipe), "pipe": dict(vars(pipe))}
-    state["scheduler"] = {k: v for k, v in vars(pipe.scheduler).items() if callable(v)}
+    scheduler = pipe.scheduler
+    state["scheduler"] = (id(scheduler), type(scheduler), dict(scheduler.config))
+    state["scheduler's own"] = {k: id(v) for k, v in vars(scheduler).items() if callable(v)}
+    state["scheduler's names"] = set(vars(scheduler))
+    state["scheduler's step"] = scheduler.step.__func__, scheduler.scale_model_input.__func__
     for part, model in pipe.components.items():
         if not isinstance(model, torch.nn.Module):
             continue

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from diffusers import StableDiffusionInstructPix2PixPipeline
+from diffusers import StableDiffusionInstructPix2PixPipeline, StableDiffusionPAGPipeline
 from PIL import Image
 
 import daamkit
@@ -51,6 +51,10 @@ def test_three_branches_of_instruct_pix2pix():
     pipe.set_progress_bar_config(disable=True)
     found = branches(pipe, image=Image.new("RGB", (64, 64)), image_guidance_scale=1.5)
     assert found == {"cond": slice(0, 1), "image": slice(1, 2), "uncond": slice(2, 3)}
+    with daamkit.trace(pipe, branches=("cond", "image", "negative")) as tracer:
+        generate(pipe, image=Image.new("RGB", (64, 64)), negative_prompt="two dogs")
+    assert tracer.run.branch("image").prompt.text == "two dogs"
+    assert tracer.run.branch("negative").prompt.text == "two dogs"
 
 
 def test_guidance_that_ends_early_changes_the_rows(sd):
@@ -60,12 +64,14 @@ def test_guidance_that_ends_early_changes_the_rows(sd):
         pipe._guidance_scale = 0.0
         return {"prompt_embeds": tensors["prompt_embeds"][-1:]}
 
-    with hooks.attach(sd, tap), daamkit.trace(sd) as tracer:
+    with hooks.attach(sd, tap), daamkit.trace(sd, branches=("cond", "uncond")) as tracer:
         generate(
             sd, callback_on_step_end=unguide, callback_on_step_end_tensor_inputs=["prompt_embeds"]
         )
     assert [list(step.branches) for step in tap.passes] == [["uncond", "cond"], ["cond"]]
     assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+    assert tracer.run.branch("uncond").mass.sum() == pytest.approx(1, abs=1e-5)
+    assert (tracer.run.maps.steps, tracer.run.branch("uncond").steps) == (2, 1)
 
 
 def test_rows_that_do_not_fit_the_call_are_refused(sd):
@@ -143,6 +149,46 @@ def test_without_guidance_all_heads_count(sd):
     for layer in tracer.run.maps.layers.values():
         each = layer.values.sum(1) / tracer.run.maps.steps  # over tokens: 1 at each cell and head
         assert torch.allclose(each, torch.ones(()), atol=1e-5)
+
+
+def test_a_traced_pipeline_is_not_copied(sd):
+    with daamkit.trace(sd), pytest.raises(DaamkitError, match="copy it before|Copy it before"):
+        copy.deepcopy(sd)
+    copy.deepcopy(sd)
+
+
+def test_perturbed_rows_of_pag():
+    parts = tiny.sd().components
+    pipe = StableDiffusionPAGPipeline(
+        **parts, requires_safety_checker=False, pag_applied_layers=["mid"]
+    )
+    pipe.set_progress_bar_config(disable=True)
+    names = ("cond", "uncond", "perturbed")
+    with daamkit.trace(pipe, branches=names, self_attention=True) as tracer:
+        generate(pipe)
+    run = tracer.run
+    assert [run.branch(name).prompt.text for name in names][1] == ""
+    for name in names:
+        assert run.branch(name).mass.sum() == pytest.approx(1, abs=1e-5)
+    middle = [any("mid" in n for n in run.self_attention[name].layers) for name in names]
+    assert middle == [True, True, False]  # there the perturbed rows attend to nothing
+
+
+def test_a_call_within_a_call_is_silent(sd):
+    other = copy.deepcopy(sd.scheduler)
+
+    def inner(pipe, step, time, tensors):
+        if step == 0:
+            outer, pipe.scheduler = pipe.scheduler, other
+            pipe("two dogs", num_inference_steps=1, output_type="latent")
+            pipe.scheduler, pipe._num_timesteps = outer, 2
+        return {}
+
+    with daamkit.trace(sd) as tracer:
+        generate(sd, "a cat", callback_on_step_end=inner)
+    assert [run.prompt for run in tracer.runs] == ["a cat"]
+    assert len(tracer.run.record["timesteps"]) == 2
+    assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_copy_of_a_traced_pipeline_is_not_traced(sd):

@@ -14,9 +14,9 @@ from daamkit.errors import DaamkitError
 from tests.tiny import generate
 
 
-def traced(pipe, steps=3, **options):
+def traced(pipe, steps=3, call=None, **options):
     with daamkit.trace(pipe, **options) as tracer:
-        generate(pipe, steps=steps)
+        generate(pipe, steps=steps, **(call or {}))
     return tracer.run
 
 
@@ -68,8 +68,15 @@ def test_over_the_budget_is_refused_before_the_first_step(sd):
     assert passes == []
 
 
-def test_over_the_budget_spills_to_files(sd, tmp_path):
-    spilled = traced(sd, budget=1000, spill=tmp_path)
+def test_spilled_maps_lie_in_files_as_long_as_they_are_needed(sd, tmp_path):
+    sizes = []
+
+    def look(pipe, step, time, tensors):
+        sizes.append(sum(file.stat().st_size for file in tmp_path.rglob("*.f32")))
+        return {}
+
+    spilled = traced(sd, spill=tmp_path, call={"callback_on_step_end": look})
+    assert sizes == 3 * [daamkit.trace(sd).bytes("a red cat and a blue car")]
     assert torch.equal(spilled.maps.pool(), traced(sd).maps.pool())
     del spilled
     gc.collect()
@@ -79,6 +86,24 @@ def test_over_the_budget_spills_to_files(sd, tmp_path):
 def test_an_unknown_axis_is_refused(sd):
     with pytest.raises(DaamkitError, match=r"out of step, site, head.*got \['layer'\]"):
         daamkit.trace(sd, keep=("layer",))
+
+
+def test_the_budget_is_for_all_that_is_kept(sd):
+    options = {"branches": ("cond", "uncond"), "self_attention": True}
+    needed = daamkit.trace(sd, **options).bytes("a red cat and a blue car", steps=3)
+    with pytest.raises(MemoryBudgetError):
+        traced(sd, **options, budget=needed // 2)
+    traced(sd, **options, budget=needed)
+
+
+def test_a_spill_folder_that_is_not_there(sd, tmp_path):
+    with pytest.raises(DaamkitError, match="folder to spill to; got .*nowhere"):
+        daamkit.trace(sd, spill=tmp_path / "nowhere")
+
+
+def test_bytes_wants_both_sides(sd):
+    with pytest.raises(DaamkitError, match="both height and width"):
+        daamkit.trace(sd).bytes("a cat", height=64)
 
 
 @given(

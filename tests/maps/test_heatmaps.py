@@ -1,11 +1,14 @@
 """Pooling, views of steps, layers and heads, masses, special tokens."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
 import daamkit
 from daamkit.errors import DaamkitError
+from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.wordmap import enlarge
 from tests.tiny import generate
 
@@ -113,6 +116,22 @@ def test_parts_that_were_not_kept(sd, full):
         full.maps.select(sites="mid_block").pool()
 
 
+def test_merged_layers_are_not_taken_for_one_site(sd):
+    with daamkit.trace(sd, keep=()) as tracer:
+        generate(sd, PROMPT)
+    maps = tracer.run.maps
+    merged = next(layer for layer in maps.layers.values() if len(layer.sites) > 1)
+    with pytest.raises(DaamkitError, match=rf"layer '{merged.name}', which sums \d sites"):
+        maps.select(sites=merged.sites[0])
+    assert list(maps.select(sites=list(merged.sites)).layers) == [merged.name]
+
+
+def test_numpy_indices_and_pools_of_ones_own(full):
+    assert full.maps.select(heads=np.arange(2), steps=np.int64(1)).steps == 1
+    full.maps.pool().zero_()
+    assert full.maps.pool().sum() > 0
+
+
 def test_argmax_gives_each_pixel_one_word(full):
     labels = full.maps.argmax(["cat", "car"])
     cat, car = (full.maps.word(word).expand(absolute=True).numpy() for word in ("cat", "car"))
@@ -125,8 +144,8 @@ def test_a_token_that_does_not_exist(full):
 
 
 def test_an_unknown_pooling(full):
-    with pytest.raises(Exception, match="daam"):
-        full.maps.pool("mean")
+    with pytest.raises(DaamkitError, match=r"rule 'daam' or 'paper'; got 'mean'"):
+        inspect.unwrap(HeatMaps._pool)(full.maps, "mean", None)  # without the tests' type checker
 
 
 def test_sizes_that_are_not_square(sd):

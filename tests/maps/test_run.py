@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,23 @@ def test_a_full_disk_leaves_the_earlier_save_whole(run, tmp_path, monkeypatch, s
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
+def test_a_rename_that_fails_leaves_the_earlier_save_in_its_place(run, tmp_path, monkeypatch):
+    place = run.save(tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in place.iterdir()}
+    rename, calls = Path.rename, []
+
+    def fail_second(self, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_second)
+    with pytest.raises(RunFolderError, match="Input/output error"):
+        run.save(place)
+    assert {p.name: p.read_bytes() for p in place.iterdir()} == before
+
+
 def test_a_folder_that_is_no_run(tmp_path):
     with pytest.raises(RunFolderError, match="no such folder"):
         daamkit.open(tmp_path / "nowhere")
@@ -118,6 +136,13 @@ def _flip(folder):
     file.write_bytes(content)
 
 
+def _wrong_kind(folder):
+    file = folder / "run.json"
+    data = json.loads(file.read_text())
+    data["cross"] = []
+    file.write_text(json.dumps(data))
+
+
 def _without(name):
     return lambda folder: (folder / name).unlink()
 
@@ -133,9 +158,9 @@ def _entry_missing(folder):
     "damage",
     [
         _cut("run.json"), _cut("maps.safetensors"), _cut("image.png"), _flip,
-        _without("maps.safetensors"), _without("image.png"), _entry_missing,
+        _without("maps.safetensors"), _without("image.png"), _entry_missing, _wrong_kind,
     ],
-    ids=["json", "maps", "image", "bit", "no-maps", "no-image", "entry"],
+    ids=["json", "maps", "image", "bit", "no-maps", "no-image", "entry", "kind"],
 )  # fmt: skip
 def test_a_damaged_run(run, tmp_path, damage):
     place = run.save(tmp_path / "run")

@@ -1,5 +1,7 @@
 """Thresholds, areas, centres and overlaps of one map."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -84,7 +86,7 @@ def test_centre_and_peak_are_in_pixels_of_the_image():
 def test_an_empty_map_has_an_empty_mask():
     found = word_map(np.zeros((4, 4), np.float32))
     for rule in ("max", "minmax", "absolute", "quantile", "otsu"):
-        assert not found.mask(0.4, rule).any() or rule == "absolute"
+        assert not found.mask(0.4, rule).any()
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan"), 40])
@@ -95,8 +97,15 @@ def test_a_threshold_outside_0_to_1(threshold):
 
 
 def test_an_unknown_rule():
-    with pytest.raises(Exception, match="max"):
-        square().mask(0.4, rule="mean")  # type: ignore[arg-type]
+    with pytest.raises(DaamkitError, match=r"rules max, minmax.*got 'mean'"):
+        inspect.unwrap(WordMap.mask)(square(), 0.4, "mean")  # without the tests' type checker
+
+
+def test_a_map_that_has_overflowed():
+    values = np.ones((4, 4), np.float32)
+    values[0, 0] = np.nan
+    with pytest.raises(DaamkitError, match=r"finite map of 'cat'.*float32"):
+        word_map(values).mask()
 
 
 def test_maps_of_different_sizes():

@@ -1,5 +1,7 @@
 """Law 4: words and tokens meet on characters."""
 
+import inspect
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def test_tokens_cover_the_text_in_order(text):
     assert [t.special for t in prompt.tokens if t.special] == ["SOS", "EOS", "padding"]
 
 
-WORDS = st.sampled_from(["cat", "dog", "elephants", "red", "backpack", "Cat"])
+WORDS = st.sampled_from(["cat", "dog", "elephants", "red", "cat-like", "Cat", "cat's"])
 
 
 @given(st.lists(WORDS, min_size=1, max_size=12))
@@ -53,6 +55,12 @@ def test_phrases_and_spaces_and_case():
     assert prompt.word("red cat").columns == (2, 3)
     assert prompt.word("RED").text == "Red"
     assert prompt.span(3, 10).columns == (2, 3)
+
+
+def test_a_part_of_a_compound_is_found_where_there_is_no_whole_word():
+    assert read("a cat-like dog").word("cat").columns == (2,)
+    assert read("the cat's hat").word("cat").end == 7
+    assert read("a cat-like dog and a cat").word("cat").start == 21
 
 
 def test_words_match_whole():
@@ -115,6 +123,25 @@ def test_two_encoders_that_read_different_texts():
     assert prompt.word("dog").columns == (3,)
     with pytest.raises(WordError, match="text_encoder_9"):
         prompt.word("cat", encoder="text_encoder_9")
+
+
+def test_special_tokens_of_each_encoder():
+    prompt = read("a cat", text_encoder_2="a red dog and a cat")
+    assert prompt.special("EOS").columns == (3,)
+    assert prompt.special("EOS", "text_encoder_2").columns == (7,)
+    assert prompt.special("padding").columns == (4, 5, 6, 7, 8)
+    with pytest.raises(WordError, match="special token called 'BOS'.*SOS, EOS, padding"):
+        inspect.unwrap(Prompt.special)(prompt, "BOS")
+
+
+def test_a_textual_inversion_of_several_vectors_shifts_what_follows():
+    tokenizer = tiny.tokenizer()
+    tokenizer.add_tokens(["<thing>", "<thing>_1", "<thing>_2"])
+    prompt = words.read({"text_encoder": "a <thing> and a cat"}, {"text_encoder": tokenizer})
+    assert prompt.word("<thing>").columns == (2, 3, 4)
+    assert prompt.word("cat").columns == (7,)
+    converted = tokenizer("a <thing> <thing>_1 <thing>_2 and a cat").input_ids
+    assert tokenizer.convert_ids_to_tokens(converted[7]) == "cat</w>"
 
 
 def test_a_slow_tokenizer_is_refused():

@@ -2,10 +2,23 @@
 
 import copy
 
+import diffusers
+import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
-from diffusers.models.attention_processor import AttnProcessor, SlicedAttnProcessor
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    StableDiffusionControlNetPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+)
+from diffusers.models.attention_processor import (
+    AttnProcessor,
+    AttnProcessor2_0,
+    SlicedAttnProcessor,
+)
+from PIL import Image
 
 import daamkit
 from daamkit.errors import DaamkitError
@@ -85,11 +98,9 @@ def test_prompt_embeddings_with_their_text(sd):
     given = {"prompt": None, "prompt_embeds": embeddings(sd, "a red cat")}
     (run,) = traced(sd, **given, trace={"prompt": "a red cat"})
     assert torch.allclose(run.maps.word("cat").values, plain.maps.word("cat").values, atol=1e-4)
-    with pytest.raises(
-        DaamkitError, match=r"text that the prompt embeddings stand for.*prompt='...'"
-    ):
+    with pytest.raises(DaamkitError, match=r"text that `prompt_embeds` stand for.*prompt='...'"):
         traced(sd, **given)
-    with pytest.raises(DaamkitError, match=r"wanted 1 prompts; got 2"):
+    with pytest.raises(DaamkitError, match=r"wanted 1 texts in `prompt=` of the trace; got 2"):
         traced(sd, **given, trace={"prompt": ["a", "b"]})
 
 
@@ -216,3 +227,142 @@ def test_a_lora_loaded_inside_the_context_does_not_blind_it(sd):
                 module.to_q = torch.nn.Sequential(module.to_q, torch.nn.Identity())
         generate(pipe, "a cat")
     assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_text_that_negative_embeddings_stand_for(sd):
+    given = {
+        "prompt": None,
+        "prompt_embeds": embeddings(sd, "a red cat"),
+        "negative_prompt_embeds": embeddings(sd, "two dogs"),
+    }
+    asked = {"prompt": "a red cat", "branches": ("cond", "negative")}
+    with pytest.raises(DaamkitError, match=r"`negative_prompt_embeds` stand for.*negative_prompt="):
+        traced(sd, **given, trace=asked)
+    (run,) = traced(sd, **given, trace={**asked, "negative_prompt": "two dogs"})
+    assert run.branch("negative").word("dogs").values.sum() > 0
+
+
+@pytest.mark.parametrize("tokens", [4, 154])
+def test_embeddings_of_another_length_are_refused(sd, tokens):
+    given = {"prompt": None, "prompt_embeds": torch.randn(1, tokens, 32)}
+    with pytest.raises(DaamkitError, match=rf"text of 77 tokens.*got {tokens} keys at"):
+        traced(sd, **given, guidance_scale=1.0, trace={"prompt": "a red cat"})
+
+
+def test_one_branch_by_its_name_and_none(sd):
+    (run,) = traced(sd, "a cat", trace={"branches": "uncond"})
+    assert set(run.branches) == {"uncond"}
+    with pytest.raises(DaamkitError, match="a branch to trace; got none"):
+        daamkit.trace(sd, branches=())
+
+
+def test_a_prompt_list_with_a_list_of_negatives(sd):
+    runs = traced(
+        sd, ["a cat", "a dog"], negative_prompt=["a car", ""], trace={"branches": ("negative",)}
+    )
+    assert [run.branch("negative").prompt.text for run in runs] == ["a car", ""]
+
+
+@pytest.mark.parametrize("name", ["HeunDiscreteScheduler", "PNDMScheduler"])
+def test_schedulers_that_make_more_passes_than_steps(name):
+    pipe = tiny.sd()
+    pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config)
+    (run,) = traced(pipe, "a cat", steps=4, trace={"keep": ("step", "site", "head")})
+    passes = len(run.record["timesteps"])
+    assert passes == run.maps.steps > 4
+    assert run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+    each = [run.maps.select(steps=i).mass.sum() for i in range(passes)]
+    assert each == pytest.approx([1] * passes, abs=1e-5)
+
+
+def test_image_to_image_of_xl_and_its_refiner(sdxl):
+    picture = Image.new("RGB", (64, 64), "gray")
+    parts = {key: value for key, value in sdxl.components.items() if value is not None}
+    pipe = StableDiffusionXLImg2ImgPipeline(**parts, add_watermarker=False)
+    pipe.set_progress_bar_config(disable=True)
+    (run,) = traced(pipe, "a cat", image=picture, strength=0.6, steps=4)
+    assert run.maps.word("cat").mask().shape == (64, 64)
+
+
+def test_what_xl_reads_without_a_negative_prompt(sdxl):
+    (run,) = traced(sdxl, "a cat", negative_prompt_2="a dog", trace={"branches": ("uncond",)})
+    assert set(run.branch("uncond").prompt.texts.values()) == {""}
+
+
+def test_control_nets(sd):
+    pipe = StableDiffusionControlNetPipeline(
+        **sd.components,
+        controlnet=ControlNetModel.from_unet(
+            sd.unet, conditioning_embedding_out_channels=(8, 16)
+        ).eval(),
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    (run,) = traced(pipe, "a cat", image=Image.new("RGB", (64, 64)))
+    assert run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_adapted_processor_attends_to_its_text_first():
+    """An IP-Adapter's image keys come after the text's, in the same site."""
+    pipe = tiny.sd()
+    plain, *_ = traced(pipe, "a cat", steps=1)
+
+    class Adapted(AttnProcessor2_0):
+        def __call__(self, attn, hidden_states, encoder_hidden_states=None, **kwargs):
+            output = super().__call__(attn, hidden_states, encoder_hidden_states, **kwargs)
+            if encoder_hidden_states is not None:
+                image = torch.ones(len(hidden_states), 4, encoder_hidden_states.shape[-1])
+                output = output + 0.0 * super().__call__(attn, hidden_states, image)
+            return output
+
+    pipe.unet.set_attn_processor(Adapted())
+    adapted, *_ = traced(pipe, "a cat", steps=1)
+    assert torch.equal(plain.maps.pool(), adapted.maps.pool())
+
+
+def test_an_image_that_is_generated_in_part_is_refused(sd):
+    pipe = StableDiffusionInpaintPipeline(**sd.components, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    picture = Image.new("RGB", (128, 128))
+    with pytest.raises(DaamkitError, match="padding_mask_crop"):
+        traced(pipe, "a cat", image=picture, mask_image=picture.convert("L"), padding_mask_crop=4)
+
+
+def test_a_denoiser_exchanged_inside_the_context_is_told():
+    pipe, other = tiny.sd(), tiny.unet().eval()
+    with daamkit.trace(pipe), pytest.raises(DaamkitError, match=r"pass of the traced denoiser"):
+        own, pipe.unet = pipe.unet, other
+        try:
+            generate(pipe, "a cat")
+        finally:
+            pipe.unet = own
+
+
+def test_a_pipeline_without_a_tokenizer(sd):
+    pipe = tiny.sd()
+    given = embeddings(pipe, "a cat")
+    pipe.tokenizer = None
+    with pytest.raises(DaamkitError, match=r"pipeline with a tokenizer"):
+        traced(
+            pipe, prompt=None, prompt_embeds=given, guidance_scale=1.0, trace={"prompt": "a cat"}
+        )
+
+
+def test_too_few_generators_are_refused_by_the_pipeline(sd):
+    with pytest.raises(ValueError, match="generators"), daamkit.trace(sd):
+        sd(["a cat", "a dog"], generator=[torch.Generator()])
+
+
+def test_numpy_numbers_are_recorded_as_numbers(sd):
+    (run,) = traced(sd, "a cat", guidance_scale=np.float32(4), eta=np.float64(0.5))
+    arguments = run.record["arguments"]
+    assert (arguments["guidance_scale"], arguments["eta"]) == (4.0, 0.5)
+
+
+def test_the_revision_of_a_model_from_the_hubs_cache(tmp_path):
+    place = tmp_path / "models--somebody--some-model" / "snapshots" / "abc123"
+    tiny.sd().save_pretrained(place)
+    pipe = daamkit.load(place, low_cpu_mem_usage=False)
+    pipe.set_progress_bar_config(disable=True)
+    (run,) = traced(pipe, "a cat")
+    assert run.record["model"] == {"name": "somebody/some-model", "revision": "abc123"}

@@ -1,0 +1,77 @@
+"""Make the pictures of README and docs.
+
+python docs/pictures.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+import daamkit
+from daamkit.toybox import scenes
+from daamkit.views import plots
+
+FOLDER = Path(__file__).with_name("images")
+PROMPTS = [
+    "a cat", "a red car", "a cat and a dog", "a frog and a red clock",
+    "a blue apple and a yellow car", "an elephant on the grass", "a bear and a lion",
+    "a green backpack and a purple balloon at night", "a pink bow",
+    "a dog to the left of a monkey", "a turtle and a yellow bowl", "a rabbit in the snow",
+    "a dog wearing a crown", "three apples", "a bear sitting on a red chair",
+    "a lion above a blue balloon in the city",
+]  # fmt: skip
+TILE, GAP, LINE = 160, 10, 22
+
+
+def sheet(pictures: list[tuple[Image.Image, str]], columns: int) -> Image.Image:
+    """Captioned pictures in rows."""
+    rows = -(-len(pictures) // columns)
+    size = (columns * (TILE + GAP) + GAP, rows * (TILE + LINE + GAP) + GAP)
+    page = Image.new("RGB", size, "white")
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(11)
+    for index, (picture, caption) in enumerate(pictures):
+        x = GAP + index % columns * (TILE + GAP)
+        y = GAP + index // columns * (TILE + LINE + GAP)
+        page.paste(picture.resize((TILE, TILE), Image.Resampling.BICUBIC), (x, y))
+        while pen.textlength(caption, font) > TILE:
+            caption = caption.removesuffix("…")[:-1] + "…"
+        centre = x + (TILE - pen.textlength(caption, font)) / 2
+        pen.text((centre, y + TILE + 4), caption, "#1b2230", font)
+    return page
+
+
+def explain(pipe: object) -> Image.Image:
+    """The README's picture: an image and its content words."""
+    with daamkit.trace(pipe) as tracer:
+        pipe(  # type: ignore[operator]
+            "a red cat next to a blue car",
+            num_inference_steps=25,
+            generator=torch.Generator().manual_seed(0),
+        )
+    run = tracer.run
+    words = [run.maps.word(word) for word in ("red", "cat", "blue", "car")]
+    overlays = [(plots.overlay(run.image, word), word.word.text) for word in words]
+    return sheet([(run.image, run.prompt), *overlays], 5)
+
+
+def samples(pipe: object) -> Image.Image:
+    """What the toybox draws, one seed a prompt, none chosen."""
+    generators = [torch.Generator().manual_seed(seed) for seed in range(len(PROMPTS))]
+    images = pipe(PROMPTS, num_inference_steps=25, generator=generators).images  # type: ignore[operator]
+    return sheet(list(zip(images, PROMPTS, strict=True)), 8)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    drawn = [(Image.fromarray(s.image), s.caption) for s in scenes.sample(24, seed=3)]
+    sheet(drawn, 8).save(FOLDER / "scenes.png", optimize=True)
+    pipe = daamkit.load("toybox")
+    explain(pipe).save(FOLDER / "explain.png", optimize=True)
+    samples(pipe).save(FOLDER / "samples.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
