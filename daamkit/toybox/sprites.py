@@ -126,7 +126,17 @@ def pattern(image: Image.Image, texture: str) -> Image.Image:
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=None)
+def _dressed(name: str, colour: str | None, texture: str | None) -> Image.Image:
+    """A thing in its colour and pattern, at full size."""
+    image = original(name)
+    if colour is not None:
+        _check("colour", colour, COLOURS)
+        image = tint(image, COLOURS[colour])
+    return image if texture is None else pattern(image, texture)
+
+
+@lru_cache(maxsize=16384)
 def sprite(
     name: str, pixels: int, colour: str | None = None, texture: str | None = None, angle: int = 0
 ) -> Image.Image:
@@ -148,12 +158,7 @@ def sprite(
     DaamkitError
         If the thing, the colour or the texture is unknown.
     """
-    image = original(name)
-    if colour is not None:
-        _check("colour", colour, COLOURS)
-        image = tint(image, COLOURS[colour])
-    if texture is not None:
-        image = pattern(image, texture)
+    image = _dressed(name, colour, texture)
     scale = pixels / max(image.size)
     size = (max(2, round(image.width * scale)), max(2, round(image.height * scale)))
     image = image.resize(size, Image.Resampling.LANCZOS)

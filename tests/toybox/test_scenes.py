@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daamkit.errors import DaamkitError
-from daamkit.toybox import backgrounds, scenes, sprites
+from daamkit.toybox import backgrounds, kinds, scenes, sprites
 from daamkit.toybox.captions import BACKGROUND, NUMBERS, PLACES, PLURALS
 from daamkit.toybox.scenes import SIDE, Scene
 
@@ -137,7 +137,7 @@ def test_masks_are_where_the_things_are_painted() -> None:
 def test_a_thing_is_on_the_side_where_it_is_said_to_be(
     monkeypatch: pytest.MonkeyPatch, link: str, axis: int, sign: int
 ) -> None:
-    monkeypatch.setattr(scenes, "_LINKS", {link: 1.0})
+    monkeypatch.setattr(kinds, "LINKS", {link: 1.0})
     for scene in scenes.sample(300, 5, "pair"):
         assert f" {link} " in scene.caption
         first, second = map(centroid, scene.masks)
