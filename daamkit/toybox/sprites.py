@@ -126,7 +126,7 @@ def pattern(image: Image.Image, texture: str) -> Image.Image:
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dressed(name: str, colour: str | None, texture: str | None) -> Image.Image:
     """A thing in its colour and pattern, at full size."""
     image = original(name)
