@@ -76,8 +76,8 @@ class HeatMaps:
     -----
     "daam" (the package daam 0.2.0): every kept site and head of the down and up stages is enlarged
     to `base`, clamped at 0 and averaged; maps 8 times coarser than `base` are left out. "paper"
-    (arXiv 2210.04885, equation 6): down and up sites of every grid, enlarged to the image's size
-    and summed over sites, heads and steps.
+    (the DAAM paper, arXiv 2210.04885): down and up sites of every grid, enlarged to the image's
+    size and summed over sites, heads and steps.
     """
 
     prompt: Prompt

@@ -46,7 +46,7 @@ class SelfMaps:
     def received(self, layer: str | None = None) -> Float[Tensor, "y x"]:
         """How much attention each place receives in all; its mean is 1.
 
-        Self-Attention Guidance masks where this exceeds 1 (arXiv 2210.00939, equation 9).
+        Self-Attention Guidance masks where this exceeds 1 (arXiv 2210.00939).
         """
         values = self._mean(layer)
         return values.sum((1, 2)).reshape(values.shape[1:])

@@ -62,10 +62,10 @@ class WordMap:
         threshold
             In [0, 1], but for "absolute"; "otsu" finds its own.
         rule
-            With D the enlarged map and t the threshold: "max": D >= t max(D) (the DAAM paper,
-            section 2.3); "minmax": (D - min) / (max - min) > t (the daam package); "absolute":
-            D >= t; "quantile": the share 1 - t of the pixels with the highest values; "otsu": the
-            cut that parts the values best (Otsu 1979).
+            With D the enlarged map and t the threshold: "max": D >= t max(D) (the DAAM paper);
+            "minmax": (D - min) / (max - min) > t (the daam package); "absolute": D >= t;
+            "quantile": the share 1 - t of the pixels with the highest values; "otsu": the cut that
+            parts the values best (Otsu 1979).
 
         Raises
         ------
