@@ -6,6 +6,8 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from daamkit.attention.sites import Grid
 from daamkit.errors import DaamkitError
 
@@ -22,13 +24,19 @@ class Call:
         The pipeline.
     arguments
         What it was called with, defaults filled in.
-    timesteps
-        The time of each pass of its denoiser so far, extra passes not counted.
+    times
+        The time of each pass of its denoiser so far, extra passes not counted, as the denoiser was
+        told it: a number, or a tensor that may still lie on a GPU.
     """
 
     pipe: Any
     arguments: dict[str, Any]
-    timesteps: list[float] = field(default_factory=list)
+    times: list[Any] = field(default_factory=list)
+
+    @property
+    def timesteps(self) -> list[float]:
+        """`times` as numbers; on a GPU this waits for it."""
+        return [_number(time) for time in self.times]
 
     @property
     def negative_prompts(self) -> list[str | None]:
@@ -113,8 +121,8 @@ class Pass:
         The pipeline's call.
     index
         Which pass it is, from 0; a second-order scheduler makes two a step.
-    timestep
-        The denoiser's time.
+    time
+        The denoiser's time, as it was told it.
     branches
         Batch rows by name.
     latents
@@ -123,9 +131,18 @@ class Pass:
 
     call: Call
     index: int
-    timestep: float
+    time: Any
     branches: dict[str, Rows]
     latents: Grid
+
+    @property
+    def timestep(self) -> float:
+        """`time` as a number; on a GPU this waits for it."""
+        return _number(self.time)
+
+
+def _number(time: Any) -> float:
+    return float(torch.as_tensor(time).flatten()[0])
 
 
 def read(pipe: Any, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]) -> Call:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
@@ -160,14 +159,14 @@ class _Wiring:
                 return
             given = signature.bind_partial(module, *args, **kwargs).arguments
             noisy: Tensor = given.get("sample", given.get("hidden_states"))  # type: ignore[assignment]
-            time = float(torch.as_tensor(given["timestep"]).flatten()[0])
+            time = given["timestep"]
             if self.extra is None:
                 branches = self.call.branches(len(noisy))
-                self.call.timesteps.append(time)
+                self.call.times.append(time)
             else:
                 branches = {self.extra[1]: slice(0, len(noisy))}
             height, width = noisy.shape[-2:]
-            index = len(self.call.timesteps) - 1
+            index = len(self.call.times) - 1
             step = Pass(self.call, index, time, branches, (height, width))
             self.steps[-1] = step
             for tap in self.listeners():

@@ -178,13 +178,13 @@ class Recorder(Tap):
             cross, selves = {}, {}
             for branch, store in self.cross.items():
                 prompt, steps = self.prompts[branch][sample], self.passes[branch]
-                layers = _layers(store, sample, len(call.timesteps), prompt.columns)
+                layers = _layers(store, sample, len(call.times), prompt.columns)
                 keep, rule = self.wishes.keep, self.wishes.rule
                 cross[branch] = HeatMaps(prompt, layers, keep, steps, size, base, rule)
             for branch, store in self.self_.items():
-                layers = _layers(store, sample, len(call.timesteps))
+                layers = _layers(store, sample, len(call.times))
                 selves[branch] = SelfMaps(layers, store.plan.keep, self.passes[branch], size)
-            made = self.records[sample] | {"timesteps": list(call.timesteps), "size": list(size)}
+            made = self.records[sample] | {"timesteps": call.timesteps, "size": list(size)}
             self.runs.append(Run(picture, cross, selves, made))
         self._forget()
 
