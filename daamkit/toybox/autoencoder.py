@@ -29,33 +29,34 @@ def reconstruction_loss(image: torch.Tensor, target: torch.Tensor) -> torch.Tens
     return loss
 
 
-def train(out: Path, images: int, seed: int) -> None:
+def train(out: Path, images: int, seed: int, device: str = "cpu") -> None:
     """Three quarters of the images as 64-pixel crops, the last quarter whole."""
     place, checkpoint = out / "autoencoder.safetensors", out / "autoencoder.pt"
     if place.exists():
         return
     torch.manual_seed(seed)
-    model = pipeline.autoencoder()
+    model = pipeline.autoencoder().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, betas=(0.9, 0.99), weight_decay=1e-3)
     steps, step = images // BATCH, 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
     progress = Progress(images, step * BATCH)
     while step < steps:
         rng = np.random.default_rng((seed, 1, step))
+        torch.manual_seed(seed * 1_000_003 + step)  # a resumed run draws what an unbroken one draws
         batch = np.stack(
             [scenes.draw(rng).image for _ in range(BATCH if step < 0.75 * steps else BATCH // 2)]
         )
         if step < 0.75 * steps:
             y, x = rng.integers(0, 65, 2)
             batch = batch[:, y : y + 64, x : x + 64]
-        target = as_tensor(np.ascontiguousarray(batch))
+        target = as_tensor(np.ascontiguousarray(batch)).to(device)
         for group in optimizer.param_groups:
             group["lr"] = rate(step * BATCH, images, 2e-3)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             posterior = model.encode(target).latent_dist
             image = model.decode(posterior.sample()).sample
         loss = reconstruction_loss(image.float(), target) + 1e-5 * posterior.kl().mean() / 4096
@@ -70,7 +71,7 @@ def train(out: Path, images: int, seed: int) -> None:
                 {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step},
                 checkpoint,
             )
-    standardize(model, np.random.default_rng((seed, 3)))
+    standardize(model.cpu(), np.random.default_rng((seed, 3)))
     save_file(model.state_dict(), place)
 
 
@@ -94,18 +95,19 @@ def standardize(model: AutoencoderKL, rng: np.random.Generator, images: int = 51
 
 
 def load(out: Path) -> AutoencoderKL:
+    """The autoencoder that `train` has left."""
     model = pipeline.autoencoder()
     model.load_state_dict(load_file(out / "autoencoder.safetensors"))
     return model.eval()
 
 
 @torch.no_grad()
-def cache_latents(out: Path, n: int, seed: int) -> None:
+def cache_latents(out: Path, n: int, seed: int, device: str = "cpu") -> None:
     """Draw n scenes and keep their latents' means and token ids."""
     place = out / "latents.safetensors"
     if place.exists():
         return
-    model = load(out)
+    model = load(out).to(device)
     tokens = pipeline.tokenizer(out / "tokenizer")
     latents, ids, progress = torch.empty(n, 4, 32, 32, dtype=torch.float16), [], Progress(n)
     for start in range(0, n, 64):
@@ -113,11 +115,10 @@ def cache_latents(out: Path, n: int, seed: int) -> None:
             scenes.draw(np.random.default_rng((seed, 2, i)))
             for i in range(start, min(start + 64, n))
         ]
-        with torch.autocast("cpu", torch.bfloat16):
-            mean = model.encode(
-                as_tensor(np.stack([scene.image for scene in drawn]))
-            ).latent_dist.mean
-        latents[start : start + len(drawn)] = mean.half()
+        images = as_tensor(np.stack([scene.image for scene in drawn])).to(device)
+        with torch.autocast(device, torch.bfloat16):
+            mean = model.encode(images).latent_dist.mean
+        latents[start : start + len(drawn)] = mean.half().cpu()
         text = [scene.caption for scene in drawn]
         ids.append(
             tokens(

@@ -35,13 +35,19 @@ class Denoiser(nn.Module):
 
 
 def train_denoiser(
-    out: Path, samples: int, batch: int, seed: int, peak: float, decay: float
+    out: Path,
+    samples: int,
+    batch: int = 16,
+    seed: int = 0,
+    peak: float = 6e-4,
+    decay: float = 0.999,
+    device: str = "cpu",
 ) -> None:
     """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty."""
     data = load_file(out / "latents.safetensors")
     latents, ids = data["latents"], data["ids"]
     torch.manual_seed(seed)
-    model = Denoiser(out)
+    model = Denoiser(out).to(device)
     model.unet.to(memory_format=torch.channels_last)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())
@@ -51,7 +57,7 @@ def train_denoiser(
     seen, steps = 0, 0
     checkpoint = out / "denoiser.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average, seen, steps = state["average"], state["seen"], state["steps"]
@@ -74,10 +80,12 @@ def train_denoiser(
         velocity = a.sqrt() * noise - (1 - a).sqrt() * clean
         for group in optimizer.param_groups:
             group["lr"] = rate(seen, samples, peak)
-        with torch.autocast("cpu", torch.bfloat16):
-            prediction = model(noisy.contiguous(memory_format=torch.channels_last), times, tokens)
+        noisy = noisy.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16):
+            prediction = model(noisy, times.to(device), tokens.to(device))
         snr = a / (1 - a)
-        loss = (snr.clamp(max=5) / (snr + 1) * (prediction.float() - velocity) ** 2).mean()
+        weight = (snr.clamp(max=5) / (snr + 1)).to(device)
+        loss = (weight * (prediction.float() - velocity.to(device)) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -95,7 +103,7 @@ def train_denoiser(
 
 def export(out: Path, place: Path) -> None:
     """Write the averaged weights as a float16 pipeline folder."""
-    state = torch.load(out / "denoiser.pt", weights_only=True)
+    state = torch.load(out / "denoiser.pt", map_location="cpu", weights_only=True)
     model, auto = Denoiser(out), autoencoder.load(out)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state["average"][name])
@@ -104,7 +112,8 @@ def export(out: Path, place: Path) -> None:
     print(f"{place}: after {state['seen']} samples")
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
+    """The command line of this file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -122,7 +131,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from what lies in --out")
     parser.add_argument("--export", type=Path, help="write the pipeline here and stop")
-    asked = parser.parse_args()
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda"
+    )
+    asked = parser.parse_args(argv)
     if asked.export:
         export(asked.out, asked.export)
         return
@@ -133,9 +145,11 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     if not (asked.out / "tokenizer" / "vocab.json").exists():
         tokenizer.write(asked.out / "tokenizer")
-    autoencoder.train(asked.out, asked.images, asked.seed)
-    autoencoder.cache_latents(asked.out, asked.scenes, asked.seed)
-    train_denoiser(asked.out, asked.samples, asked.batch, asked.seed, asked.peak, asked.decay)
+    autoencoder.train(asked.out, asked.images, asked.seed, asked.device)
+    autoencoder.cache_latents(asked.out, asked.scenes, asked.seed, asked.device)
+    train_denoiser(
+        asked.out, asked.samples, asked.batch, asked.seed, asked.peak, asked.decay, asked.device
+    )
 
 
 if __name__ == "__main__":
