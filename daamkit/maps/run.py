@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,16 +117,18 @@ class Run:
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def tokens(self, branch: str = "cond") -> pd.DataFrame:
-        """All tokens, special ones too: column, encoder, text, start, end, special, mass.
+        """All tokens, special ones too.
 
-        Two encoders share the columns, so the masses of each encoder's tokens sum to 1.
+        Columns: column (on the key axis), encoder, text, start, end (characters), special,
+        occurrence (how often the same text came before), mass. Two encoders share the columns, so
+        the masses of each encoder's tokens sum to 1.
         """
         import pandas as pd
 
-        maps = self.branch(branch)
-        frame = pd.DataFrame([vars(token) for token in maps.prompt.tokens])
-        special = frame["special"].astype(object).where(frame["special"].notna(), None)
-        return frame.assign(special=special, mass=maps.mass.numpy()[frame["column"]])
+        frame = pd.DataFrame(_token_rows(self.branch(branch)))
+        return frame.assign(
+            special=frame["special"].astype(object).where(frame["special"].notna(), None)
+        )
 
     def __repr__(self) -> str:
         height, width = self.maps.size
@@ -205,6 +208,7 @@ class Run:
                 entry = {"keep": sorted(maps.keep), "steps": maps.steps, "size": list(maps.size)}
                 if isinstance(maps, HeatMaps):
                     entry |= {"base": maps.base, "rule": maps.rule, "prompt": maps.prompt.to_json()}
+                    entry["prompt"]["tokens"] = _token_rows(maps)
                 data[kind][branch] = entry | {"layers": layers}
         save_file(tensors, folder / "maps.safetensors")
         if self.image is not None:
@@ -258,6 +262,17 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
             got=f"a damaged one ({type(error).__name__}: {error})",
             mend="save the run again",
         ) from error
+
+
+def _token_rows(maps: HeatMaps) -> list[dict[str, Any]]:
+    seen: Counter[tuple[str, str]] = Counter()
+    rows = []
+    for token in maps.prompt.tokens:
+        name = (token.encoder, token.special or token.text.casefold())
+        row = {"occurrence": seen[name], "mass": float(maps.mass[token.column])}
+        rows.append(vars(token) | row)
+        seen[name] += 1
+    return rows
 
 
 def _digest(file: Path) -> str:

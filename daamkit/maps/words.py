@@ -7,7 +7,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from daamkit.errors import DaamkitError
@@ -262,7 +262,8 @@ class Prompt:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Prompt:
         """The inverse of `to_json`."""
-        tokens = tuple(Token(**token) for token in data["tokens"])
+        names = [field.name for field in fields(Token)]
+        tokens = tuple(Token(**{name: row[name] for name in names}) for row in data["tokens"])
         return cls(dict(data["texts"]), tokens, dict(data["cuts"]), data["limit"])
 
 

@@ -58,6 +58,10 @@ def test_named_axes_and_a_version_on_disk(run, tmp_path):
     assert (data["format"], data["version"]) == ("daamkit.run", 1)
     assert data["cross"]["cond"]["layers"][0]["axes"] == ["head", "token", "y", "x"]
     assert data["self"]["cond"]["layers"][0]["axes"] == ["key", "y", "x"]
+    tokens = data["cross"]["cond"]["prompt"]["tokens"]
+    assert [t["special"] for t in tokens if t["special"]] == ["SOS", "EOS", "padding"]
+    assert [t["occurrence"] for t in tokens if t["text"] == "a"] == [0, 1]
+    assert sum(t["mass"] for t in tokens) == pytest.approx(1, abs=1e-5)
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         "image.png",
         "maps.safetensors",
