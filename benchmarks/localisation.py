@@ -74,7 +74,9 @@ def truths(image: np.ndarray, colours: tuple[str, str]) -> tuple[np.ndarray, np.
     """The foreground of each colour, (height, width) bool."""
     pixels = lab(image)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    border = np.unique(border.round(-0), axis=0)
+    alike = np.linalg.norm(border[:, None] - border, axis=-1) <= NEAR
+    border = border[alike.mean(1) >= 0.02]  # a thing may touch the border at a pixel or two
+    border = np.unique(border.round(), axis=0)
     apart = np.linalg.norm(pixels[..., None, :] - border, axis=-1).min(-1) > NEAR
     named = lab(np.array([sprites.COLOURS[name] for name in colours]))
     nearest = np.linalg.norm(pixels[..., None, :] - named, axis=-1).argmin(-1)
@@ -83,13 +85,19 @@ def truths(image: np.ndarray, colours: tuple[str, str]) -> tuple[np.ndarray, np.
 
 def iou(mask: np.ndarray, truth: np.ndarray) -> float:
     """Intersection over union; 0 where there is nothing to find."""
-    return float((mask & truth).sum() / (mask | truth).sum()) if truth.any() else 0.0
+    return float((mask & truth).sum() / (mask | truth).sum()) if found(truth) else 0.0
+
+
+def found(truth: np.ndarray) -> bool:
+    """Whether a thing was drawn at all."""
+    return truth.sum() >= 30
 
 
 def measure(
     pipe: Any, drawn: list[Case], tau: float, batch: int = 10, **options: Any
 ) -> np.ndarray:
-    """(cases, 2): mean IoU of a case's two nouns with their own truth, and exchanged."""
+    """(cases, 3): mean IoU of a case's two nouns with their own truth, the same exchanged, and how
+    many of the two were drawn."""
     scores = []
     for start in range(0, len(drawn), batch):
         part = drawn[start : start + batch]
@@ -101,7 +109,8 @@ def measure(
             first, second = truths(image, case.colours)
             a, b = (run.maps.word(noun).mask(tau) for noun in case.nouns)
             own = (iou(a, first) + iou(b, second)) / 2
-            scores.append((own, (iou(b, first) + iou(a, second)) / 2))
+            exchanged = (iou(b, first) + iou(a, second)) / 2
+            scores.append((own, exchanged, found(first) + found(second)))
     return np.array(scores)
 
 
@@ -112,6 +121,7 @@ def summary(scores: np.ndarray, draws: int = 10_000) -> dict[str, Any]:
     means = rng.choice(difference, (draws, len(difference))).mean(1)
     return {
         "prompts": len(scores),
+        "drawn": round(float(scores[:, 2].mean() / 2), 4),
         "miou": round(float(scores[:, 0].mean()), 4),
         "miou_exchanged": round(float(scores[:, 1].mean()), 4),
         "difference": round(float(difference.mean()), 4),

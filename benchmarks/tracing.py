@@ -73,18 +73,21 @@ class Peak:
         if self.cuda:
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
-        else:
+        elif sys.platform == "linux":
             Path("/proc/self/clear_refs").write_text("5")
 
-    def read(self) -> int:
+    def read(self) -> int | None:
+        """In bytes; None where the system does not tell."""
         if self.cuda:
             torch.cuda.synchronize()
             return torch.cuda.max_memory_allocated()
+        if sys.platform != "linux":
+            return None
         status = Path("/proc/self/status").read_text().splitlines()
         return 1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 
 
-def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, float]:
+def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, Any]:
     """Median ratios of traced over untraced generations."""
     pipe.set_progress_bar_config(disable=True)
     peak = Peak(device)
@@ -101,7 +104,7 @@ def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, float]
         with daamkit.trace(pipe):
             plain()
 
-    def measure(generate: Callable[[], None]) -> tuple[float, int]:
+    def measure(generate: Callable[[], None]) -> tuple[float, int | None]:
         peak.reset()
         started = time.perf_counter()
         generate()
@@ -110,7 +113,7 @@ def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, float]
 
     for generate in (plain, traced):
         generate()  # warm-up
-    results: dict[Callable, list[tuple[float, int]]] = {plain: [], traced: []}
+    results: dict[Callable, list[tuple[float, int | None]]] = {plain: [], traced: []}
     for index in range(rounds):
         for generate in (plain, traced) if index % 2 == 0 else (traced, plain):
             results[generate].append(measure(generate))
@@ -121,7 +124,9 @@ def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, float]
     tracer.run.maps.pool()
     return {
         "time_ratio": round(statistics.median(t[0] / p[0] for t, p in pairs), 4),
-        "memory_ratio": round(statistics.median(t[1] / p[1] for t, p in pairs), 4),
+        "memory_ratio": round(statistics.median(t[1] / p[1] for t, p in pairs), 4)
+        if pairs[0][0][1]
+        else None,
         "untraced_seconds": round(statistics.median(p[0] for _, p in pairs), 3),
         "heat_map_seconds": round(time.perf_counter() - started, 3),
         "rounds": rounds,

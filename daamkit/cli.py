@@ -47,6 +47,10 @@ def _add_explain(verbs: Any) -> None:
     explain.add_argument(
         "--threshold", type=float, default=0.4, help="of a map's maximum, from 0 to 1"
     )
+    explain.add_argument("--device", help="cpu, cuda, mps; default a GPU by CUDA if there is one")
+    explain.add_argument(
+        "--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="precision"
+    )
     explain.add_argument("--json", action="store_true", help="print the table as JSON")
     explain.set_defaults(run=_explain)
 
@@ -67,9 +71,8 @@ def _explain(asked: argparse.Namespace) -> int:
     import daamkit
     from daamkit.views import plots, report
 
-    pipe = daamkit.load(asked.model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipe.to(device)
+    pipe = daamkit.load(asked.model, dtype=getattr(torch, asked.dtype))
+    pipe.to(asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     pipe.set_progress_bar_config(desc="generating", disable=False)
     options = {
         "guidance_scale": asked.guidance,
@@ -92,6 +95,8 @@ def _explain(asked: argparse.Namespace) -> int:
                 mend="change them and try again",
             ) from error
     run = tracer.run
+    for cut in run.maps.prompt.cuts.values():
+        print(f"daamkit: the model has not read {run.prompt[cut:].strip()!r}", file=sys.stderr)
     run.save(asked.out / "run")
     if run.image is not None:
         run.image.save(asked.out / "image.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -57,7 +58,7 @@ def of_call(pipe: Any, arguments: Mapping[str, Any], sample: int = 0) -> dict[st
 
 
 def _model(pipe: Any) -> dict[str, str | None]:
-    """Name and revision; the Hub's cache has the revision in the paths of a pipeline's parts."""
+    """Name, revision and fingerprint; in the Hub's cache, paths of parts tell the revision."""
     name = str(getattr(pipe, "name_or_path", "") or pipe.config.get("_name_or_path") or "")
     revision = None
     for part in (pipe, *pipe.components.values()):
@@ -71,7 +72,19 @@ def _model(pipe: Any) -> dict[str, str | None]:
             break
     if Path(name).is_absolute():
         name = Path(name).name  # where somebody's files lie is nobody's business
-    return {"name": name or None, "revision": revision}
+    return {"name": name or None, "revision": revision, "fingerprint": _fingerprint(pipe)}
+
+
+def _fingerprint(pipe: Any) -> str | None:
+    """A digest of the denoiser's first and last weights: the same model or another?"""
+    denoiser = getattr(pipe, "unet", None)
+    weights = list(denoiser.parameters()) if denoiser is not None else []
+    if not weights:
+        return None
+    digest = hashlib.sha256()
+    for weight in (weights[0], weights[-1]):
+        digest.update(weight.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:

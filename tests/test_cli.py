@@ -55,6 +55,13 @@ def test_an_empty_prompt(tmp_path):
     assert "no words" in (tmp_path / "report.html").read_text()
 
 
+def test_a_cut_prompt_is_told(tmp_path, capfd):
+    prompt = "a cat and " * 30 + "a dog"
+    assert explain(prompt, "--out", str(tmp_path), "--dtype", "bfloat16") == 0
+    assert re.search("the model has not read '.*a dog'", capfd.readouterr().err)
+    assert "read the prompt up to character" in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

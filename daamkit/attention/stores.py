@@ -171,5 +171,8 @@ class Store:
             return torch.zeros(shape, device=device)
         place = self._spill / f"{len(self.sums)}.f32"
         with place.open("wb") as file:  # a full disk is an error now, not a crash later
-            os.posix_fallocate(file.fileno(), 0, 4 * prod(shape))
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, 4 * prod(shape))
+            else:
+                file.truncate(4 * prod(shape))
         return torch.from_numpy(np.memmap(place, np.float32, "r+", shape=shape))

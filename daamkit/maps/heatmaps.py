@@ -71,6 +71,8 @@ class HeatMaps:
         Side of daam's square maps for this model: 64 or 96.
     rule
         The pooling used where none is asked for: "daam" or "paper".
+    chosen
+        Whether the layers were chosen by name; then all of them are pooled, whatever the rule.
 
     Notes
     -----
@@ -87,6 +89,7 @@ class HeatMaps:
     size: tuple[int, int]
     base: int = 64
     rule: Pooling = "daam"
+    chosen: bool = False
     _pooled: dict[tuple, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     # -- words
@@ -142,11 +145,15 @@ class HeatMaps:
         pooled = self._pool(rule or self.rule, None)
         return WordMap(pooled[list(word.columns)].mean(0), word, self.size)
 
-    def argmax(self, words: Iterable[Word | str]) -> Int[np.ndarray, "height width"]:
+    def argmax(
+        self, words: Iterable[Word | str], *, rule: Pooling | None = None
+    ) -> Int[np.ndarray, "height width"]:
         """For each pixel, which of the words has the highest map: its index in `words`."""
         found = [self.prompt.word(word) if isinstance(word, str) else word for word in words]
-        maps = torch.stack([self.of(word).expand(absolute=True) for word in found])
-        return maps.argmax(0).cpu().numpy()
+        if not found:
+            raise DaamkitError(wanted="words to choose from", got="none", mend="name some")
+        maps = [self.of(word, rule=rule).expand(absolute=True) for word in found]
+        return torch.stack(maps).argmax(0).cpu().numpy()
 
     # -- pooling
 
@@ -202,7 +209,8 @@ class HeatMaps:
         )
         total, keys = torch.zeros(()), 0
         for layer in self.layers.values():
-            if layer.stage == "mid" or math.isqrt(self.base**2 // math.prod(layer.grid)) == 8:
+            coarse = math.isqrt(self.base**2 // math.prod(layer.grid)) == 8
+            if not self.chosen and (coarse or layer.stage == "mid"):
                 continue
             values = self._over_steps(layer)
             if "head" in self.keep:
@@ -216,7 +224,7 @@ class HeatMaps:
     def _paper(self) -> Tensor:
         total, keys = torch.zeros(()), 0
         for layer in self.layers.values():
-            if layer.stage != "mid":
+            if self.chosen or layer.stage != "mid":
                 values = self._over_steps(layer)
                 values = values.sum(0) if "head" in self.keep else values
                 total = total + enlarge(values, self.size)
@@ -232,7 +240,7 @@ class HeatMaps:
             raise DaamkitError(
                 wanted="attention of the down and up stages to pool",
                 got=f"{', '.join(self.layers) or 'no layers'}",
-                mend="trace or select such sites (8x8 maps at 512 px count for rule 'paper' only)",
+                mend="name the layers you want with `select(sites=...)`",
             )
         return keys
 
@@ -293,7 +301,8 @@ class HeatMaps:
             count = next(iter(layers.values())).values.shape[0]
         if heads is not None:
             layers = {name: self._take(layer, "head", heads) for name, layer in layers.items()}
-        return replace(self, layers=layers, steps=count)
+        chosen_now = self.chosen or sites is not None
+        return replace(self, layers=layers, steps=count, chosen=chosen_now)
 
     def _take(self, layer: Layer, axis: str, index: Index) -> Layer:
         if axis not in self.keep:

@@ -132,7 +132,7 @@ class Run:
 
     def __repr__(self) -> str:
         height, width = self.maps.size
-        return f"Run({self.prompt!r}, {width}x{height}, {self.maps.steps} steps)"
+        return f"Run({self.prompt!r}, {width}x{height}, {self.maps.steps} passes)"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder.
@@ -162,7 +162,7 @@ class Run:
                 place.rename(old)
                 try:
                     part.rename(place)
-                except OSError:
+                except BaseException:
                     old.rename(place)
                     raise
                 shutil.rmtree(old, ignore_errors=True)
@@ -207,7 +207,8 @@ class Run:
                     )
                 entry = {"keep": sorted(maps.keep), "steps": maps.steps, "size": list(maps.size)}
                 if isinstance(maps, HeatMaps):
-                    entry |= {"base": maps.base, "rule": maps.rule, "prompt": maps.prompt.to_json()}
+                    entry |= {"base": maps.base, "rule": maps.rule, "chosen": maps.chosen}
+                    entry["prompt"] = maps.prompt.to_json()
                     entry["prompt"]["tokens"] = _token_rows(maps)
                 data[kind][branch] = entry | {"layers": layers}
         save_file(tensors, folder / "maps.safetensors")
@@ -308,6 +309,7 @@ def _heat_maps(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> HeatMaps
         (entry["size"][0], entry["size"][1]),
         entry["base"],
         entry["rule"],
+        entry["chosen"],
     )
 
 

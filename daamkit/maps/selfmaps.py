@@ -26,6 +26,10 @@ class SelfMaps:
         Passes of the denoiser.
     size
         (height, width) of the image.
+
+    Notes
+    -----
+    Where a method takes a `layer`, None is the mean over all layers of the finest grid.
     """
 
     layers: Mapping[str, Layer]
@@ -51,23 +55,28 @@ class SelfMaps:
         values = self._mean(layer)
         return values.sum((1, 2)).reshape(values.shape[1:])
 
-    def _layer(self, name: str | None) -> Layer:
-        name = next(iter(self.layers)) if name is None else name
+    def _chosen(self, name: str | None) -> list[Layer]:
+        """One layer by its name, or all of the finest grid."""
+        if name is None:
+            finest = max((layer.grid for layer in self.layers.values()), key=lambda g: g[0] * g[1])
+            return [layer for layer in self.layers.values() if layer.grid == finest]
         if name not in self.layers:
             raise DaamkitError(
                 wanted=f"a self-attention layer named {name!r}",
                 got=f"{', '.join(self.layers)}",
                 mend="name one of these",
             )
-        return self.layers[name]
+        return [self.layers[name]]
 
     def _mean(self, name: str | None) -> Tensor:
-        layer = self._layer(name)
-        values = layer.values.sum(0) if "step" in self.keep else layer.values
-        return values / (layer.heads * self.steps)
+        """(cells looked at, y, x) probabilities."""
+        layers = self._chosen(name)
+        values = sum((layer.values for layer in layers[1:]), layers[0].values)
+        values = values.sum(0) if "step" in self.keep else values
+        return values / (sum(layer.heads for layer in layers) * self.steps)
 
     def _cell(self, y: float, x: float, name: str | None) -> tuple[int, int]:
-        grid, (height, width) = self._layer(name).grid, self.size
+        grid, (height, width) = self._chosen(name)[0].grid, self.size
         if not (0 <= y < height and 0 <= x < width):
             raise DaamkitError(
                 wanted=f"a pixel within {height} x {width} (height x width)",

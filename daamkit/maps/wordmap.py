@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -50,9 +51,7 @@ class WordMap:
     ) -> Float[Tensor, "height width"]:
         """The map at the image's size (or another), from 0 to 1 unless `absolute`."""
         values = enlarge(self.values, size or self.size)
-        if absolute:
-            return values
-        return (values - values.min()) / (values.max() - values.min() + 1e-8)
+        return values if absolute else _unit(values)
 
     def mask(self, threshold: float = 0.4, rule: Rule = "max") -> Bool[np.ndarray, "height width"]:
         """The places that belong to the word, at the image's size.
@@ -78,7 +77,7 @@ class WordMap:
                 got=repr(rule),
                 mend="name one of these",
             )
-        if rule != "absolute" and not 0 <= threshold <= 1:
+        if not (0 <= threshold <= 1 or (rule == "absolute" and math.isfinite(threshold))):
             raise DaamkitError(
                 wanted="a threshold in [0, 1]",
                 got=f"{threshold}",
@@ -96,7 +95,7 @@ class WordMap:
         if not values.max() > 0:
             return np.zeros(values.shape, bool)
         if rule == "otsu":
-            return values > _otsu(values)
+            return values >= _otsu(values)
         if rule == "quantile":
             return values >= np.quantile(values, threshold)
         return values >= (threshold if rule == "absolute" else threshold * values.max())
@@ -119,31 +118,44 @@ class WordMap:
         index = int(self.expand(absolute=True).argmax())
         return index // self.size[1], index % self.size[1]
 
-    def iou(self, other: WordMap) -> float:
-        """Soft intersection over union of the two maps as they are: sum(ab) / (sum a + sum b -
-        sum ab), as in daam's ``compute_iou``."""
-        a, b = self._with(other)
+    def iou(self, other: WordMap, *, absolute: bool = False) -> float:
+        """Soft intersection over union, sum(ab) / (sum a + sum b - sum ab), of maps from 0 to 1.
+
+        Parameters
+        ----------
+        other
+            A map of the same size.
+        absolute
+            Take the values as they are, as daam's ``compute_iou`` does; above 1 they give nonsense.
+        """
+        a, b = self._with(other, absolute)
         both = (a * b).sum()
         return float(both / (a.sum() + b.sum() - both + 1e-8))
 
-    def ioa(self, other: WordMap) -> float:
-        """Soft intersection over this map's own area: sum(ab) / sum a."""
-        a, b = self._with(other)
+    def ioa(self, other: WordMap, *, absolute: bool = False) -> float:
+        """Soft intersection over this map's own area, sum(ab) / sum a; see `iou`."""
+        a, b = self._with(other, absolute)
         return float((a * b).sum() / (a.sum() + 1e-8))
 
-    def _with(self, other: WordMap) -> tuple[Tensor, Tensor]:
+    def _with(self, other: WordMap, absolute: bool) -> tuple[Tensor, Tensor]:
         if self.values.shape != other.values.shape:
             raise DaamkitError(
                 wanted="two maps of one size",
                 got=f"{tuple(self.values.shape)} and {tuple(other.values.shape)}",
                 mend="compare maps of one pooling rule and one image size",
             )
-        return self.values, other.values
+        a, b = self.values, other.values
+        return (a, b) if absolute else (_unit(a), _unit(b))
+
+
+def _unit(values: Tensor) -> Tensor:
+    """From 0 to 1."""
+    return (values - values.min()) / (values.max() - values.min() + 1e-8)
 
 
 def _otsu(values: np.ndarray, bins: int = 256) -> float:
     if np.ptp(values) <= 1e-6 * abs(values.max()):
-        return float(values.max())  # all alike: nothing to part
+        return float("inf")  # all alike: nothing to part
     counts, edges = np.histogram(values.astype(np.float64), bins)
     centres = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from daamkit.toybox import pipeline, scenes
-from daamkit.toybox.loop import Progress, rate, write
+from daamkit.toybox.loop import Progress, rate, write, write_tensors
 
 BATCH = 32
 
@@ -56,7 +56,7 @@ def train(out: Path, images: int, seed: int, device: str = "cpu") -> None:
         target = as_tensor(np.ascontiguousarray(batch)).to(device)
         for group in optimizer.param_groups:
             group["lr"] = rate(step * BATCH, images, 2e-3)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             posterior = model.encode(target).latent_dist
             image = model.decode(posterior.sample()).sample
         loss = reconstruction_loss(image.float(), target) + 1e-5 * posterior.kl().mean() / 4096
@@ -72,7 +72,7 @@ def train(out: Path, images: int, seed: int, device: str = "cpu") -> None:
                 checkpoint,
             )
     standardize(model.cpu(), np.random.default_rng((seed, 3)))
-    save_file(model.state_dict(), place)
+    write_tensors(model.state_dict(), place)
 
 
 @torch.no_grad()
@@ -116,7 +116,7 @@ def cache_latents(out: Path, n: int, seed: int, device: str = "cpu") -> None:
             for i in range(start, min(start + 64, n))
         ]
         images = as_tensor(np.stack([scene.image for scene in drawn])).to(device)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             mean = model.encode(images).latent_dist.mean
         latents[start : start + len(drawn)] = mean.half().cpu()
         text = [scene.caption for scene in drawn]
@@ -126,4 +126,4 @@ def cache_latents(out: Path, n: int, seed: int, device: str = "cpu") -> None:
             ).input_ids
         )
         progress.tell(start + len(drawn), 0.0)
-    save_file({"latents": latents, "ids": torch.cat(ids).short()}, place)
+    write_tensors({"latents": latents, "ids": torch.cat(ids).short()}, place)

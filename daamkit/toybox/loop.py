@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 COOLING = 0.2  # part of the samples over which the rate falls to a thirtieth
 
@@ -23,6 +24,13 @@ def write(state: dict, place: Path) -> None:
     """Save a checkpoint whole or not at all."""
     part = place.with_suffix(".part")
     torch.save(state, part)
+    part.replace(place)
+
+
+def write_tensors(tensors: dict[str, torch.Tensor], place: Path) -> None:
+    """Save a stage's result whole or not at all: its presence says that the stage is done."""
+    part = place.with_suffix(".part")
+    save_file(tensors, part)
     part.replace(place)
 
 

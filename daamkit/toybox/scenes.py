@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image
 
 from daamkit.errors import DaamkitError
 from daamkit.toybox import backgrounds, sprites
@@ -137,21 +136,6 @@ def draw(rng: np.random.Generator, kind: str | None = None) -> Scene:
         verb = next((i for i, word in enumerate(sentence.words) if word.pos == "VERB"), None)
         sentence.place(place, root if verb is None else verb, "nmod" if verb is None else "obl")
     return _paint(rng, sentence, placed, place, relation)
-
-
-def grid(scenes: list[Scene], columns: int = 6) -> Image.Image:
-    """The scenes' images side by side, for looking at.
-
-    Returns
-    -------
-    RGB, 128 x columns pixels wide.
-    """
-    rows = -(-len(scenes) // columns)
-    sheet = Image.new("RGB", (columns * SIDE, rows * SIDE), "white")
-    for index, scene in enumerate(scenes):
-        column, row = index % columns, index // columns
-        sheet.paste(Image.fromarray(scene.image), (column * SIDE, row * SIDE))
-    return sheet
 
 
 def _paint(

@@ -93,6 +93,12 @@ def write(folder: Path, captions: int = 5_000, seed: int = 0) -> None:
         "pad_token": EOS,
         "errors": "replace",
     }
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "vocab.json").write_text(
+        json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8", newline="\n"
+    )
+    (folder / "merges.txt").write_text(
+        "\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8", newline="\n"
+    )
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(config, indent=2) + "\n", encoding="utf-8", newline="\n"
+    )

@@ -5,7 +5,8 @@
 
 Each stage leaves its result in the folder, and a later call goes on from there; `--export` writes
 the pipeline that diffusers opens. The denoiser learns at a constant rate and cools down over the
-last fifth of its samples, so a run can be prolonged from a checkpoint before the cooling.
+last fifth of its samples; what it was before is kept as ``before-cooling-N.pt``, which, put in the
+place of ``denoiser.pt``, prolongs a run.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def train_denoiser(
         for group in optimizer.param_groups:
             group["lr"] = rate(seen, samples, peak)
         noisy = noisy.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             prediction = model(noisy, times.to(device), tokens.to(device))
         snr = a / (1 - a)
         weight = (snr.clamp(max=5) / (snr + 1)).to(device)
@@ -123,7 +124,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--samples", type=int, default=400_000, help="samples the denoiser sees in all"
     )
-    parser.add_argument("--images", type=int, default=100_000, help="images the autoencoder sees")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=100_000,
+        help="32 a step of the autoencoder (the last quarter: 16, but whole)",
+    )
     parser.add_argument("--scenes", type=int, default=100_000, help="scenes drawn for the denoiser")
     parser.add_argument("--batch", type=int, default=16, help="samples a step of the denoiser")
     parser.add_argument("--peak", type=float, default=6e-4, help="learning rate of the denoiser")

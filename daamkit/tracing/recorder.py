@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +55,7 @@ class Recorder(Tap):
         self.cross: dict[str, Store] = {}
         self.self_: dict[str, Store] = {}
         self.prompts: dict[str, list[Prompt]] = {}
-        self.passes: Counter[str] = Counter()  # by branch: guidance may end early
+        self.passes: dict[str, list[int]] = {}  # of each branch: guidance may end early
         self.records: list[dict[str, Any]] = []
         self.latents = (0, 0)
 
@@ -75,7 +74,8 @@ class Recorder(Tap):
     def begin(self, step: Pass) -> None:
         if not self.cross:
             self._open_stores(step)
-        self.passes.update(step.branches.keys())
+        for branch in step.branches:
+            self.passes.setdefault(branch, []).append(step.index)
 
     def wants(self, site: Site) -> bool:
         stores = self.self_ if site.kind == "self" else self.cross
@@ -177,13 +177,22 @@ class Recorder(Tap):
                 size = (picture.height, picture.width)
             cross, selves = {}, {}
             for branch, store in self.cross.items():
-                prompt, steps = self.prompts[branch][sample], self.passes[branch]
-                layers = _layers(store, sample, len(call.times), prompt.columns)
-                keep, rule = self.wishes.keep, self.wishes.rule
-                cross[branch] = HeatMaps(prompt, layers, keep, steps, size, base, rule)
+                prompt, passes = self.prompts[branch][sample], self.passes[branch]
+                layers = _layers(store, sample, passes, prompt.columns)
+                cross[branch] = HeatMaps(
+                    prompt,
+                    layers,
+                    self.wishes.keep,
+                    len(passes),
+                    size,
+                    base,
+                    self.wishes.rule,
+                    self.wishes.sites is not None,
+                )
             for branch, store in self.self_.items():
-                layers = _layers(store, sample, len(call.times))
-                selves[branch] = SelfMaps(layers, store.plan.keep, self.passes[branch], size)
+                passes = self.passes[branch]
+                layers = _layers(store, sample, passes)
+                selves[branch] = SelfMaps(layers, store.plan.keep, len(passes), size)
             made = self.records[sample] | {"timesteps": call.timesteps, "size": list(size)}
             self.runs.append(Run(picture, cross, selves, made))
         self._forget()
@@ -212,7 +221,9 @@ def _row_name(asked: Branch, step: Pass) -> str:
     )
 
 
-def _layers(store: Store, sample: int, steps: int, columns: int | None = None) -> dict[str, Layer]:
+def _layers(
+    store: Store, sample: int, passes: list[int], columns: int | None = None
+) -> dict[str, Layer]:
     """One image's part of the sums, its own tokens apart and its padding together."""
     layers = {}
     for slot in store.plan.slots:
@@ -220,7 +231,7 @@ def _layers(store: Store, sample: int, steps: int, columns: int | None = None) -
             continue
         values = store.sums[slot.name][sample]
         if "step" in store.plan.keep:
-            values = values[:steps]  # fewer than planned where a call was interrupted
+            values = values[passes]  # those that this branch had
         if columns is not None and columns < values.shape[-2]:  # a longer prompt in the batch
             rest = values[..., columns - 1 :, :].sum(-2, keepdim=True)
             values = torch.cat([values[..., : columns - 1, :], rest], -2)

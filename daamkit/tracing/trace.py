@@ -32,7 +32,7 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
         A diffusers pipeline with a UNet: text to image, image to image, inpainting, ControlNet.
     keep
         What is not summed over: any of "step", "site" and "head". The default keeps sites and
-        heads, which the exact pooling of the daam package needs.
+        heads, which the exact pooling of the daam package needs. Self-attention never keeps heads.
     branches
         Whose cross-attention: "cond", "uncond" (called "negative" under a negative prompt), "image"
         (InstructPix2Pix, which reads the negative prompt there), "perturbed" (PAG).
@@ -48,7 +48,8 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
     budget
         Most bytes of maps to hold; over it a generation is refused before its first step.
     spill
-        A folder whose files hold the maps instead of memory, whatever their size.
+        A folder whose files hold the sums instead of memory while images are generated. Those of
+        a single image stay there as long as its run is held; of a batch, each run has its copy.
     rule
         The pooling that ``run.maps.word`` uses: "daam" or "paper" (`HeatMaps`).
 

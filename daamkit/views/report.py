@@ -122,24 +122,25 @@ def _how(run: Run) -> str:
     record, arguments = run.record, run.record.get("arguments", {})
     if not record:
         return ""
+    model, seed = record.get("model", {}), record.get("seed") or {}
+    fresh = "" if seed.get("fresh", True) else ", used before"
     facts = {
-        "model": record["model"]["name"],
-        "revision": record["model"]["revision"],
-        "seed": record["seed"]["seed"]
-        if record["seed"]["fresh"]
-        else f"{record['seed']['seed']}, used before",
-        "steps": run.maps.steps,
+        "model": model.get("name"),
+        "revision": model.get("revision"),
+        "seed": f"{seed['seed']}{fresh}" if seed else None,
+        "steps": arguments.get("num_inference_steps"),
+        "passes": run.maps.steps,
         "guidance": arguments.get("guidance_scale"),
         "negative prompt": arguments.get("negative_prompt"),
-        "scheduler": record["scheduler"]["class"],
+        "scheduler": record.get("scheduler", {}).get("class"),
         "size": f"{run.maps.size[1]} x {run.maps.size[0]}",
-        "precision": record["dtype"],
+        "precision": record.get("dtype"),
         "pooling": run.maps.rule,
-        "versions": ", ".join(f"{name} {value}" for name, value in record["versions"].items()),
+        "versions": ", ".join(f"{name} {v}" for name, v in record.get("versions", {}).items()),
     }
     rows = "".join(
         f"<dt>{name}</dt><dd>{escape(str(value))}</dd>"
         for name, value in facts.items()
-        if value is not None
+        if value not in (None, "")
     )
     return f"<dl>{rows}</dl>"

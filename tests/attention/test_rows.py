@@ -64,7 +64,8 @@ def test_guidance_that_ends_early_changes_the_rows(sd):
         pipe._guidance_scale = 0.0
         return {"prompt_embeds": tensors["prompt_embeds"][-1:]}
 
-    with hooks.attach(sd, tap), daamkit.trace(sd, branches=("cond", "uncond")) as tracer:
+    kept = {"branches": ("cond", "uncond"), "keep": ("step", "site")}
+    with hooks.attach(sd, tap), daamkit.trace(sd, **kept) as tracer:
         generate(
             sd, callback_on_step_end=unguide, callback_on_step_end_tensor_inputs=["prompt_embeds"]
         )
@@ -72,6 +73,8 @@ def test_guidance_that_ends_early_changes_the_rows(sd):
     assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
     assert tracer.run.branch("uncond").mass.sum() == pytest.approx(1, abs=1e-5)
     assert (tracer.run.maps.steps, tracer.run.branch("uncond").steps) == (2, 1)
+    part = tracer.run.branch("uncond").select(steps=slice(None))
+    assert part.steps == 1 and part.mass.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_rows_that_do_not_fit_the_call_are_refused(sd):

@@ -112,8 +112,6 @@ def test_parts_that_were_not_kept(sd, full):
         full.maps.select(steps=3)
     with pytest.raises(DaamkitError, match=r"layers named nowhere; got none. The layers are down"):
         full.maps.select(sites="nowhere")
-    with pytest.raises(DaamkitError, match=r"down and up stages to pool"):
-        full.maps.select(sites="mid_block").pool()
 
 
 def test_merged_layers_are_not_taken_for_one_site(sd):
@@ -130,6 +128,23 @@ def test_numpy_indices_and_pools_of_ones_own(full):
     assert full.maps.select(heads=np.arange(2), steps=np.int64(1)).steps == 1
     full.maps.pool().zero_()
     assert full.maps.pool().sum() > 0
+
+
+def test_layers_chosen_by_name_are_pooled_whatever_the_rule(full, sd):
+    middle = full.maps.select(sites="mid_block")
+    for rule in ("daam", "paper"):
+        assert middle.word("cat", rule=rule).values.sum() > 0
+    with daamkit.trace(sd, sites="mid_block") as tracer:
+        generate(sd, PROMPT, steps=3)
+    assert torch.allclose(tracer.run.maps.pool(), middle.pool(), atol=1e-6)
+    with daamkit.trace(sd) as tracer:
+        generate(sd, PROMPT, steps=3)
+    assert not torch.allclose(tracer.run.maps.pool(), middle.pool(), atol=1e-3)
+
+
+def test_argmax_of_nothing(full):
+    with pytest.raises(DaamkitError, match="words to choose from"):
+        full.maps.argmax([])
 
 
 def test_argmax_gives_each_pixel_one_word(full):
@@ -166,6 +181,9 @@ def test_self_attention_is_public(sd):
         generate(sd, PROMPT)
     maps = tracer.run.self_attention["cond"]
     assert {layer.grid for layer in maps.layers.values()} == {(16, 16), (8, 8)}
+    finest = [name for name, layer in maps.layers.items() if layer.grid == (16, 16)]
+    mean = sum(maps.received(name) for name in finest) / len(finest)
+    assert torch.allclose(maps.received(), mean, atol=1e-5) and len(finest) > 1
     for name in maps.layers:
         assert maps.looked_at(10, 50, name).sum() == pytest.approx(1, abs=1e-4)
         assert maps.received(name).mean() == pytest.approx(1, abs=1e-4)

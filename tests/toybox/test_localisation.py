@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks import localisation
-from daamkit.toybox import sprites
+from daamkit.toybox import scenes, sprites
 
 
 def test_noun_maps_tell_two_things_apart(toybox):
@@ -21,7 +21,22 @@ def test_truths_of_a_drawn_image():
     red, blue = localisation.truths(image, ("red", "blue"))
     assert red.sum() == 40 * 40 and red[20:60, 20:60].all()
     assert blue.sum() == 20 * 30 and blue[70:90, 70:100].all()
-    assert localisation.iou(red, red) == 1 and localisation.iou(red, np.zeros_like(red)) == 0
+    assert localisation.iou(red, red) == 1
+    assert localisation.iou(red, np.zeros_like(red)) == 0
+
+
+def test_truths_are_nearly_the_exact_masks_of_drawn_scenes():
+    """Where masks are known, colour finds them: two things, far-apart colours, no place."""
+    scores = []
+    for scene in scenes.sample(400, seed=11, kind="pair"):
+        colours = [thing.colour for thing in scene.things]
+        if scene.place or not all(c in localisation.COLOURS for c in colours):
+            continue
+        one, two = (localisation.lab(np.array(sprites.COLOURS[c])) for c in colours)
+        if np.linalg.norm(one - two) >= localisation.FAR:
+            found = localisation.truths(scene.image, tuple(colours))
+            scores += [localisation.iou(t, m) for t, m in zip(found, scene.masks, strict=True)]
+    assert len(scores) > 40 and np.mean(scores) > 0.9
 
 
 def test_cases_are_drawn_the_same_and_far_apart():

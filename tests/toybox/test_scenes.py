@@ -244,10 +244,3 @@ def test_the_ground_has_no_holes(place: str) -> None:
 def test_an_unknown_place_has_no_background() -> None:
     with pytest.raises(DaamkitError, match=r"'moon'.*grass.*night"):
         backgrounds.draw(np.random.default_rng(0), "moon", SIDE)
-
-
-def test_a_grid_shows_every_scene() -> None:
-    shown = scenes.sample(5, 10)
-    sheet = np.asarray(scenes.grid(shown, columns=2))
-    assert sheet.shape == (3 * SIDE, 2 * SIDE, 3)
-    assert (sheet[SIDE : 2 * SIDE, SIDE:] == shown[3].image).all()

@@ -365,4 +365,9 @@ def test_the_revision_of_a_model_from_the_hubs_cache(tmp_path):
     pipe = daamkit.load(place, low_cpu_mem_usage=False)
     pipe.set_progress_bar_config(disable=True)
     (run,) = traced(pipe, "a cat")
-    assert run.record["model"] == {"name": "somebody/some-model", "revision": "abc123"}
+    model = run.record["model"]
+    assert (model["name"], model["revision"]) == ("somebody/some-model", "abc123")
+    with torch.no_grad():
+        pipe.unet.conv_in.weight += 1
+    (other,) = traced(pipe, "a cat")
+    assert len(model["fingerprint"]) == 16 != other.record["model"]["fingerprint"]
