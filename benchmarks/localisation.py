@@ -110,7 +110,7 @@ def measure(
             a, b = (run.maps.word(noun).mask(tau) for noun in case.nouns)
             own = (iou(a, first) + iou(b, second)) / 2
             exchanged = (iou(b, first) + iou(a, second)) / 2
-            scores.append((own, exchanged, found(first) + found(second)))
+            scores.append((own, exchanged, int(found(first)) + int(found(second))))
     return np.array(scores)
 
 
