@@ -48,7 +48,7 @@ made (DAAM).</p>
 <p class=note>Dark blue is a word's lowest attention, yellow its highest; the white line
 encloses what reaches {threshold:g} of the highest.</p>
 <div class=maps>{_words(run, 192, threshold)}</div>
-<p>{_scale()}</p>
+<div class=maps>{_scale()}</div>
 <h2>Words as numbers</h2>
 <div class=scroll>{_table(run, threshold)}</div>
 <p class=note>mass: share of all attention the word receives. area: share of the image within the
