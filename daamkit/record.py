@@ -24,8 +24,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def of_call(pipe: Any, arguments: Mapping[str, Any], sample: int = 0) -> dict[str, Any]:
-    """Describe a pipeline's call before it runs, as plain data.
+def of_call(pipe: Any, arguments: Mapping[str, Any], samples: int = 1) -> list[dict[str, Any]]:
+    """Describe a pipeline's call before it runs, as plain data, for each of its images.
 
     Parameters
     ----------
@@ -33,9 +33,19 @@ def of_call(pipe: Any, arguments: Mapping[str, Any], sample: int = 0) -> dict[st
         A diffusers pipeline.
     arguments
         Of its call, defaults filled in.
-    sample
-        Which image of a batch.
+    samples
+        How many images it makes.
     """
+    shared = _of_all(pipe, arguments)
+    generator = arguments.get("generator")
+    return [
+        shared | {"seed": _seed(generator, sample, pipe), "sample": sample}
+        for sample in range(samples)
+    ]
+
+
+def _of_all(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What all images of a call have in common."""
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
@@ -47,8 +57,6 @@ def of_call(pipe: Any, arguments: Mapping[str, Any], sample: int = 0) -> dict[st
             "class": type(pipe.scheduler).__name__,
             "config": {key: _plain(value) for key, value in pipe.scheduler.config.items()},
         },
-        "seed": _seed(arguments.get("generator"), sample, pipe),
-        "sample": sample,
         "arguments": {
             key: _plain(value)
             for key, value in arguments.items()

@@ -69,7 +69,7 @@ class Recorder(Tap):
                 got="`padding_mask_crop`, which generates a part and enlarges it",
                 mend="crop the image before the call",
             )
-        self.records = [record.of_call(call.pipe, call.arguments, i) for i in range(call.samples)]
+        self.records = record.of_call(call.pipe, call.arguments, call.samples)
 
     def begin(self, step: Pass) -> None:
         if not self.cross:
@@ -171,6 +171,7 @@ class Recorder(Tap):
         scale = getattr(call.pipe, "vae_scale_factor", 8)
         pixels = scale * side_of(next(iter(denoisers(call.pipe).values())))
         base = 64 if pixels in (512, 1024) else 96
+        timesteps = call.timesteps
         for sample, picture in enumerate(pictures):
             size = (self.latents[0] * scale, self.latents[1] * scale)
             if picture is not None:
@@ -193,7 +194,7 @@ class Recorder(Tap):
                 passes = self.passes[branch]
                 layers = _layers(store, sample, passes)
                 selves[branch] = SelfMaps(layers, store.plan.keep, len(passes), size)
-            made = self.records[sample] | {"timesteps": call.timesteps, "size": list(size)}
+            made = self.records[sample] | {"timesteps": timesteps, "size": list(size)}
             self.runs.append(Run(picture, cross, selves, made))
         self._forget()
 
