@@ -19,6 +19,14 @@ def sdxl():
 
 
 @pytest.fixture(scope="session")
+def drawn():
+    """Many scenes, mixed as the training mixes them."""
+    from daamkit.toybox import scenes
+
+    return scenes.sample(2_000, seed=20)
+
+
+@pytest.fixture(scope="session")
 def toybox():
     import daamkit
 

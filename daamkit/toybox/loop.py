@@ -40,11 +40,12 @@ class Progress:
     def __init__(self, total: int, done: int = 0, every: float = 20.0) -> None:
         self.total, self.every = total, every
         self.started = self.said = time.monotonic()
-        self.begun_at = done
+        self.begun_at = self.done = done
         self.losses: list[float] = []
 
     def tell(self, done: int, loss: float) -> None:
         self.losses.append(loss)
+        self.done = done
         now = time.monotonic()
         if now - self.said < self.every and done < self.total:
             return
@@ -56,3 +57,12 @@ class Progress:
             flush=True,
         )
         self.said, self.losses = now, []
+
+    def reached(self, deadline: float) -> int:
+        """Samples done at a time of the monotonic clock, if the speed stays; what is done by now
+        once that time has passed."""
+        now = time.monotonic()
+        done = self.done - self.begun_at
+        return self.begun_at + int(
+            done * max(1.0, (deadline - self.started) / (now - self.started))
+        )

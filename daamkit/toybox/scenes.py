@@ -135,10 +135,10 @@ def draw(rng: np.random.Generator, kind: str | None = None) -> Scene:
     if place is not None:
         verb = next((i for i, word in enumerate(sentence.words) if word.pos == "VERB"), None)
         sentence.place(place, root if verb is None else verb, "nmod" if verb is None else "obl")
-    return _paint(rng, sentence, placed, place, relation)
+    return paint(rng, sentence, placed, place, relation)
 
 
-def _paint(
+def paint(
     rng: np.random.Generator,
     sentence: Sentence,
     placed: list[Placed],

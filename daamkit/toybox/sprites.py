@@ -20,6 +20,12 @@ OBJECTS = (
     "bow", "car", "bowl", "bench", "clock", "apple",
 )  # fmt: skip
 THINGS = ANIMALS + OBJECTS
+# Co-hyponyms: carnivores, seats, containers.
+FAMILIES = (
+    ("cat", "dog", "bear", "lion"),
+    ("chair", "bench"),
+    ("backpack", "suitcase", "bowl"),
+)
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (222, 32, 38),

@@ -2,23 +2,28 @@
 
     python -m daamkit.toybox.train --out build/toybox --samples 400000
     python -m daamkit.toybox.train --out build/toybox --samples 600000 --resume
+    python -m daamkit.toybox.train --out build/toybox --hours 2 --resume
 
 Each stage leaves its result in the folder, and a later call goes on from there; `--export` writes
-the pipeline that diffusers opens. The denoiser learns at a constant rate and cools down over the
-last fifth of its samples; what it was before is kept as ``before-cooling-N.pt``, which, put in the
-place of ``denoiser.pt``, prolongs a run.
+the pipeline that diffusers opens. With `--hours` the denoiser stops in time, however many samples
+that makes; `grid-N.png` shows what it draws after N samples. The denoiser learns at a constant rate
+and cools down over the last fifth of its samples; what it was before is kept as
+``before-cooling-N.pt``, which, put in the place of ``denoiser.pt``, prolongs a run.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.utils import make_image_grid
 from safetensors.torch import load_file
 from torch import nn
 
-from daamkit.toybox import autoencoder, pipeline, tokenizer
+from daamkit.toybox import autoencoder, pipeline, scenes, tokenizer
 from daamkit.toybox.loop import COOLING, Progress, rate, write
 
 
@@ -43,8 +48,14 @@ def train_denoiser(
     peak: float = 6e-4,
     decay: float = 0.999,
     device: str = "cpu",
+    hours: float | None = None,
+    grid: int = 0,
+    compiled: bool = False,
 ) -> None:
-    """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty."""
+    """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty.
+
+    With `hours`, as many samples in all as that leaves time for.
+    """
     data = load_file(out / "latents.safetensors")
     latents, ids = data["latents"], data["ids"]
     torch.manual_seed(seed)
@@ -55,18 +66,24 @@ def train_denoiser(
     optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=1e-3)
     empty = torch.tensor(model.tokenizer("", padding="max_length").input_ids)
     signal = pipeline.scheduler().alphas_cumprod
-    seen, steps = 0, 0
+    seen, steps, options = 0, 0, {"batch": batch, "seed": seed, "peak": peak, "decay": decay}
     checkpoint = out / "denoiser.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average, seen, steps = state["average"], state["seen"], state["steps"]
+        for name, value in state.get("options", {}).items():
+            if options[name] != value:
+                print(f"--{name} was {value} before and is {options[name]} from here on")
     progress = Progress(samples, seen)
+    deadline = None if hours is None else time.monotonic() + 3600 * hours
+    predict = torch.compile(model) if compiled else model
 
     def keep(place: Path) -> None:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        write(state | {"average": average, "seen": seen, "steps": steps}, place)
+        counts = {"seen": seen, "steps": steps, "options": options}
+        write(state | {"average": average} | counts, place)
 
     while seen < samples:
         rng = torch.Generator().manual_seed(seed * 1_000_003 + steps)
@@ -83,7 +100,7 @@ def train_denoiser(
             group["lr"] = rate(seen, samples, peak)
         noisy = noisy.to(device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
-            prediction = model(noisy, times.to(device), tokens.to(device))
+            prediction = predict(noisy, times.to(device), tokens.to(device))
         snr = a / (1 - a)
         weight = (snr.clamp(max=5) / (snr + 1)).to(device)
         loss = (weight * (prediction.float() - velocity.to(device)) ** 2).mean()
@@ -91,26 +108,47 @@ def train_denoiser(
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        cooling = seen < samples * (1 - COOLING) <= seen + batch
+        hot = seen < samples * (1 - COOLING)
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(list(average.values()), [p.detach() for p in parameters], 1 - momentum)
         progress.tell(seen, loss.item())
+        if deadline is not None:
+            samples = progress.total = progress.reached(deadline)
         if steps % 250 == 0 or seen >= samples:
             keep(checkpoint)
-        if cooling:
+        if hot and seen >= samples * (1 - COOLING):
             keep(out / f"before-cooling-{seen}.pt")
+        if grid and (seen // grid > (seen - batch) // grid or seen >= samples):
+            keep(checkpoint)
+            draw_grid(out, out / f"grid-{seen}.png")
 
 
-def export(out: Path, place: Path) -> None:
-    """Write the averaged weights as a float16 pipeline folder."""
+def averaged(out: Path) -> tuple[StableDiffusionPipeline, int]:
+    """The pipeline with the averaged weights of the checkpoint, and the samples they have seen."""
     state = torch.load(out / "denoiser.pt", map_location="cpu", weights_only=True)
     model, auto = Denoiser(out), autoencoder.load(out)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state["average"][name])
     pipe = pipeline.assemble(model.unet.eval(), model.text.eval(), auto, model.tokenizer)
+    return pipe, state["seen"]
+
+
+def draw_grid(out: Path, place: Path) -> None:
+    """What the checkpoint draws: two rows of six, prompts and seeds always the same."""
+    pipe, _ = averaged(out)
+    pipe.set_progress_bar_config(disable=True)
+    prompts = [scene.caption for scene in scenes.sample(12, seed=1_000_000)]
+    generators = [torch.Generator().manual_seed(index) for index in range(len(prompts))]
+    images = pipe(prompts, generator=generators, num_inference_steps=25).images
+    make_image_grid(images, rows=2, cols=6).save(place)
+
+
+def export(out: Path, place: Path) -> None:
+    """Write the averaged weights as a float16 pipeline folder."""
+    pipe, seen = averaged(out)
     pipe.to(torch.float16).save_pretrained(place)
-    print(f"{place}: after {state['seen']} samples")
+    print(f"{place}: after {seen} samples")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -123,6 +161,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--samples", type=int, default=400_000, help="samples the denoiser sees in all"
+    )
+    parser.add_argument(
+        "--hours", type=float, help="let the denoiser learn so long instead, in this call"
+    )
+    parser.add_argument(
+        "--grid", type=int, default=20_000, help="draw a picture every so many samples; 0: never"
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="of the denoiser, a sixth faster; wants a C++ compiler",
     )
     parser.add_argument(
         "--images",
@@ -154,7 +203,16 @@ def main(argv: list[str] | None = None) -> None:
     autoencoder.train(asked.out, asked.images, asked.seed, asked.device)
     autoencoder.cache_latents(asked.out, asked.scenes, asked.seed, asked.device)
     train_denoiser(
-        asked.out, asked.samples, asked.batch, asked.seed, asked.peak, asked.decay, asked.device
+        asked.out,
+        asked.samples,
+        asked.batch,
+        asked.seed,
+        asked.peak,
+        asked.decay,
+        asked.device,
+        asked.hours,
+        asked.grid,
+        asked.compile,
     )
 
 

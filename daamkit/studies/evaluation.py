@@ -1,0 +1,146 @@
+"""How good the toybox is: what it draws, where its maps lie, how its pictures look as a set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from daamkit.measures import quality
+from daamkit.studies import drawing, localisation
+from daamkit.studies.prompts import Case
+from daamkit.toybox import oracle, scenes
+from daamkit.tracing.trace import trace
+
+LEVELS = (100, 300, 500, 700, 900)
+
+
+def evaluate(
+    pipe: Any,
+    cases: Sequence[Case],
+    seed: int,
+    scenes_drawn: int = 100,
+    pictures: int = 0,
+    batch: int = 12,
+    **options: Any,
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """All that is measured of the toybox, as tables with intervals, and the record of how.
+
+    Parameters
+    ----------
+    pipe
+        A pipeline of the toy world.
+    cases
+        Prompts with seeds.
+    seed
+        Of the drawn scenes and their noise.
+    scenes_drawn
+        How many scenes to noise and denoise; 0 leaves them out.
+    pictures
+        How many images to take for FID, precision and recall; 0 leaves them out.
+    batch
+        Images at a time.
+    options
+        For the pipeline.
+
+    Returns
+    -------
+    tables
+        "drawing" (`drawing.summary`), "localisation" and "sweep" (`localisation.summary`, `sweep`;
+        where a prompt names two things), "localisation_drawn" (the same on drawn scenes, for each
+        level of noise), "quality" (`sets`).
+    record
+        Of the model, the scheduler, the options and the versions.
+    """
+    drawn, overlaps, record = generate(pipe, cases, batch, **options)
+    tables = {"drawing": drawing.summary(drawn)}
+    if overlaps["prompt"].nunique() > 1:  # one to choose the cut on, one to use it
+        tables["localisation"] = localisation.summary(overlaps)
+        tables["sweep"] = localisation.sweep(overlaps)
+    if scenes_drawn > 1:
+        rows = localisation.on_drawn(pipe, scenes.sample(scenes_drawn, seed, "pair"), LEVELS, seed)
+        tables["localisation_drawn"] = pd.concat(
+            [
+                localisation.summary(part).assign(level=level)
+                for level, part in rows.groupby("level")
+            ],
+            ignore_index=True,
+        )
+    if pictures:
+        tables["quality"] = sets(pipe, pictures, seed, batch, **options)
+    return tables, record
+
+
+def generate(
+    pipe: Any, cases: Sequence[Case], batch: int = 12, **options: Any
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Draw each case, read the image back, and measure.
+
+    Parameters
+    ----------
+    pipe
+        A pipeline of the toy world.
+    cases
+        Prompts with seeds.
+    batch
+        Images at a time; each has a generator of its own, so that they do not depend on it.
+    options
+        For the pipeline.
+
+    Returns
+    -------
+    drawn
+        Rows of `drawing.check`.
+    overlaps
+        Rows of `localisation.overlaps` for prompts that name two things or more.
+    record
+        Of the last batch's first image.
+    """
+    drawn: list[dict[str, Any]] = []
+    overlaps: list[dict[str, Any]] = []
+    record: dict[str, Any] = {}
+    for start in tqdm(range(0, len(cases), batch), "reading images", disable=None):
+        part = cases[start : start + batch]
+        generators = [torch.Generator().manual_seed(case.seed) for case in part]
+        with trace(pipe) as tracer:
+            pipe([case.prompt for case in part], generator=generators, **options)
+        readings = oracle.read_all([run.image for run in tracer.runs if run.image is not None])
+        for index, (case, run, reading) in enumerate(
+            zip(part, tracer.runs, readings, strict=True), start
+        ):
+            drawn += drawing.check(case, reading)
+            if len(case.claims.things) > 1:
+                masks = localisation.truths(case, reading)
+                named = {"prompt": case.prompt, "kind": case.kind, "image": index}
+                rows = localisation.overlaps(run.maps, case.claims, masks, case.seed)
+                overlaps += [named | row for row in rows]
+        record = dict(tracer.runs[0].record)
+    return pd.DataFrame(drawn), pd.DataFrame(overlaps), record
+
+
+def sets(pipe: Any, n: int, seed: int, batch: int = 12, **options: Any) -> pd.DataFrame:
+    """FID, precision and recall of n generated images against n drawn ones, in oracle features.
+
+    The captions are those of drawn scenes; compared is with other scenes. A second row, "drawn",
+    holds other n drawn scenes against the same: what a perfect generator would reach.
+    """
+    captions = [scene.caption for scene in scenes.sample(n, seed)]
+    images: list[Any] = []
+    for start in tqdm(range(0, n, batch), "drawing pictures", disable=None):
+        part = captions[start : start + batch]
+        generators = [torch.Generator().manual_seed(seed + start + i) for i in range(len(part))]
+        images += pipe(part, generator=generators, **options).images
+    real = oracle.features([scene.image for scene in scenes.sample(n, seed + 1)])
+    rows = []
+    for name, pictures in {
+        "generated": images,
+        "drawn": [scene.image for scene in scenes.sample(n, seed + 2)],
+    }.items():
+        found = oracle.features(pictures)
+        precision, recall = quality.precision_recall(real, found)
+        fid = quality.fid(real, found)
+        rows.append({"set": name, "n": n, "fid": fid, "precision": precision, "recall": recall})
+    return pd.DataFrame(rows)

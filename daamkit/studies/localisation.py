@@ -1,0 +1,254 @@
+"""Do a noun's maps lie on its thing? IoU with known masks, beside maps that know nothing.
+
+Masks come from the oracle's reading of a generated image (an estimate), or from a drawn scene
+(exact), which is noised and denoised one step by the model under its own caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from diffusers import DDIMScheduler
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.measures.intervals import bootstrap
+from daamkit.measures.overlap import iou
+from daamkit.studies.prompts import Case
+from daamkit.toybox import scenes
+from daamkit.toybox.claims import Claims
+from daamkit.toybox.scenes import Scene
+from daamkit.tracing.trace import trace
+
+Mask = Bool[np.ndarray, "height width"]
+TAUS = tuple(round(0.05 * i, 2) for i in range(2, 19))  # 0.1 to 0.9
+# Every way to cut a map: a rule and its threshold
+CUTS: list[tuple[Rule, float]] = [
+    *(("max", tau) for tau in TAUS),
+    *(("minmax", tau) for tau in TAUS),
+    *(("quantile", tau) for tau in (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
+    ("otsu", 0.5),
+]
+BASELINES = ("whole image", "centre prior", "other word", "smooth noise")
+
+
+def truths(case: Case, reading: pd.DataFrame) -> dict[int, Mask]:
+    """By claim, the pixels of all instances of its name; without claims that share a name, and
+    without things that were not drawn."""
+    names = [claim.name for claim in case.claims.things]
+    things = reading[reading["kind"] == "thing"].groupby("name")["mask"].agg(list)
+    return {
+        index: np.any(things[name], axis=0)
+        for index, name in enumerate(names)
+        if names.count(name) == 1 and name in things
+    }
+
+
+@torch.no_grad()
+def overlaps(
+    maps: HeatMaps, claims: Claims, masks: Mapping[int, Mask], seed: int
+) -> list[dict[str, Any]]:
+    """IoU of each noun's map with its mask, a row a noun, method and cut.
+
+    Parameters
+    ----------
+    maps
+        Of an image of the claims' prompt.
+    claims, masks
+        What the prompt names, and by claim where it is.
+    seed
+        Of the smooth noise.
+
+    Returns
+    -------
+    rows
+        noun, method ("daam" and "paper": the pooling rules; the others are `BASELINES`), rule,
+        tau, iou.
+    """
+    at = {word.word.start: word for word in maps.words()}
+    words = [at[claim.start] for claim in claims.things]
+    rows: list[dict[str, Any]] = []
+    for index, truth in masks.items():
+        other = words[(index + 1) % len(words)] if len(words) > 1 else None
+        own = words[index]
+        rng = torch.Generator().manual_seed(1000 * seed + index)
+        noise = _smooth(torch.rand(own.values.shape, generator=rng))
+        methods = {
+            "daam": own,
+            "paper": maps.of(own.word, rule="paper"),
+            "centre prior": WordMap(_centre(truth.shape), own.word, own.size),
+            "smooth noise": WordMap(noise, own.word, own.size),
+        }
+        if other is not None:
+            methods["other word"] = other
+        for method, word in methods.items():
+            cut = np.stack([word.mask(tau, rule) for rule, tau in CUTS])
+            scores = iou(cut, np.broadcast_to(truth, cut.shape))
+            rows += [
+                {"noun": index, "method": method, "rule": rule, "tau": tau, "iou": float(score)}
+                for (rule, tau), score in zip(CUTS, np.asarray(scores), strict=True)
+            ]
+        whole = {"noun": index, "method": "whole image", "rule": "max", "tau": 0.0}
+        rows.append(whole | {"iou": float(truth.mean())})
+    return rows
+
+
+def _smooth(noise: Float[Tensor, "y x"], sigma: float = 0.15) -> Float[Tensor, "y x"]:
+    """Blur by a Gaussian of `sigma` sides, so that blobs come out as large as things are."""
+    ys, xs = (torch.arange(n) / n for n in noise.shape)
+    kernels = [torch.exp(-(((a[:, None] - a) / sigma) ** 2) / 2) for a in (ys, xs)]
+    y, x = (kernel / kernel.sum(1, keepdim=True) for kernel in kernels)
+    smooth = y @ noise @ x.T
+    return smooth - smooth.min()
+
+
+@cache
+def _centre(size: tuple[int, int]) -> Tensor:
+    """Where the things of 300 drawn pairs lie on average."""
+    masks = np.concatenate([scene.masks for scene in scenes.sample(300, seed=777, kind="pair")])
+    mean = torch.from_numpy(masks.mean(0, dtype=np.float32))
+    return F.interpolate(mean[None, None], size=size, mode="area")[0, 0]
+
+
+def fold(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take each method's best cut over one half of the prompts and keep its scores on the other.
+
+    Parameters
+    ----------
+    rows
+        Of `overlaps`, with a column "prompt".
+
+    Returns
+    -------
+    frame
+        A row a noun and method: prompt, noun, image, method, iou, and the rule and tau of its cut.
+    """
+    halves = pd.Series({prompt: i % 2 for i, prompt in enumerate(rows["prompt"].unique())})
+    half = rows["prompt"].map(halves)
+    kept = []
+    for number in (0, 1):
+        means = rows[half != number].groupby(["method", "rule", "tau"])["iou"].mean()
+        best = pd.DataFrame(
+            means.groupby("method").idxmax().tolist(), columns=["method", "rule", "tau"]
+        )
+        kept.append(rows[half == number].merge(best, on=["method", "rule", "tau"]))
+    return pd.concat(kept, ignore_index=True)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each method's mean IoU at cuts chosen on other prompts, with 95% intervals over prompts.
+
+    Parameters
+    ----------
+    rows
+        Of `overlaps`, with columns "prompt" and "image" (which image of all).
+
+    Returns
+    -------
+    frame
+        method, miou, low, high, cuts ("max 0.4", both halves'), nouns, prompts, and, of the two
+        pooling rules, above, above_low and above_high: the gain over the best baseline.
+    """
+    folded = fold(rows)
+    table = folded.pivot_table(index=["prompt", "image", "noun"], columns="method", values="iou")
+    baselines = [name for name in BASELINES if name in table]
+    best = table[baselines].mean().idxmax()
+    out = []
+    for method in ["daam", "paper", *baselines]:
+        part = folded[folded["method"] == method]
+        cuts = sorted(
+            {f"{rule} {tau:g}" for rule, tau in zip(part["rule"], part["tau"], strict=True)}
+        )
+        mean, low, high = bootstrap(part["iou"].to_numpy(), part["prompt"].tolist())
+        row = {"method": method, "miou": mean, "low": low, "high": high, "cuts": ", ".join(cuts)}
+        row |= {"nouns": len(part), "prompts": part["prompt"].nunique()}
+        if method not in baselines:
+            gain = (table[method] - table[best]).dropna()
+            over = bootstrap(gain.to_numpy(), gain.index.get_level_values("prompt").tolist())
+            row |= dict(zip(("above", "above_low", "above_high"), over, strict=True))
+        out.append(row)
+    return pd.DataFrame(out)
+
+
+def sweep(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean IoU of every method at every cut: method, rule, tau, miou."""
+    means = rows.groupby(["method", "rule", "tau"])["iou"].mean()
+    return means.rename("miou").reset_index()
+
+
+class OneStep(DDIMScheduler):  # type: ignore[misc]
+    """DDIM with a single step, from `level` (0 to 999) to the end."""
+
+    level = 500
+
+    def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
+        """One step, whatever is asked."""
+        self.num_inference_steps = 1
+        self.timesteps = torch.tensor([self.level], device=device)
+
+
+def on_drawn(
+    pipe: Any, drawn: list[Scene], levels: Iterable[int], seed: int, batch: int = 16
+) -> pd.DataFrame:
+    """`overlaps` on drawn scenes, noised to each level and denoised one step with their captions.
+
+    Parameters
+    ----------
+    pipe
+        A Stable Diffusion of the toy world.
+    drawn
+        Scenes; those that name a thing twice in different phrases lose that thing.
+    levels
+        Time steps of the schedule, from 0 (hardly any noise) to 999.
+    seed
+        Of the noise.
+
+    Returns
+    -------
+    rows
+        Of `overlaps`, with prompt, image and level.
+    """
+    from daamkit.toybox import autoencoder, claims
+
+    scheduler = OneStep.from_config(pipe.scheduler.config)
+    once = type(pipe)(**(pipe.components | {"scheduler": scheduler}), requires_safety_checker=False)
+    once.set_progress_bar_config(disable=True)
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(drawn), batch):
+        part = drawn[start : start + batch]
+        images = autoencoder.as_tensor(np.stack([scene.image for scene in part]))
+        with torch.inference_mode():
+            clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed + start))
+        noise = noise.to(clean)
+        for level in levels:
+            scheduler.level = level
+            noisy = scheduler.add_noise(clean, noise, torch.tensor([level]))
+            with trace(once) as tracer:
+                once(
+                    [scene.caption for scene in part],
+                    latents=noisy * pipe.vae.config.scaling_factor,
+                    num_inference_steps=1,
+                    guidance_scale=1.0,
+                )
+            for index, (scene, run) in enumerate(zip(part, tracer.runs, strict=True), start):
+                asked = claims.read(scene.caption)
+                nouns = {word.start: word for word in scene.words if word.pos == "NOUN"}
+                names = [claim.name for claim in asked.things]
+                masks = {
+                    i: scene.mask(nouns[claim.start])
+                    for i, claim in enumerate(asked.things)
+                    if names.count(claim.name) == 1
+                }
+                named = {"prompt": scene.caption, "image": index, "level": level}
+                found = overlaps(run.maps, asked, masks, seed + index)
+                rows += [named | row for row in found]
+    return pd.DataFrame(rows)

@@ -1,0 +1,138 @@
+"""Drawn scenes as a data set: Parquet that pandas, polars and Hugging Face `datasets` open.
+
+    daamkit toybox scenes --n 10000 --seed 0 --out toy-scenes
+
+    >>> datasets.load_dataset("parquet", data_files="toy-scenes/*.parquet")  # doctest: +SKIP
+
+Pictures and masks are PNG, which `datasets` decodes by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+from pyarrow import parquet
+
+from daamkit.errors import DaamkitError
+from daamkit.toybox import scenes
+from daamkit.toybox.captions import Word
+from daamkit.toybox.scenes import Scene, Thing
+
+_PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_THING = [(name, pa.string()) for name in ("name", "colour", "texture", "size")]
+_WORD = [("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("pos", pa.string())]
+_WORD += [("head", pa.int32()), ("relation", pa.string()), ("things", pa.list_(pa.int32()))]
+SCHEMA = pa.schema(
+    [
+        ("image", _PICTURE),
+        ("caption", pa.string()),
+        ("words", pa.list_(pa.struct(_WORD))),
+        ("things", pa.list_(pa.struct([*_THING, ("box", pa.list_(pa.int32()))]))),
+        ("masks", pa.list_(_PICTURE)),
+        ("ground", _PICTURE),
+        ("place", pa.string()),
+        ("relation", pa.string()),
+    ]
+)
+
+
+def write(folder: Path, n: int, seed: int, shard: int = 1000) -> Iterator[int]:
+    """Draw scenes into ``scenes-00000.parquet`` and so on; yields how many are written.
+
+    Parameters
+    ----------
+    folder
+        To write to; made if missing.
+    n, seed
+        The i-th scene is the i-th of `scenes.sample(n, seed)`.
+    shard
+        Scenes a file.
+
+    Raises
+    ------
+    DaamkitError
+        If there is nothing to draw, or the folder holds scenes already.
+    """
+    if n < 1:
+        raise DaamkitError(wanted="at least one scene", got=f"n={n}", mend="ask for n >= 1")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("scenes-*.parquet")):
+        raise DaamkitError(
+            wanted=f"a folder without scenes, {folder}",
+            got="one that has some",
+            mend="name another, or remove them",
+        )
+    schema = SCHEMA.with_metadata({"huggingface": json.dumps({"info": {"features": _FEATURES}})})
+    for number, start in enumerate(range(0, n, shard)):
+        stop = min(start + shard, n)
+        rows = [_row(scenes.draw(np.random.default_rng((seed, i)))) for i in range(start, stop)]
+        table = pa.Table.from_pylist(rows, schema=schema)
+        place = folder / f"scenes-{number:05d}.parquet"
+        part = place.with_suffix(".part")
+        parquet.write_table(table, part)
+        part.replace(place)
+        yield stop
+
+
+def read(file: Path) -> list[Scene]:
+    """The scenes of one file."""
+    return [_scene(row) for row in parquet.read_table(file).to_pylist()]
+
+
+def _row(scene: Scene) -> dict[str, Any]:
+    return {
+        "image": _png(scene.image),
+        "caption": scene.caption,
+        "words": [vars(word) for word in scene.words],
+        "things": [vars(thing) for thing in scene.things],
+        "masks": [_png(mask) for mask in scene.masks],
+        "ground": _png(scene.ground),
+        "place": scene.place,
+        "relation": scene.relation,
+    }
+
+
+def _scene(row: dict[str, Any]) -> Scene:
+    words = [Word(**word | {"things": tuple(word["things"])}) for word in row["words"]]
+    return Scene(
+        image=_pixels(row["image"]),
+        caption=row["caption"],
+        words=tuple(words),
+        things=tuple(Thing(**thing | {"box": tuple(thing["box"])}) for thing in row["things"]),
+        masks=np.stack([_pixels(mask) for mask in row["masks"]]),
+        ground=_pixels(row["ground"]),
+        place=row["place"],
+        relation=row["relation"],
+    )
+
+
+def _png(pixels: np.ndarray) -> dict[str, Any]:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return {"bytes": file.getvalue(), "path": None}
+
+
+def _pixels(picture: dict[str, Any]) -> np.ndarray:
+    with Image.open(io.BytesIO(picture["bytes"])) as image:
+        return np.array(image)
+
+
+def _feature(kind: pa.DataType) -> Any:
+    """A type in the words of `datasets`, which finds them in the file's metadata."""
+    if kind == _PICTURE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type)]
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+_FEATURES = {field.name: _feature(field.type) for field in SCHEMA}

@@ -1,0 +1,252 @@
+"""The oracle: a small network that reads an image of the toy world back, thing by thing.
+
+    >>> from daamkit.toybox import oracle, scenes
+    >>> scene = scenes.sample(1, seed=7)[0]
+    >>> sorted(oracle.read(scene.image)["name"])
+    ['bow', 'lion']
+
+What it says of a generated image is an estimate (docs/toybox.md says how good a one); of a drawn
+scene the exact masks are in the scene itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from safetensors.torch import load_file
+from scipy import ndimage
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from daamkit import resources
+from daamkit.errors import DaamkitError
+from daamkit.toybox.captions import PLACES
+from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
+
+# What each head tells apart; 0 is nothing, or the thing as it comes.
+NAMES = ("", *THINGS, *PLACES)
+HEADS: dict[str, tuple[str, ...]] = {
+    "name": NAMES,
+    "colour": ("own", *COLOURS),
+    "texture": ("plain", *TEXTURES),
+    "size": ("ordinary", *SIZES),
+}
+CENTRE = 2  # and two numbers: from a pixel to its instance's centre, (y, x), in parts of REACH
+REACH = 32.0
+SMALLEST = 24  # pixels; the smallest thing ever drawn shows more
+_CHANNELS = (32, 48, 96, 128)
+
+
+class Block(nn.Module):
+    """Two convolutions and a way past them."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.GroupNorm(8, before), nn.GroupNorm(8, after)])
+        self.first = nn.Conv2d(before, after, 3, padding=1)
+        self.second = nn.Conv2d(after, after, 3, padding=1)
+        self.past = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(F.silu(self.norms[0](x)))
+        return self.past(x) + self.second(F.silu(self.norms[1](y)))
+
+
+class Oracle(nn.Module):
+    """A U-Net (arXiv 1505.04597) at a half to a sixteenth of the image's size, finished at its own.
+
+    Its heads are `HEADS`, each a score for each pixel, and "centre", by which pixels of one
+    instance find together (Panoptic-DeepLab, arXiv 1911.10194).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        c = _CHANNELS
+        self.stem = nn.Conv2d(3, c[0], 4, stride=2, padding=1)
+        self.down = nn.ModuleList([Block(c[max(i - 1, 0)], c[i]) for i in range(4)])
+        self.middle = Block(c[3], c[3])
+        self.up = nn.ModuleList([Block(c[min(i + 1, 3)] + c[i], c[i]) for i in range(4)])
+        self.sizes = [*(len(names) for names in list(HEADS.values())[1:]), CENTRE]
+        self.likeness = nn.Conv2d(c[0], sum(self.sizes), 1)
+        self.fine = nn.Conv2d(c[0] + 3, c[0], 3, padding=1)
+        self.name = nn.Conv2d(c[0], len(NAMES), 1)
+
+    def encode(self, image: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
+        """Features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
+        levels, x = [], self.stem(image)
+        for i, block in enumerate(self.down):
+            x = block(F.avg_pool2d(x, 2) if i else x)
+            levels.append(x)
+        levels[-1] = self.middle(x)
+        return levels
+
+    def forward(self, image: Float[Tensor, "n 3 height width"]) -> dict[str, Tensor]:
+        """Scores of each head, (n, classes, height, width), all but the name's at half the size; of
+        "centre" the way there in pixels."""
+        *levels, x = self.encode(image)
+        x = self.up[3](torch.cat([x, x], 1))
+        for i in (2, 1, 0):
+            x = self.up[i](torch.cat([F.interpolate(x, scale_factor=2.0), levels[i]], 1))
+        *likeness, centre = self.likeness(F.silu(x)).split(self.sizes, 1)
+        x = torch.cat([F.interpolate(x, scale_factor=2.0), image], 1)
+        scores = [self.name(F.silu(self.fine(x))), *likeness, centre * REACH]
+        return dict(zip([*HEADS, "centre"], scores, strict=True))
+
+
+@cache
+def load() -> Oracle:
+    """The oracle that ships with the package."""
+    model = Oracle()
+    weights = load_file(resources.path("oracle", "oracle.safetensors"))
+    model.load_state_dict({name: value.float() for name, value in weights.items()})
+    return model.eval().requires_grad_(False)
+
+
+def read(image: Image.Image | UInt8[np.ndarray, "height width 3"]) -> pd.DataFrame:
+    """Find the things in one image; see `read_all`."""
+    return read_all([image])[0]
+
+
+def read_all(
+    images: Sequence[Image.Image | UInt8[np.ndarray, "height width 3"]],
+    model: Oracle | None = None,
+    batch: int = 64,
+) -> list[pd.DataFrame]:
+    """Find the things in images of the toy world.
+
+    Parameters
+    ----------
+    images
+        RGB, all of one size, whose sides are multiples of 16.
+    model
+        An oracle; the shipped one by default.
+    batch
+        How many images at a time.
+
+    Returns
+    -------
+    frames
+        For each image a row an instance, from left to right: ``kind`` ("thing", or "place" for
+        what a place's noun names), ``name``, ``colour`` ("own": as the thing comes), ``texture``
+        ("plain"), ``size`` ("ordinary"), ``confidence`` (mean probability of the name over its
+        pixels), ``left``, ``top``, ``right``, ``bottom`` (pixels of its visible part), ``area``
+        (pixels) and ``mask`` ((height, width) bool).
+
+    Raises
+    ------
+    DaamkitError
+        If an image is not RGB, or its sides are no multiples of 16.
+    """
+    pixels = np.stack([_pixels(image) for image in images]) if len(images) else np.empty(0)
+    model, frames = model or load(), []
+    for start in range(0, len(pixels), batch):
+        part = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            scores = model(part.float() / 127.5 - 1)
+            size = scores["name"].shape[-2:]
+            scores = {head: F.interpolate(value, size=size) for head, value in scores.items()}
+            parts = {head: scores[head].softmax(1).numpy() for head in HEADS}
+            centres = scores["centre"].numpy()
+        frames += [
+            _instances({head: values[i] for head, values in parts.items()}, centres[i])
+            for i in range(len(part))
+        ]
+    return frames
+
+
+@torch.inference_mode()
+def features(
+    images: Sequence[Image.Image | UInt8[np.ndarray, "height width 3"]], batch: int = 64
+) -> Float[np.ndarray, "n 128"]:
+    """What the oracle's middle sees of each image, averaged over places; for `measures.quality`."""
+    pixels = np.stack([_pixels(image) for image in images])
+    means = []
+    for start in range(0, len(pixels), batch):
+        part = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2)
+        means.append(load().encode(part.float() / 127.5 - 1)[-1].mean((2, 3)))
+    return torch.cat(means).double().numpy()
+
+
+def _pixels(image: Image.Image | np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
+    pixels = np.array(image)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise DaamkitError(
+            wanted="an RGB image of 8 bits a channel",
+            got=f"{pixels.dtype} of shape {pixels.shape}",
+            mend="convert it with PIL's `image.convert('RGB')`",
+        )
+    if pixels.shape[0] % 16 or pixels.shape[1] % 16:
+        raise DaamkitError(
+            wanted="sides that are multiples of 16 pixels",
+            got=f"{pixels.shape[0]} x {pixels.shape[1]}",
+            mend="the toybox draws 128 x 128; crop or pad the image",
+        )
+    return pixels
+
+
+def _instances(parts: dict[str, np.ndarray], centre: np.ndarray) -> pd.DataFrame:
+    """Group one image's pixels into instances and let each group's pixels vote on what it is."""
+    label = parts["name"].argmax(0)
+    rows: list[dict[str, Any]] = []
+    for index in np.unique(label[label > 0]):
+        place = NAMES[index] in PLACES
+        for mask in [label == index] if place else _split(label == index, centre):
+            if mask.sum() < SMALLEST:
+                continue
+            ys, xs = np.nonzero(mask)
+            votes = {
+                head: names[parts[head][:, mask].mean(1).argmax()]
+                for head, names in HEADS.items()
+                if head != "name"
+            }
+            rows.append(
+                {
+                    "kind": "place" if place else "thing",
+                    "name": NAMES[index],
+                    **(dict.fromkeys(votes, "") if place else votes),
+                    "confidence": float(parts["name"][index][mask].mean()),
+                    "left": int(xs.min()),
+                    "top": int(ys.min()),
+                    "right": int(xs.max()) + 1,
+                    "bottom": int(ys.max()) + 1,
+                    "area": int(mask.sum()),
+                    "mask": mask,
+                }
+            )
+    columns = ["kind", "name", "colour", "texture", "size", "confidence"]
+    columns += ["left", "top", "right", "bottom", "area", "mask"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(["kind", "left", "top"], ascending=[False, True, True]).reset_index(
+        drop=True
+    )
+
+
+def _split(
+    mask: Bool[np.ndarray, "height width"], centre: Float[np.ndarray, "2 height width"]
+) -> list[np.ndarray]:
+    """Part the pixels of one name by where they say that their instance's centre is."""
+    height, width = mask.shape
+    ys, xs = np.nonzero(mask)
+    y = np.clip(np.rint(ys + centre[0, ys, xs]).astype(int), 0, height - 1)
+    x = np.clip(np.rint(xs + centre[1, ys, xs]).astype(int), 0, width - 1)
+    votes = np.zeros((height, width))
+    np.add.at(votes, (y, x), 1.0)
+    dense = ndimage.gaussian_filter(votes, 3.0)
+    highest = ndimage.maximum_filter(dense, size=19) == dense
+    peaks = np.argwhere(highest & (dense > SMALLEST / (2 * np.pi * 9) / 2))
+    if len(peaks) < 2:
+        return [mask]
+    nearest = ((np.stack([y, x], 1)[:, None] - peaks) ** 2).sum(-1).argmin(1)
+    masks = []
+    for index in range(len(peaks)):
+        own = np.zeros_like(mask)
+        own[ys[nearest == index], xs[nearest == index]] = True
+        masks.append(own)
+    return masks

@@ -1,0 +1,209 @@
+"""Teach the oracle: drawn scenes, disorderly ones, and what generation does to a picture.
+
+    python -m daamkit.toybox.teacher --out build/toybox
+
+A third of the scenes are the world's own. The others are messes, in which up to five things lie
+anywhere, turned, cut off and over each other, and colours leak: what a generator's failures look
+like. Most of their things are tinted, and half of them have their colours exchanged altogether, or
+the network would know a thing by its own colour and never learn its shape. All pictures are bent,
+blurred and shifted in colour, and a third have been through the autoencoder with noise on their
+latents.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from daamkit.toybox import autoencoder, scenes
+from daamkit.toybox.captions import PLACES, Noun, Sentence
+from daamkit.toybox.layouts import SCALES, Placed
+from daamkit.toybox.loop import Progress, rate, write, write_tensors
+from daamkit.toybox.oracle import HEADS, NAMES, REACH, Oracle
+from daamkit.toybox.scenes import Scene
+from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
+
+BATCH = 32
+UNKNOWN = -1  # a label that is not asked for
+MAPS = [*HEADS, "y", "x"]  # a label for each head, and the way to the instance's centre
+
+
+def mess(rng: np.random.Generator) -> Scene:
+    """Up to five things anywhere; nothing is said of it."""
+    placed = []
+    for index in range(int(rng.integers(0, 6))):
+        size = str(rng.choice(SIZES)) if rng.random() < 0.1 else None
+        noun = Noun(
+            str(rng.choice(THINGS)),
+            (index,),
+            str(rng.choice(list(COLOURS))) if rng.random() < 0.85 else None,
+            str(rng.choice(TEXTURES)) if rng.random() < 0.1 else None,
+            size,
+        )
+        x, y = rng.uniform(12, 116, 2)
+        pixels = min(rng.uniform(24, 74) * SCALES.get(size or "", 1.0), 92.0)
+        angle = int(rng.integers(-25, 26)) if rng.random() < 0.4 else 0
+        placed.append(Placed(noun, index, x, y, pixels, angle))
+    place = str(rng.choice(list(PLACES))) if rng.random() < 0.4 else None
+    return scenes.paint(rng, Sentence(), placed, place, None)
+
+
+def labels(scene: Scene) -> np.ndarray:
+    """(6, 128, 128) int8: the maps of `MAPS`; the last two in pixels."""
+    maps = np.zeros((len(MAPS), scenes.SIDE, scenes.SIDE), np.int8)
+    if scene.place is not None:
+        maps[0][scene.ground] = NAMES.index(scene.place)
+    ys, xs = np.mgrid[: scenes.SIDE, : scenes.SIDE]
+    for thing, mask in zip(scene.things, scene.masks, strict=True):
+        maps[0][mask] = NAMES.index(thing.name)
+        given = (thing.colour, thing.texture, thing.size)
+        for channel, (head, value) in enumerate(zip(list(HEADS)[1:], given, strict=True), 1):
+            maps[channel][mask] = HEADS[head].index(value) if value else 0
+        left, top, right, bottom = thing.box
+        maps[4][mask] = ((top + bottom) // 2 - ys)[mask]
+        maps[5][mask] = ((left + right) // 2 - xs)[mask]
+    return maps
+
+
+def leak(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Tint a round patch of a picture in some colour."""
+    ys, xs = np.mgrid[: image.shape[0], : image.shape[1]]
+    y, x, r = rng.uniform(20, 108), rng.uniform(20, 108), rng.uniform(4, 13)
+    weight = 0.7 * np.exp(-(((ys - y) ** 2 + (xs - x) ** 2) / r**2))[..., None]
+    colour = np.array(list(COLOURS.values())[rng.integers(len(COLOURS))])
+    return (image * (1 - weight) + colour * weight).astype(np.uint8)
+
+
+def recolour(
+    rng: np.random.Generator, image: np.ndarray, maps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exchange and invert a picture's colours; its labels lose all that hangs on them."""
+    image = image[..., rng.permutation(3)]
+    image = np.where(rng.random(3) < 0.4, 255 - image, image).astype(np.uint8)
+    maps[0][maps[0] > len(THINGS)] = UNKNOWN
+    maps[1] = UNKNOWN
+    return image, maps
+
+
+class Lessons(Dataset):
+    """Scenes by number: each third the world's own, the others messes."""
+
+    def __init__(self, numbers: range, seed: int) -> None:
+        self.numbers, self.seed = numbers, seed
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        number = self.numbers[index]
+        rng = np.random.default_rng((self.seed, 4, number))
+        scene = mess(rng) if number % 3 else scenes.draw(rng)
+        image, maps = scene.image.copy(), labels(scene)
+        if number % 3 == 1:
+            return recolour(rng, image, maps)
+        return leak(rng, image) if rng.random() < 0.2 else image, maps
+
+
+def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Tensor]:
+    """What generation does: bend picture and labels together, blur, shift colours, decode.
+
+    `image` is (n, 3, h, w) in [-1, 1], `maps` (n, 6, h, w).
+    """
+    n, _, height, width = image.shape
+    bend = F.interpolate(torch.randn(n, 2, 6, 6), size=(height, width), mode="bicubic")
+    bend = bend * (torch.rand(n, 1, 1, 1) * 4 / width)  # up to some 4 pixels
+    straight = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), [n, 1, height, width], False)
+    grid = straight + bend.permute(0, 2, 3, 1)
+    image = F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
+    maps = F.grid_sample(
+        maps.float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+    )
+    some = torch.rand(n) < 1 / 3
+    if some.any():
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            latents = auto.encode(image[some]).latent_dist.mean
+            latents += torch.randn_like(latents) * torch.rand(len(latents), 1, 1, 1) * 0.4
+            image[some] = auto.decode(latents).sample.float()
+    soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    image = torch.lerp(image, soft, torch.rand(n, 1, 1, 1))
+    gain = 1 + 0.08 * torch.randn(n, 3, 1, 1)
+    image = image * gain + 0.05 * torch.randn(n, 1, 1, 1) + 0.03 * torch.randn_like(image)
+    return image.clamp(-1, 1), maps
+
+
+def loss(scores: dict[str, Tensor], maps: Tensor) -> Tensor:
+    """Cross-entropy of each head (what a thing is like: on its pixels only), L1 of the centre."""
+    each = F.cross_entropy(
+        scores["name"], maps[:, 0].long(), reduction="none", ignore_index=UNKNOWN
+    )
+    total = (each * (1 + 2 * (maps[:, 0] > 0))).mean()
+    maps = maps[:, :, ::2, ::2]
+    things = (maps[:, 0] > 0) & (maps[:, 0] <= len(THINGS))
+    for channel, (head, weight) in enumerate([("colour", 0.4), ("texture", 0.2), ("size", 0.1)], 1):
+        truth = maps[:, channel].long()
+        each = F.cross_entropy(scores[head], truth, reduction="none", ignore_index=UNKNOWN)
+        total = total + weight * (each * things).sum() / things.sum().clamp(min=1)
+    away = (scores["centre"] - maps[:, 4:]).abs().sum(1) / REACH
+    return total + 0.2 * (away * things).sum() / things.sum().clamp(min=1)
+
+
+def teach(out: Path, images: int, seed: int = 0, peak: float = 2e-3) -> None:
+    """Train the oracle; its result is ``oracle.safetensors`` in the folder."""
+    place, checkpoint = out / "oracle.safetensors", out / "oracle.pt"
+    if place.exists():
+        return
+    torch.manual_seed(seed)
+    model, auto = Oracle(), autoencoder.load(out)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-2)
+    seen = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        seen = state["seen"]
+    progress = Progress(images, seen)
+    lessons = DataLoader(Lessons(range(seen, images), seed), BATCH, num_workers=1, drop_last=True)
+    for pixels, maps in lessons:
+        torch.manual_seed(seed * 1_000_003 + seen)
+        for group in optimizer.param_groups:
+            group["lr"] = rate(seen, images, peak, warmup=3200)
+        image, maps = spoil(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1, maps, auto)
+        image = image.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = model(image)
+        total = loss({head: value.float() for head, value in scores.items()}, maps)
+        optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        seen += len(pixels)
+        progress.tell(seen, total.item())
+        if seen % (BATCH * 100) == 0:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            write(state | {"seen": seen}, checkpoint)
+    weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    write_tensors(weights, place)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/toybox"))
+    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args(argv)
+    teach(asked.out, asked.images, asked.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""A drawn scene shows what it says; a reading that lacks or changes something is found out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from daamkit.errors import DaamkitError
+from daamkit.studies import drawing, prompts
+from daamkit.studies.prompts import Case
+from daamkit.toybox import claims
+from daamkit.toybox.scenes import Scene
+
+
+def truth(scene: Scene) -> pd.DataFrame:
+    """What a perfect oracle reads."""
+    rows = [
+        {
+            "kind": "thing",
+            "name": thing.name,
+            "colour": thing.colour or "own",
+            "texture": thing.texture or "plain",
+            "size": thing.size or "ordinary",
+            **dict(zip(("left", "top", "right", "bottom"), thing.box, strict=True)),
+            "area": int(mask.sum()),
+            "mask": mask,
+        }
+        for thing, mask in zip(scene.things, scene.masks, strict=True)
+    ]
+    if scene.place:
+        area = int(scene.ground.sum())
+        rows.append({"kind": "place", "name": scene.place, "area": area, "mask": scene.ground})
+    return pd.DataFrame(rows)
+
+
+def test_what_is_said_is_found(drawn: list[Scene]) -> None:
+    seen: set[str] = set()
+    for scene in drawn[:600]:
+        case = Case("any", claims.read(scene.caption), 0)
+        for row in drawing.check(case, truth(scene)):
+            expected = 0.0 if row["measure"] in ("extra", "neglect") else 1.0
+            assert row["value"] == expected, (scene.caption, row)
+            seen.add(row["measure"])
+    assert seen == {
+        "present", "colour", "own_colour", "texture", "size", "count", "relation", "place",
+        "all_present", "neglect", "extra",
+    }  # fmt: skip
+
+
+def value(rows: list[dict], measure: str) -> list[float]:
+    return [row["value"] for row in rows if row["measure"] == measure]
+
+
+def thing(name: str, left: int, top: int, colour: str = "own") -> dict:
+    box = {"left": left, "top": top, "right": left + 40, "bottom": top + 40, "area": 1600}
+    looks = {"colour": colour, "texture": "plain", "size": "ordinary"}
+    return {"kind": "thing", "name": name, **looks, **box, "mask": np.ones((2, 2), bool)}
+
+
+def check(prompt: str, *things: dict) -> list[dict]:
+    case = Case("any", claims.read(prompt), 0)
+    return drawing.check(case, pd.DataFrame(things, columns=list(thing("cat", 0, 0))))
+
+
+def test_neglect_is_found() -> None:
+    rows = check("a bear and a lion", thing("lion", 0, 40), thing("lion", 80, 40))
+    assert value(rows, "present") == [0, 1]
+    assert value(rows, "neglect") == [1] and value(rows, "all_present") == [0]
+    assert value(check("a cat"), "present") == [0]
+
+
+def test_a_colour_on_the_wrong_thing_is_found() -> None:
+    drawn = thing("cat", 0, 40, "blue"), thing("car", 80, 40, "red")
+    assert value(check("a red cat next to a blue car", *drawn), "colour") == [0, 0]
+    assert value(check("a blue cat next to a car", *drawn), "colour") == [1]
+    assert value(check("a blue cat next to a car", *drawn), "own_colour") == [0]
+
+
+def test_two_claims_of_one_name_take_two_instances() -> None:
+    drawn = thing("cat", 0, 40, "blue"), thing("cat", 80, 40, "red")
+    assert value(check("a red cat and a blue cat", *drawn), "colour") == [1, 1]
+    rows = check("a red cat and a blue cat", drawn[0])
+    assert sorted(value(rows, "present")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("relation", "right", "wrong"),
+    [
+        ("above", (40, 0), (40, 80)),
+        ("below", (40, 80), (40, 0)),
+        ("to the left of", (0, 40), (80, 40)),
+        ("to the right of", (80, 40), (0, 40)),
+        ("next to", (0, 44), (40, 0)),
+    ],
+)
+def test_a_relation_drawn_wrong_is_found(relation: str, right: tuple, wrong: tuple) -> None:
+    other = thing("dog", 40, 44)
+    assert value(check(f"a cat {relation} a dog", thing("cat", *right), other), "relation") == [1]
+    assert value(check(f"a cat {relation} a dog", thing("cat", *wrong), other), "relation") == [0]
+    assert value(check(f"a cat {relation} a dog", other), "relation") == []
+
+
+def test_summary_counts_prompts_and_parts_cohyponyms() -> None:
+    rows = []
+    for prompt, things in {
+        "a cat and a dog": [thing("cat", 0, 0)],
+        "a cat and a lion": [thing("cat", 0, 0), thing("lion", 80, 0)],
+        "a cat and a frog": [thing("cat", 0, 0), thing("frog", 80, 0)],
+    }.items():
+        rows += check(prompt, *things) * 2  # two seeds
+    table = drawing.summary(pd.DataFrame(rows)).set_index(["measure", "cohyponyms"])
+    assert table.loc[("neglect", "all"), ["mean", "n", "prompts"]].tolist() == [
+        pytest.approx(1 / 3),
+        6,
+        3,
+    ]
+    assert table.loc[("neglect", "yes"), "mean"] == 0.5
+    assert table.loc[("neglect", "no"), "mean"] == 0.0
+
+
+def test_cases_depend_on_their_seed_alone() -> None:
+    both, one = prompts.drawn(range(5, 7)), prompts.drawn([6])
+    assert both[7:] == one
+    assert [case.kind for case in one] == list(prompts.KINDS)
+
+
+def test_prompts_from_a_file(tmp_path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("a cat\n\n a red dog above a bear \n")
+    cases = prompts.from_file(file, range(2))
+    assert [(case.prompt, case.seed) for case in cases] == [
+        ("a cat", 0),
+        ("a red dog above a bear", 0),
+        ("a cat", 1),
+        ("a red dog above a bear", 1),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "5", "5:", "a:b", "7:7", "9:2", "-1:3"])
+def test_bad_seeds(text: str) -> None:
+    with pytest.raises(DaamkitError, match="seeds as A:B"):
+        prompts.span(text)
+
+
+def test_bad_files(tmp_path) -> None:
+    with pytest.raises(DaamkitError, match="a text file of prompts"):
+        prompts.from_file(tmp_path / "none.txt", [0])
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n \n")
+    with pytest.raises(DaamkitError, match="an empty file"):
+        prompts.from_file(empty, [0])
+    empty.write_text("a unicorn")
+    with pytest.raises(DaamkitError, match="'unicorn'"):
+        prompts.from_file(empty, [0])

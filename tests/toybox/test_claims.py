@@ -1,0 +1,69 @@
+"""Reading a prompt's claims back: exact on every caption, whose writer knows them."""
+
+import pytest
+
+from daamkit.errors import DaamkitError
+from daamkit.studies import prompts
+from daamkit.toybox import claims
+from daamkit.toybox.scenes import Scene
+
+
+def test_every_caption_is_read_as_it_was_written(drawn: list[Scene]) -> None:
+    for scene in drawn:
+        asked = claims.read(scene.caption)
+        said = [
+            (claim.name, claim.colour, claim.texture, claim.size)
+            for claim in asked.things
+            for _ in range(claim.count)
+        ]
+        assert said == [(t.name, t.colour, t.texture, t.size) for t in scene.things]
+        assert asked.place == scene.place
+        relations = [claim.relation for claim in asked.things]
+        assert relations[0] is None and relations[1:] == [scene.relation] * (len(relations) - 1)
+        for claim in asked.things:
+            assert scene.caption[claim.start : claim.end] == claim.noun
+        if asked.ground:
+            assert scene.caption[slice(*asked.ground)] == scene.place
+
+
+def test_all_276_prompts_of_the_benchmark_are_read() -> None:
+    known = prompts.benchmark()
+    assert {kind: len(texts) for kind, texts in known.items()} == {
+        "animals": 66,
+        "animal_object": 144,
+        "objects": 66,
+    }
+    plain = [text for text in known["animal_object"] if " with a " in text]
+    assert len(plain) == 36
+    for text in sum(known.values(), []):
+        assert len(claims.read(text).things) == 2
+    assert "a cat and a dog" in known["animals"]
+
+
+def test_looks_belong_to_their_own_noun() -> None:
+    one, two = claims.read("A RED cat, two small striped dogs").things
+    assert (one.name, one.noun, one.colour, one.size) == ("cat", "cat", "red", None)
+    assert (two.name, two.noun, two.colour, two.texture, two.size, two.count) == (
+        "dog",
+        "dogs",
+        None,
+        "striped",
+        "small",
+        2,
+    )
+    assert two.relation == "and"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("a cat on a table", "the word 'table'"),
+        ("a cat & a dog", "the word '&'"),
+        ("a red thing", "'thing'"),
+        ("on the grass", "names a thing"),
+        ("", "names a thing"),
+    ],
+)
+def test_what_the_world_lacks_is_an_error(prompt: str, says: str) -> None:
+    with pytest.raises(DaamkitError, match=says):
+        claims.read(prompt)
