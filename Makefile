@@ -28,6 +28,8 @@ lint: env
 
 train: env
 	$(BIN)/python -m daamkit.toybox.train --out build/toybox --resume
+	$(BIN)/python -m daamkit.toybox.teacher --out build/toybox
+	$(BIN)/python -m daamkit.toybox.clip --out build/toybox
 
 clean:
 	rm -rf .venv build demo explained

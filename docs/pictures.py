@@ -11,7 +11,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import daamkit
-from daamkit.toybox import scenes
+from daamkit.studies import prompts
+from daamkit.toybox import oracle, scenes
 from daamkit.views import plots
 
 FOLDER = Path(__file__).with_name("images")
@@ -64,6 +65,22 @@ def samples(pipe: object) -> Image.Image:
     return sheet(list(zip(images, PROMPTS, strict=True)), 8)
 
 
+def readings(pipe: object) -> Image.Image:
+    """64 generated images of all kinds of prompts, with what the oracle reads in them."""
+    cases = [case for case in prompts.drawn(range(3000, 3010)) if case.kind != "thing"][:60]
+    cases += [case for case in prompts.drawn(range(3010, 3014)) if case.kind == "thing"]
+    tiles = []
+    for start in range(0, len(cases), 16):
+        part = cases[start : start + 16]
+        generators = [torch.Generator().manual_seed(case.seed) for case in part]
+        images = pipe(  # type: ignore[operator]
+            [case.prompt for case in part], num_inference_steps=25, generator=generators
+        ).images
+        for case, image, frame in zip(part, images, oracle.read_all(images), strict=True):
+            tiles.append((plots.instances(image, frame), case.prompt))
+    return sheet(tiles, 8)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     drawn = [(Image.fromarray(s.image), s.caption) for s in scenes.sample(24, seed=3)]
@@ -71,6 +88,7 @@ def main() -> None:
     pipe = daamkit.load("toybox")
     explain(pipe).save(FOLDER / "explain.png", optimize=True)
     samples(pipe).save(FOLDER / "samples.png", optimize=True)
+    readings(pipe).save(FOLDER / "oracle.jpg", quality=88)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from daamkit.toybox.oracle import HEADS
 from daamkit.toybox.sprites import THINGS
 from daamkit.toybox.teacher import labels
 
-BATCH, PATCH = 64, 16
+BATCH, PATCH = 32, 16
 _LOOKS = [len(HEADS["name"]), len(HEADS["colour"])]
 
 
@@ -84,7 +84,7 @@ class Pairs(Dataset):
 def contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
     """Cross-entropy of each picture's own caption among all, and the other way round."""
     scores = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T * scale.exp().clamp(max=100)
-    own = torch.arange(len(scores))
+    own = torch.arange(len(scores), device=scores.device)
     return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
@@ -99,16 +99,16 @@ def shares(maps: Tensor) -> list[Tensor]:
     return parts
 
 
-def teach(out: Path, images: int, seed: int = 0, peak: float = 1e-3) -> None:
+def teach(out: Path, images: int, seed: int = 0, device: str = "cpu", peak: float = 1e-3) -> None:
     """Train; checkpoints lie in ``clip.pt``, from which it goes on."""
     torch.manual_seed(seed)
     tokenizer = pipeline.tokenizer(out / "tokenizer")
     model, patches = untrained(tokenizer), nn.Linear(192, sum(_LOOKS))
-    both = nn.ModuleDict({"clip": model, "patches": patches})
+    both = nn.ModuleDict({"clip": model, "patches": patches}).to(device)
     optimizer = torch.optim.AdamW(both.parameters(), peak, betas=(0.9, 0.98), weight_decay=0.05)
     checkpoint, seen = out / "clip.pt", 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         both.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         seen = state["seen"]
@@ -117,14 +117,16 @@ def teach(out: Path, images: int, seed: int = 0, peak: float = 1e-3) -> None:
     for pixels, ids, maps in DataLoader(pairs, BATCH, num_workers=1, drop_last=True):
         for group in optimizer.param_groups:
             group["lr"] = rate(seen, images, peak)
-        ids = ids[:, : int((ids != tokenizer.pad_token_id).sum(1).max()) + 1]
-        with torch.autocast("cpu", torch.bfloat16):
-            vision = model.vision_model(pixel_values=as_tensor(pixels.numpy()))
+        ids = ids[:, : int((ids != tokenizer.pad_token_id).sum(1).max()) + 1].to(device)
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            vision = model.vision_model(pixel_values=as_tensor(pixels.numpy()).to(device))
             image = model.visual_projection(vision.pooler_output)
             text = model.text_projection(model.text_model(input_ids=ids).pooler_output)
             inside = patches(vision.last_hidden_state[:, 1:])
         total = contrast(image.float(), text.float(), model.logit_scale)
-        for scores, share in zip(inside.float().split(_LOOKS, -1), shares(maps), strict=True):
+        for scores, share in zip(
+            inside.float().split(_LOOKS, -1), shares(maps.to(device)), strict=True
+        ):
             total = total - (share * scores.log_softmax(-1)).sum(-1).mean()
         optimizer.zero_grad()
         total.backward()
@@ -140,7 +142,10 @@ def teach(out: Path, images: int, seed: int = 0, peak: float = 1e-3) -> None:
 def export(out: Path, place: Path) -> None:
     """Write model, tokenizer and image processor as transformers opens them, in float16."""
     tokenizer = pipeline.tokenizer(out / "tokenizer")
-    model, state = untrained(tokenizer), torch.load(out / "clip.pt", weights_only=True)["model"]
+    model, state = (
+        untrained(tokenizer),
+        torch.load(out / "clip.pt", "cpu", weights_only=True)["model"],
+    )
     model.load_state_dict(
         {name[5:]: value for name, value in state.items() if name.startswith("clip.")}
     )
@@ -163,11 +168,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--export", type=Path, help="write the model here and stop")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     asked = parser.parse_args(argv)
     if asked.export:
         export(asked.out, asked.export)
     else:
-        teach(asked.out, asked.images, asked.seed)
+        teach(asked.out, asked.images, asked.seed, asked.device)
 
 
 if __name__ == "__main__":

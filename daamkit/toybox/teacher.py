@@ -30,7 +30,7 @@ from daamkit.toybox.oracle import HEADS, NAMES, REACH, Oracle
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
 
-BATCH = 32
+BATCH = 8  # many small steps: a silhouette is learned in steps, not in pictures
 UNKNOWN = -1  # a label that is not asked for
 MAPS = [*HEADS, "y", "x"]  # a label for each head, and the way to the instance's centre
 
@@ -116,25 +116,29 @@ def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Ten
 
     `image` is (n, 3, h, w) in [-1, 1], `maps` (n, 6, h, w).
     """
-    n, _, height, width = image.shape
-    bend = F.interpolate(torch.randn(n, 2, 6, 6), size=(height, width), mode="bicubic")
-    bend = bend * (torch.rand(n, 1, 1, 1) * 4 / width)  # up to some 4 pixels
-    straight = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), [n, 1, height, width], False)
+    (n, _, height, width), on = image.shape, image.device
+    bend = F.interpolate(torch.randn(n, 2, 6, 6, device=on), size=(height, width), mode="bicubic")
+    bend = bend * (torch.rand(n, 1, 1, 1, device=on) * 4 / width)  # up to some 4 pixels
+    straight = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), [n, 1, height, width], False).to(on)
     grid = straight + bend.permute(0, 2, 3, 1)
     image = F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
     maps = F.grid_sample(
         maps.float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
     )
-    some = torch.rand(n) < 1 / 3
+    some = torch.rand(n, device=on) < 1 / 3
     if some.any():
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), torch.autocast(on.type, torch.bfloat16):
             latents = auto.encode(image[some]).latent_dist.mean
-            latents += torch.randn_like(latents) * torch.rand(len(latents), 1, 1, 1) * 0.4
+            latents += (
+                torch.randn_like(latents) * torch.rand(len(latents), 1, 1, 1, device=on) * 0.4
+            )
             image[some] = auto.decode(latents).sample.float()
     soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    image = torch.lerp(image, soft, torch.rand(n, 1, 1, 1))
-    gain = 1 + 0.08 * torch.randn(n, 3, 1, 1)
-    image = image * gain + 0.05 * torch.randn(n, 1, 1, 1) + 0.03 * torch.randn_like(image)
+    image = torch.lerp(image, soft, torch.rand(n, 1, 1, 1, device=on))
+    gain = 1 + 0.08 * torch.randn(n, 3, 1, 1, device=on)
+    image = (
+        image * gain + 0.05 * torch.randn(n, 1, 1, 1, device=on) + 0.03 * torch.randn_like(image)
+    )
     return image.clamp(-1, 1), maps
 
 
@@ -154,18 +158,18 @@ def loss(scores: dict[str, Tensor], maps: Tensor) -> Tensor:
     return total + 0.2 * (away * things).sum() / things.sum().clamp(min=1)
 
 
-def teach(out: Path, images: int, seed: int = 0, peak: float = 2e-3) -> None:
+def teach(out: Path, images: int, seed: int = 0, device: str = "cpu", peak: float = 1e-3) -> None:
     """Train the oracle; its result is ``oracle.safetensors`` in the folder."""
     place, checkpoint = out / "oracle.safetensors", out / "oracle.pt"
     if place.exists():
         return
     torch.manual_seed(seed)
-    model, auto = Oracle(), autoencoder.load(out)
+    model, auto = Oracle().to(device), autoencoder.load(out).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-2)
     seen = 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         seen = state["seen"]
@@ -175,9 +179,10 @@ def teach(out: Path, images: int, seed: int = 0, peak: float = 2e-3) -> None:
         torch.manual_seed(seed * 1_000_003 + seen)
         for group in optimizer.param_groups:
             group["lr"] = rate(seen, images, peak, warmup=3200)
-        image, maps = spoil(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1, maps, auto)
+        image = pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        image, maps = spoil(image, maps.to(device), auto)
         image = image.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             scores = model(image)
         total = loss({head: value.float() for head, value in scores.items()}, maps)
         optimizer.zero_grad()
@@ -186,10 +191,10 @@ def teach(out: Path, images: int, seed: int = 0, peak: float = 2e-3) -> None:
         optimizer.step()
         seen += len(pixels)
         progress.tell(seen, total.item())
-        if seen % (BATCH * 100) == 0:
+        if seen % (BATCH * 250) == 0 or seen + BATCH > images:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             write(state | {"seen": seen}, checkpoint)
-    weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    weights = {name: value.half().cpu().contiguous() for name, value in model.state_dict().items()}
     write_tensors(weights, place)
 
 
@@ -199,10 +204,11 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("build/toybox"))
-    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--images", type=int, default=130_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     asked = parser.parse_args(argv)
-    teach(asked.out, asked.images, asked.seed)
+    teach(asked.out, asked.images, asked.seed, asked.device)
 
 
 if __name__ == "__main__":

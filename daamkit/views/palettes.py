@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
+from PIL import ImageColor
 
 HEAT = "cividis"  # one map; even to the eye, also without colour vision
 
@@ -14,3 +15,9 @@ def colours(
 ) -> UInt8[np.ndarray, "*shape 3"]:
     """Numbers from 0 to 1 as RGB."""
     return np.asarray(colormaps[palette](np.clip(values, 0, 1), bytes=True))[..., :3]
+
+
+def distinct(n: int) -> list[tuple[int, int, int]]:
+    """Colours that are told apart and bear white text; after five they come again (Wong 2011)."""
+    known = ["#0072b2", "#b84a00", "#00755a", "#8f3d73", "#3d4350"]
+    return [ImageColor.getrgb(known[i % len(known)])[:3] for i in range(n)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
 
 from daamkit.maps.wordmap import WordMap
 from daamkit.views import palettes
@@ -36,6 +37,40 @@ def overlay(
     if threshold is not None:
         heat[_outline(word.mask(threshold))] = 255
     return Image.fromarray(heat.round().astype(np.uint8))
+
+
+def instances(image: Image.Image, frame: pd.DataFrame, scale: int = 2) -> Image.Image:
+    """An image with the outline, colour and name of each thing in it.
+
+    Parameters
+    ----------
+    image
+        The image.
+    frame
+        A row an instance: ``kind`` ("thing" rows are drawn), ``name``, ``colour`` ("own" is not
+        written), ``left``, ``bottom`` (pixels) and ``mask`` ((height, width) bool), as
+        `toybox.oracle.read` returns them.
+    scale
+        How many times larger to draw it.
+    """
+    things = frame[frame["kind"] == "thing"]
+    size = (image.width * scale, image.height * scale)
+    pixels = np.array(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+    tints = palettes.distinct(len(things))
+    for mask, tint in zip(things["mask"], tints, strict=True):
+        large = np.kron(mask, np.ones((scale, scale), bool))
+        line = _outline(large)
+        pixels[line | (_outline(large & ~line))] = tint
+    page = Image.fromarray(pixels)
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(7 * scale)
+    for row, tint in zip(things.itertuples(), tints, strict=True):
+        text = row.name if row.colour == "own" else f"{row.colour} {row.name}"
+        width, height = pen.textlength(text, font) + 4, 9 * scale
+        x = min(max(row.left * scale, 0), page.width - width)
+        y = min(row.bottom * scale + 2, page.height - height)
+        pen.rectangle((x, y, x + width, y + height), tint)
+        pen.text((x + 2, y), text, "white", font)
+    return page
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:

@@ -1,8 +1,12 @@
 """The training script, from nothing to a pipeline that generates; small, so it learns nothing."""
 
+import shutil
+import time
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import daamkit
 from daamkit.toybox import autoencoder, loop, pipeline, scenes, tokenizer, train
@@ -14,7 +18,8 @@ def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("toybox") / "build"
     out.mkdir()
     tokenizer.write(out / "tokenizer", captions=200)
-    small = ["--out", str(out), "--images", "64", "--scenes", "40", "--batch", "8", "--resume"]
+    small = ["--out", str(out), "--images", "64", "--scenes", "40", "--batch", "8"]
+    small += ["--grid", "0", "--resume"]
     train.main([*small, "--samples", "16", "--device", "cpu"])
     return out, small
 
@@ -34,6 +39,39 @@ def test_a_run_goes_on_where_it_stopped_and_exports(trained, tmp_path, capsys):
     with daamkit.trace(pipe) as tracer:
         generate(pipe, "a red cat", steps=1)
     assert tracer.run.maps.word("cat").mask().shape == (128, 128)
+
+
+def test_hours_end_the_training_and_grids_show_it(trained, capsys):
+    out, small = trained
+    before = torch.load(out / "denoiser.pt", weights_only=True)["seen"]
+    train.main([*small, "--hours", "0.0003", "--grid", "8", "--batch", "4", "--device", "cpu"])
+    state = torch.load(out / "denoiser.pt", weights_only=True)
+    assert state["seen"] > before  # a step at least, and then the second was over
+    assert state["options"]["batch"] == 4
+    assert "--batch was 8 before and is 4 from here on" in capsys.readouterr().out
+    with Image.open(out / f"grid-{state['seen']}.png") as grid:
+        assert grid.size == (6 * 128, 2 * 128)
+
+
+def test_one_seed_gives_one_model(trained, tmp_path):
+    out, small = trained
+    weights = []
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        place = tmp_path / name
+        shutil.copytree(out, place, ignore=shutil.ignore_patterns("denoiser.pt", "*.png"))
+        train.main(["--out", str(place), *small[2:], "--samples", "16", "--seed", seed])
+        model = torch.load(place / "denoiser.pt", weights_only=True)["model"]
+        weights.append(torch.cat([value.flatten() for value in model.values()]))
+    assert torch.allclose(weights[0], weights[1], atol=1e-4)
+    assert not torch.allclose(weights[0], weights[2], atol=1e-2)
+
+
+def test_samples_until_a_deadline_follow_from_the_speed():
+    now = time.monotonic()
+    progress = loop.Progress(1000, done=100)
+    progress.started, progress.done = now - 10, 200  # ten a second
+    assert progress.reached(now + 20) == pytest.approx(400, abs=3)
+    assert progress.reached(now - 5) == 200
 
 
 def test_latents_are_standardized(trained):

@@ -1,0 +1,116 @@
+"""The oracle reads drawn scenes nearly as they are, and generated ones as a person does."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks import blind
+from benchmarks import oracle as benchmark
+from daamkit.errors import DaamkitError
+from daamkit.toybox import oracle, scenes, teacher
+from daamkit.toybox.oracle import HEADS, NAMES
+
+
+@pytest.fixture(scope="module")
+def some() -> list[scenes.Scene]:
+    return scenes.sample(150, seed=9002)  # seen in no training
+
+
+def test_drawn_scenes_are_read_as_they_are(some) -> None:
+    result = benchmark.measure(some)
+    assert result["miou"] > 0.95
+    assert result["colour"] > 0.98
+    assert result["name"] > 0.98
+
+
+def test_generated_things_are_read_as_a_person_reads_them() -> None:
+    result = blind.compare()
+    assert result["things"] >= 200
+    assert result["agree"] >= 0.95
+
+
+def test_the_frame_is_what_it_says(some) -> None:
+    scene = next(s for s in some if s.place and len(s.things) == 2)
+    frame = oracle.read(Image.fromarray(scene.image))
+    assert list(frame["kind"]) == ["thing"] * (len(frame) - 1) + ["place"]
+    assert frame["name"].iloc[-1] == scene.place
+    left = frame.loc[frame["kind"] == "thing", "left"]
+    assert list(left) == sorted(left)
+    for row in frame.itertuples():
+        assert row.mask.shape == (128, 128) and row.mask.dtype == bool
+        assert row.area == row.mask.sum() >= oracle.SMALLEST
+        ys, xs = np.nonzero(row.mask)
+        assert (row.left, row.right) == (xs.min(), xs.max() + 1)
+        assert (row.top, row.bottom) == (ys.min(), ys.max() + 1)
+        assert 0 < row.confidence <= 1
+        assert row.kind == "place" or row.colour in HEADS["colour"]
+    masks = np.stack(list(frame["mask"]))
+    assert masks.sum(0).max() == 1  # a pixel is of one thing
+
+
+def test_three_of_a_kind_are_three() -> None:
+    drawn = [s for s in scenes.sample(60, seed=9003, kind="count") if len(s.things) == 3]
+    counts = [
+        (oracle.read(scene.image)["kind"] == "thing").sum() == len(scene.things) for scene in drawn
+    ]
+    assert np.mean(counts) > 0.9
+
+
+def test_one_by_one_or_together_is_the_same(some) -> None:
+    images = [scene.image for scene in some[:5]]
+    for image, together in zip(images, oracle.read_all(images, batch=2), strict=True):
+        alone = oracle.read(image)
+        assert alone.drop(columns=["mask", "confidence"]).equals(
+            together.drop(columns=["mask", "confidence"])
+        )
+    assert oracle.read_all([]) == []
+
+
+def test_nothing_is_seen_on_an_empty_wall() -> None:
+    frame = oracle.read(np.full((128, 128, 3), 225, np.uint8))
+    assert len(frame) == 0 and "mask" in frame
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (np.zeros((128, 128), np.uint8), "RGB"),
+        (np.zeros((128, 128, 4), np.uint8), "RGB"),
+        (np.zeros((128, 128, 3), np.float32), "8 bits"),
+        (np.zeros((120, 128, 3), np.uint8), "multiples of 16"),
+    ],
+)
+def test_other_pictures_are_errors(image: np.ndarray, says: str) -> None:
+    with pytest.raises(DaamkitError, match=says):
+        oracle.read(image)
+
+
+def test_labels_are_the_scene(some) -> None:
+    for scene in some[:20]:
+        maps = teacher.labels(scene)
+        for thing, mask in zip(scene.things, scene.masks, strict=True):
+            assert (maps[0][mask] == NAMES.index(thing.name)).all()
+            assert (maps[1][mask] == HEADS["colour"].index(thing.colour or "own")).all()
+            ys, xs = np.nonzero(mask)
+            y, x = ys + maps[4][mask], xs + maps[5][mask]
+            left, top, right, bottom = thing.box
+            assert (y == (top + bottom) // 2).all() and (x == (left + right) // 2).all()
+        if scene.place:
+            assert (maps[0][scene.ground] == NAMES.index(scene.place)).all()
+
+
+def test_a_short_lesson_goes_on_where_it_stopped(tmp_path) -> None:
+    from daamkit.toybox import autoencoder, pipeline
+
+    torch.manual_seed(0)
+    autoencoder.write_tensors(
+        pipeline.autoencoder().state_dict(), tmp_path / "autoencoder.safetensors"
+    )
+    teacher.main(["--out", str(tmp_path), "--images", "16"])
+    assert (tmp_path / "oracle.safetensors").exists()
+    first = torch.load(tmp_path / "oracle.pt", weights_only=True)
+    assert first["seen"] == 16
+    (tmp_path / "oracle.safetensors").unlink()
+    teacher.main(["--out", str(tmp_path), "--images", "24"])
+    assert torch.load(tmp_path / "oracle.pt", weights_only=True)["seen"] == 24
