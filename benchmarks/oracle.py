@@ -18,16 +18,7 @@ import numpy as np
 
 from daamkit.toybox import oracle, scenes
 from daamkit.toybox.scenes import Scene
-
-
-def labels(scene: Scene) -> np.ndarray:
-    """(height, width) index into `oracle.NAMES`."""
-    label = np.zeros(scene.ground.shape, int)
-    if scene.place:
-        label[scene.ground] = oracle.NAMES.index(scene.place)
-    for thing, mask in zip(scene.things, scene.masks, strict=True):
-        label[mask] = oracle.NAMES.index(thing.name)
-    return label
+from daamkit.toybox.teacher import labels
 
 
 def measure(drawn: list[Scene]) -> dict[str, float]:
@@ -39,7 +30,7 @@ def measure(drawn: list[Scene]) -> dict[str, float]:
         read = np.zeros(scene.ground.shape, int)
         for row in reading.itertuples():
             read[row.mask] = oracle.NAMES.index(row.name)
-        np.add.at(confusion, (labels(scene), read), 1)
+        np.add.at(confusion, (labels(scene)[0], read), 1)
         instances = list(reading[reading["kind"] == "thing"].itertuples())
         counts["instances"] += len(instances)
         for thing, mask in zip(scene.things, scene.masks, strict=True):
@@ -54,13 +45,14 @@ def measure(drawn: list[Scene]) -> dict[str, float]:
                     counts["texture"] += row.texture == (thing.texture or "plain")
                     counts["size"] += row.size == (thing.size or "ordinary")
     both = np.diag(confusion)
-    iou = both / (confusion.sum(0) + confusion.sum(1) - both).clip(1)
+    either = confusion.sum(0) + confusion.sum(1) - both
+    iou = np.where(either, both / either.clip(1), np.nan)
     shares = {
         name: counts[name] / counts["found"] for name in ("name", "colour", "texture", "size")
     }
     return {
         "scenes": len(drawn),
-        "miou": float(iou.mean()),
+        "miou": float(np.nanmean(iou)),
         "worst": {oracle.NAMES[i] or "nothing": round(float(iou[i]), 3) for i in iou.argsort()[:5]},
         "things": counts["things"],
         "found": counts["found"] / counts["things"],

@@ -172,6 +172,12 @@ def _evaluate(asked: argparse.Namespace) -> int:
             got=f"--steps {asked.steps} --batch {asked.batch}",
             mend="try --steps 25 --batch 12",
         )
+    if asked.scenes == 1 or asked.scenes < 0 or asked.quality in (1, 2, 3) or asked.quality < 0:
+        raise DaamkitError(
+            wanted="--scenes 0 or at least 2, --quality 0 or at least 4",
+            got=f"--scenes {asked.scenes} --quality {asked.quality}",
+            mend="try --scenes 100 --quality 300",
+        )
     from daamkit.studies import evaluation, prompts
 
     seeds = prompts.span(asked.seeds)
@@ -203,7 +209,6 @@ def _evaluate(asked: argparse.Namespace) -> int:
 def _scenes(asked: argparse.Namespace) -> int:
     from daamkit.toybox import dataset
 
-    _claim(asked.out)
     for done in dataset.write(asked.out, asked.n, asked.seed):
         print(f"{done} of {asked.n} scenes in {asked.out}")
     return 0

@@ -34,7 +34,8 @@ def bootstrap(
     Returns
     -------
     mean, low, high
-        All NaN if there is no value.
+        All NaN if there is no value; no interval (NaN) of a single cluster. Values that are all
+        alike give an interval of no width: nothing drawn again from them can differ.
 
     Raises
     ------
@@ -56,8 +57,11 @@ def bootstrap(
     known = ~np.isnan(values)
     if not known.any():
         return np.nan, np.nan, np.nan
-    index = {label: i for i, label in enumerate(dict.fromkeys(np.array(labels, object)[known]))}
-    rows = np.array([index[label] for label, k in zip(labels, known, strict=True) if k])
+    labels = [label for label, k in zip(labels, known, strict=True) if k]
+    index = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    if len(index) < 2:
+        return float(values[known].mean()), np.nan, np.nan
+    rows = np.array([index[label] for label in labels])
     sums = np.bincount(rows, values[known])
     counts = np.bincount(rows)
     rng = np.random.default_rng(seed)

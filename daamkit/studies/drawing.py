@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 
 from daamkit.measures.intervals import bootstrap
 from daamkit.studies.prompts import Case
 from daamkit.toybox.claims import Claim, Claims
 
-NEAR = 20  # pixels between the boxes of things that are "next to" each other
+NEAR = 36  # pixels between the boxes of things "next to" each other: as far as the world sets them
 
 
 def holds(relation: str, a: Any, b: Any) -> bool:
@@ -34,17 +36,21 @@ def holds(relation: str, a: Any, b: Any) -> bool:
     }[relation]
 
 
-def match(claims: Claims, reading: pd.DataFrame) -> list[Any | None]:
-    """An instance for each claim, none for two: of its name, rather of its colour, rather large."""
-    things = reading[reading["kind"] == "thing"]
-    free = list(things.sort_values("area", ascending=False).itertuples())
-    found: list[Any | None] = []
-    for claim in claims.things:
-        named = [row for row in free if row.name == claim.name]
-        named.sort(key=lambda row: row.colour != (claim.colour or "own"))
-        found.append(named[0] if named else None)
-        if named:
-            free.remove(named[0])
+def match(claims: Claims, reading: pd.DataFrame) -> list[list[Any]]:
+    """Instances for each claim, as many as it counts if there are: of its name, none for two
+    claims, with as many colours right as can be, then the larger ones."""
+    things = list(reading[reading["kind"] == "thing"].itertuples())
+    found: list[list[Any]] = [[] for _ in claims.things]
+    for name in {claim.name for claim in claims.things}:
+        rows = [row for row in things if row.name == name]
+        wants = [i for i, c in enumerate(claims.things) if c.name == name for _ in range(c.count)]
+        cost = [
+            [(row.colour != (claims.things[i].colour or "own")) - row.area * 1e-6 for row in rows]
+            for i in wants
+        ]
+        if rows:
+            for want, row in zip(*linear_sum_assignment(np.array(cost)), strict=True):
+                found[wants[want]].append(rows[row])
     return found
 
 
@@ -56,28 +62,25 @@ def check(case: Case, reading: pd.DataFrame) -> list[dict[str, Any]]:
     claims, found = case.claims, match(case.claims, reading)
     rows: list[tuple[str, float]] = []
     counts = Counter(reading.loc[reading["kind"] == "thing", "name"])
-    for claim, row in zip(claims.things, found, strict=True):
-        rows.append(("present", row is not None))
-        rows += [] if row is None else _looks(claim, row)
+    for claim, instances in zip(claims.things, found, strict=True):
+        rows.append(("present", bool(instances)))
+        for instance in instances:
+            rows += _looks(claim, instance)
         if claim.count > 1:
             rows.append(("count", counts[claim.name] == claim.count))
     for claim, a, b in zip(claims.things[1:], found, found[1:], strict=False):
-        if claim.relation not in (None, "and", "with") and a is not None and b is not None:
-            rows.append(("relation", holds(str(claim.relation), a, b)))
+        if claim.relation not in (None, "and", "with") and a and b:
+            rows.append(("relation", holds(str(claim.relation), a[0], b[0])))
     if len(claims.things) > 1:
-        everything = all(row is not None for row in found)
+        everything = all(found)
         rows += [("all_present", everything), ("neglect", not everything)]
     if claims.place is not None:
         places = reading[reading["kind"] == "place"].sort_values("area", ascending=False)
         rows.append(("place", len(places) > 0 and places.iloc[0]["name"] == claims.place))
-    asked = sum(claim.count for claim in claims.things)
-    rows.append(("extra", max(0, sum(counts.values()) - asked)))
-    named = {
-        "prompt": case.prompt,
-        "kind": case.kind,
-        "cohyponyms": case.cohyponyms,
-        "seed": case.seed,
-    }
+    for claim in claims.things:
+        counts[claim.name] -= claim.count
+    rows.append(("extra", (+counts).total()))
+    named = {"prompt": case.prompt, "kind": case.kind, "seed": case.seed}
     return [named | {"measure": measure, "value": float(value)} for measure, value in rows]
 
 
@@ -95,27 +98,13 @@ def _looks(claim: Claim, row: Any) -> list[tuple[str, float]]:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means with 95% intervals over prompts: by kind, and by co-hyponyms or not where both occur.
+    """Means by kind with 95% intervals over prompts.
 
-    Columns: kind, cohyponyms ("all", "yes", "no"), measure, mean, low, high, n (values), prompts.
+    Columns: kind, measure, mean, low, high, n (values), prompts.
     """
     out: list[dict[str, Any]] = []
     for (kind, measure), part in rows.groupby(["kind", "measure"], sort=False):
-        groups = {"all": part}
-        if measure in ("all_present", "neglect") and part["cohyponyms"].nunique() == 2:
-            groups |= {"yes": part[part["cohyponyms"]], "no": part[~part["cohyponyms"]]}
-        for cohyponyms, group in groups.items():
-            mean, low, high = bootstrap(group["value"].to_numpy(), group["prompt"].tolist())
-            out.append(
-                {
-                    "kind": kind,
-                    "cohyponyms": cohyponyms,
-                    "measure": measure,
-                    "mean": mean,
-                    "low": low,
-                    "high": high,
-                    "n": len(group),
-                    "prompts": group["prompt"].nunique(),
-                }
-            )
+        mean, low, high = bootstrap(part["value"].to_numpy(), part["prompt"].tolist())
+        row = {"kind": kind, "measure": measure, "mean": mean, "low": low, "high": high}
+        out.append(row | {"n": len(part), "prompts": part["prompt"].nunique()})
     return pd.DataFrame(out)

@@ -49,19 +49,24 @@ def evaluate(
     Returns
     -------
     tables
-        "drawing" (`drawing.summary`), "localisation" and "sweep" (`localisation.summary`, `sweep`;
-        where a prompt names two things), "localisation_drawn" (the same on drawn scenes, for each
-        level of noise), "quality" (`sets`).
+        "drawing" (`drawing.summary`); "localisation", "localisation_by_kind" and "sweep" (of
+        `localisation`, if two prompts or more name two things); "localisation_drawn" (the same on
+        drawn scenes, for each level of noise); "quality" (`sets`).
     record
-        Of the model, the scheduler, the options and the versions.
+        Of the model, the scheduler, the options and the versions; all cases with their seeds.
     """
     drawn, overlaps, record = generate(pipe, cases, batch, **options)
+    record["cases"] = [(case.kind, case.prompt, case.seed) for case in cases]
+    record |= {"scenes_drawn": scenes_drawn, "scenes_seed": seed, "levels": LEVELS}
     tables = {"drawing": drawing.summary(drawn)}
-    if overlaps["prompt"].nunique() > 1:  # one to choose the cut on, one to use it
+    if len(overlaps) and overlaps["prompt"].nunique() > 1:  # one to choose the cut on, one to use
         tables["localisation"] = localisation.summary(overlaps)
+        tables["localisation_by_kind"] = localisation.by_kind(overlaps)
         tables["sweep"] = localisation.sweep(overlaps)
     if scenes_drawn > 1:
-        rows = localisation.on_drawn(pipe, scenes.sample(scenes_drawn, seed, "pair"), LEVELS, seed)
+        rows = localisation.on_drawn(
+            pipe, scenes.sample(scenes_drawn, seed, "pair"), LEVELS, seed, batch
+        )
         tables["localisation_drawn"] = pd.concat(
             [
                 localisation.summary(part).assign(level=level)
@@ -97,7 +102,7 @@ def generate(
     overlaps
         Rows of `localisation.overlaps` for prompts that name two things or more.
     record
-        Of the last batch's first image.
+        Of the model, the scheduler, the options and the versions.
     """
     drawn: list[dict[str, Any]] = []
     overlaps: list[dict[str, Any]] = []
@@ -115,9 +120,11 @@ def generate(
             if len(case.claims.things) > 1:
                 masks = localisation.truths(case, reading)
                 named = {"prompt": case.prompt, "kind": case.kind, "image": index}
-                rows = localisation.overlaps(run.maps, case.claims, masks, case.seed)
+                rows = localisation.overlaps(run.maps, case.claims, masks, index)
                 overlaps += [named | row for row in rows]
-        record = dict(tracer.runs[0].record)
+        if not record:
+            record = {k: v for k, v in tracer.runs[0].record.items() if k not in ("seed", "sample")}
+            record["arguments"] = {k: v for k, v in record["arguments"].items() if k != "prompt"}
     return pd.DataFrame(drawn), pd.DataFrame(overlaps), record
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.measures.intervals import bootstrap
@@ -25,6 +26,7 @@ from daamkit.measures.overlap import iou
 from daamkit.studies.prompts import Case
 from daamkit.toybox import scenes
 from daamkit.toybox.claims import Claims
+from daamkit.toybox.oracle import SMALLEST
 from daamkit.toybox.scenes import Scene
 from daamkit.tracing.trace import trace
 
@@ -35,7 +37,7 @@ CUTS: list[tuple[Rule, float]] = [
     *(("max", tau) for tau in TAUS),
     *(("minmax", tau) for tau in TAUS),
     *(("quantile", tau) for tau in (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
-    ("otsu", 0.5),
+    ("otsu", 0.0),  # finds its own
 ]
 BASELINES = ("whole image", "centre prior", "other word", "smooth noise")
 
@@ -65,16 +67,25 @@ def overlaps(
     claims, masks
         What the prompt names, and by claim where it is.
     seed
-        Of the smooth noise.
+        Of the smooth noise; give each image another.
 
     Returns
     -------
     rows
         noun, method ("daam" and "paper": the pooling rules; the others are `BASELINES`), rule,
         tau, iou.
+
+    Raises
+    ------
+    DaamkitError
+        If the model has not read a noun, because the prompt is too long.
     """
-    at = {word.word.start: word for word in maps.words()}
-    words = [at[claim.start] for claim in claims.things]
+    at = {word.start: word for word in maps.prompt.words()}
+    if unread := [claim.noun for claim in claims.things if claim.start not in at]:
+        raise DaamkitError(
+            wanted=f"a map of {unread[0]!r}", got="a prompt cut off before it", mend="shorten it"
+        )
+    words = [maps.of(at[claim.start], rule="daam") for claim in claims.things]
     rows: list[dict[str, Any]] = []
     for index, truth in masks.items():
         other = words[(index + 1) % len(words)] if len(words) > 1 else None
@@ -129,10 +140,22 @@ def fold(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     frame
-        A row a noun and method: prompt, noun, image, method, iou, and the rule and tau of its cut.
+        The rows at those cuts: one a noun and method.
+
+    Raises
+    ------
+    DaamkitError
+        If there is but one prompt.
     """
-    halves = pd.Series({prompt: i % 2 for i, prompt in enumerate(rows["prompt"].unique())})
-    half = rows["prompt"].map(halves)
+    prompts = rows["prompt"].unique()
+    if len(prompts) < 2:
+        raise DaamkitError(
+            wanted="two prompts, one to choose the cut on and one to use it",
+            got=f"{len(prompts)}",
+            mend="measure more",
+        )
+    order = np.random.default_rng(0).permutation(len(prompts)) % 2
+    half = rows["prompt"].map(dict(zip(prompts, order, strict=True)))
     kept = []
     for number in (0, 1):
         means = rows[half != number].groupby(["method", "rule", "tau"])["iou"].mean()
@@ -164,9 +187,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     out = []
     for method in ["daam", "paper", *baselines]:
         part = folded[folded["method"] == method]
-        cuts = sorted(
-            {f"{rule} {tau:g}" for rule, tau in zip(part["rule"], part["tau"], strict=True)}
-        )
+        cuts = sorted({_cut(*each) for each in zip(part["rule"], part["tau"], strict=True)})
         mean, low, high = bootstrap(part["iou"].to_numpy(), part["prompt"].tolist())
         row = {"method": method, "miou": mean, "low": low, "high": high, "cuts": ", ".join(cuts)}
         row |= {"nouns": len(part), "prompts": part["prompt"].nunique()}
@@ -178,10 +199,30 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+def by_kind(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean IoU of the two pooling rules for each kind of prompt, at the cuts of `summary`: kind,
+    method, miou, low, high, nouns."""
+    folded = fold(rows)
+    return _means(folded[~folded["method"].isin(BASELINES)], ["kind", "method"])
+
+
 def sweep(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean IoU of every method at every cut: method, rule, tau, miou."""
-    means = rows.groupby(["method", "rule", "tau"])["iou"].mean()
-    return means.rename("miou").reset_index()
+    """Mean IoU of every method at every cut: method, rule, tau, miou, low, high, nouns."""
+    return _means(rows, ["method", "rule", "tau"])
+
+
+def _means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    out = []
+    for key, part in rows.groupby(by, sort=False):
+        means = bootstrap(part["iou"].to_numpy(), part["prompt"].tolist(), draws=1000)
+        row = dict(zip(by, key, strict=True))
+        out.append(row | dict(zip(("miou", "low", "high"), means, strict=True)))
+        out[-1]["nouns"] = len(part)
+    return pd.DataFrame(out)
+
+
+def _cut(rule: str, tau: float) -> str:
+    return rule if rule == "otsu" else f"{rule} {tau:g}"
 
 
 class OneStep(DDIMScheduler):  # type: ignore[misc]
@@ -205,7 +246,7 @@ def on_drawn(
     pipe
         A Stable Diffusion of the toy world.
     drawn
-        Scenes; those that name a thing twice in different phrases lose that thing.
+        Scenes. Things that are named twice in different phrases, or hardly show, are left out.
     levels
         Time steps of the schedule, from 0 (hardly any noise) to 999.
     seed
@@ -227,15 +268,20 @@ def on_drawn(
         images = autoencoder.as_tensor(np.stack([scene.image for scene in part]))
         with torch.inference_mode():
             clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
-        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed + start))
-        noise = noise.to(clean)
+        clean = clean * pipe.vae.config.scaling_factor
+        noise = torch.stack(
+            [
+                torch.randn(each.shape, generator=torch.Generator().manual_seed(seed + index))
+                for index, each in enumerate(clean, start)
+            ]
+        ).to(clean)
         for level in levels:
             scheduler.level = level
             noisy = scheduler.add_noise(clean, noise, torch.tensor([level]))
             with trace(once) as tracer:
                 once(
                     [scene.caption for scene in part],
-                    latents=noisy * pipe.vae.config.scaling_factor,
+                    latents=noisy,
                     num_inference_steps=1,
                     guidance_scale=1.0,
                 )
@@ -248,6 +294,7 @@ def on_drawn(
                     for i, claim in enumerate(asked.things)
                     if names.count(claim.name) == 1
                 }
+                masks = {i: mask for i, mask in masks.items() if mask.sum() >= SMALLEST}
                 named = {"prompt": scene.caption, "image": index, "level": level}
                 found = overlaps(run.maps, asked, masks, seed + index)
                 rows += [named | row for row in found]

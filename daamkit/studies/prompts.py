@@ -17,7 +17,10 @@ from daamkit.toybox.sprites import ANIMALS, COLOURS, FAMILIES, OBJECTS, THINGS
 
 SIDES = ("above", "below", "to the left of", "to the right of", "next to")
 PLAIN = ("glasses", "crown", "bow")  # with an animal they have no colour in the benchmark
-KINDS = ("thing", "coloured", "place", "relation", "animals", "animal_object", "objects")
+KINDS = (
+    "thing", "coloured", "place", "relation", "cohyponyms", "unrelated",
+    "animals", "animal_object", "objects",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,6 @@ class Case:
     def prompt(self) -> str:
         """The text."""
         return self.claims.prompt
-
-    @property
-    def cohyponyms(self) -> bool:
-        """Whether two of its things are of one family."""
-        names = [claim.name for claim in self.claims.things]
-        return any({*pair} <= {*family} for pair in combinations(names, 2) for family in FAMILIES)
 
 
 def benchmark(seed: int = 0) -> dict[str, list[str]]:
@@ -62,21 +59,32 @@ def benchmark(seed: int = 0) -> dict[str, list[str]]:
 
 
 def drawn(seeds: Iterable[int]) -> list[Case]:
-    """A prompt of each of `KINDS` for each seed; which one, the seed says too."""
+    """A prompt of each of `KINDS` for each seed; which one, the seed says too.
+
+    "cohyponyms" are "a A and a B" of one of `sprites.FAMILIES`, "unrelated" such of none.
+    """
     known, cases = benchmark(), []
+    kin = [pair for family in FAMILIES for pair in combinations(family, 2)]
+    others = [pair for pair in combinations(THINGS, 2) if pair not in kin]
     for seed in seeds:
         rng = np.random.default_rng((seed, 276))
         a, b = (str(name) for name in rng.choice(THINGS, 2, replace=False))
         colour, place = str(rng.choice(list(COLOURS))), str(rng.choice(list(PLACES)))
         texts = {
-            "thing": f"a {a}",
-            "coloured": f"a {colour} {a}",
-            "place": f"a {a} {' '.join((*PLACES[place], place))}",
-            "relation": f"a {a} {rng.choice(SIDES)} a {b}",
+            "thing": _a(a),
+            "coloured": _a(f"{colour} {a}"),
+            "place": f"{_a(a)} {' '.join((*PLACES[place], place))}",
+            "relation": f"{_a(a)} {rng.choice(SIDES)} {_a(b)}",
         }
+        for kind, pairs in {"cohyponyms": kin, "unrelated": others}.items():
+            texts[kind] = " and ".join(_a(str(name)) for name in rng.permuted(rng.choice(pairs)))
         texts |= {kind: str(rng.choice(prompts)) for kind, prompts in known.items()}
         cases += [Case(kind, claims.read(texts[kind]), seed) for kind in KINDS]
     return cases
+
+
+def _a(phrase: str) -> str:
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def from_file(file: Path, seeds: Iterable[int]) -> list[Case]:

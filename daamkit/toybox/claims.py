@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from daamkit.errors import DaamkitError
 from daamkit.toybox.captions import NUMBERS, PLACES, PLURALS
@@ -16,8 +16,8 @@ RELATIONS = (
 )  # fmt: skip
 _COUNTS = {word: number for number, word in NUMBERS.items()}
 _NOUNS = {name: name for name in THINGS} | {PLURALS.get(name, name + "s"): name for name in THINGS}
-_SILENT = ("a", "an", "the", "its", "on", "in", "at")
-_PHRASE = re.compile("|".join(sorted(RELATIONS, key=len, reverse=True)) + r"|[a-z]+|,|\S")
+_ARTICLES = ("a", "an", "the", "its")
+_PHRASE = re.compile(rf"\b(?:{'|'.join(sorted(RELATIONS, key=len, reverse=True))})\b|[a-z]+|,|\S")
 
 
 @dataclass(frozen=True)
@@ -76,36 +76,33 @@ def read(prompt: str) -> Claims:
         If a word is not of the toy world, or the prompt names no thing.
     """
     things: list[Claim] = []
-    looks: dict[str, Any] = {}
-    count, relation, place, ground = 1, None, None, None
+    pending: dict[str, Any] = {}  # said of the noun to come
+    place, ground = None, None
     for match in _PHRASE.finditer(prompt.lower()):
         word = match.group()
-        if word in RELATIONS or word == ",":
-            relation = "and" if word == "," else word
-        elif word in COLOURS:
-            looks["colour"] = word
-        elif word in TEXTURES:
-            looks["texture"] = word
-        elif word in SIZES:
-            looks["size"] = word
-        elif word in _COUNTS:
-            count = _COUNTS[word]
-        elif word in _NOUNS:
-            noun, link = prompt[slice(*match.span())], relation if things else None
+        if word in _NOUNS:
+            if "place" in pending:
+                _refuse(prompt, pending["place"], _WORLD)
+            plural = word not in THINGS
+            if plural != (pending.get("count", 1) > 1) and word != "glasses":
+                _refuse(prompt, word, "write a number and a plural, or a singular: 'two cats'")
             things.append(
-                Claim(_NOUNS[word], noun, *match.span(), **looks, count=count, relation=link)
+                Claim(_NOUNS[word], prompt[slice(*match.span())], *match.span(), **pending)
             )
-            looks, count, relation = {}, 1, None
-        elif word in PLACES:
-            place, ground = word, match.span()
-        elif word not in _SILENT:
-            raise DaamkitError(
-                wanted=f"a prompt in the words of the toy world, {prompt!r}",
-                got=f"the word {word!r}",
-                mend=f"things: {', '.join(THINGS)}; "
-                f"looks: {', '.join((*COLOURS, *TEXTURES, *SIZES))}; "
-                f"places: {', '.join(PLACES)}; between things: {', '.join(RELATIONS)}",
-            )
+            pending = {}
+        elif word in PLACES and place is None and pending == {"place": PLACES[word][0]}:
+            place, ground, pending = word, match.span(), {}
+        elif word in _ARTICLES:
+            continue
+        else:
+            said = _said(word)
+            if word == "and" and pending == {"relation": "and"}:
+                continue  # "a cat, a dog, and a bear"
+            if said is None or said[0] in pending or (said[0] == "relation" and not things):
+                _refuse(prompt, word, _WORLD)
+            pending[said[0]] = said[1]
+    if pending:
+        _refuse(prompt, str(next(iter(pending.values()))), "name the thing that it belongs to")
     if not things:
         raise DaamkitError(
             wanted="a prompt that names a thing of the toy world",
@@ -113,3 +110,30 @@ def read(prompt: str) -> Claims:
             mend=f"name one of {', '.join(THINGS)}",
         )
     return Claims(prompt, tuple(things), place, ground)
+
+
+_WORLD = (
+    f"say it in the toy world's words, each of its kind once for a noun: things: "
+    f"{', '.join(THINGS)}; looks: {', '.join((*COLOURS, *TEXTURES, *SIZES))}; between things: "
+    f"{', '.join(RELATIONS)}; places: "
+    f"{', '.join(' '.join((*words, place)) for place, words in PLACES.items())}"
+)
+
+
+def _said(word: str) -> tuple[str, Any] | None:
+    """What a word says of the noun after it: an attribute of `Claim`, or a place's preposition."""
+    kinds = {"colour": COLOURS, "texture": TEXTURES, "size": SIZES, "relation": RELATIONS}
+    for kind, words in kinds.items():
+        if word in words:
+            return kind, word
+    if word == ",":
+        return "relation", "and"
+    if word in _COUNTS:
+        return "count", _COUNTS[word]
+    return ("place", word) if word in ("on", "in", "at") else None
+
+
+def _refuse(prompt: str, word: str, mend: str) -> NoReturn:
+    raise DaamkitError(
+        wanted=f"a prompt about the toy world, {prompt!r}", got=f"the word {word!r}", mend=mend
+    )

@@ -1,5 +1,6 @@
 """Teach a small CLIP (arXiv 2103.00020) the toy world, so that similarities run offline.
 
+    python -m daamkit.toybox.clip --out build/toybox
     python -m daamkit.toybox.clip --out build/toybox --export data/clip
 
 Besides telling the captions of a batch apart, each patch of the picture learns what lies in it,

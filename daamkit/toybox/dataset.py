@@ -44,7 +44,8 @@ SCHEMA = pa.schema(
 
 
 def write(folder: Path, n: int, seed: int, shard: int = 1000) -> Iterator[int]:
-    """Draw scenes into ``scenes-00000.parquet`` and so on; yields how many are written.
+    """Draw scenes into ``scenes-00000.parquet`` and so on, file by file as the result is taken,
+    which tells how many are written.
 
     Parameters
     ----------
@@ -58,10 +59,14 @@ def write(folder: Path, n: int, seed: int, shard: int = 1000) -> Iterator[int]:
     Raises
     ------
     DaamkitError
-        If there is nothing to draw, or the folder holds scenes already.
+        If there is nothing to draw, the seed is negative, or the folder holds scenes already.
     """
-    if n < 1:
-        raise DaamkitError(wanted="at least one scene", got=f"n={n}", mend="ask for n >= 1")
+    if n < 1 or shard < 1 or seed < 0:
+        raise DaamkitError(
+            wanted="at least one scene, and a seed from 0",
+            got=f"n={n}, shard={shard}, seed={seed}",
+            mend="ask for n >= 1 and seed >= 0",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("scenes-*.parquet")):
         raise DaamkitError(
@@ -69,6 +74,10 @@ def write(folder: Path, n: int, seed: int, shard: int = 1000) -> Iterator[int]:
             got="one that has some",
             mend="name another, or remove them",
         )
+    return _shards(folder, n, seed, shard)
+
+
+def _shards(folder: Path, n: int, seed: int, shard: int) -> Iterator[int]:
     schema = SCHEMA.with_metadata({"huggingface": json.dumps({"info": {"features": _FEATURES}})})
     for number, start in enumerate(range(0, n, shard)):
         stop = min(start + shard, n)

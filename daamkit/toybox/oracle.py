@@ -142,9 +142,9 @@ def read_all(
     Raises
     ------
     DaamkitError
-        If an image is not RGB, or its sides are no multiples of 16.
+        If an image is not RGB, its sides are no multiples of 16, or sizes differ.
     """
-    pixels = np.stack([_pixels(image) for image in images]) if len(images) else np.empty(0)
+    pixels = _stack(images)
     model, frames = model or load(), []
     for start in range(0, len(pixels), batch):
         part = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2)
@@ -166,12 +166,23 @@ def features(
     images: Sequence[Image.Image | UInt8[np.ndarray, "height width 3"]], batch: int = 64
 ) -> Float[np.ndarray, "n 128"]:
     """What the oracle's middle sees of each image, averaged over places; for `measures.quality`."""
-    pixels = np.stack([_pixels(image) for image in images])
-    means = []
+    pixels, means = _stack(images), [torch.empty(0, _CHANNELS[-1])]
     for start in range(0, len(pixels), batch):
         part = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2)
         means.append(load().encode(part.float() / 127.5 - 1)[-1].mean((2, 3)))
     return torch.cat(means).double().numpy()
+
+
+def _stack(images: Sequence[Image.Image | np.ndarray]) -> UInt8[np.ndarray, "n height width 3"]:
+    pixels = [_pixels(image) for image in images]
+    sizes = sorted({each.shape[:2] for each in pixels})
+    if len(sizes) > 1:
+        raise DaamkitError(
+            wanted="images of one size",
+            got=" and ".join(f"{height} x {width}" for height, width in sizes),
+            mend="read those of each size by themselves",
+        )
+    return np.stack(pixels) if pixels else np.empty((0, 16, 16, 3), np.uint8)
 
 
 def _pixels(image: Image.Image | np.ndarray) -> UInt8[np.ndarray, "height width 3"]:

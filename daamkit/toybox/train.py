@@ -78,6 +78,8 @@ def train_denoiser(
                 print(f"--{name} was {value} before and is {options[name]} from here on")
     progress = Progress(samples, seen)
     deadline = None if hours is None else time.monotonic() + 3600 * hours
+    if deadline is not None:  # until the first steps have shown the speed
+        samples = max(samples, seen + batch)
     predict = torch.compile(model) if compiled else model
 
     def keep(place: Path) -> None:

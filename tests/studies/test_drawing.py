@@ -7,8 +7,11 @@ import pytest
 from daamkit.errors import DaamkitError
 from daamkit.studies import drawing, prompts
 from daamkit.studies.prompts import Case
-from daamkit.toybox import claims
+from daamkit.toybox import claims, scenes
 from daamkit.toybox.scenes import Scene
+from daamkit.toybox.sprites import FAMILIES
+
+BOX = ("left", "top", "right", "bottom")
 
 
 def truth(scene: Scene) -> pd.DataFrame:
@@ -20,7 +23,7 @@ def truth(scene: Scene) -> pd.DataFrame:
             "colour": thing.colour or "own",
             "texture": thing.texture or "plain",
             "size": thing.size or "ordinary",
-            **dict(zip(("left", "top", "right", "bottom"), thing.box, strict=True)),
+            **dict(zip(BOX, thing.box, strict=True)),
             "area": int(mask.sum()),
             "mask": mask,
         }
@@ -99,7 +102,33 @@ def test_a_relation_drawn_wrong_is_found(relation: str, right: tuple, wrong: tup
     assert value(check(f"a cat {relation} a dog", other), "relation") == []
 
 
-def test_summary_counts_prompts_and_parts_cohyponyms() -> None:
+def test_a_lone_red_cat_is_the_red_one() -> None:
+    rows = check("a cat and a red cat", thing("cat", 0, 40, "red"))
+    assert value(rows, "present") == [0, 1] and value(rows, "colour") == [1]
+    assert value(rows, "own_colour") == []
+
+
+def test_of_two_red_cats_both_are_asked_for_their_colour() -> None:
+    rows = check("two red cats", thing("cat", 0, 40, "red"), thing("cat", 80, 40, "blue"))
+    assert sorted(value(rows, "colour")) == [0, 1] and value(rows, "count") == [1]
+    assert value(check("two red cats", thing("cat", 0, 40, "red")), "count") == [0]
+
+
+def test_what_nobody_asked_for_is_extra() -> None:
+    drawn = thing("frog", 0, 40), thing("dog", 80, 40), thing("dog", 40, 0)
+    assert value(check("a cat and a dog", *drawn), "extra") == [2]
+    assert value(check("two dogs", *drawn), "extra") == [1]
+
+
+def test_next_to_is_as_far_as_the_world_sets_it() -> None:
+    scenes_ = [s for s in scenes.sample(1500, seed=3, kind="pair") if s.relation == "next to"]
+    assert len(scenes_) > 100
+    for scene in scenes_:
+        a, b = pd.DataFrame([dict(zip(BOX, t.box, strict=True)) for t in scene.things]).itertuples()
+        assert drawing.holds("next to", a, b), scene.caption
+
+
+def test_summary_counts_values_and_prompts() -> None:
     rows = []
     for prompt, things in {
         "a cat and a dog": [thing("cat", 0, 0)],
@@ -107,20 +136,25 @@ def test_summary_counts_prompts_and_parts_cohyponyms() -> None:
         "a cat and a frog": [thing("cat", 0, 0), thing("frog", 80, 0)],
     }.items():
         rows += check(prompt, *things) * 2  # two seeds
-    table = drawing.summary(pd.DataFrame(rows)).set_index(["measure", "cohyponyms"])
-    assert table.loc[("neglect", "all"), ["mean", "n", "prompts"]].tolist() == [
-        pytest.approx(1 / 3),
-        6,
-        3,
-    ]
-    assert table.loc[("neglect", "yes"), "mean"] == 0.5
-    assert table.loc[("neglect", "no"), "mean"] == 0.0
+    table = drawing.summary(pd.DataFrame(rows)).set_index("measure")
+    assert table.loc["neglect", "mean"] == pytest.approx(1 / 3)
+    assert table.loc["neglect", ["n", "prompts"]].tolist() == [6, 3]
+    assert table.loc["neglect", "low"] == 0 < table.loc["neglect", "high"] <= 1
 
 
 def test_cases_depend_on_their_seed_alone() -> None:
     both, one = prompts.drawn(range(5, 7)), prompts.drawn([6])
-    assert both[7:] == one
+    assert both[len(prompts.KINDS) :] == one
     assert [case.kind for case in one] == list(prompts.KINDS)
+
+
+def test_cohyponyms_are_of_one_family_and_unrelated_things_of_none() -> None:
+    for case in prompts.drawn(range(30)):
+        if case.kind in ("cohyponyms", "unrelated"):
+            pair = {claim.name for claim in case.claims.things}
+            kin = any(pair <= {*family} for family in FAMILIES)
+            assert len(pair) == 2 and kin == (case.kind == "cohyponyms")
+            assert " a apple" not in f" {case.prompt}" and " a elephant" not in f" {case.prompt}"
 
 
 def test_prompts_from_a_file(tmp_path) -> None:

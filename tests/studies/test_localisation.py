@@ -9,8 +9,9 @@ import torch
 
 import daamkit
 from daamkit import cli
+from daamkit.errors import DaamkitError
 from daamkit.measures.overlap import iou
-from daamkit.studies import localisation, prompts
+from daamkit.studies import evaluation, localisation, prompts
 from daamkit.studies.prompts import Case
 from daamkit.toybox import claims, scenes
 
@@ -28,15 +29,13 @@ def rows(scores: dict[tuple[str, str, float], list[float]]) -> pd.DataFrame:
 
 
 def test_the_cut_is_chosen_on_the_other_half() -> None:
-    # on even prompts 0.2 is best, on odd ones 0.8: each half gets the other's choice
-    table = rows(
-        {
-            ("daam", "max", 0.2): [0.9, 0.1, 0.9, 0.1],
-            ("daam", "max", 0.8): [0.3, 0.7, 0.3, 0.7],
-        }
-    )
-    folded = localisation.fold(table).set_index("prompt")["iou"]
-    assert folded.to_dict() == {"prompt 0": 0.3, "prompt 2": 0.3, "prompt 1": 0.1, "prompt 3": 0.1}
+    # one prompt likes 0.2, the other 0.8: each gets the other's choice
+    table = rows({("daam", "max", 0.2): [0.9, 0.1], ("daam", "max", 0.8): [0.3, 0.7]})
+    folded = localisation.fold(table).set_index("prompt")
+    assert folded["iou"].to_dict() == {"prompt 0": 0.3, "prompt 1": 0.1}
+    assert folded["tau"].to_dict() == {"prompt 0": 0.8, "prompt 1": 0.2}
+    with pytest.raises(DaamkitError, match="two prompts"):
+        localisation.fold(table[table["prompt"] == "prompt 0"])
 
 
 def test_the_gain_is_over_the_best_baseline() -> None:
@@ -57,7 +56,7 @@ def test_the_gain_is_over_the_best_baseline() -> None:
     assert np.isnan(table.loc["centre prior", "above"])
 
 
-def test_a_map_that_is_its_mask_has_iou_one_and_knows_more_than_baselines(toybox) -> None:
+def test_a_map_that_is_its_mask_has_iou_one(toybox) -> None:
     case = Case("any", claims.read("a red cat next to a blue car"), 0)
     with daamkit.trace(toybox) as tracer:
         toybox(case.prompt, num_inference_steps=2, generator=torch.Generator().manual_seed(0))
@@ -98,6 +97,14 @@ def test_on_drawn_scenes_maps_beat_what_knows_nothing(toybox) -> None:
         assert means["daam"] > means["other word"] + 0.2
 
 
+def test_on_generated_images_maps_beat_what_knows_nothing(toybox) -> None:
+    cases = [case for case in prompts.drawn(range(40, 48)) if len(case.claims.things) == 2]
+    _, table, _ = evaluation.generate(toybox, cases, num_inference_steps=25)
+    summary = localisation.summary(table).set_index("method")
+    assert summary.loc["daam", "miou"] > 0.55
+    assert summary.loc["daam", "above_low"] > 0.15
+
+
 def test_evaluate_prints_one_json_object(tmp_path, capfd) -> None:
     file = tmp_path / "prompts.txt"
     file.write_text("a red cat next to a blue car\na dog and a frog\na bowl\n")
@@ -108,7 +115,18 @@ def test_evaluate_prints_one_json_object(tmp_path, capfd) -> None:
     assert {row["n"] for row in result["drawing"] if row["measure"] == "present"} == {10}
     assert {row["level"] for row in result["localisation_drawn"]} == {100, 300, 500, 700, 900}
     assert [row["set"] for row in result["quality"]] == ["generated", "drawn"]
-    assert result["record"]["steps"] if "steps" in result["record"] else result["record"]
+    assert result["record"]["cases"][0] == ["file", "a red cat next to a blue car", 3]
+    assert result["record"]["arguments"]["num_inference_steps"] == 2
+    assert all(row["low"] <= row["miou"] <= row["high"] for row in result["sweep"])
+
+
+def test_evaluate_of_single_things_leaves_localisation_out(tmp_path, capfd) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("a red cat\n")
+    asked = ["toybox", "evaluate", "--seeds", "0:1", "--prompts", str(file), "--scenes", "0"]
+    assert cli.main([*asked, "--steps", "2"]) == 0
+    printed = capfd.readouterr().out
+    assert "drawing" in printed and "localisation" not in printed
 
 
 @pytest.mark.parametrize(
@@ -116,6 +134,8 @@ def test_evaluate_prints_one_json_object(tmp_path, capfd) -> None:
     [
         (["--seeds", "5:5"], "seeds as A:B"),
         (["--steps", "0"], "at least one step"),
+        (["--quality", "2"], "at least 4"),
+        (["--scenes", "1"], "at least 2"),
         (["--prompts", "missing.txt"], "missing.txt"),
         (["--model", "nowhere"], "the name of a model"),
     ],

@@ -54,12 +54,31 @@ def test_looks_belong_to_their_own_noun() -> None:
     assert two.relation == "and"
 
 
+def test_a_comma_before_and_is_no_second_relation() -> None:
+    assert [c.relation for c in claims.read("a cat, a dog, and a bear").things] == [
+        None,
+        "and",
+        "and",
+    ]
+
+
 @pytest.mark.parametrize(
     ("prompt", "says"),
     [
         ("a cat on a table", "the word 'table'"),
         ("a cat & a dog", "the word '&'"),
         ("a red thing", "'thing'"),
+        ("a cat on a car", "'on'"),
+        ("a cat in the red desert", "'desert'"),
+        ("a red blue cat", "'blue'"),
+        ("and a cat", "'and'"),
+        ("a cat and", "'and'"),
+        ("a cat and two", "'2'"),
+        ("cats and a dog", "two cats"),
+        ("two cat", "'cat'"),
+        ("a cat on the grass in the snow", "'snow'"),
+        ("a cat at the grass", "'grass'"),
+        ("a cat within a car", "'within'"),
         ("on the grass", "names a thing"),
         ("", "names a thing"),
     ],

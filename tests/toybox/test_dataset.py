@@ -44,5 +44,7 @@ def test_datasets_decodes_pictures_and_masks(folder, tmp_path) -> None:
 def test_an_earlier_set_is_not_overwritten(folder, capsys) -> None:
     with pytest.raises(DaamkitError, match="without scenes"):
         list(dataset.write(folder, 1, seed=0))
-    assert cli.main(["toybox", "scenes", "--n", "0", "--out", str(folder)]) == 2
-    assert "at least one scene" in capsys.readouterr().err
+    for wrong in (["--n", "0"], ["--seed", "-1"]):
+        assert cli.main(["toybox", "scenes", *wrong, "--out", str(folder / "new")]) == 2
+        assert "at least one scene" in capsys.readouterr().err
+    assert not (folder / "new").exists()

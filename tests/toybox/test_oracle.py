@@ -86,6 +86,12 @@ def test_other_pictures_are_errors(image: np.ndarray, says: str) -> None:
         oracle.read(image)
 
 
+def test_images_of_two_sizes_are_an_error_and_none_are_none() -> None:
+    with pytest.raises(DaamkitError, match="64 x 64 and 128 x 128"):
+        oracle.read_all([np.zeros((n, n, 3), np.uint8) for n in (128, 64)])
+    assert oracle.features([]).shape == (0, 128)
+
+
 def test_labels_are_the_scene(some) -> None:
     for scene in some[:20]:
         maps = teacher.labels(scene)
