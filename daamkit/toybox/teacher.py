@@ -112,13 +112,16 @@ class Lessons(Dataset):
 
 
 def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Tensor]:
-    """What generation does: bend picture and labels together, blur, shift colours, decode.
+    """What generation does: bend picture and labels together, blur, shift colours, decode. A third
+    of the pictures stays as drawn.
 
     `image` is (n, 3, h, w) in [-1, 1], `maps` (n, 6, h, w).
     """
     (n, _, height, width), on = image.shape, image.device
     bend = F.interpolate(torch.randn(n, 2, 6, 6, device=on), size=(height, width), mode="bicubic")
     bend = bend * (torch.rand(n, 1, 1, 1, device=on) * 4 / width)  # up to some 4 pixels
+    drawn = torch.rand(n, 1, 1, 1, device=on) < 1 / 3
+    clean, bend = image, bend * ~drawn
     straight = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), [n, 1, height, width], False).to(on)
     grid = straight + bend.permute(0, 2, 3, 1)
     image = F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)
@@ -139,7 +142,7 @@ def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Ten
     image = (
         image * gain + 0.05 * torch.randn(n, 1, 1, 1, device=on) + 0.03 * torch.randn_like(image)
     )
-    return image.clamp(-1, 1), maps
+    return torch.where(drawn, clean, image.clamp(-1, 1)), maps
 
 
 def loss(scores: dict[str, Tensor], maps: Tensor) -> Tensor:
