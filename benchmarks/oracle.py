@@ -3,9 +3,9 @@
     python benchmarks/oracle.py --json
 
 Pixels: IoU of each class (nothing, the things, the places' grounds) over all scenes together, and
-their mean. Things: of those with at least 24 visible pixels, how many have an instance that covers
-them (IoU above 0.5), and of these how many have the right name, colour ("own" included), pattern
-and size; and how many instances cover nothing.
+their mean. Things: how many have an instance that covers them (IoU above 0.5), and of these how
+many have the right name, colour ("own" included), pattern and size; and how many instances cover
+nothing.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ HEADS: dict[str, tuple[str, ...]] = {
 }
 CENTRE = 2  # and two numbers: from a pixel to its instance's centre, (y, x), in parts of REACH
 REACH = 32.0
-SMALLEST = 24  # pixels; the smallest thing ever drawn shows more
+SMALLEST = 80  # pixels; every thing that is drawn shows more
+APART = 31  # pixels of a square in which one instance has its centre
 _CHANNELS = (32, 48, 96, 128)
 
 
@@ -250,8 +251,8 @@ def _split(
     votes = np.zeros((height, width))
     np.add.at(votes, (y, x), 1.0)
     dense = ndimage.gaussian_filter(votes, 3.0)
-    highest = ndimage.maximum_filter(dense, size=19) == dense
-    peaks = np.argwhere(highest & (dense > SMALLEST / (2 * np.pi * 9) / 2))
+    highest = ndimage.maximum_filter(dense, size=APART) == dense
+    peaks = np.argwhere(highest & (dense > SMALLEST / (2 * np.pi * 3.0**2) / 2))
     if len(peaks) < 2:
         return [mask]
     nearest = ((np.stack([y, x], 1)[:, None] - peaks) ** 2).sum(-1).argmin(1)

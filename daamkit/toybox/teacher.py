@@ -147,10 +147,7 @@ def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Ten
 
 def loss(scores: dict[str, Tensor], maps: Tensor) -> Tensor:
     """Cross-entropy of each head (what a thing is like: on its pixels only), L1 of the centre."""
-    each = F.cross_entropy(
-        scores["name"], maps[:, 0].long(), reduction="none", ignore_index=UNKNOWN
-    )
-    total = (each * (1 + 2 * (maps[:, 0] > 0))).mean()
+    total = F.cross_entropy(scores["name"], maps[:, 0].long(), ignore_index=UNKNOWN)
     maps = maps[:, :, ::2, ::2]
     things = (maps[:, 0] > 0) & (maps[:, 0] <= len(THINGS))
     for channel, (head, weight) in enumerate([("colour", 0.4), ("texture", 0.2), ("size", 0.1)], 1):
@@ -207,7 +204,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("build/toybox"))
-    parser.add_argument("--images", type=int, default=130_000)
+    parser.add_argument("--images", type=int, default=190_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     asked = parser.parse_args(argv)
