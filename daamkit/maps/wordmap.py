@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -50,8 +51,12 @@ class WordMap:
         self, size: tuple[int, int] | None = None, *, absolute: bool = False
     ) -> Float[Tensor, "height width"]:
         """The map at the image's size (or another), from 0 to 1 unless `absolute`."""
-        values = enlarge(self.values, size or self.size)
-        return values if absolute else _unit(values)
+        values = self._large if size is None else enlarge(self.values, size)
+        return values.clone() if absolute else _unit(values)
+
+    @cached_property
+    def _large(self) -> Float[Tensor, "height width"]:
+        return enlarge(self.values, self.size)
 
     def mask(self, threshold: float = 0.4, rule: Rule = "max") -> Bool[np.ndarray, "height width"]:
         """The places that belong to the word, at the image's size.
