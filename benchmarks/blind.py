@@ -1,12 +1,12 @@
-"""Does the oracle see what a person sees? 140 generated images and a person's reading of them.
+"""Does the oracle see what the eye sees? 140 generated images and a blind reading of them.
 
     python benchmarks/blind.py --compare --json
     python benchmarks/blind.py --draw build/blind     # images to read, without their prompts
 
-data/oracle/blind.csv holds one line a thing that a person saw, before any oracle had read the
+data/oracle/blind.csv holds one line a thing that a reader saw, before any oracle had read the
 images: the image's number, the name and the colour ("own" for a thing as it comes). The images lie
 in data/oracle/blind.webp, side by side. A thing agrees if the oracle has an instance of that name
-and colour in that image, none counted twice. What the person could not name ("unclear": two things
+and colour in that image, none counted twice. What the reader could not name ("unclear": two things
 grown into one) is left out.
 """
 
@@ -70,7 +70,7 @@ def images() -> list[np.ndarray]:
 
 
 def compare() -> dict[str, object]:
-    """Shares of the person's things that the oracle confirms, and what it sees beside them."""
+    """Shares of the reader's things that the oracle confirms, and what it sees beside them."""
     with resources.path("oracle", "blind.csv").open(newline="") as file:
         seen = [(int(row["image"]), row["name"], row["colour"]) for row in csv.DictReader(file)]
     unclear = sum(name == "unclear" for _, name, _ in seen)
@@ -81,8 +81,8 @@ def compare() -> dict[str, object]:
         for number, reading in enumerate(readings)
         for row in reading[reading["kind"] == "thing"].itertuples()
     )
-    person = Counter(seen)
-    both = person & read
+    reader = Counter(seen)
+    both = reader & read
     names = Counter((number, name) for number, name, _ in seen)
     read_names = Counter()
     for (number, name, _), count in read.items():
@@ -94,9 +94,9 @@ def compare() -> dict[str, object]:
         "name_agrees": (names & read_names).total() / len(seen),
         "oracle_only": (read_names - names).total(),
         "not_confirmed": [
-            f"{n}: {colour} {name}" for n, name, colour in (person - read).elements()
+            f"{n}: {colour} {name}" for n, name, colour in (reader - read).elements()
         ],
-        "instead": [f"{n}: {colour} {name}" for n, name, colour in (read - person).elements()],
+        "instead": [f"{n}: {colour} {name}" for n, name, colour in (read - reader).elements()],
     }
 
 

@@ -222,7 +222,9 @@ def _means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _cut(rule: str, tau: float) -> str:
-    return rule if rule == "otsu" else f"{rule} {tau:g}"
+    if rule == "otsu":
+        return rule
+    return f"{rule} {tau:g}" if tau else ""
 
 
 class OneStep(DDIMScheduler):  # type: ignore[misc]

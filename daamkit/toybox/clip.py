@@ -166,7 +166,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("build/toybox"))
-    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--images", type=int, default=48_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--export", type=Path, help="write the model here and stop")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")

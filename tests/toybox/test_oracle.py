@@ -1,4 +1,4 @@
-"""The oracle reads drawn scenes nearly as they are, and generated ones as a person does."""
+"""The oracle reads drawn scenes nearly as they are, and generated ones as the eye does."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_drawn_scenes_are_read_as_they_are(some) -> None:
     assert result["name"] > 0.98
 
 
-def test_generated_things_are_read_as_a_person_reads_them() -> None:
+def test_generated_things_are_read_as_the_eye_reads_them() -> None:
     result = blind.compare()
     assert result["things"] >= 200
     assert result["agree"] >= 0.95
