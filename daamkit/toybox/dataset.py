@@ -2,7 +2,7 @@
 
     daamkit toybox scenes --n 10000 --seed 0 --out toy-scenes
 
-    >>> datasets.load_dataset("parquet", data_files="toy-scenes/*.parquet")  # doctest: +SKIP
+and then ``datasets.load_dataset("parquet", data_files="toy-scenes/*.parquet")``.
 
 Pictures and masks are PNG, which `datasets` decodes by itself.
 """

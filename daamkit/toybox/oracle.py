@@ -2,8 +2,8 @@
 
     >>> from daamkit.toybox import oracle, scenes
     >>> scene = scenes.sample(1, seed=7)[0]
-    >>> sorted(oracle.read(scene.image)["name"])
-    ['bow', 'lion']
+    >>> scene.caption, sorted(oracle.read(scene.image)["name"])
+    ('small yellow glasses and a bow', ['bow', 'glasses'])
 
 What it says of a generated image is an estimate (docs/toybox.md says how good a one); of a drawn
 scene the exact masks are in the scene itself.
