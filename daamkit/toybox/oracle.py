@@ -110,13 +110,13 @@ def load() -> Oracle:
     return model.eval().requires_grad_(False)
 
 
-def read(image: Image.Image | UInt8[np.ndarray, "height width 3"]) -> pd.DataFrame:
+def read(image: Image.Image | np.ndarray) -> pd.DataFrame:
     """Find the things in one image; see `read_all`."""
     return read_all([image])[0]
 
 
 def read_all(
-    images: Sequence[Image.Image | UInt8[np.ndarray, "height width 3"]],
+    images: Sequence[Image.Image | np.ndarray],
     model: Oracle | None = None,
     batch: int = 64,
 ) -> list[pd.DataFrame]:
@@ -164,7 +164,7 @@ def read_all(
 
 @torch.inference_mode()
 def features(
-    images: Sequence[Image.Image | UInt8[np.ndarray, "height width 3"]], batch: int = 64
+    images: Sequence[Image.Image | np.ndarray], batch: int = 64
 ) -> Float[np.ndarray, "n 128"]:
     """What the oracle's middle sees of each image, averaged over places; for `measures.quality`."""
     pixels, means = _stack(images), [torch.empty(0, _CHANNELS[-1])]
