@@ -50,7 +50,7 @@ class Progress:
         if now - self.said < self.every and done < self.total:
             return
         speed = (done - self.begun_at) / (now - self.started)
-        left = (self.total - done) / max(speed, 1e-9) / 60
+        left = max(0, self.total - done) / max(speed, 1e-9) / 60
         mean = float(np.mean(self.losses))
         print(
             f"{done:8d}/{self.total}  loss {mean:.4f}  {speed:5.1f}/s  {left:5.1f} min left",
