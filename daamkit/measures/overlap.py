@@ -1,22 +1,53 @@
-"""How much two masks share."""
+"""How much two maps share: of both, or of one.
+
+Of a head and its dependent, the DAAM paper (arXiv 2210.04885) calls `iou` mIoU when averaged, the
+share of the dependent's area mIoD, ``ioa(dependent, head)``, and of the head's mIoH,
+``ioa(head, dependent)``.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
+
+Maps = Bool[np.ndarray, "*maps height width"] | Float[np.ndarray, "*maps height width"]
 
 
-def iou(
-    a: Bool[np.ndarray, "*masks height width"], b: Bool[np.ndarray, "*masks height width"]
-) -> np.ndarray | float:
+def iou(a: Maps, b: Maps) -> np.ndarray | float:
     """Intersection over union of masks, or of stacks of them; 0 where both are empty.
+
+    Maps of numbers from 0 to 1 are taken softly: sum(ab) / (sum a + sum b - sum ab).
 
     >>> a, b = np.zeros((2, 2, 4), bool)
     >>> a[:, :2], b[:, 1:3] = True, True
-    >>> iou(a, b)
-    0.3333333333333333
+    >>> round(iou(a, b), 4)
+    0.3333
     """
-    both = (a & b).sum((-2, -1))
-    either = (a | b).sum((-2, -1))
-    share = both / np.maximum(either, 1)
+    both = _both(a, b)
+    return _share(both, _area(a) + _area(b) - both)
+
+
+def ioa(a: Maps, b: Maps) -> np.ndarray | float:
+    """Intersection over the area of the first, softly as in `iou`; 0 where the first is empty.
+
+    >>> a, b = np.zeros((2, 2, 4), bool)
+    >>> a[:, :1], b[:, :4] = True, True
+    >>> ioa(a, b), ioa(b, a)
+    (1.0, 0.25)
+    """
+    return _share(_both(a, b), _area(a))
+
+
+def _both(a: Maps, b: Maps) -> np.ndarray:
+    return _area(a * b)
+
+
+def _area(a: Maps) -> np.ndarray:
+    return np.asarray(a.sum((-2, -1), dtype=float))
+
+
+def _share(part: ArrayLike, whole: ArrayLike) -> np.ndarray | float:
+    part, whole = np.asarray(part), np.asarray(whole)
+    share = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
     return float(share) if share.ndim == 0 else share

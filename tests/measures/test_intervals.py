@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daamkit.errors import DaamkitError
-from daamkit.measures import intervals, overlap
+from daamkit.measures import intervals
 
 
 def test_the_interval_of_a_normal_mean_is_near_the_formula() -> None:
@@ -49,11 +49,3 @@ def test_bad_arguments() -> None:
         intervals.bootstrap([1.0, 2.0], ["a"])
     with pytest.raises(DaamkitError, match="between 0 and 1"):
         intervals.bootstrap([1.0], level=95)
-
-
-def test_iou_of_empty_masks_is_zero_and_of_stacks_each_its_own() -> None:
-    a = np.zeros((2, 3, 3), bool)
-    b = a.copy()
-    a[0], b[0, 0] = True, True
-    assert overlap.iou(a, b).tolist() == [pytest.approx(1 / 3), 0.0]
-    assert overlap.iou(a[1], b[1]) == 0.0

@@ -1,0 +1,1 @@
+"""What the words of a prompt have to do with each other."""
