@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
-from torch import nn
 
 from daamkit.toybox import pipeline, scenes
-from daamkit.toybox.loop import Progress, rate, write, write_tensors
+from daamkit.toybox.loop import Progress, descend, keep, rate, resume, write_tensors
 
 BATCH = 32
 
@@ -37,12 +36,8 @@ def train(out: Path, images: int, seed: int, device: str = "cpu") -> None:
     torch.manual_seed(seed)
     model = pipeline.autoencoder().to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, betas=(0.9, 0.99), weight_decay=1e-3)
-    steps, step = images // BATCH, 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
+    steps = images // BATCH
+    step = resume(checkpoint, model, optimizer, device).get("step", 0)
     progress = Progress(images, step * BATCH)
     while step < steps:
         rng = np.random.default_rng((seed, 1, step))
@@ -54,23 +49,15 @@ def train(out: Path, images: int, seed: int, device: str = "cpu") -> None:
             y, x = rng.integers(0, 65, 2)
             batch = batch[:, y : y + 64, x : x + 64]
         target = as_tensor(np.ascontiguousarray(batch)).to(device)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(step * BATCH, images, 2e-3)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             posterior = model.encode(target).latent_dist
             image = model.decode(posterior.sample()).sample
         loss = reconstruction_loss(image.float(), target) + 1e-5 * posterior.kl().mean() / 4096
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        descend(loss, optimizer, rate(step * BATCH, images, 2e-3))
         step += 1
         progress.tell(step * BATCH, loss.item())
         if step % 200 == 0:
-            write(
-                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step},
-                checkpoint,
-            )
+            keep(checkpoint, model, optimizer, step=step)
     standardize(model.cpu(), np.random.default_rng((seed, 3)))
     write_tensors(model.state_dict(), place)
 

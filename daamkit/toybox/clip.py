@@ -21,14 +21,13 @@ from transformers import (
     CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
-    CLIPTextConfig,
     CLIPTokenizer,
     CLIPVisionConfig,
 )
 
 from daamkit.toybox import pipeline, scenes
 from daamkit.toybox.autoencoder import as_tensor
-from daamkit.toybox.loop import Progress, rate, write
+from daamkit.toybox.loop import Progress, descend, keep, rate, resume
 from daamkit.toybox.oracle import HEADS
 from daamkit.toybox.sprites import THINGS
 from daamkit.toybox.teacher import labels
@@ -39,18 +38,7 @@ _LOOKS = [len(HEADS["name"]), len(HEADS["colour"])]
 
 def untrained(tokenizer: CLIPTokenizer) -> CLIPModel:
     """Five layers of width 192 over 64 patches, three of width 128 over the text."""
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=512,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        max_position_embeddings=77,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        projection_dim=128,
-    )
+    text = pipeline.text_config(tokenizer, layers=3, inner=512, projection_dim=128)
     vision = CLIPVisionConfig(
         hidden_size=192,
         intermediate_size=768,
@@ -107,17 +95,11 @@ def teach(out: Path, images: int, seed: int = 0, device: str = "cpu", peak: floa
     model, patches = untrained(tokenizer), nn.Linear(192, sum(_LOOKS))
     both = nn.ModuleDict({"clip": model, "patches": patches}).to(device)
     optimizer = torch.optim.AdamW(both.parameters(), peak, betas=(0.9, 0.98), weight_decay=0.05)
-    checkpoint, seen = out / "clip.pt", 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        both.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        seen = state["seen"]
+    checkpoint = out / "clip.pt"
+    seen = resume(checkpoint, both, optimizer, device).get("seen", 0)
     progress = Progress(images, seen)
     pairs = Pairs(range(seen, images), seed, tokenizer)
     for pixels, ids, maps in DataLoader(pairs, BATCH, num_workers=1, drop_last=True):
-        for group in optimizer.param_groups:
-            group["lr"] = rate(seen, images, peak)
         ids = ids[:, : int((ids != tokenizer.pad_token_id).sum(1).max()) + 1].to(device)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             vision = model.vision_model(pixel_values=as_tensor(pixels.numpy()).to(device))
@@ -129,24 +111,18 @@ def teach(out: Path, images: int, seed: int = 0, device: str = "cpu", peak: floa
             inside.float().split(_LOOKS, -1), shares(maps.to(device)), strict=True
         ):
             total = total - (share * scores.log_softmax(-1)).sum(-1).mean()
-        optimizer.zero_grad()
-        total.backward()
-        nn.utils.clip_grad_norm_(both.parameters(), 1.0)
-        optimizer.step()
+        descend(total, optimizer, rate(seen, images, peak))
         seen += len(pixels)
         progress.tell(seen, total.item())
         if seen % (BATCH * 100) == 0 or seen + BATCH > images:
-            state = {"model": both.state_dict(), "optimizer": optimizer.state_dict()}
-            write(state | {"seen": seen}, checkpoint)
+            keep(checkpoint, both, optimizer, seen=seen)
 
 
 def export(out: Path, place: Path) -> None:
     """Write model, tokenizer and image processor as transformers opens them, in float16."""
     tokenizer = pipeline.tokenizer(out / "tokenizer")
-    model, state = (
-        untrained(tokenizer),
-        torch.load(out / "clip.pt", "cpu", weights_only=True)["model"],
-    )
+    state = torch.load(out / "clip.pt", "cpu", weights_only=True)["model"]
+    model = untrained(tokenizer)
     model.load_state_dict(
         {name[5:]: value for name, value in state.items() if name.startswith("clip.")}
     )

@@ -1,14 +1,16 @@
-"""What the training loops share: the learning rate's course, checkpoints, progress."""
+"""What the training loops share: the learning rate's course, steps, checkpoints, progress."""
 
 from __future__ import annotations
 
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 COOLING = 0.2  # part of the samples over which the rate falls to a thirtieth
 
@@ -32,6 +34,33 @@ def write_tensors(tensors: dict[str, torch.Tensor], place: Path) -> None:
     part = place.with_suffix(".part")
     save_file(tensors, part)
     part.replace(place)
+
+
+def keep(place: Path, model: nn.Module, optimizer: torch.optim.Optimizer, **counts: Any) -> None:
+    """Save a checkpoint that `resume` goes on from."""
+    write({"model": model.state_dict(), "optimizer": optimizer.state_dict()} | counts, place)
+
+
+def resume(
+    place: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: str
+) -> dict[str, Any]:
+    """Put a checkpoint's weights in place, and return what else it holds; nothing without one."""
+    if not place.exists():
+        return {}
+    state: dict[str, Any] = torch.load(place, map_location=device, weights_only=True)
+    model.load_state_dict(state.pop("model"))
+    optimizer.load_state_dict(state.pop("optimizer"))
+    return state
+
+
+def descend(loss: torch.Tensor, optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """One step against the gradient, whose norm is held to 1."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
+    optimizer.step()
 
 
 class Progress:

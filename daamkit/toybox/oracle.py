@@ -11,7 +11,7 @@ scene the exact masks are in the scene itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -145,12 +145,10 @@ def read_all(
     DaamkitError
         If an image is not RGB, its sides are no multiples of 16, or sizes differ.
     """
-    pixels = _stack(images)
     model, frames = model or load(), []
-    for start in range(0, len(pixels), batch):
-        part = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2)
+    for part in _batches(images, batch):
         with torch.inference_mode():
-            scores = model(part.float() / 127.5 - 1)
+            scores = model(part)
             size = scores["name"].shape[-2:]
             scores = {head: F.interpolate(value, size=size) for head, value in scores.items()}
             parts = {head: scores[head].softmax(1).numpy() for head in HEADS}
@@ -167,14 +165,15 @@ def features(
     images: Sequence[Image.Image | np.ndarray], batch: int = 64
 ) -> Float[np.ndarray, "n 128"]:
     """What the oracle's middle sees of each image, averaged over places; for `measures.quality`."""
-    pixels, means = _stack(images), [torch.empty(0, _CHANNELS[-1])]
-    for start in range(0, len(pixels), batch):
-        part = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2)
-        means.append(load().encode(part.float() / 127.5 - 1)[-1].mean((2, 3)))
+    means = [torch.empty(0, _CHANNELS[-1])]
+    means += [load().encode(part)[-1].mean((2, 3)) for part in _batches(images, batch)]
     return torch.cat(means).double().numpy()
 
 
-def _stack(images: Sequence[Image.Image | np.ndarray]) -> UInt8[np.ndarray, "n height width 3"]:
+def _batches(
+    images: Sequence[Image.Image | np.ndarray], batch: int
+) -> Iterator[Float[Tensor, "n 3 height width"]]:
+    """The images in [-1, 1], `batch` at a time."""
     pixels = [_pixels(image) for image in images]
     sizes = sorted({each.shape[:2] for each in pixels})
     if len(sizes) > 1:
@@ -183,7 +182,9 @@ def _stack(images: Sequence[Image.Image | np.ndarray]) -> UInt8[np.ndarray, "n h
             got=" and ".join(f"{height} x {width}" for height, width in sizes),
             mend="read those of each size by themselves",
         )
-    return np.stack(pixels) if pixels else np.empty((0, 16, 16, 3), np.uint8)
+    for start in range(0, len(pixels), batch):
+        part = torch.from_numpy(np.stack(pixels[start : start + batch]))
+        yield part.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _pixels(image: Image.Image | np.ndarray) -> UInt8[np.ndarray, "height width 3"]:

@@ -43,21 +43,27 @@ def unet() -> UNet2DConditionModel:
     )
 
 
+def text_config(
+    tokenizer: CLIPTokenizer, layers: int, inner: int, **options: Any
+) -> CLIPTextConfig:
+    """A causal text encoder of width 128 for a tokenizer's words; `inner` is the MLPs' width."""
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **options,
+    )
+
+
 def text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """An untrained text encoder: two causal layers of width 128."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=256,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=77,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    return CLIPTextModel(text_config(tokenizer, layers=2, inner=256))
 
 
 def scheduler() -> DDIMScheduler:

@@ -5,9 +5,9 @@
 A third of the scenes are the world's own. The others are messes, in which up to five things lie
 anywhere, turned, cut off and over each other, and colours leak: what a generator's failures look
 like. Most of their things are tinted, and half of them have their colours exchanged altogether, or
-the network would know a thing by its own colour and never learn its shape. All pictures are bent,
-blurred and shifted in colour, and a third have been through the autoencoder with noise on their
-latents.
+the network would know a thing by its own colour and never learn its shape. Two pictures in three
+are bent, blurred and shifted in colour, and a third of these have been through the autoencoder with
+noise on their latents.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from daamkit.toybox import autoencoder, scenes
 from daamkit.toybox.captions import PLACES, Noun, Sentence
 from daamkit.toybox.layouts import SCALES, Placed
-from daamkit.toybox.loop import Progress, rate, write, write_tensors
+from daamkit.toybox.loop import Progress, descend, keep, rate, resume, write_tensors
 from daamkit.toybox.oracle import HEADS, NAMES, REACH, Oracle
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
@@ -167,33 +167,22 @@ def teach(out: Path, images: int, seed: int = 0, device: str = "cpu", peak: floa
     model, auto = Oracle().to(device), autoencoder.load(out).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-2)
-    seen = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        seen = state["seen"]
+    seen = resume(checkpoint, model, optimizer, device).get("seen", 0)
     progress = Progress(images, seen)
     lessons = DataLoader(Lessons(range(seen, images), seed), BATCH, num_workers=1, drop_last=True)
     for pixels, maps in lessons:
         torch.manual_seed(seed * 1_000_003 + seen)
-        for group in optimizer.param_groups:
-            group["lr"] = rate(seen, images, peak, warmup=3200)
-        image = pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        image = autoencoder.as_tensor(pixels.numpy()).to(device)
         image, maps = spoil(image, maps.to(device), auto)
         image = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             scores = model(image)
         total = loss({head: value.float() for head, value in scores.items()}, maps)
-        optimizer.zero_grad()
-        total.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        descend(total, optimizer, rate(seen, images, peak, warmup=3200))
         seen += len(pixels)
         progress.tell(seen, total.item())
         if seen % (BATCH * 250) == 0 or seen + BATCH > images:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            write(state | {"seen": seen}, checkpoint)
+            keep(checkpoint, model, optimizer, seen=seen)
     weights = {name: value.half().cpu().contiguous() for name, value in model.state_dict().items()}
     write_tensors(weights, place)
 

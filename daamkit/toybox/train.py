@@ -23,8 +23,8 @@ from diffusers.utils import make_image_grid
 from safetensors.torch import load_file
 from torch import nn
 
-from daamkit.toybox import autoencoder, pipeline, scenes, tokenizer
-from daamkit.toybox.loop import COOLING, Progress, rate, write
+from daamkit.toybox import autoencoder, loop, pipeline, scenes, tokenizer
+from daamkit.toybox.loop import COOLING, Progress
 
 
 class Denoiser(nn.Module):
@@ -68,10 +68,7 @@ def train_denoiser(
     signal = pipeline.scheduler().alphas_cumprod
     seen, steps, options = 0, 0, {"batch": batch, "seed": seed, "peak": peak, "decay": decay}
     checkpoint = out / "denoiser.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+    if state := loop.resume(checkpoint, model, optimizer, device):
         average, seen, steps = state["average"], state["seen"], state["steps"]
         for name, value in state.get("options", {}).items():
             if options[name] != value:
@@ -83,9 +80,8 @@ def train_denoiser(
     predict = torch.compile(model) if compiled else model
 
     def keep(place: Path) -> None:
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
         counts = {"seen": seen, "steps": steps, "options": options}
-        write(state | {"average": average} | counts, place)
+        loop.keep(place, model, optimizer, average=average, **counts)
 
     while seen < samples:
         rng = torch.Generator().manual_seed(seed * 1_000_003 + steps)
@@ -98,18 +94,13 @@ def train_denoiser(
         noise = torch.randn(clean.shape, generator=rng)
         noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
         velocity = a.sqrt() * noise - (1 - a).sqrt() * clean
-        for group in optimizer.param_groups:
-            group["lr"] = rate(seen, samples, peak)
         noisy = noisy.to(device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             prediction = predict(noisy, times.to(device), tokens.to(device))
         snr = a / (1 - a)
         weight = (snr.clamp(max=5) / (snr + 1)).to(device)
         loss = (weight * (prediction.float() - velocity.to(device)) ** 2).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        loop.descend(loss, optimizer, loop.rate(seen, samples, peak))
         hot = seen < samples * (1 - COOLING)
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
@@ -117,12 +108,12 @@ def train_denoiser(
         progress.tell(seen, loss.item())
         if deadline is not None:
             samples = progress.total = progress.reached(deadline)
-        if steps % 250 == 0 or seen >= samples:
+        picture = grid and (seen // grid > (seen - batch) // grid or seen >= samples)
+        if steps % 250 == 0 or seen >= samples or picture:
             keep(checkpoint)
         if hot and seen >= samples * (1 - COOLING):
             keep(out / f"before-cooling-{seen}.pt")
-        if grid and (seen // grid > (seen - batch) // grid or seen >= samples):
-            keep(checkpoint)
+        if picture:
             draw_grid(out, out / f"grid-{seen}.png")
 
 
