@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daamkit.errors import DaamkitError
+from daamkit.studies import STUDIES, find
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     _add_explain(verbs)
     _add_toybox(verbs)
+    _add_study(verbs)
     asked = parser.parse_args(argv)
     try:
         return int(asked.run(asked))
@@ -211,6 +214,69 @@ def _scenes(asked: argparse.Namespace) -> int:
 
     for done in dataset.write(asked.out, asked.n, asked.seed):
         print(f"{done} of {asked.n} scenes in {asked.out}")
+    return 0
+
+
+def _add_study(verbs: Any) -> None:
+    study = verbs.add_parser(
+        "study",
+        help="run a study of many images, or go on with one",
+        description="Run a study and write its rows, tables and plot. Killed at any moment, the "
+        "same command goes on where it was. `daamkit study NAME --help` tells its settings.",
+    )
+    study.add_argument("study", choices=STUDIES)
+    study.add_argument("settings", nargs=argparse.REMAINDER)
+    study.set_defaults(run=_study)
+
+
+def _settings(name: str, kind: Any) -> argparse.ArgumentParser:
+    """What a study can be told; made only when it is asked for, because studies load torch."""
+    about = str(sys.modules[kind.__module__].__doc__)
+    parser = argparse.ArgumentParser(prog=f"daamkit study {name}", description=about)
+    parser.add_argument("--out", type=Path, required=True, help="folder, new or to go on with")
+    parser.add_argument("--batch-size", type=int, default=8, help="cases at a time")
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU, for each worker")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--workers", type=int, default=2, help="of the engine ray")
+    for field in dataclasses.fields(kind):
+        _add_field(parser, field)
+    return parser
+
+
+def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    """An option for a study's setting."""
+    option = f"--{field.name.replace('_', '-')}"
+    kind = str(field.type).removesuffix(" | None")
+    if kind == "bool":
+        parser.add_argument(option, action="store_true")
+    elif kind.startswith("tuple"):
+        parser.add_argument(option, nargs="*", default=field.default)
+    else:
+        types = {"int": int, "float": float, "str": str}
+        parser.add_argument(option, type=types[kind], default=field.default)
+
+
+def _study(asked: argparse.Namespace) -> int:
+    name, kind = asked.study, find(asked.study)
+    asked = _settings(name, kind).parse_args(asked.settings)
+    _quiet()
+    given = {field.name: getattr(asked, field.name) for field in dataclasses.fields(kind)}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    study = kind(**given)
+    rows = study.run(
+        asked.out,
+        batch_size=asked.batch_size,
+        threads=asked.threads,
+        engine=asked.engine,
+        workers=asked.workers,
+    )
+    for title, table in study.tables(rows).items():
+        table.to_csv(asked.out / f"{title}.csv", index=False)
+        if title != "sweep":
+            text = table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
+            print(f"\n{title}\n{text}")
+    study.plot(rows).savefig(asked.out / f"{name}.png", dpi=110)
+    print(f"\nrows, tables and {name}.png in {asked.out}")
     return 0
 
 

@@ -207,7 +207,9 @@ class _Spy:
     def seen(self, taps: list[Tap], output: Tensor, given: inspect.BoundArguments) -> Tensor:
         step = self.wiring.step
         assert step is not None
-        query, key, mask = (given.arguments[name] for name in ("query", "key", "attn_mask"))
+        query, key, value, mask = (
+            given.arguments[name] for name in ("query", "key", "value", "attn_mask")
+        )
         rows = max(rows.stop for rows in step.branches.values())
         if len(query) > rows:
             raise DaamkitError(
@@ -217,7 +219,7 @@ class _Spy:
             )
         scale = given.arguments["scale"]
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        attention = Attention(self.site, step, query, key, scale, mask)
+        attention = Attention(self.site, step, query, key, scale, mask, value)
         for tap in taps:
             tap.observe(attention)
         for tap in taps:

@@ -38,9 +38,11 @@ class Attention:
         key: Float[Tensor, "batch keyheads keys channels"],
         scale: float,
         mask: Tensor | None = None,
+        value: Float[Tensor, "batch keyheads keys channels"] | None = None,
     ) -> None:
         self.site, self.step = site, step
         self.query, self.key, self.scale, self.mask = query, key, scale, mask
+        self._value = value
         self.branches = {  # a processor may attend to the first branches alone
             name: rows for name, rows in step.branches.items() if rows.stop <= len(query)
         }
@@ -66,6 +68,12 @@ class Attention:
             with torch.no_grad():
                 self._kept[branch] = self._softmax(branch, slice(None))
         return self._kept[branch]
+
+    @property
+    def value(self) -> Float[Tensor, "batch keyheads keys channels"]:
+        """As the model has it."""
+        assert self._value is not None, "an attention made without values"
+        return self._value
 
     def blocks(
         self, branch: str, bytes_at_once: int = 2**26

@@ -39,12 +39,12 @@ class SelfMaps:
 
     def looked_at(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
         """Where the place at pixel (y, x) looks: probabilities over the grid, summing to 1."""
-        values, (row, column) = self._mean(layer), self._cell(y, x, layer)
+        values, (row, column) = self.features(layer), self._cell(y, x, layer)
         return values[:, row, column].reshape(values.shape[1:])
 
     def looking(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
         """How strongly each place looks at pixel (y, x)."""
-        values, (row, column) = self._mean(layer), self._cell(y, x, layer)
+        values, (row, column) = self.features(layer), self._cell(y, x, layer)
         return values[row * values.shape[2] + column]
 
     def received(self, layer: str | None = None) -> Float[Tensor, "y x"]:
@@ -52,8 +52,15 @@ class SelfMaps:
 
         Self-Attention Guidance masks where this exceeds 1 (arXiv 2210.00939).
         """
-        values = self._mean(layer)
+        values = self.features(layer)
         return values.sum((1, 2)).reshape(values.shape[1:])
+
+    def features(self, layer: str | None = None) -> Float[Tensor, "cells y x"]:
+        """Where each place looks, as its feature vector: probabilities over the cells."""
+        layers = self._chosen(layer)
+        values = sum((layer.values for layer in layers[1:]), layers[0].values)
+        values = values.sum(0) if "step" in self.keep else values
+        return values / (sum(layer.heads for layer in layers) * self.steps)
 
     def _chosen(self, name: str | None) -> list[Layer]:
         """One layer by its name, or all of the finest grid."""
@@ -67,13 +74,6 @@ class SelfMaps:
                 mend="name one of these",
             )
         return [self.layers[name]]
-
-    def _mean(self, name: str | None) -> Tensor:
-        """(cells looked at, y, x) probabilities."""
-        layers = self._chosen(name)
-        values = sum((layer.values for layer in layers[1:]), layers[0].values)
-        values = values.sum(0) if "step" in self.keep else values
-        return values / (sum(layer.heads for layer in layers) * self.steps)
 
     def _cell(self, y: float, x: float, name: str | None) -> tuple[int, int]:
         grid, (height, width) = self._chosen(name)[0].grid, self.size

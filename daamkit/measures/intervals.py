@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals."""
+"""How sure a mean is: bootstrap intervals and permutation tests."""
 
 from __future__ import annotations
 
@@ -58,14 +58,102 @@ def bootstrap(
     if not known.any():
         return np.nan, np.nan, np.nan
     labels = [label for label, k in zip(labels, known, strict=True) if k]
-    index = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-    if len(index) < 2:
+    sums, counts = _by_cluster(values[known], labels)
+    if len(sums) < 2:
         return float(values[known].mean()), np.nan, np.nan
-    rows = np.array([index[label] for label in labels])
-    sums = np.bincount(rows, values[known])
-    counts = np.bincount(rows)
-    rng = np.random.default_rng(seed)
-    picked = rng.integers(0, len(sums), (draws, len(sums)))
-    means = sums[picked].sum(1) / counts[picked].sum(1)
+    means = _drawn(sums, counts, draws, np.random.default_rng(seed))
     low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
     return float(values[known].mean()), float(low), float(high)
+
+
+def difference(
+    a: Float[np.ndarray, " n"],
+    b: Float[np.ndarray, " m"],
+    clusters_a: Sequence[Hashable],
+    clusters_b: Sequence[Hashable],
+    level: float = 0.95,
+    draws: int = 4000,
+    seed: int = 0,
+) -> tuple[float, float, float, float]:
+    """The difference of two groups' means, its bootstrap interval and a permutation test's p.
+
+    Parameters
+    ----------
+    a, b
+        Values of both groups.
+    clusters_a, clusters_b
+        What each value belongs to. Whole clusters are drawn again for the interval, and exchanged
+        between the groups for the test (two-sided; Davison and Hinkley 1997, section 4.3).
+    level, draws, seed
+        As in `bootstrap`.
+
+    Returns
+    -------
+    difference, low, high, p
+        mean(a) - mean(b). No interval and no p (NaN) if a group has fewer than two clusters.
+    """
+    gap = float(np.mean(a) - np.mean(b))
+    groups = [_by_cluster(a, list(clusters_a)), _by_cluster(b, list(clusters_b))]
+    if min(len(sums) for sums, _ in groups) < 2:
+        return gap, np.nan, np.nan, np.nan
+    rng = np.random.default_rng(seed)
+    gaps = _drawn(*groups[0], draws, rng) - _drawn(*groups[1], draws, rng)
+    low, high = np.quantile(gaps, ((1 - level) / 2, (1 + level) / 2))
+    sums, counts = (np.concatenate(each) for each in zip(*groups, strict=True))
+    order = rng.permuted(np.tile(np.arange(len(sums)), (draws, 1)), axis=1)
+    first, rest = order[:, : len(groups[0][0])], order[:, len(groups[0][0]) :]
+    chance = sums[first].sum(1) / counts[first].sum(1) - sums[rest].sum(1) / counts[rest].sum(1)
+    return gap, float(low), float(high), _share_beyond(chance, gap)
+
+
+def paired(
+    differences: Float[np.ndarray, " n"],
+    clusters: Sequence[Hashable] | None = None,
+    draws: int = 4000,
+    seed: int = 0,
+) -> float:
+    """p that paired differences have the mean 0: signs of whole clusters flipped, two-sided.
+
+    Parameters
+    ----------
+    differences
+        Of the pairs; missing ones (NaN) are left out.
+    clusters
+        As in `bootstrap`.
+
+    Returns
+    -------
+    p
+        NaN if there is no difference.
+    """
+    labels = list(range(len(differences))) if clusters is None else list(clusters)
+    known = ~np.isnan(differences)
+    if not known.any():
+        return np.nan
+    labels = [label for label, k in zip(labels, known, strict=True) if k]
+    sums, _ = _by_cluster(differences[known], labels)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, len(sums)))
+    return _share_beyond((signs * sums).sum(1), float(sums.sum()))
+
+
+def _by_cluster(
+    values: np.ndarray, labels: Sequence[Hashable]
+) -> tuple[Float[np.ndarray, " clusters"], np.ndarray]:
+    """Sum and number of each cluster's values, in the order in which they come."""
+    index = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    rows = np.array([index[label] for label in labels])
+    return np.bincount(rows, values), np.bincount(rows)
+
+
+def _drawn(
+    sums: np.ndarray, counts: np.ndarray, draws: int, rng: np.random.Generator
+) -> Float[np.ndarray, " draws"]:
+    """Means of clusters drawn again with replacement."""
+    picked = rng.integers(0, len(sums), (draws, len(sums)))
+    return sums[picked].sum(1) / counts[picked].sum(1)
+
+
+def _share_beyond(chance: np.ndarray, found: float) -> float:
+    """Share of what chance gives that is as far from 0, the found itself counted."""
+    beyond = np.abs(chance) >= abs(found) * (1 - 1e-12)
+    return float((1 + beyond.sum()) / (1 + len(chance)))

@@ -120,7 +120,8 @@ def generate(
             if len(case.claims.things) > 1:
                 masks = localisation.truths(case, reading)
                 named = {"prompt": case.prompt, "kind": case.kind, "image": index}
-                rows = localisation.overlaps(run.maps, case.claims, masks, index)
+                nouns = localisation.words(run.maps, case.claims)
+                rows = localisation.overlaps(run.maps, nouns, masks, index)
                 overlaps += [named | row for row in rows]
         if not record:
             record = {k: v for k, v in tracer.runs[0].record.items() if k not in ("seed", "sample")}

@@ -6,7 +6,7 @@ Masks come from the oracle's reading of a generated image (an estimate), or from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.words import Word
 from daamkit.measures.intervals import bootstrap
 from daamkit.measures.overlap import iou
 from daamkit.studies.prompts import Case
@@ -54,61 +55,73 @@ def truths(case: Case, reading: pd.DataFrame) -> dict[int, Mask]:
     }
 
 
+def words(maps: HeatMaps, claims: Claims) -> list[Word]:
+    """The nouns of a prompt, as the maps have them.
+
+    Raises
+    ------
+    DaamkitError
+        If the model has not read one, because the prompt is too long.
+    """
+    return [maps.prompt.span(claim.start, claim.end) for claim in claims.things]
+
+
 @torch.no_grad()
 def overlaps(
-    maps: HeatMaps, claims: Claims, masks: Mapping[int, Mask], seed: int
+    maps: HeatMaps,
+    nouns: Sequence[Word],
+    masks: Mapping[int, Mask],
+    seed: int,
+    given: Mapping[str, Mapping[int, Mask]] | None = None,
 ) -> list[dict[str, Any]]:
     """IoU of each noun's map with its mask, a row a noun, method and cut.
 
     Parameters
     ----------
     maps
-        Of an image of the claims' prompt.
-    claims, masks
-        What the prompt names, and by claim where it is.
+        Of an image.
+    nouns, masks
+        What its prompt names, and by noun, counted from 0, where it is.
     seed
         Of the smooth noise; give each image another.
+    given
+        Masks of other methods, by method and noun.
 
     Returns
     -------
     rows
-        noun, method ("daam" and "paper": the pooling rules; the others are `BASELINES`), rule,
-        tau, iou.
-
-    Raises
-    ------
-    DaamkitError
-        If the model has not read a noun, because the prompt is too long.
+        noun, method ("daam" and "paper": the pooling rules; `BASELINES`; those given), rule, tau,
+        iou.
     """
-    at = {word.start: word for word in maps.prompt.words()}
-    if unread := [claim.noun for claim in claims.things if claim.start not in at]:
-        raise DaamkitError(
-            wanted=f"a map of {unread[0]!r}", got="a prompt cut off before it", mend="shorten it"
-        )
-    words = [maps.of(at[claim.start], rule="daam") for claim in claims.things]
+    own = [maps.of(word, rule="daam") for word in nouns]
     rows: list[dict[str, Any]] = []
     for index, truth in masks.items():
-        other = words[(index + 1) % len(words)] if len(words) > 1 else None
-        own = words[index]
+        word = own[index]
         rng = torch.Generator().manual_seed(1000 * seed + index)
-        noise = _smooth(torch.rand(own.values.shape, generator=rng))
+        noise = _smooth(torch.rand(word.values.shape, generator=rng))
         methods = {
-            "daam": own,
-            "paper": maps.of(own.word, rule="paper"),
-            "centre prior": WordMap(_centre(truth.shape), own.word, own.size),
-            "smooth noise": WordMap(noise, own.word, own.size),
+            "daam": word,
+            "paper": maps.of(word.word, rule="paper"),
+            "centre prior": WordMap(_centre(truth.shape), word.word, word.size),
+            "smooth noise": WordMap(noise, word.word, word.size),
         }
-        if other is not None:
-            methods["other word"] = other
-        for method, word in methods.items():
-            cut = np.stack([word.mask(tau, rule) for rule, tau in CUTS])
+        if len(own) > 1:
+            methods["other word"] = own[(index + 1) % len(own)]
+        for method, found in methods.items():
+            cut = np.stack([found.mask(tau, rule) for rule, tau in CUTS])
             scores = iou(cut, np.broadcast_to(truth, cut.shape))
             rows += [
                 {"noun": index, "method": method, "rule": rule, "tau": tau, "iou": float(score)}
                 for (rule, tau), score in zip(CUTS, np.asarray(scores), strict=True)
             ]
-        whole = {"noun": index, "method": "whole image", "rule": "max", "tau": 0.0}
-        rows.append(whole | {"iou": float(truth.mean())})
+        fixed = {"whole image": float(truth.mean())}
+        for method, of_noun in (given or {}).items():
+            if index in of_noun:
+                fixed[method] = float(iou(of_noun[index], truth))
+        rows += [
+            {"noun": index, "method": method, "rule": "max", "tau": 0.0, "iou": score}
+            for method, score in fixed.items()
+        ]
     return rows
 
 
@@ -177,15 +190,16 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     frame
-        method, miou, low, high, cuts ("max 0.4", both halves'), nouns, prompts, and, of the two
-        pooling rules, above, above_low and above_high: the gain over the best baseline.
+        method, miou, low, high, cuts ("max 0.4", both halves'), nouns, prompts, and, but for
+        baselines, above, above_low and above_high: the gain over the best of them.
     """
     folded = fold(rows)
     table = folded.pivot_table(index=["prompt", "image", "noun"], columns="method", values="iou")
     baselines = [name for name in BASELINES if name in table]
     best = table[baselines].mean().idxmax()
     out = []
-    for method in ["daam", "paper", *baselines]:
+    others = [name for name in folded["method"].unique() if name not in baselines]
+    for method in [*others, *baselines]:
         part = folded[folded["method"] == method]
         cuts = sorted({_cut(*each) for each in zip(part["rule"], part["tau"], strict=True)})
         mean, low, high = bootstrap(part["iou"].to_numpy(), part["prompt"].tolist())
@@ -298,6 +312,6 @@ def on_drawn(
                 }
                 masks = {i: mask for i, mask in masks.items() if mask.sum() >= SMALLEST}
                 named = {"prompt": scene.caption, "image": index, "level": level}
-                found = overlaps(run.maps, asked, masks, seed + index)
+                found = overlaps(run.maps, words(run.maps, asked), masks, seed + index)
                 rows += [named | row for row in found]
     return pd.DataFrame(rows)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from daamkit.errors import DaamkitError
-from daamkit.toybox import claims
+from daamkit.toybox import claims, scenes
 from daamkit.toybox.captions import PLACES
 from daamkit.toybox.claims import Claims
 from daamkit.toybox.sprites import ANIMALS, COLOURS, FAMILIES, OBJECTS, THINGS
@@ -71,45 +75,121 @@ def drawn(seeds: Iterable[int]) -> list[Case]:
         a, b = (str(name) for name in rng.choice(THINGS, 2, replace=False))
         colour, place = str(rng.choice(list(COLOURS))), str(rng.choice(list(PLACES)))
         texts = {
-            "thing": _a(a),
-            "coloured": _a(f"{colour} {a}"),
-            "place": f"{_a(a)} {' '.join((*PLACES[place], place))}",
-            "relation": f"{_a(a)} {rng.choice(SIDES)} {_a(b)}",
+            "thing": article(a),
+            "coloured": article(f"{colour} {a}"),
+            "place": f"{article(a)} {' '.join((*PLACES[place], place))}",
+            "relation": f"{article(a)} {rng.choice(SIDES)} {article(b)}",
         }
         for kind, pairs in {"cohyponyms": kin, "unrelated": others}.items():
-            texts[kind] = " and ".join(_a(str(name)) for name in rng.permuted(rng.choice(pairs)))
+            texts[kind] = " and ".join(
+                article(str(name)) for name in rng.permuted(rng.choice(pairs))
+            )
         texts |= {kind: str(rng.choice(prompts)) for kind, prompts in known.items()}
         cases += [Case(kind, claims.read(texts[kind]), seed) for kind in KINDS]
     return cases
 
 
-def _a(phrase: str) -> str:
+def article(phrase: str) -> str:
+    """With "a" or "an" in front."""
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def from_file(file: Path, seeds: Iterable[int]) -> list[Case]:
-    """Each line of a file with each seed; their kind is "file".
+    """Each prompt of a file (see `read`) with each seed; their kind is "file".
 
     Raises
     ------
     DaamkitError
         If the file is missing or empty, or a prompt has words that the toy world lacks.
     """
+    asked = [claims.read(text) for text in read(file)]
+    return [Case("file", each, seed) for seed in seeds for each in asked]
+
+
+def texts(source: str | Path | None, n: int, seed: int) -> list[str]:
+    """n different prompts, fewer if there are no more.
+
+    Parameters
+    ----------
+    source
+        A file of prompts (`read`), of which n are drawn; None: captions of the toy world.
+    n, seed
+        How many, and which.
+    """
+    rng = np.random.default_rng((seed, 40))
+    if source is not None:
+        known = list(dict.fromkeys(read(Path(source))))
+        return [known[i] for i in rng.permutation(len(known))[:n]]
+    found: dict[str, None] = {}
+    while len(found) < n:
+        found[scenes.draw(rng).caption] = None
+    return list(found)
+
+
+def read(file: Path) -> list[str]:
+    """The prompts of a file.
+
+    Parameters
+    ----------
+    file
+        A text file with a prompt a line; a table (.csv, .tsv, .jsonl, .parquet) with a column
+        "prompt"; COCO's captions (.json), or the folder with COCO's ``annotations`` in it, whose
+        validation captions are taken.
+
+    Raises
+    ------
+    DaamkitError
+        If it is missing, empty, of another kind, or a table without that column.
+    """
+    if file.is_dir():
+        known = sorted([*file.glob("captions_*.json"), *file.glob("annotations/captions_*.json")])
+        if not known:
+            raise DaamkitError(
+                wanted=f"COCO's captions in the folder {file}",
+                got="no annotations/captions_*.json",
+                mend="name the folder that COCO's annotations were unpacked in, or a file",
+            )
+        file = next((each for each in known if "val" in each.name), known[0])
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        found = _read(file)
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: UTF-8, JSON, pandas
         raise DaamkitError(
-            wanted=f"a text file of prompts, {file}",
-            got=getattr(error, "strerror", None) or "not UTF-8",
-            mend="give a file with a prompt a line",
+            wanted=f"a file of prompts, {file}",
+            got=getattr(error, "strerror", None) or str(error).splitlines()[0],
+            mend="give a prompt a line in UTF-8, or a table with a column 'prompt'",
         ) from error
-    texts = [line.strip() for line in lines if line.strip()]
-    if not texts:
+    found = [" ".join(text.split()) for text in found]
+    if not any(found):
         raise DaamkitError(
             wanted=f"prompts in {file}", got="an empty file", mend="write a prompt a line"
         )
-    asked = [claims.read(text) for text in texts]
-    return [Case("file", each, seed) for seed in seeds for each in asked]
+    return [text for text in found if text]
+
+
+def _read(file: Path) -> list[str]:
+    if file.suffix == ".json":
+        return [entry["caption"] for entry in json.loads(file.read_bytes())["annotations"]]
+    if file.suffix not in _TABLES:
+        return file.read_text(encoding="utf-8").splitlines()
+    try:
+        table = _TABLES[file.suffix](file)
+    except pd.errors.EmptyDataError:
+        return []
+    if "prompt" not in table:
+        raise DaamkitError(
+            wanted=f"a column 'prompt' in {file}",
+            got=f"{', '.join(map(repr, table.columns)) or 'no column'}",
+            mend="name the column with the prompts 'prompt'",
+        )
+    return table["prompt"].dropna().astype(str).tolist()
+
+
+_TABLES = {
+    ".csv": pd.read_csv,
+    ".tsv": partial(pd.read_csv, sep="\t"),
+    ".jsonl": partial(pd.read_json, lines=True),
+    ".parquet": pd.read_parquet,
+}
 
 
 def span(text: str) -> range:

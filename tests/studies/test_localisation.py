@@ -61,15 +61,16 @@ def test_a_map_that_is_its_mask_has_iou_one(toybox) -> None:
     with daamkit.trace(toybox) as tracer:
         toybox(case.prompt, num_inference_steps=2, generator=torch.Generator().manual_seed(0))
     maps = tracer.run.maps
+    nouns = localisation.words(maps, case.claims)
     own = maps.word("cat").mask(0.4)
-    table = pd.DataFrame(localisation.overlaps(maps, case.claims, {0: own}, seed=0))
+    table = pd.DataFrame(localisation.overlaps(maps, nouns, {0: own}, seed=0))
     table = table.set_index(["method", "rule", "tau"])["iou"]
     assert table["daam", "max", 0.4] == 1.0
     assert table["whole image", "max", 0.0] == pytest.approx(own.mean())
     car = maps.word("car").mask(0.4)
     assert table["other word", "max", 0.4] == pytest.approx(iou(car, own))
     assert set(table.index.get_level_values(0)) == {"daam", "paper", *localisation.BASELINES}
-    again = pd.DataFrame(localisation.overlaps(maps, case.claims, {0: own}, seed=0))
+    again = pd.DataFrame(localisation.overlaps(maps, nouns, {0: own}, seed=0))
     assert again["iou"].tolist() == table.tolist()
 
 

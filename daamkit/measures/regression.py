@@ -1,0 +1,93 @@
+"""Logistic regression with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from daamkit.errors import DaamkitError
+
+PRIOR = 0.01  # weight of the square of the slopes: they stay finite where a line parts all
+
+
+def logistic(
+    predictors: Mapping[str, ArrayLike],
+    outcome: ArrayLike,
+    clusters: Sequence[Hashable],
+    draws: int = 500,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What makes the outcome likelier: odds ratios with 95% bootstrap intervals over clusters.
+
+    Parameters
+    ----------
+    predictors
+        Numbers or truths, n each. Numbers are standardised: a ratio is for one deviation more.
+    outcome
+        Truths, n.
+    clusters
+        What each of the n belongs to.
+
+    Returns
+    -------
+    frame
+        predictor, odds_ratio, low, high, n. NaN where the outcome never differs.
+
+    Raises
+    ------
+    DaamkitError
+        If lengths differ.
+    """
+    columns = {name: np.asarray(values) for name, values in predictors.items()}
+    happened = np.asarray(outcome).astype(bool)
+    if {len(happened), len(clusters)} != {len(each) for each in columns.values()}:
+        raise DaamkitError(
+            wanted="predictors, an outcome and clusters of one length",
+            got=f"{[len(each) for each in (*columns.values(), happened, clusters)]}",
+            mend="give a value of each for each case",
+        )
+    x = np.stack([np.ones(len(happened)), *map(_standard, columns.values())], 1)
+    found = _fit(x, happened)
+    labels = list(dict.fromkeys(clusters))
+    members = [np.flatnonzero([each == label for each in clusters]) for label in labels]
+    rng = np.random.default_rng(seed)
+    again = []
+    for _ in range(draws if len(labels) > 1 else 0):
+        rows = np.concatenate([members[i] for i in rng.integers(0, len(labels), len(labels))])
+        again.append(_fit(x[rows], happened[rows]))
+    low, high = (
+        np.nanquantile(again, (0.025, 0.975), axis=0)
+        if again and not np.isnan(again).all()
+        else np.full((2, x.shape[1]), np.nan)
+    )
+    out = np.exp(np.stack([found, low, high], 1))[1:]
+    frame = pd.DataFrame(out, columns=["odds_ratio", "low", "high"])
+    frame.insert(0, "predictor", list(columns))
+    return frame.assign(n=len(happened))
+
+
+def _standard(values: np.ndarray) -> Float[np.ndarray, " n"]:
+    if values.dtype == bool:
+        return values.astype(float)
+    values = values.astype(float)
+    return (values - values.mean()) / (values.std() or 1.0)
+
+
+def _fit(x: Float[np.ndarray, "n k"], happened: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
+    """Greatest likelihood, the slopes held a little."""
+    if happened.all() or not happened.any():
+        return np.full(x.shape[1], np.nan)
+    held = np.r_[0.0, np.full(x.shape[1] - 1, PRIOR)]
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        odds = x @ weights
+        value = np.logaddexp(0, np.where(happened, -odds, odds)).sum() + held @ weights**2 / 2
+        return float(value), x.T @ (expit(odds) - happened) + held * weights
+
+    return minimize(loss, np.zeros(x.shape[1]), jac=True, method="BFGS").x

@@ -1,0 +1,105 @@
+"""How much the maps of two words of a prompt share: its heads and dependents, and others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from daamkit.language import parsing
+from daamkit.language.parsing import Pair, Token
+from daamkit.maps.heatmaps import HeatMaps, Pooling
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import Rule
+from daamkit.measures.overlap import ioa, iou
+
+Cut = tuple[Rule | Literal["soft"], float]  # a rule of `WordMap.mask` or "soft"; its threshold
+COLUMNS = (
+    "head", "dependent", "relation", "head_pos", "dependent_pos", "head_start", "dependent_start",
+    "rule", "tau", "iou", "iod", "ioh",
+)  # fmt: skip
+
+
+def relations(
+    run: Run,
+    threshold: float = 0.4,
+    rule: Rule = "max",
+    *,
+    others: bool = False,
+    parser: Any = None,
+    pooling: Pooling | None = None,
+) -> pd.DataFrame:
+    """The prompt's head-dependent pairs and what their maps share (arXiv 2210.04885, section 4).
+
+    Parameters
+    ----------
+    run
+        With maps of the prompt.
+    threshold, rule
+        How a map is cut, as in `WordMap.mask`.
+    others
+        Also pronouns with what they mean ("coreferent") and content words with no edge between
+        them ("unrelated"); see `language.parsing.Pair` for which is called head there.
+    parser
+        A spaCy pipeline, by name or open; default the one that ships.
+    pooling
+        "daam" or "paper"; default the run's.
+
+    Returns
+    -------
+    frame
+        A row a pair. head, dependent; relation (Universal Dependencies, collapsed: "nmod:of");
+        head_pos, dependent_pos; head_start, dependent_start (characters); rule, tau; iou; iod and
+        ioh, the shares of the dependent's and of the head's area that both have.
+
+    Raises
+    ------
+    DaamkitError
+        If the prompt has no word, or the model has not read all of it.
+    """
+    parse = parsing.parse(run.prompt, parser)
+    pairs = parse.pairs() if others else parse.edges()
+    rows = overlaps(run.maps, pairs, [(rule, threshold)], pooling)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def overlaps(
+    maps: HeatMaps, pairs: Iterable[Pair], cuts: Sequence[Cut], pooling: Pooling | None = None
+) -> list[dict[str, Any]]:
+    """Rows of `relations` for each pair and each cut.
+
+    The rule "soft" cuts nothing: maps from 0 to 1, sum(ab) / sum(a).
+    """
+    stacks: dict[int, list[np.ndarray]] = {}
+
+    def stack(token: Token) -> list[np.ndarray]:
+        if token.start not in stacks:
+            word = maps.of(maps.prompt.span(token.start, token.end), rule=pooling)
+            stacks[token.start] = [
+                word.expand().cpu().double().numpy() if rule == "soft" else word.mask(tau, rule)
+                for rule, tau in cuts
+            ]
+        return stacks[token.start]
+
+    return [
+        {
+            "head": pair.head.text,
+            "dependent": pair.dependent.text,
+            "relation": pair.relation,
+            "head_pos": pair.head.pos,
+            "dependent_pos": pair.dependent.pos,
+            "head_start": pair.head.start,
+            "dependent_start": pair.dependent.start,
+            "rule": rule,
+            "tau": tau,
+            "iou": iou(head, dependent),
+            "iod": ioa(dependent, head),
+            "ioh": ioa(head, dependent),
+        }
+        for pair in pairs
+        for (rule, tau), head, dependent in zip(
+            cuts, stack(pair.head), stack(pair.dependent), strict=True
+        )
+    ]

@@ -1,0 +1,220 @@
+"""Do kinds of one thing get in each other's way? The DAAM paper (arXiv 2210.04885, section 5.1).
+
+Prompts "a A and a B", of two kinds of one class (co-hyponyms) or of two that are not. The second
+group has the same words equally often, paired anew: neither a word's frequency nor how well the
+model draws it can make the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from daamkit.errors import DaamkitError
+from daamkit.language import taxonomy
+from daamkit.maps.run import Run
+from daamkit.measures.intervals import bootstrap, difference
+from daamkit.measures.overlap import iou
+from daamkit.measures.regression import logistic
+from daamkit.studies import prompts, ratings, truths
+from daamkit.studies.relations import CHIEF, CUTS
+from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.toybox import sprites
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+VOCABULARIES: dict[str, tuple[Mapping[str, Sequence[str]], int]] = {  # with a breadth each:
+    "toybox": ({"animal": sprites.ANIMALS, "object": sprites.OBJECTS}, 1000),  # bags, bowls are kin
+    "coco": (taxonomy.COCO, taxonomy.BREADTH),
+}
+GROUPS = ("co-hyponyms", "others")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohyponyms(Study):
+    """Settings of the study; see `Study` for the common ones.
+
+    Attributes
+    ----------
+    n
+        How many images, half of each group.
+    vocabulary
+        "toybox" or "coco": whose things are paired.
+    steps_up, breadth
+        Which are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary.
+    truth
+        Who says what is there: see `truths.load`.
+    presence
+        Or a file of people's answers (`ratings`, with "word" and "present").
+    images
+        A folder to write the images to, for that person.
+    """
+
+    name: ClassVar[str] = "cohyponyms"
+    n: int = 400
+    vocabulary: str = "toybox"
+    steps_up: int = taxonomy.STEPS
+    breadth: int | None = None
+    truth: str = "oracle"
+    presence: str | None = None
+    images: str | None = None
+
+    def cases(self) -> list[Case]:
+        """Pairs of both groups in turn; a pair with its n-th image stands in either order."""
+        if self.prompts is not None:
+            raise DaamkitError(
+                wanted="pairs of a vocabulary",
+                got=f"a file of prompts, {self.prompts}",
+                mend="leave the prompts out and choose `vocabulary`",
+            )
+        if self.vocabulary not in VOCABULARIES:
+            raise DaamkitError(
+                wanted="the vocabulary 'toybox' or 'coco'",
+                got=repr(self.vocabulary),
+                mend="name one of these",
+            )
+        words, breadth = VOCABULARIES[self.vocabulary]
+        related = taxonomy.cohyponyms(words, self.steps_up, self.breadth or breadth)
+        found = pairs([*zip(related["a"], related["b"], strict=True)], self.n // 2, self.seed)
+        cases = []
+        for i, two in enumerate(zip(*found, strict=True)):
+            for group, (a, b) in zip(GROUPS, two, strict=True):
+                prompt = f"{prompts.article(a)} and {prompts.article(b)}"
+                case = {"prompt": prompt, "a": a, "b": b, "group": group}
+                cases.append(case | {"seed": self.seed + i})
+        return cases
+
+    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+        """A row a cut: prompt, a, b, group, seed, present_a, present_b, both, rule, tau, iou."""
+        runs = stage.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
+        return [self._rows(case, run) for case, run in zip(cases, runs, strict=True)]
+
+    def _rows(self, case: Case, run: Run) -> list[Row]:
+        prompt, seed, names = case["prompt"], case["seed"], [case["a"], case["b"]]
+        if self.images is not None and run.image is not None:
+            truths.save(run.image, self.images, prompt, seed)
+        there = self._there(run, prompt, seed, names)
+        said = case | {"present_a": there[0], "present_b": there[1], "both": all(there)}
+        words = [run.maps.of(word) for word in (run.maps.prompt.word(name) for name in names)]
+        rows = []
+        for rule, tau in CUTS:
+            a, b = (
+                word.expand().cpu().double().numpy() if rule == "soft" else word.mask(tau, rule)
+                for word in words
+            )
+            rows.append(said | {"rule": rule, "tau": tau, "iou": iou(a, b)})
+        return rows
+
+    def _there(self, run: Run, prompt: str, seed: int, names: list[str]) -> list[bool]:
+        if self.presence is not None:
+            return ratings.present(self._answers, prompt, seed, names)
+        assert run.image is not None
+        found = self._truth.masks(run.image, truths.stem(prompt, seed), names)
+        return [truths.present(mask) for mask in truths.certain(found, names, self.truth)]
+
+    @cached_property
+    def _answers(self) -> pd.DataFrame:
+        return ratings.read(str(self.presence), "present")
+
+    @cached_property
+    def _truth(self) -> truths.Truth:
+        return truths.load(self.truth, self.device or "cpu")
+
+    def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """ "groups": for both groups and their difference, the share of images with both things
+        and the overlap of their maps at the paper's cut, with 95% intervals over pairs and the p
+        of exchanging the pairs' labels. "logistic": of both being there, by group and overlap
+        (standardised). "sweep": the difference of overlap at every cut."""
+        chief = rows[(rows["rule"] == CHIEF[0]) & (rows["tau"] == CHIEF[1])]
+        sweep = [
+            {"rule": rule, "tau": tau} | _groups(part, "iou")[-1]
+            for (rule, tau), part in rows.groupby(["rule", "tau"], sort=False)
+        ]
+        return {
+            "groups": pd.DataFrame([*_groups(chief, "both"), *_groups(chief, "iou")]),
+            "logistic": logistic(
+                {"co-hyponyms": chief["group"] == GROUPS[0], "overlap": chief["iou"]},
+                chief["both"],
+                _pair(chief),
+            ),
+            "sweep": pd.DataFrame(sweep),
+        }
+
+    def plot(self, rows: pd.DataFrame) -> Figure:
+        """Both there, overlap, and the difference of overlap over the cuts."""
+        from daamkit.views import charts
+
+        tables = self.tables(rows)
+        return charts.cohyponyms(tables["groups"], tables["sweep"])
+
+
+def pairs(
+    kin: Sequence[tuple[str, str]], n: int, seed: int
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """n pairs of kin and n of strangers, with the same words equally often.
+
+    Each family (words that are kin, directly or through others) has the same share, so that no
+    word can only meet its own.
+
+    Raises
+    ------
+    DaamkitError
+        If there are fewer than two families.
+    """
+    families: list[set[str]] = []
+    for pair in kin:
+        touched = [family for family in families if family & set(pair)]
+        families = [family for family in families if family not in touched]
+        families.append(set(pair).union(*touched))
+    if len(families) < 2:
+        raise DaamkitError(
+            wanted="two families of words, to pair words with strangers",
+            got=f"{len(families)}",
+            mend="raise `steps_up` or `breadth`, or take a larger vocabulary",
+        )
+    rng = np.random.default_rng((seed, 51))
+    members = [[pair for pair in kin if set(pair) <= family] for family in families]
+    chosen = []
+    for i in range(n):
+        own = members[i % len(members)]
+        a, b = own[i // len(members) % len(own)]
+        chosen.append((a, b) if i // len(members) // len(own) % 2 == 0 else (b, a))
+    related = {frozenset(pair) for pair in kin}
+    slots = [word for pair in chosen for word in pair]
+    rng.shuffle(slots)
+    for _ in range(1000 * n):
+        wrong = [i for i in range(0, 2 * n, 2) if _kin(slots[i], slots[i + 1], related)]
+        if not wrong:
+            break
+        i, j = wrong[0], int(rng.integers(2 * n))
+        slots[i], slots[j] = slots[j], slots[i]
+    return chosen, list(zip(slots[::2], slots[1::2], strict=True))
+
+
+def _kin(a: str, b: str, related: set[frozenset[str]]) -> bool:
+    return a == b or frozenset((a, b)) in related
+
+
+def _pair(rows: pd.DataFrame) -> list[str]:
+    return [" ".join(sorted(two)) for two in zip(rows["a"], rows["b"], strict=True)]
+
+
+def _groups(rows: pd.DataFrame, column: str) -> list[dict[str, Any]]:
+    """Both groups' means and their difference."""
+    out: list[dict[str, Any]] = []
+    parts = [rows[rows["group"] == group] for group in GROUPS]
+    for group, part in zip(GROUPS, parts, strict=True):
+        found = bootstrap(part[column].to_numpy(float), _pair(part))
+        row = {"measure": column, "group": group, "images": len(part)}
+        out.append(row | dict(zip(("mean", "low", "high"), found, strict=True)))
+    a, b = (part[column].to_numpy(float) for part in parts)
+    gap = difference(a, b, _pair(parts[0]), _pair(parts[1]))
+    row = {"measure": column, "group": "difference", "images": len(rows)}
+    out.append(row | dict(zip(("mean", "low", "high", "p"), gap, strict=True)))
+    return out

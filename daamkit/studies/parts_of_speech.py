@@ -1,0 +1,135 @@
+"""What do the maps of each part of speech look like? Figures 3 and 4 of the DAAM paper
+(arXiv 2210.04885, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from daamkit.language import parsing
+from daamkit.language.parsing import Token
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.measures.intervals import bootstrap
+from daamkit.studies import prompts, ratings
+from daamkit.studies.study import Case, Row, Stage, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TAGS = (
+    "NOUN", "PROPN", "PRON", "ADJ", "VERB", "ADV", "NUM", "AUX", "DET", "ADP", "CCONJ", "SCONJ",
+    "PART", "PUNCT",
+)  # fmt: skip
+CUTS: list[tuple[Rule, float]] = [
+    *(("max", tau) for tau in (0.3, 0.4, 0.5)),
+    *(("minmax", tau) for tau in (0.3, 0.4, 0.5)),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsOfSpeech(Study):
+    """Settings of the study; see `Study` for the common ones.
+
+    Attributes
+    ----------
+    ratings
+        A file of people's ratings (`studies.ratings`), for the mean opinion of each tag.
+    """
+
+    name: ClassVar[str] = "parts_of_speech"
+    n: int = 300
+    ratings: str | None = None
+
+    def cases(self) -> list[Case]:
+        """A prompt each."""
+        texts = prompts.texts(self.prompts, self.n, self.seed)
+        return [{"prompt": text, "seed": self.seed + i} for i, text in enumerate(texts)]
+
+    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+        """Rows of `shape` for every word and mark: prompt, seed, word, start, end, pos, measure,
+        value."""
+        runs = stage.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
+        return [
+            [
+                case | _said(token) | {"measure": measure, "value": value}
+                for token in parsing.parse(case["prompt"], self.parser).tokens
+                for measure, value in _measured(run, token).items()
+            ]
+            for case, run in zip(cases, runs, strict=True)
+        ]
+
+    def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """ "tags": pos, measure, mean with its 95% interval over prompts, words. "survives": for
+        each cut, the tags from the largest area to the smallest. "opinion", where there are
+        ratings: pos, mean opinion score from 1 to 5 with its interval, ratings."""
+        tags = [tag for tag in TAGS if tag in set(rows["pos"])]
+        groups = rows.groupby(["pos", "measure"], sort=False)
+        out = [
+            {"pos": tag, "measure": measure} | _mean(groups.get_group((tag, measure)), "value")
+            for tag in tags
+            for measure in rows["measure"].unique()
+        ]
+        table = pd.DataFrame(out)
+        areas = table[table["measure"].str.startswith("area")]
+        order = areas.sort_values("mean", ascending=False).groupby("measure", sort=False)["pos"]
+        tables = {"tags": table, "survives": order.agg(" > ".join).reset_index(name="order")}
+        if self.ratings is not None:
+            rated = ratings.read(self.ratings).merge(
+                rows[["prompt", "seed", "start", "end", "pos"]].drop_duplicates()
+            )
+            scores = rated.groupby("pos")
+            tables["opinion"] = pd.DataFrame(
+                [{"pos": tag} | _mean(part, "score") for tag, part in scores]
+            )
+        return tables
+
+    def plot(self, rows: pd.DataFrame) -> Figure:
+        """A panel a measure, a row a tag."""
+        from daamkit.views import charts
+
+        return charts.parts_of_speech(self.tables(rows)["tags"])
+
+
+def shape(found: WordMap) -> dict[str, float]:
+    """What a map looks like, whatever its scale.
+
+    Returns
+    -------
+    entropy
+        Of the map as a distribution over pixels, over that of an even one: 1 is even.
+    sharpness
+        The highest value over the mean.
+    centre_y, centre_x
+        Centre of mass, in parts of the image's height and width.
+    area max 0.4, ...
+        Share of the pixels in the mask, for each of `CUTS`.
+    """
+    values = found.expand(absolute=True).clamp(min=0).double().cpu().numpy()
+    density = values / values.sum() if values.sum() > 0 else np.full(values.shape, 1 / values.size)
+    some = density[density > 0]
+    y, x = found.centre()
+    return {
+        "entropy": float(-(some * np.log(some)).sum() / np.log(values.size)),
+        "sharpness": float(density.max() * density.size),
+        "centre_y": y / found.size[0],
+        "centre_x": x / found.size[1],
+    } | {f"area {rule} {tau:g}": found.area(tau, rule) for rule, tau in CUTS}
+
+
+def _measured(run: Run, token: Token) -> dict[str, float]:
+    word = run.maps.prompt.span(token.start, token.end)
+    return {"mass": float(run.maps.mass[list(word.columns)].sum())} | shape(run.maps.of(word))
+
+
+def _said(token: Token) -> Row:
+    return {"word": token.text, "start": token.start, "end": token.end, "pos": token.pos}
+
+
+def _mean(part: pd.DataFrame, column: str) -> dict[str, float]:
+    mean, low, high = bootstrap(part[column].to_numpy(), part["prompt"].tolist(), draws=1000)
+    return {"mean": mean, "low": low, "high": high, "n": len(part)}

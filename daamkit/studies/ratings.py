@@ -1,0 +1,111 @@
+"""What people say of images and maps: one answer a line, in JSON.
+
+Each line is an object with ``prompt`` and ``seed`` (which image), ``rater`` (a name or number),
+``made`` (when, ISO 8601), and the answer to one of two questions:
+
+How well does the map show what the word made? ``start``, ``end`` (the word, by its characters) and
+``score``: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent.
+
+Does the image show this thing? ``word`` and ``present``, true or false.
+
+Other fields are kept. A line once written is never changed; who answers again is heard the last
+time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from daamkit.errors import DaamkitError
+
+Answer = Literal["score", "present"]
+WHICH = {"score": ["prompt", "seed", "start", "end"], "present": ["prompt", "seed", "word"]}
+ALLOWED = {"score": (1, 2, 3, 4, 5), "present": (True, False)}
+
+
+def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame:
+    """All answers to one question, a row each, the last of each rater on each thing.
+
+    Raises
+    ------
+    DaamkitError
+        If the file is missing, or a line is no answer to either question.
+    """
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DaamkitError(
+            wanted=f"a file of people's answers, {file}",
+            got=getattr(error, "strerror", None) or "not UTF-8",
+            mend="name one with a JSON object a line",
+        ) from error
+    rows = [_check(line, f"line {i} of {file}") for i, line in enumerate(lines, 1) if line.strip()]
+    which = [*WHICH[answer], "rater"]
+    rows = [row for row in rows if answer in row]
+    frame = pd.DataFrame(rows, columns=None if rows else [*which, answer])
+    return frame.drop_duplicates(which, keep="last", ignore_index=True)
+
+
+def add(file: str | os.PathLike[str], **said: Any) -> None:
+    """Append an answer, given by its fields but for ``made``; it is on the disk when this returns.
+
+    Raises
+    ------
+    DaamkitError
+        If a field is missing or the answer is none that there is.
+    """
+    row = said | {"made": datetime.now(UTC).isoformat(timespec="seconds")}
+    line = json.dumps(row, ensure_ascii=False)
+    _check(line, "this answer")
+    with Path(file).open("a", encoding="utf-8") as lines:
+        lines.write(line + "\n")
+        lines.flush()
+        os.fsync(lines.fileno())
+
+
+def present(answers: pd.DataFrame, prompt: str, seed: int, names: Sequence[str]) -> list[bool]:
+    """Which things an image shows, by the majority of raters; a tie says no.
+
+    Raises
+    ------
+    DaamkitError
+        If nobody was asked about one.
+    """
+    of_image = answers[(answers["prompt"] == prompt) & (answers["seed"] == seed)]
+    found = []
+    for name in names:
+        said = of_image.loc[of_image["word"] == name, "present"]
+        if not len(said):
+            raise DaamkitError(
+                wanted=f"an answer whether the image of {prompt!r}, seed {seed}, shows {name!r}",
+                got="none in the file",
+                mend="annotate it and run the study again; what is done is kept",
+            )
+        found.append(bool(said.astype(float).mean() > 0.5))
+    return found
+
+
+def _check(line: str, where: str) -> dict[str, Any]:
+    got = repr(line[:60])
+    try:
+        row = json.loads(line)
+        answer = "score" if "score" in row else "present"
+        missing = [name for name in (*WHICH[answer], "rater", "made", answer) if name not in row]
+        if not missing and any(row[answer] is each for each in ALLOWED[answer]):
+            return row
+        got = f"no {missing[0]!r}" if missing else f"the {answer} {row[answer]!r}"
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise DaamkitError(
+        wanted="an answer: prompt, seed, rater, made, and either start, end and a score from 1 to "
+        "5, or word and present (true, false)",
+        got=f"{got} in {where}",
+        mend="mend or delete that line",
+    )

@@ -1,0 +1,135 @@
+"""A study: settings, cases, what is measured of each, the tables and the plot that follow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+import torch
+
+from daamkit import zoo
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.tracing.trace import trace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Case = dict[str, Any]  # plain data: "prompt", "seed", and what the study needs to know of it
+Row = dict[str, Any]  # plain data: what was measured
+AT_ONCE = 4  # images in one call of a pipeline on a CPU
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Settings that every study has, and what a study must be able to do.
+
+    Attributes
+    ----------
+    model
+        "toybox", a folder, or an id of the Hub.
+    prompts
+        A file of prompts (`prompts.texts`); None: captions of the toy world.
+    n
+        How many cases.
+    seed
+        Of the choice of prompts; case i draws its image with seed + i.
+    steps, guidance
+        Of the generation; None: the pipeline's own guidance scale.
+    parser
+        A spaCy pipeline by name; None: the one that ships.
+    device, dtype
+        Where and in which precision; None: a GPU if there is one.
+    """
+
+    name: ClassVar[str] = ""
+    model: str = "toybox"
+    prompts: str | None = None
+    n: int = 200
+    seed: int = 0
+    steps: int = 25
+    guidance: float | None = None
+    parser: str | None = None
+    device: str | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.steps < 1:
+            raise DaamkitError(
+                wanted="at least one case and one step",
+                got=f"n={self.n}, steps={self.steps}",
+                mend="try n=200, steps=25",
+            )
+
+    def cases(self) -> list[Case]:
+        """All cases, in order; the same settings give the same."""
+        raise NotImplementedError
+
+    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+        """What is found in a batch of cases: some rows for each."""
+        raise NotImplementedError
+
+    def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """What the rows say, with intervals: tables by name, the first the chief one."""
+        raise NotImplementedError
+
+    def plot(self, rows: pd.DataFrame) -> Figure:
+        """The same as a picture."""
+        raise NotImplementedError
+
+    def run(self, out: str | os.PathLike[str] | None = None, **options: Any) -> pd.DataFrame:
+        """All rows; see `runner.run` for the options.
+
+        Parameters
+        ----------
+        out
+            A folder that keeps what is done, to go on after an interruption; None keeps nothing.
+        """
+        from daamkit.studies import runner
+
+        return runner.run(self, out, **options)
+
+
+class Stage:
+    """An open pipeline, on which a study has its images drawn and traced."""
+
+    def __init__(self, study: Study, pipe: Any = None) -> None:
+        self.study = study
+        if pipe is None:
+            pipe = zoo.load(study.model, dtype=getattr(torch, study.dtype))
+            pipe.to(study.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        pipe.set_progress_bar_config(disable=True)
+        self.pipe = pipe
+        self.record: Mapping[str, Any] = {}
+
+    def runs(self, prompts: Sequence[str], seeds: Sequence[int], **options: Any) -> list[Run]:
+        """Draw one image a prompt, each with a generator of its own; options are those of `trace`.
+
+        An image is the same in whatever batch, up to rounding. On a CPU it takes at most `AT_ONCE`
+        at a time, since larger batches leave its caches (benchmarks/studies.py).
+        """
+        size = AT_ONCE if self.pipe.device.type == "cpu" else len(prompts)
+        found: list[Run] = []
+        for start in range(0, len(prompts), size):
+            part = slice(start, start + size)
+            found += self._call(prompts[part], seeds[part], options)
+        return found
+
+    def _call(
+        self, prompts: Sequence[str], seeds: Sequence[int], options: Mapping[str, Any]
+    ) -> list[Run]:
+        call: dict[str, Any] = {"num_inference_steps": self.study.steps}
+        if self.study.guidance is not None:
+            call["guidance_scale"] = self.study.guidance
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        with trace(self.pipe, **options) as tracer:
+            self.pipe(list(prompts), generator=generators, **call)
+        shared = dict(tracer.runs[0].record)
+        for of_one in ("seed", "sample", "made"):
+            shared.pop(of_one, None)
+        shared["arguments"] = {k: v for k, v in shared["arguments"].items() if k != "prompt"}
+        self.record = shared
+        return tracer.runs

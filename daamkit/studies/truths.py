@@ -1,0 +1,139 @@
+"""Where the things of an image are, as far as somebody can say: the oracle, a segmenter, a hand."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image
+
+from daamkit.errors import DaamkitError
+from daamkit.measures import annotation, segmentation
+from daamkit.toybox import oracle
+
+Mask = Bool[np.ndarray, "height width"]
+SMALLEST = 0.005  # of the image's pixels: less is not present
+
+
+@runtime_checkable
+class Truth(Protocol):
+    """Says where named things are."""
+
+    def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
+        """A mask for each name, empty if it is not there; None if this truth cannot say.
+
+        Parameters
+        ----------
+        image
+            The image.
+        stem
+            What it is called (`stem`).
+        names
+            Nouns in the singular.
+        """
+        ...
+
+
+class Oracle:
+    """The toybox's oracle: its things and its places."""
+
+    def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
+        """All instances of a name together."""
+        frame = oracle.read(image)
+        nothing = np.zeros((image.height, image.width), bool)
+        found = frame.groupby("name")["mask"].agg(lambda masks: np.any(list(masks), axis=0))
+        known = {name: found.get(name, nothing) for name in oracle.NAMES[1:]}
+        return [known.get(name) for name in names]
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A segmenter of `measures.segmentation`; classes that it lacks it cannot say."""
+
+    segmenter: segmentation.Segmenter
+
+    def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
+        """One name after the other."""
+        return [self._mask(image, name) for name in names]
+
+    def _mask(self, image: Image.Image, name: str) -> Mask | None:
+        try:
+            return self.segmenter.segment(image, [name])[0]
+        except segmentation.ClassError:
+            return None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Masks drawn by hand, in the files of `measures.annotation.Folder`."""
+
+    folder: annotation.Folder
+
+    def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
+        """What somebody has looked for."""
+        return [self.folder.mask(stem, name, (image.height, image.width)) for name in names]
+
+
+def load(name: str, device: str = "cpu") -> Truth:
+    """A truth by name.
+
+    Parameters
+    ----------
+    name
+        "oracle" (images of the toybox); "masks:FOLDER" (drawn by hand); else a segmenter's folder
+        or id, as `measures.segmentation.load` takes it.
+    device
+        Of the segmenter.
+    """
+    if name == "oracle":
+        return Oracle()
+    if name.startswith("masks:"):
+        return Drawn(annotation.Folder(name.removeprefix("masks:")))
+    return Segmented(segmentation.load(name, device))
+
+
+def stem(prompt: str, seed: int) -> str:
+    """What the image of a prompt and a seed is called.
+
+    >>> stem("a red cat, please", 3)
+    'a-red-cat-please-80fe-3'
+    """
+    words = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:60]
+    return f"{words}-{hashlib.sha256(prompt.encode()).hexdigest()[:4]}-{seed}"
+
+
+def save(image: Image.Image, folder: str, prompt: str, seed: int) -> None:
+    """Write an image under its stem, for a hand to draw masks on."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    image.save(place / f"{stem(prompt, seed)}.png")
+
+
+def present(mask: Mask) -> bool:
+    """Whether a thing is there: on 0.5 % of the pixels at least."""
+    return bool(mask.mean() >= SMALLEST)
+
+
+def certain(masks: Sequence[Mask | None], names: Sequence[str], truth: str) -> list[Mask]:
+    """All masks of names that a truth must know.
+
+    Raises
+    ------
+    DaamkitError
+        If it does not.
+    """
+    for name, mask in zip(names, masks, strict=True):
+        if mask is None:
+            raise DaamkitError(
+                wanted=f"to know from {truth!r} where {name!r} is",
+                got="a class it does not know, or a mask nobody has drawn",
+                mend="take an open-vocabulary segmenter, draw the mask, or leave the word out; "
+                "what is done is kept",
+            )
+    return [mask for mask in masks if mask is not None]
