@@ -16,6 +16,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from daamkit.errors import DaamkitError as DaamkitError
     from daamkit.maps.heatmaps import HeatMaps as HeatMaps
     from daamkit.maps.run import Run as Run
@@ -51,10 +53,18 @@ def __getattr__(name: str) -> Any:
 
 
 def _tie() -> None:
-    """Show runs as pictures in notebooks; `maps` itself does not know the views."""
+    """Give runs what `maps` itself does not know: pictures in notebooks, syntax."""
     run = sys.modules.get("daamkit.maps.run")
     if run is not None:
         run.Run._repr_html_ = lambda self: __getattr__("html")(self)
+        run.Run.relations = _relations
+
+
+def _relations(run: Run, *args: Any, **kwargs: Any) -> pd.DataFrame:
+    """The prompt's heads and dependents and what their maps share: `measures.syntax.relations`."""
+    from daamkit.measures.syntax import relations
+
+    return relations(run, *args, **kwargs)
 
 
 def __dir__() -> list[str]:

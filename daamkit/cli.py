@@ -233,7 +233,10 @@ def _settings(name: str, kind: Any) -> argparse.ArgumentParser:
     """What a study can be told; made only when it is asked for, because studies load torch."""
     about = str(sys.modules[kind.__module__].__doc__)
     parser = argparse.ArgumentParser(prog=f"daamkit study {name}", description=about)
-    parser.add_argument("--out", type=Path, required=True, help="folder, new or to go on with")
+    parser.add_argument("--out", type=Path, help="folder, new or to go on with")
+    parser.add_argument(
+        "--draw", type=Path, metavar="FOLDER", help="draw the images for people, measure nothing"
+    )
     parser.add_argument("--batch-size", type=int, default=8, help="cases at a time")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU, for each worker")
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
@@ -258,11 +261,19 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
 
 def _study(asked: argparse.Namespace) -> int:
     name, kind = asked.study, find(asked.study)
+    from daamkit.studies import runner
+
     asked = _settings(name, kind).parse_args(asked.settings)
     _quiet()
     given = {field.name: getattr(asked, field.name) for field in dataclasses.fields(kind)}
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     study = kind(**given)
+    if asked.draw is not None:
+        files = runner.draw(study, asked.draw)
+        print(f"{len(files)} images in {asked.draw}")
+        return 0
+    if asked.out is None:
+        raise DaamkitError(wanted="a folder for the rows", got="none", mend="name one with --out")
     rows = study.run(
         asked.out,
         batch_size=asked.batch_size,
@@ -270,12 +281,13 @@ def _study(asked: argparse.Namespace) -> int:
         engine=asked.engine,
         workers=asked.workers,
     )
-    for title, table in study.tables(rows).items():
+    tables = study.tables(rows)
+    for title, table in tables.items():
         table.to_csv(asked.out / f"{title}.csv", index=False)
         if title != "sweep":
             text = table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
             print(f"\n{title}\n{text}")
-    study.plot(rows).savefig(asked.out / f"{name}.png", dpi=110)
+    study.plot(tables).savefig(asked.out / f"{name}.png", dpi=110)
     print(f"\nrows, tables and {name}.png in {asked.out}")
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class DaamkitError(Exception):
     """The root of daamkit's errors.
@@ -15,3 +17,11 @@ class DaamkitError(Exception):
     def __init__(self, *, wanted: str, got: str, mend: str) -> None:
         super().__init__(f"wanted {wanted}; got {got}. {mend[:1].upper()}{mend[1:]}.")
         self.wanted, self.got, self.mend = wanted, got, mend
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.wanted, self.got, self.mend)
+
+
+def _again(kind: type[DaamkitError], wanted: str, got: str, mend: str) -> DaamkitError:
+    """An error that comes from another process."""
+    return kind(wanted=wanted, got=got, mend=mend)

@@ -60,7 +60,7 @@ class Token:
     @property
     def many(self) -> bool:
         """Of a noun: whether its form is a plural."""
-        return self.lemma != self.text.lower()
+        return self.lemma != self.text.lower() or self.text.lower() == "people"
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Prompt:
         seen: Counter[str] = Counter()
         found = []
         for match in _WORD.finditer(self.texts[encoder]):
-            if match.end() <= self.cuts.get(encoder, match.end()):
+            if self.reads(*match.span(), encoder):
                 found.append(self._word(encoder, *match.span(), seen[match[0].casefold()]))
                 seen[match[0].casefold()] += 1
         return found
@@ -185,6 +185,10 @@ class Prompt:
             If no token is there, or the model has not read all of it.
         """
         return self._word(encoder or next(iter(self.texts)), start, end, 0)
+
+    def reads(self, start: int, end: int, encoder: str | None = None) -> bool:
+        """Whether the model has read these characters to the end, and not cut them off."""
+        return end <= self.cuts.get(encoder or next(iter(self.texts)), end)
 
     def special(self, name: Special, encoder: str | None = None) -> Word:
         """The start of text (SOS), its end (EOS), or all padding together, as if it were a word.

@@ -136,6 +136,33 @@ def paired(
     return _share_beyond((signs * sums).sum(1), float(sums.sum()))
 
 
+def ratio(
+    above: Float[np.ndarray, " n"],
+    below: Float[np.ndarray, " n"],
+    clusters: Sequence[Hashable],
+    level: float = 0.95,
+    draws: int = 4000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """The ratio of two paired means, and its bootstrap interval over clusters.
+
+    Pairs with a missing value (NaN) are left out. NaN where nothing is left, or one cluster.
+    """
+    known = ~(np.isnan(above) | np.isnan(below))
+    if not known.any():
+        return np.nan, np.nan, np.nan
+    labels = [label for label, k in zip(clusters, known, strict=True) if k]
+    found = float(above[known].sum() / below[known].sum())
+    sums, _ = _by_cluster(above[known], labels)
+    others, _ = _by_cluster(below[known], labels)
+    if len(sums) < 2:
+        return found, np.nan, np.nan
+    picked = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
+    again = sums[picked].sum(1) / others[picked].sum(1)
+    low, high = np.quantile(again, ((1 - level) / 2, (1 + level) / 2))
+    return found, float(low), float(high)
+
+
 def _by_cluster(
     values: np.ndarray, labels: Sequence[Hashable]
 ) -> tuple[Float[np.ndarray, " clusters"], np.ndarray]:

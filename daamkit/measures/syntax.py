@@ -13,6 +13,7 @@ from daamkit.language.parsing import Pair, Token
 from daamkit.maps.heatmaps import HeatMaps, Pooling
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule
+from daamkit.maps.words import Word
 from daamkit.measures.overlap import ioa, iou
 
 Cut = tuple[Rule | Literal["soft"], float]  # a rule of `WordMap.mask` or "soft"; its threshold
@@ -70,13 +71,17 @@ def overlaps(
 ) -> list[dict[str, Any]]:
     """Rows of `relations` for each pair and each cut.
 
-    The rule "soft" cuts nothing: maps from 0 to 1, sum(ab) / sum(a).
+    The rule "soft" cuts nothing: maps from 0 to 1, sum(ab) / sum(a). Pairs that share a token of
+    the text encoder ("do" and "n't" of "don't") are left out: their maps are one by construction.
     """
     stacks: dict[int, list[np.ndarray]] = {}
 
+    def word_of(token: Token) -> Word:
+        return maps.prompt.span(token.start, token.end)
+
     def stack(token: Token) -> list[np.ndarray]:
         if token.start not in stacks:
-            word = maps.of(maps.prompt.span(token.start, token.end), rule=pooling)
+            word = maps.of(word_of(token), rule=pooling)
             stacks[token.start] = [
                 word.expand().cpu().double().numpy() if rule == "soft" else word.mask(tau, rule)
                 for rule, tau in cuts
@@ -99,6 +104,7 @@ def overlaps(
             "ioh": ioa(head, dependent),
         }
         for pair in pairs
+        if not set(word_of(pair.head).columns) & set(word_of(pair.dependent).columns)
         for (rule, tau), head, dependent in zip(
             cuts, stack(pair.head), stack(pair.dependent), strict=True
         )

@@ -18,7 +18,7 @@ from scipy import ndimage
 from daamkit.attention.hooks import attach
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.measures.intervals import bootstrap, paired
+from daamkit.measures.intervals import bootstrap, paired, ratio
 from daamkit.studies import prompts, truths
 from daamkit.studies.replay import Replay, Tape
 from daamkit.studies.study import Case, Row, Stage, Study
@@ -38,6 +38,7 @@ PAPER = (
     (("bumpy", "smooth", "spiky"), "ball", "rolling down a hill"),
     (("blue", "green", "red"), "car", "driving down the streets"),
 )
+HELD = ("nothing", "article", "adjective swapped")  # with attention replay: tokens stay in place
 MARGIN = 0.03  # of the image's side: as near to a thing it is not outside yet
 VISIBLE = (0.02, 0.05, 0.1, 0.2)  # least change of a pixel, of the whole range, that counts
 
@@ -76,66 +77,81 @@ class Adjectives(Study):
         cases = [_toybox(rng) if self.frames == "toybox" else _paper(rng) for _ in range(self.n)]
         return [case | {"seed": self.seed + i} for i, case in enumerate(cases)]
 
+    def pictures(self) -> list[tuple[str, int]]:
+        """All versions of each case."""
+        versions = ((case["versions"].values(), case["seed"]) for case in self.cases())
+        return [(text, seed) for texts, seed in versions for text in texts]
+
     def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
-        """A row a change and region: prompt, seed, kind, change, changed (the other prompt),
-        region ("inside", "outside"), pixels, moved (mean absolute difference, of the whole range)
-        and, for each of `VISIBLE`, the share of pixels that differ at least as much."""
+        """A row a change and region: prompt, seed, kind, change, changed (the other prompt), there
+        (whether both images show the noun's thing), region ("inside", "outside"), pixels, moved
+        (mean absolute difference, of the whole range) and, for each of `VISIBLE`, the share of
+        pixels that differ at least as much. Where the thing is missing they are NaN."""
         seeds = [case["seed"] for case in cases]
         tape = Tape()
         with attach(stage.pipe, *([tape] if self.replay else [])):
             before = stage.runs([case["prompt"] for case in cases], seeds)
-        rows: list[list[Row]] = [[] for _ in cases]
+        after = {}
         for change in CHANGES:
-            held = self.replay and change != "adjective removed"  # its tokens move
-            with attach(stage.pipe, *([Replay(tape)] if held else [])):
-                after = stage.runs([case["versions"][change] for case in cases], seeds)
-            for case, old, new, found in zip(cases, before, after, rows, strict=True):
-                found += self._rows(case, change, old, new)
+            with attach(stage.pipe, *([Replay(tape)] if self.replay and change in HELD else [])):
+                after[change] = stage.runs([case["versions"][change] for case in cases], seeds)
+        return [
+            self._rows(case, old, {change: runs[i] for change, runs in after.items()})
+            for i, (case, old) in enumerate(zip(cases, before, strict=True))
+        ]
+
+    def _rows(self, case: Case, old: Run, after: Mapping[str, Run]) -> list[Row]:
+        own = self._mask(old, case["prompt"], case["seed"], case["noun"])
+        masks = {}
+        for change, new in after.items():
+            noun = case["swapped"] if change == "noun swapped" else case["noun"]
+            masks[change] = self._mask(new, case["versions"][change], case["seed"], noun)
+        # one outside for all changes: farther from the thing than a margin, in every version
+        width = MARGIN * min(own.shape)
+        anywhere = np.any([own, *masks.values()], axis=0)
+        outside = ndimage.distance_transform_edt(~anywhere) > width
+        rows = []
+        for change, new in after.items():
+            there = truths.present(own) and truths.present(masks[change])
+            gap = np.abs(np.asarray(old.image, float) - np.asarray(new.image, float)).mean(-1) / 255
+            said = {
+                "prompt": case["prompt"], "seed": case["seed"], "kind": case["kind"],
+                "change": change, "changed": case["versions"][change], "there": there,
+            }  # fmt: skip
+            for region, mask in {"inside": own | masks[change], "outside": outside}.items():
+                known = there and bool(mask.any())
+                row = {"region": region, "pixels": int(mask.sum())}
+                row["moved"] = float(gap[mask].mean()) if known else np.nan
+                for limit in VISIBLE:
+                    row[f"above {limit:g}"] = (
+                        float((gap[mask] >= limit).mean()) if known else np.nan
+                    )
+                rows.append(said | row)
         return rows
 
-    def _rows(self, case: Case, change: str, old: Run, new: Run) -> list[Row]:
-        assert old.image is not None and new.image is not None
-        other = case["versions"][change]
-        noun = case["swapped"] if change == "noun swapped" else case["noun"]
-        there = [
-            *self._masks(old, case["prompt"], case["seed"], case["noun"]),
-            *self._masks(new, other, case["seed"], noun),
-        ]
-        if not all(truths.present(mask) for mask in there):
-            return []  # nothing to be inside of
-        height, width = there[0].shape
-        near = ndimage.distance_transform_edt(~(there[0] | there[1])) <= MARGIN * min(height, width)
-        gap = np.abs(np.asarray(old.image, float) - np.asarray(new.image, float)).mean(-1) / 255
-        said = {
-            "prompt": case["prompt"], "seed": case["seed"], "kind": case["kind"],
-            "change": change, "changed": other,
-        }  # fmt: skip
-        return [
-            said
-            | {"region": region, "pixels": int(mask.sum()), "moved": float(gap[mask].mean())}
-            | {f"above {limit:g}": float((gap[mask] >= limit).mean()) for limit in VISIBLE}
-            for region, mask in {"inside": there[0] | there[1], "outside": ~near}.items()
-            if mask.any()
-        ]
-
-    def _masks(self, run: Run, prompt: str, seed: int, noun: str) -> list[truths.Mask]:
+    def _mask(self, run: Run, prompt: str, seed: int, noun: str) -> truths.Mask:
         assert run.image is not None
         found = self._truth.masks(run.image, truths.stem(prompt, seed), [noun])
-        return truths.certain(found, [noun], self.truth)
+        return truths.certain(found, [noun], self.truth)[0]
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.device or "cpu")
+        return truths.load(self.truth, self.place)
+
+    def check(self) -> None:
+        """The truth."""
+        _ = self._truth
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "changes": for each change and region the mean difference with its 95% interval over
-        prompts. "entanglement": of each change of the adjective, how much moves outside, over the
-        article's change and as a share of the noun's, and p of no difference from the article.
+        prompts, over the images where the thing is there; asked is how many there were.
+        "entanglement": how much more each change of the adjective moves than the article's, with p
+        of no difference, and its ratio to the noun's, means over means.
         "kinds": the same changes by kind of adjective. "sweep": the shares of pixels that differ
         visibly, for each of `VISIBLE`."""
         by = ["change", "region"]
         limits = [f"above {limit:g}" for limit in VISIBLE]
-        wide = rows.pivot_table(index=["prompt", "case"], columns=by, values="moved")
+        wide = rows.set_index(["prompt", "case", *by])["moved"].unstack(by)
         swaps = rows[rows["change"].isin(("adjective swapped", "adjective removed"))]
         return {
             "changes": _means(rows, by, "moved"),
@@ -153,11 +169,10 @@ class Adjectives(Study):
             ),
         }
 
-    def plot(self, rows: pd.DataFrame) -> Figure:
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Change inside and outside for each change, and outside over what counts as visible."""
         from daamkit.views import charts
 
-        tables = self.tables(rows)
         return charts.adjectives(tables["changes"], tables["sweep"])
 
 
@@ -197,16 +212,17 @@ def _means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
     for key, part in rows.groupby(list(by), sort=False):
         found = bootstrap(part[column].to_numpy(float), part["prompt"].tolist(), draws=1000)
         row: Mapping[str, Any] = dict(zip(("mean", "low", "high"), found, strict=True))
-        out.append(dict(zip(by, key, strict=True)) | {**row, "images": len(part)})
+        counts = {"images": int(part[column].notna().sum()), "asked": len(part)}
+        out.append(dict(zip(by, key, strict=True)) | {**row, **counts})
     return pd.DataFrame(out)
 
 
 def _against(wide: pd.DataFrame, change: str, region: str) -> dict[str, float]:
     """A change beside the two others: more than the article's, how much of the noun's."""
-    own, article = wide[change, region], wide["article", region]
+    own, article, noun = (wide[name, region] for name in (change, "article", "noun swapped"))
     clusters = wide.index.get_level_values("prompt").tolist()
     over = bootstrap((own - article).to_numpy(), clusters)
-    share = bootstrap((own / wide["noun swapped", region]).to_numpy(), clusters)
+    share = ratio(own.to_numpy(), noun.to_numpy(), clusters)
     return {
         **dict(zip(("over_article", "over_low", "over_high"), over, strict=True)),
         "p": paired((own - article).to_numpy(), clusters),

@@ -52,18 +52,16 @@ class Cohyponyms(Study):
         Who says what is there: see `truths.load`.
     presence
         Or a file of people's answers (`ratings`, with "word" and "present").
-    images
-        A folder to write the images to, for that person.
     """
 
     name: ClassVar[str] = "cohyponyms"
+    fewest: ClassVar[int] = 2
     n: int = 400
     vocabulary: str = "toybox"
     steps_up: int = taxonomy.STEPS
     breadth: int | None = None
     truth: str = "oracle"
     presence: str | None = None
-    images: str | None = None
 
     def cases(self) -> list[Case]:
         """Pairs of both groups in turn; a pair with its n-th image stands in either order."""
@@ -97,11 +95,11 @@ class Cohyponyms(Study):
 
     def _rows(self, case: Case, run: Run) -> list[Row]:
         prompt, seed, names = case["prompt"], case["seed"], [case["a"], case["b"]]
-        if self.images is not None and run.image is not None:
-            truths.save(run.image, self.images, prompt, seed)
         there = self._there(run, prompt, seed, names)
         said = case | {"present_a": there[0], "present_b": there[1], "both": all(there)}
-        words = [run.maps.of(word) for word in (run.maps.prompt.word(name) for name in names)]
+        ends = (len(prompts.article(names[0])), len(prompt))  # "a hot dog and a dog": by characters
+        spans = [(end - len(name), end) for name, end in zip(names, ends, strict=True)]
+        words = [run.maps.of(run.maps.prompt.span(*span)) for span in spans]
         rows = []
         for rule, tau in CUTS:
             a, b = (
@@ -116,7 +114,8 @@ class Cohyponyms(Study):
             return ratings.present(self._answers, prompt, seed, names)
         assert run.image is not None
         found = self._truth.masks(run.image, truths.stem(prompt, seed), names)
-        return [truths.present(mask) for mask in truths.certain(found, names, self.truth)]
+        a, b = truths.certain(found, names, self.truth)
+        return [truths.present(a & ~b), truths.present(b & ~a)]  # one thing is not two
 
     @cached_property
     def _answers(self) -> pd.DataFrame:
@@ -124,7 +123,11 @@ class Cohyponyms(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.device or "cpu")
+        return truths.load(self.truth, self.place)
+
+    def check(self) -> None:
+        """The truth, or people's answers."""
+        _ = self._truth if self.presence is None else self._answers
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "groups": for both groups and their difference, the share of images with both things
@@ -146,11 +149,10 @@ class Cohyponyms(Study):
             "sweep": pd.DataFrame(sweep),
         }
 
-    def plot(self, rows: pd.DataFrame) -> Figure:
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Both there, overlap, and the difference of overlap over the cuts."""
         from daamkit.views import charts
 
-        tables = self.tables(rows)
         return charts.cohyponyms(tables["groups"], tables["sweep"])
 
 
@@ -159,13 +161,13 @@ def pairs(
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """n pairs of kin and n of strangers, with the same words equally often.
 
-    Each family (words that are kin, directly or through others) has the same share, so that no
-    word can only meet its own.
+    All pairs are drawn equally often, but those of a large family (words that are kin, directly or
+    through others) together at most every second time, for its words must find strangers.
 
     Raises
     ------
     DaamkitError
-        If there are fewer than two families.
+        If there are fewer than two families, or no such pairing is found.
     """
     families: list[set[str]] = []
     for pair in kin:
@@ -180,21 +182,28 @@ def pairs(
         )
     rng = np.random.default_rng((seed, 51))
     members = [[pair for pair in kin if set(pair) <= family] for family in families]
+    weight = {pair: min(1, len(kin) / 2 / len(own)) for own in members for pair in own}
+    share = {pair: each / sum(weight.values()) for pair, each in weight.items()}
+    drawn = dict.fromkeys(share, 0)
     chosen = []
     for i in range(n):
-        own = members[i % len(members)]
-        a, b = own[i // len(members) % len(own)]
-        chosen.append((a, b) if i // len(members) // len(own) % 2 == 0 else (b, a))
+        a, b = max(share, key=lambda pair: share[pair] * (i + 1) - drawn[pair])
+        chosen.append((a, b) if drawn[a, b] % 2 == 0 else (b, a))
+        drawn[a, b] += 1
     related = {frozenset(pair) for pair in kin}
     slots = [word for pair in chosen for word in pair]
     rng.shuffle(slots)
     for _ in range(1000 * n):
         wrong = [i for i in range(0, 2 * n, 2) if _kin(slots[i], slots[i + 1], related)]
         if not wrong:
-            break
+            return chosen, list(zip(slots[::2], slots[1::2], strict=True))
         i, j = wrong[0], int(rng.integers(2 * n))
         slots[i], slots[j] = slots[j], slots[i]
-    return chosen, list(zip(slots[::2], slots[1::2], strict=True))
+    raise DaamkitError(
+        wanted="every word paired with a stranger",
+        got="too many words of one family",
+        mend="lower `steps_up` or `breadth`",
+    )
 
 
 def _kin(a: str, b: str, related: set[frozenset[str]]) -> bool:
@@ -211,10 +220,12 @@ def _groups(rows: pd.DataFrame, column: str) -> list[dict[str, Any]]:
     parts = [rows[rows["group"] == group] for group in GROUPS]
     for group, part in zip(GROUPS, parts, strict=True):
         found = bootstrap(part[column].to_numpy(float), _pair(part))
-        row = {"measure": column, "group": group, "images": len(part)}
+        pairs_there = len(set(_pair(part)))
+        row = {"measure": column, "group": group, "images": len(part), "pairs": pairs_there}
         out.append(row | dict(zip(("mean", "low", "high"), found, strict=True)))
     a, b = (part[column].to_numpy(float) for part in parts)
     gap = difference(a, b, _pair(parts[0]), _pair(parts[1]))
     row = {"measure": column, "group": "difference", "images": len(rows)}
+    row["pairs"] = len(set(_pair(rows)))
     out.append(row | dict(zip(("mean", "low", "high", "p"), gap, strict=True)))
     return out

@@ -6,7 +6,7 @@ Masks come from the oracle's reading of a generated image (an estimate), or from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -55,21 +55,21 @@ def truths(case: Case, reading: pd.DataFrame) -> dict[int, Mask]:
     }
 
 
-def words(maps: HeatMaps, claims: Claims) -> list[Word]:
-    """The nouns of a prompt, as the maps have them.
+def words(maps: HeatMaps, claims: Claims) -> dict[int, Word]:
+    """The nouns of a prompt by their number, as the maps have them.
 
     Raises
     ------
     DaamkitError
         If the model has not read one, because the prompt is too long.
     """
-    return [maps.prompt.span(claim.start, claim.end) for claim in claims.things]
+    return {i: maps.prompt.span(each.start, each.end) for i, each in enumerate(claims.things)}
 
 
 @torch.no_grad()
 def overlaps(
     maps: HeatMaps,
-    nouns: Sequence[Word],
+    nouns: Mapping[int, Word],
     masks: Mapping[int, Mask],
     seed: int,
     given: Mapping[str, Mapping[int, Mask]] | None = None,
@@ -81,7 +81,7 @@ def overlaps(
     maps
         Of an image.
     nouns, masks
-        What its prompt names, and by noun, counted from 0, where it is.
+        What its prompt names, and where that is, by the noun's number.
     seed
         Of the smooth noise; give each image another.
     given
@@ -93,7 +93,8 @@ def overlaps(
         noun, method ("daam" and "paper": the pooling rules; `BASELINES`; those given), rule, tau,
         iou.
     """
-    own = [maps.of(word, rule="daam") for word in nouns]
+    own = {index: maps.of(word, rule="daam") for index, word in nouns.items()}
+    order = list(own)
     rows: list[dict[str, Any]] = []
     for index, truth in masks.items():
         word = own[index]
@@ -106,7 +107,7 @@ def overlaps(
             "smooth noise": WordMap(noise, word.word, word.size),
         }
         if len(own) > 1:
-            methods["other word"] = own[(index + 1) % len(own)]
+            methods["other word"] = own[order[(order.index(index) + 1) % len(own)]]
         for method, found in methods.items():
             cut = np.stack([found.mask(tau, rule) for rule, tau in CUTS])
             scores = iou(cut, np.broadcast_to(truth, cut.shape))

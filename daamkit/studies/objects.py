@@ -1,4 +1,4 @@
-"""Do nouns' maps segment their things? Table 1 of the DAAM paper (arXiv 2210.04885, section 3.1).
+"""Do nouns' maps segment their things? Table 1 of the DAAM paper (arXiv 2210.04885).
 
 Two sets of prompts: natural captions, and "unreal" ones whose nouns are exchanged at random.
 mIoU80 counts the nouns of COCO's 80 classes, mIoU-infinity all.
@@ -7,7 +7,7 @@ mIoU80 counts the nouns of COCO's 80 classes, mIoU-infinity all.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
+from daamkit.errors import DaamkitError
 from daamkit.language import parsing, taxonomy
-from daamkit.language.parsing import Phrase
 from daamkit.maps.run import Run
 from daamkit.measures import clustering
 from daamkit.studies import localisation, prompts, truths
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 VOCABULARIES = ("80", "infinity")
 _COCO = {name for names in taxonomy.COCO.values() for name in names}
+ALIASES = {  # nouns of captions that mean a class of COCO by another name
+    **dict.fromkeys(("man", "woman", "boy", "girl", "child", "people", "lady", "guy"), "person"),
+    "ski": "skis", "wine glasses": "wine glass", "sofa": "couch", "bike": "bicycle",
+    "motorbike": "motorcycle", "plane": "airplane", "television": "tv",
+}  # fmt: skip
+CLUSTERS = "k-means + Hungarian"
 _NOWHERE = {  # nouns of position, which name no thing
     "left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre",
     "background", "foreground", "corner", "edge", "end", "group", "couple", "pair", "lot", "kind",
@@ -47,15 +53,13 @@ class Objects(Study):
         Where the things are; see `truths.load`.
     segmenters
         To compare with, by the names of `truths.load`.
-    images
-        A folder to write the images to, under the names that "masks:FOLDER" wants.
     """
 
     name: ClassVar[str] = "objects"
+    fewest: ClassVar[int] = 4  # of each set one prompt to choose a cut on, one to use it
     n: int = 400
     truth: str = "oracle"
     segmenters: tuple[str, ...] = ()
-    images: str | None = None
 
     def cases(self) -> list[Case]:
         """The natural prompts, then the unreal ones made of them."""
@@ -65,9 +69,15 @@ class Objects(Study):
         cases = [{"prompt": text, "set": name} for name, texts in sets.items() for text in texts]
         return [case | {"seed": self.seed + i} for i, case in enumerate(cases[: self.n])]
 
+    def check(self) -> None:
+        """Parser, truth and segmenters."""
+        super().check()
+        _ = self._truth, self._segmenters
+
     def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
-        """A row a noun, method and cut: prompt, seed, set, noun, word, coco, method, rule, tau,
-        iou."""
+        """A row a noun, method and cut: prompt, seed, set, noun, word, coco, why ("" or why it is
+        not measured: "not there", "not known", "named twice", "not read"), method, rule, tau, iou.
+        A noun that is not measured has one row."""
         runs = stage.runs(
             [case["prompt"] for case in cases],
             [case["seed"] for case in cases],
@@ -78,16 +88,22 @@ class Objects(Study):
     def _rows(self, case: Case, run: Run) -> list[Row]:
         assert run.image is not None
         image, stem = run.image, truths.stem(case["prompt"], case["seed"])
-        if self.images is not None:
-            truths.save(image, self.images, case["prompt"], case["seed"])
-        nouns = _nouns(case["prompt"], self.parser)
-        names = [noun.name for noun in nouns]
-        found = self._truth.masks(image, stem, names)
-        there = {
-            i: mask
-            for i, mask in enumerate(found)
-            if mask is not None and truths.present(mask) and names.count(names[i]) == 1
-        }
+        nouns = parsing.parse(case["prompt"], self.parser).nouns()
+        nouns = [noun for noun in nouns if noun.name not in _NOWHERE]
+        names = [ALIASES.get(noun.name, noun.name) for noun in nouns]
+        why, there = [], {}
+        for i, mask in enumerate(self._truth.masks(image, stem, names)):
+            if not run.maps.prompt.reads(nouns[i].start, nouns[i].end):
+                why.append("not read")
+            elif names.count(names[i]) > 1:
+                why.append("named twice")
+            elif mask is None:
+                why.append("not known")
+            elif not truths.present(mask):
+                why.append("not there")
+            else:
+                why.append("")
+                there[i] = mask
         given = {
             name: {
                 i: mask
@@ -96,33 +112,48 @@ class Objects(Study):
             }
             for name, segmenter in self._segmenters.items()
         }
-        given["k-means + Hungarian"] = _clustered(run, there, case["seed"])
-        words = [run.maps.prompt.span(noun.start, noun.end) for noun in nouns]
+        given[CLUSTERS] = _clustered(run, there, case["seed"])
+        words = {i: run.maps.prompt.span(nouns[i].start, nouns[i].end)
+                 for i in range(len(nouns)) if why[i] != "not read"}  # fmt: skip
         rows = localisation.overlaps(run.maps, words, there, case["seed"], given)
+        missing = {"method": "", "rule": "", "tau": 0.0, "iou": np.nan}
+        rows += [missing | {"noun": i} for i in range(len(nouns)) if i not in there]
         said = {"prompt": case["prompt"], "seed": case["seed"], "set": case["set"]}
         return [
-            said | row | {"word": names[row["noun"]], "coco": names[row["noun"]] in _COCO}
+            said | row | {"word": names[i], "coco": names[i] in _COCO, "why": why[i]}
             for row in rows
+            for i in [row["noun"]]
         ]
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.device or "cpu")
+        return truths.load(self.truth, self.place)
 
     @cached_property
     def _segmenters(self) -> dict[str, truths.Truth]:
-        return {name: truths.load(name, self.device or "cpu") for name in self.segmenters}
+        return {name: truths.load(name, self.place) for name in self.segmenters}
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "miou": for each set and vocabulary each method's mean IoU with its interval, the maps
-        at the paper's three thresholds and at the cut that was best on other prompts. "sweep":
-        every cut."""
+        at the paper's three thresholds and at the cut that was best on other prompts; a segmenter
+        that lacks some of a vocabulary's nouns has no row for it. "nouns": how many were asked for,
+        measured, and not, by why. "sweep": every cut.
+
+        Raises
+        ------
+        DaamkitError
+            If fewer than two prompts have a noun that is measured.
+        """
         out, sweeps = [], []
+        known = rows[rows["why"] == ""]
         for name, vocabulary in product(rows["set"].unique(), VOCABULARIES):
-            some = rows[(rows["set"] == name) & (rows["coco"] | (vocabulary != "80"))]
-            some = some.assign(image=some["case"])
+            some = known[(known["set"] == name) & (known["coco"] | (vocabulary != "80"))]
             if some["prompt"].nunique() < 2:
-                continue  # one prompt to choose the cut on, one to use it
+                continue
+            measured = some.drop_duplicates(["case", "noun"])
+            counts = some.drop_duplicates(["case", "noun", "method"])["method"].value_counts()
+            part = counts[(counts < len(measured)) & ~counts.index.isin(localisation.BASELINES)]
+            some = some[~some["method"].isin(part.index)].assign(image=some["case"])
             chosen = localisation.summary(some).rename(columns={"cuts": "cut"})
             out.append(chosen.assign(set=name, vocabulary=vocabulary))
             swept = localisation.sweep(some).assign(set=name, vocabulary=vocabulary)
@@ -130,14 +161,26 @@ class Objects(Study):
             fixed = swept[(swept["rule"] == "max") & swept["tau"].isin((0.3, 0.4, 0.5))]
             fixed = fixed[fixed["method"].isin(("daam", "paper"))]
             out.append(fixed.assign(cut=[f"fixed: max {tau:g}" for tau in fixed["tau"]]))
+        if not out:
+            raise DaamkitError(
+                wanted="two prompts with a noun to measure",
+                got=f"{rows['why'].value_counts().to_dict()} of {rows['case'].nunique()} prompts",
+                mend="give more prompts, or a truth that knows their nouns",
+            )
         columns = ["set", "vocabulary", "method", "cut", "miou", "low", "high", "nouns"]
-        return {"miou": pd.concat(out, ignore_index=True)[columns], "sweep": pd.concat(sweeps)}
+        nouns = rows.drop_duplicates(["case", "noun"]).groupby(["set", "why"]).size().unstack()
+        nouns = nouns.rename(columns={"": "measured"}).fillna(0).astype(int).reset_index()
+        nouns.insert(1, "asked", nouns.iloc[:, 1:].sum(axis=1))
+        return {
+            "miou": pd.concat(out, ignore_index=True)[columns],
+            "nouns": nouns,
+            "sweep": pd.concat(sweeps, ignore_index=True),
+        }
 
-    def plot(self, rows: pd.DataFrame) -> Figure:
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """mIoU by method, and over thresholds."""
         from daamkit.views import charts
 
-        tables = self.tables(rows)
         table = tables["miou"]
         return charts.objects(table[~table["cut"].str.startswith("fixed")], tables["sweep"])
 
@@ -173,26 +216,24 @@ def exchange(
     rng = np.random.default_rng((seed, 41))
     out = []
     for text, nouns in zip(texts, found, strict=True):
+        used = {noun.text.lower() for noun in nouns}  # neither itself nor another's twice
         for noun in reversed(nouns):  # from the end: characters before it stay
-            others = [each for each in known[noun.noun.many] if each != noun.text.lower()]
+            others = [each for each in known[noun.noun.many] if each not in used]
             if others:
-                text = text[: noun.start] + str(rng.choice(others)) + text[noun.end :]
-        out.append(_articles(text))
+                new = str(rng.choice(others))
+                used.add(new)
+                text = _article(text[: noun.start], new) + new + text[noun.end :]
+        out.append(text)
     return out
 
 
-def _articles(text: str) -> str:
-    """ "a apple" to "an apple", "an cat" to "a cat"."""
+def _article(before: str, noun: str) -> str:
+    """What stands before a noun, its article, if that is the last word, made to fit."""
 
     def mend(match: re.Match[str]) -> str:
-        article, vowel = match[1], match[2] in "aeiouAEIOU"
-        return article[0] + ("n" if vowel else "") + match[0][len(article) : -1] + match[2]
+        return match[1] + ("n" if noun[0] in "aeiou" else "") + match[2]
 
-    return re.sub(r"\b([Aa]n?)\s+(\w)", mend, text)
-
-
-def _nouns(prompt: str, parser: str | None) -> list[Phrase]:
-    return [noun for noun in parsing.parse(prompt, parser).nouns() if noun.name not in _NOWHERE]
+    return re.sub(r"\b([Aa])n?(\s+)$", mend, before)
 
 
 def _clustered(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +16,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.measures.intervals import bootstrap
 from daamkit.studies import prompts, ratings
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ class PartsOfSpeech(Study):
 
     name: ClassVar[str] = "parts_of_speech"
     n: int = 300
-    ratings: str | None = None
+    ratings: str | None = said_elsewhere(None)
 
     def cases(self) -> list[Case]:
         """A prompt each."""
@@ -58,15 +58,16 @@ class PartsOfSpeech(Study):
             [
                 case | _said(token) | {"measure": measure, "value": value}
                 for token in parsing.parse(case["prompt"], self.parser).tokens
+                if run.maps.prompt.reads(token.start, token.end)
                 for measure, value in _measured(run, token).items()
             ]
             for case, run in zip(cases, runs, strict=True)
         ]
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """ "tags": pos, measure, mean with its 95% interval over prompts, words. "survives": for
-        each cut, the tags from the largest area to the smallest. "opinion", where there are
-        ratings: pos, mean opinion score from 1 to 5 with its interval, ratings."""
+        """ "tags": pos, measure, mean with its 95% interval over prompts, n (words). "survives":
+        for each cut, the tags from the largest area to the smallest. "opinion", where there are
+        ratings: pos, mean opinion score from 1 to 5 with its interval, n (ratings)."""
         tags = [tag for tag in TAGS if tag in set(rows["pos"])]
         groups = rows.groupby(["pos", "measure"], sort=False)
         out = [
@@ -79,8 +80,9 @@ class PartsOfSpeech(Study):
         order = areas.sort_values("mean", ascending=False).groupby("measure", sort=False)["pos"]
         tables = {"tags": table, "survives": order.agg(" > ".join).reset_index(name="order")}
         if self.ratings is not None:
+            keys = ["prompt", "seed", "start", "end"]
             rated = ratings.read(self.ratings).merge(
-                rows[["prompt", "seed", "start", "end", "pos"]].drop_duplicates()
+                rows[[*keys, "pos"]].drop_duplicates(), on=keys, validate="m:1"
             )
             scores = rated.groupby("pos")
             tables["opinion"] = pd.DataFrame(
@@ -88,11 +90,11 @@ class PartsOfSpeech(Study):
             )
         return tables
 
-    def plot(self, rows: pd.DataFrame) -> Figure:
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """A panel a measure, a row a tag."""
         from daamkit.views import charts
 
-        return charts.parts_of_speech(self.tables(rows)["tags"])
+        return charts.parts_of_speech(tables["tags"])
 
 
 def shape(found: WordMap) -> dict[str, float]:
@@ -131,5 +133,5 @@ def _said(token: Token) -> Row:
 
 
 def _mean(part: pd.DataFrame, column: str) -> dict[str, float]:
-    mean, low, high = bootstrap(part[column].to_numpy(), part["prompt"].tolist(), draws=1000)
+    mean, low, high = bootstrap(part[column].to_numpy(float), part["prompt"].tolist(), draws=1000)
     return {"mean": mean, "low": low, "high": high, "n": len(part)}

@@ -152,7 +152,7 @@ def read(file: Path) -> list[str]:
         file = next((each for each in known if "val" in each.name), known[0])
     try:
         found = _read(file)
-    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: UTF-8, JSON, pandas
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         raise DaamkitError(
             wanted=f"a file of prompts, {file}",
             got=getattr(error, "strerror", None) or str(error).splitlines()[0],
@@ -163,6 +163,11 @@ def read(file: Path) -> list[str]:
         raise DaamkitError(
             wanted=f"prompts in {file}", got="an empty file", mend="write a prompt a line"
         )
+    for text in found:
+        if text and not any(character.isalnum() for character in text):
+            raise DaamkitError(
+                wanted=f"prompts with words in {file}", got=repr(text), mend="leave that line out"
+            )
     return [text for text in found if text]
 
 

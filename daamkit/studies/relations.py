@@ -1,22 +1,26 @@
 """How do heads and dependents share pixels? Table 2 of the DAAM paper (arXiv 2210.04885).
 
-Dominance is mIoD - mIoH: above 0 the head's map covers the dependent's, the head dominates.
+Dominance is mIoD - mIoH: above 0 the head's map covers the dependent's, the head dominates. Since
+IoD - IoH is |D ∩ H| (1 / |D| - 1 / |H|), its sign tells which of two masks is larger; the rule
+"quantile" gives all words one area, and so no dominance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
 from daamkit.language import parsing
+from daamkit.language.parsing import Pair
+from daamkit.maps.run import Run
 from daamkit.measures import syntax
 from daamkit.measures.intervals import bootstrap
 from daamkit.measures.syntax import Cut
 from daamkit.studies import prompts
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +49,7 @@ class Relations(Study):
 
     name: ClassVar[str] = "relations"
     n: int = 400
-    top: int = 10
+    top: int = said_elsewhere(10)
 
     def cases(self) -> list[Case]:
         """A prompt each."""
@@ -56,16 +60,15 @@ class Relations(Study):
         """Rows of `measures.syntax.relations` with every cut, the other pairs too."""
         runs = stage.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
         return [
-            [case | row for row in syntax.overlaps(run.maps, parse.pairs(), CUTS)]
+            [case | row for row in syntax.overlaps(run.maps, _heard(run, self.parser), CUTS)]
             for case, run in zip(cases, runs, strict=True)
-            for parse in [parsing.parse(run.prompt, self.parser)]
         ]
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """ "relations": at the paper's cut, relation, pairs, prompts; miou, miod, mioh, dominance
-        with 95% intervals over prompts. "sweep": the same for every cut. "survives": for each
-        relation, at how many cuts the head dominates, the dependent does, or neither (the interval
-        holds 0)."""
+        """ "relations": at the paper's threshold, relation, pairs, prompts; miou, miod, mioh and
+        dominance with 95% intervals over prompts. "survives": for each relation, at how many cuts
+        the head dominates, the dependent does, or neither (the interval holds 0). "sweep": the
+        first for every cut."""
         edges = rows[~rows["relation"].isin(CONTROLS)]
         common = edges.groupby("relation")["case"].count().sort_values(ascending=False)
         groups = {name: edges[edges["relation"] == name] for name in common.index[: self.top]}
@@ -90,12 +93,21 @@ class Relations(Study):
             "sweep": sweep,
         }
 
-    def plot(self, rows: pd.DataFrame) -> Figure:
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Overlap and dominance by relation, and dominance over all cuts."""
         from daamkit.views import charts
 
-        tables = self.tables(rows)
         return charts.relations(tables["relations"], tables["sweep"])
+
+
+def _heard(run: Run, parser: str | None) -> list[Pair]:
+    """The prompt's pairs, as far as the model has read it."""
+    reads = run.maps.prompt.reads
+    return [
+        pair
+        for pair in parsing.parse(run.prompt, parser).pairs()
+        if reads(pair.head.start, pair.head.end) and reads(pair.dependent.start, pair.dependent.end)
+    ]
 
 
 def _means(pairs: pd.DataFrame) -> dict[str, float]:

@@ -16,7 +16,7 @@ class Tape(Tap):
 
     def __init__(self) -> None:
         self.calls = 0
-        self.kept: dict[tuple[int, int, str, str], Tensor] = {}  # by call, pass, site and branch
+        self.kept: dict[tuple[int, int, str], Tensor] = {}  # by call, pass and site
 
     def wants(self, site: Site) -> bool:
         """All cross-attention."""
@@ -27,22 +27,21 @@ class Tape(Tap):
         self.calls += 1
 
     def observe(self, attention: Attention) -> None:
-        """Keep the probabilities, in float32."""
-        for branch in attention.branches:
-            place = (self.calls, attention.step.index, attention.site.name, branch)
-            self.kept[place] = attention.probabilities(branch)
+        """Keep the probabilities of the prompt, in half precision and not on the GPU."""
+        place = (self.calls, attention.step.index, attention.site.name)
+        self.kept[place] = attention.probabilities("cond").half().cpu()
 
 
 class Replay(Tap):
     """Gives every site the attention of a tape, call for call; the values stay the words' own.
 
-    As in Prompt-to-Prompt (arXiv 2208.01626, word swap, all steps). The prompts must have their
-    words' tokens at the same places.
+    As in Prompt-to-Prompt (arXiv 2208.01626, word swap, all steps, the conditional rows). The two
+    prompts must have their words' tokens at the same places: nothing here can tell.
 
     Raises
     ------
     DaamkitError
-        In a call whose passes, sites or tokens are not the tape's.
+        In a call of other passes, sites, sizes or batches than the tape's.
     """
 
     def __init__(self, tape: Tape) -> None:
@@ -58,17 +57,15 @@ class Replay(Tap):
 
     def edit(self, attention: Attention, output: Tensor) -> Tensor:
         """Weigh this call's values with the tape's probabilities."""
-        parts = []
-        for branch, rows in attention.branches.items():
-            place = (self.calls, attention.step.index, attention.site.name, branch)
-            kept = self.tape.kept.get(place)
-            value = attention.value[rows].float()
-            wanted = (*value.shape[:2], attention.query.shape[2], value.shape[2])
-            if kept is None or kept.shape != wanted:
-                raise DaamkitError(
-                    wanted=f"recorded attention of shape {wanted} at {attention.site.name}",
-                    got="none" if kept is None else f"{tuple(kept.shape)}",
-                    mend="record calls of the same batches, size, steps and guidance",
-                )
-            parts.append(kept @ value)
-        return torch.cat(parts).to(output.dtype)
+        rows = attention.branches["cond"]
+        kept = self.tape.kept.get((self.calls, attention.step.index, attention.site.name))
+        value = attention.value[rows].float()
+        wanted = (*value.shape[:2], attention.query.shape[2], value.shape[2])
+        if kept is None or kept.shape != wanted:
+            raise DaamkitError(
+                wanted=f"recorded attention of shape {wanted} at {attention.site.name}",
+                got="none" if kept is None else f"{tuple(kept.shape)}",
+                mend="record calls of the same batches, size, steps and guidance",
+            )
+        replayed = kept.to(value.device).float() @ value
+        return torch.cat([output[: rows.start], replayed.to(output.dtype), output[rows.stop :]])

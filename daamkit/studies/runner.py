@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +25,12 @@ import torch
 from tqdm.auto import tqdm
 
 from daamkit.errors import DaamkitError
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies import truths
+from daamkit.studies.study import AT_ONCE, Case, Row, Stage, Study
 
 Engine = Literal["local", "ray"]
 _KEY = b"daamkit"  # of a shard's provenance
+HOW = ("model", "dtype", "device", "scheduler", "versions")  # of a record: must stay the same
 Done = tuple[list[Row], Mapping[str, Any]]  # a batch's rows, and the record of the model
 
 
@@ -91,6 +93,7 @@ def run(
             mend="name one; a pipeline cannot be sent to workers, its name can",
         )
     cases = study.cases()
+    study.check()
     folder = None if out is None else _Folder(Path(out), study, cases, batch_size, threads)
     batches = {
         start: cases[start : start + batch_size] for start in range(0, len(cases), batch_size)
@@ -108,11 +111,39 @@ def run(
             total=len(cases), initial=done, desc=study.name, unit="case", disable=not progress
         ) as bar:
             for start, (rows, record) in source:
+                table = _table(rows)
                 if folder is not None:
-                    folder.write(start, rows, record)
-                frames[start] = pd.DataFrame(rows)
+                    folder.write(start, table, record)
+                frames[start] = table.to_pandas()
                 bar.update(len(batches[start]))
     return _join([frames[start] for start in batches])
+
+
+def draw(study: Study, folder: str | os.PathLike[str], pipe: Any = None) -> list[Path]:
+    """Draw a study's images and measure nothing: for people to annotate.
+
+    Parameters
+    ----------
+    study
+        Whose images.
+    folder
+        Where they go, as PNG with the names of `truths.stem`; those that are there are left.
+    pipe
+        An open pipeline in place of the study's model.
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    files = {place / f"{truths.stem(*each)}.png": each for each in study.pictures()}
+    left = [(file, each) for file, each in files.items() if not file.exists()]
+    stage = Stage(study, pipe) if left else None
+    for start in tqdm(range(0, len(left), AT_ONCE), study.name, disable=None):
+        part = left[start : start + AT_ONCE]
+        assert stage is not None
+        runs = stage.runs([prompt for _, (prompt, _) in part], [seed for _, (_, seed) in part])
+        for (file, _), run in zip(part, runs, strict=True):
+            assert run.image is not None
+            run.image.save(file)
+    return list(files)
 
 
 def read(out: str | os.PathLike[str]) -> pd.DataFrame:
@@ -142,9 +173,20 @@ def read(out: str | os.PathLike[str]) -> pd.DataFrame:
     return _join(frames)
 
 
+def _table(rows: Sequence[Row]) -> pa.Table:
+    return pa.Table.from_pandas(pd.DataFrame(list(rows)), preserve_index=False)
+
+
 def _join(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     some = [frame for frame in frames if len(frame)]
-    return pd.concat(some, ignore_index=True) if some else pd.DataFrame()
+    if not some:
+        raise DaamkitError(
+            wanted="something to measure",
+            got="no row of any case: nothing that the study looks for is in these prompts, or the "
+            "truth cannot tell",
+            mend="give it other prompts, or another truth",
+        )
+    return pd.concat(some, ignore_index=True)
 
 
 # -- engines
@@ -208,9 +250,12 @@ def _on_ray(
             num_cpus=size, include_dashboard=False, log_to_driver=False, configure_logging=False
         )
     try:
-        gpus = int(ray.cluster_resources().get("GPU", 0) > 0)
-        actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=2, max_task_retries=2)(_Worker)
-        pool = ActorPool([actor.remote(study, threads) for _ in range(min(workers, len(batches)))])
+        there = 0 if study.device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+        many = min(workers, there or workers, len(batches))  # more than there are would never start
+        actor = ray.remote(num_cpus=1, num_gpus=min(there, 1), max_restarts=2, max_task_retries=2)(
+            _Worker
+        )
+        pool = ActorPool([actor.remote(study, threads) for _ in range(many)])
         yield from pool.map_unordered(
             lambda worker, item: worker.measure.remote(*item), list(batches.items())
         )
@@ -234,13 +279,14 @@ class _Folder:
             "format": "daamkit.study",
             "version": 1,
             "study": study.name,
-            "settings": asdict(study),
+            "settings": {f.name: getattr(study, f.name) for f in fields(study)},
             "batch_size": batch_size,
             "threads": threads,
             "cases": len(cases),
             "sha256": hashlib.sha256(said).hexdigest(),
         }
-        self.fingerprint: str | None = None
+        self.loose = {f.name for f in fields(study) if not f.metadata.get("compare", True)}
+        self.record: dict[str, Any] | None = None
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             self._compare(_manifest(place))
         else:
@@ -252,7 +298,7 @@ class _Folder:
         settings = own.pop("settings"), there.get("settings", {})
         for mine, theirs in ((own, there), settings):
             for key, value in mine.items():
-                if theirs.get(key) != value:
+                if key not in self.loose and theirs.get(key) != value:
                     raise DaamkitError(
                         wanted=f"an earlier run of the same study in {self.place}: {key} {value!r}",
                         got=f"{key} {theirs.get(key)!r}",
@@ -273,7 +319,7 @@ class _Folder:
                 continue
             try:
                 table = _open(shard)
-            except (pa.ArrowException, OSError, ValueError) as error:
+            except (pa.ArrowException, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 warnings.warn(
                     f"{shard} is damaged ({reason}); its cases are measured again",
@@ -286,7 +332,7 @@ class _Folder:
             found[start] = table.to_pandas()
         return found
 
-    def write(self, start: int, rows: Sequence[Row], record: Mapping[str, Any]) -> None:
+    def write(self, start: int, table: pa.Table, record: Mapping[str, Any]) -> None:
         """Keep a batch."""
         self._same_model(record)
         about = {
@@ -295,21 +341,24 @@ class _Folder:
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "record": dict(record),
         }
-        table = pa.Table.from_pandas(pd.DataFrame(list(rows)), preserve_index=False)
         metadata = (table.schema.metadata or {}) | {_KEY: json.dumps(about).encode()}
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata(metadata), sink, write_page_checksum=True)
         _write(self._shard(start), sink.getvalue().to_pybytes())
 
     def _same_model(self, record: Mapping[str, Any]) -> None:
-        found = (record.get("model") or {}).get("fingerprint")
-        if self.fingerprint not in (None, found):
-            raise DaamkitError(
-                wanted=f"the model that began {self.place} (fingerprint {self.fingerprint})",
-                got=f"one with the fingerprint {found}",
-                mend="name another folder: rows of two models do not mix",
-            )
-        self.fingerprint = found
+        """Rows made in another way do not mix."""
+        found = {name: record.get(name) for name in HOW}
+        found["device"] = str(found["device"]).split(":")[0]
+        found = json.loads(json.dumps(found))
+        for name, value in (self.record or {}).items():
+            if found[name] != value:
+                raise DaamkitError(
+                    wanted=f"what began {self.place}: {name} {value}",
+                    got=f"{found[name]}",
+                    mend="name another folder: rows made in two ways do not mix",
+                )
+        self.record = found
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

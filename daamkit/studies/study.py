@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
@@ -12,6 +13,7 @@ import torch
 
 from daamkit import zoo
 from daamkit.errors import DaamkitError
+from daamkit.language import parsing
 from daamkit.maps.run import Run
 from daamkit.tracing.trace import trace
 
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 Case = dict[str, Any]  # plain data: "prompt", "seed", and what the study needs to know of it
 Row = dict[str, Any]  # plain data: what was measured
 AT_ONCE = 4  # images in one call of a pipeline on a CPU
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def said_elsewhere(default: Any) -> Any:
+    """A setting that may differ when a study is gone on with: what it decides is compared itself,
+    or only the tables need it."""
+    return field(default=default, metadata={"compare": False})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +39,8 @@ class Study:
     Attributes
     ----------
     model
-        "toybox", a folder, or an id of the Hub.
+        "toybox", a folder, or an id of the Hub. A safety checker is taken off: its black images
+        would be measured as if drawn.
     prompts
         A file of prompts (`prompts.texts`); None: captions of the toy world.
     n
@@ -46,23 +56,40 @@ class Study:
     """
 
     name: ClassVar[str] = ""
+    fewest: ClassVar[int] = 1  # cases
     model: str = "toybox"
-    prompts: str | None = None
+    prompts: str | None = said_elsewhere(None)
     n: int = 200
     seed: int = 0
     steps: int = 25
     guidance: float | None = None
     parser: str | None = None
-    device: str | None = None
+    device: str | None = said_elsewhere(None)
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.n < 1 or self.steps < 1:
+        if self.n < self.fewest or self.steps < 1 or self.seed < 0 or self.dtype not in DTYPES:
             raise DaamkitError(
-                wanted="at least one case and one step",
-                got=f"n={self.n}, steps={self.steps}",
-                mend="try n=200, steps=25",
+                wanted=f"{self.fewest} or more cases, a step, a seed from 0, and a dtype of "
+                f"{', '.join(DTYPES)}",
+                got=f"n={self.n}, steps={self.steps}, seed={self.seed}, dtype={self.dtype!r}",
+                mend="try n=200, steps=25, seed=0, dtype='float32'",
             )
+
+    @property
+    def place(self) -> str:
+        """The device that `device` means."""
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def check(self) -> None:
+        """Open what `measure` will need, so that what is missing is said before an image is drawn.
+
+        Raises
+        ------
+        DaamkitError
+            If the parser is not there.
+        """
+        parsing.load(self.parser)
 
     def cases(self) -> list[Case]:
         """All cases, in order; the same settings give the same."""
@@ -76,9 +103,13 @@ class Study:
         """What the rows say, with intervals: tables by name, the first the chief one."""
         raise NotImplementedError
 
-    def plot(self, rows: pd.DataFrame) -> Figure:
-        """The same as a picture."""
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
+        """The tables as a picture."""
         raise NotImplementedError
+
+    def pictures(self) -> list[tuple[str, int]]:
+        """Prompt and seed of every image that the study draws."""
+        return [(case["prompt"], case["seed"]) for case in self.cases()]
 
     def run(self, out: str | os.PathLike[str] | None = None, **options: Any) -> pd.DataFrame:
         """All rows; see `runner.run` for the options.
@@ -93,6 +124,10 @@ class Study:
         return runner.run(self, out, **options)
 
 
+class UnreadWarning(UserWarning):
+    """A prompt beyond the model's limit: the words that it has not read are not measured."""
+
+
 class Stage:
     """An open pipeline, on which a study has its images drawn and traced."""
 
@@ -100,7 +135,9 @@ class Stage:
         self.study = study
         if pipe is None:
             pipe = zoo.load(study.model, dtype=getattr(torch, study.dtype))
-            pipe.to(study.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            pipe.to(study.place)
+            if getattr(pipe, "safety_checker", None) is not None:
+                pipe.safety_checker = None
         pipe.set_progress_bar_config(disable=True)
         self.pipe = pipe
         self.record: Mapping[str, Any] = {}
@@ -126,7 +163,20 @@ class Stage:
             call["guidance_scale"] = self.study.guidance
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         with trace(self.pipe, **options) as tracer:
-            self.pipe(list(prompts), generator=generators, **call)
+            made = self.pipe(list(prompts), generator=generators, **call)
+        if any(getattr(made, "nsfw_content_detected", None) or []):
+            raise DaamkitError(
+                wanted="images to measure",
+                got=f"black ones from the pipeline's safety checker, among those of {prompts}",
+                mend="open it with `safety_checker=None`, or leave these prompts out",
+            )
+        for run in tracer.runs:
+            for cut in run.maps.prompt.cuts.values():
+                warnings.warn(
+                    f"the model has not read {run.prompt[cut:].strip()!r}; it is left out",
+                    UnreadWarning,
+                    stacklevel=2,
+                )
         shared = dict(tracer.runs[0].record)
         for of_one in ("seed", "sample", "made"):
             shared.pop(of_one, None)

@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -45,6 +44,12 @@ class Oracle:
 
     def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
         """All instances of a name together."""
+        if image.size != (128, 128):
+            raise DaamkitError(
+                wanted="an image of the toybox, 128 x 128, for its oracle to read",
+                got=f"one of {image.height} x {image.width}",
+                mend="name another truth: a segmenter, or 'masks:FOLDER'",
+            )
         frame = oracle.read(image)
         nothing = np.zeros((image.height, image.width), bool)
         found = frame.groupby("name")["mask"].agg(lambda masks: np.any(list(masks), axis=0))
@@ -106,13 +111,6 @@ def stem(prompt: str, seed: int) -> str:
     """
     words = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:60]
     return f"{words}-{hashlib.sha256(prompt.encode()).hexdigest()[:4]}-{seed}"
-
-
-def save(image: Image.Image, folder: str, prompt: str, seed: int) -> None:
-    """Write an image under its stem, for a hand to draw masks on."""
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    image.save(place / f"{stem(prompt, seed)}.png")
 
 
 def present(mask: Mask) -> bool:

@@ -32,7 +32,7 @@ def objects(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     order = table.groupby("method")["miou"].mean().sort_values().index.tolist()
     for i, (name, part) in enumerate(groups.items()):
         part = part.set_index("method").reindex(order)
-        at = np.arange(len(order)) + (i - (len(groups) - 1) / 2) * 0.18
+        at = np.arange(len(order)) + ((len(groups) - 1) / 2 - i) * 0.18
         _points(left, at, part, "miou", "low", "high", i, name)
     left.set_yticks(range(len(order)), order)
     _name(left, "Overlap with the thing (mIoU)", "mIoU, cut chosen on other prompts", "")
@@ -91,10 +91,10 @@ def relations(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     names = table["relation"].tolist()[::-1]
     part = table.set_index("relation").reindex(names)
     at = np.arange(len(names))
-    for i, column in enumerate(("miou", "miod", "mioh")):
-        label = column.replace("mio", "mIo")
+    for i, label in enumerate(("mIoU", "mIoD", "mIoH")):
+        column = label.lower()
         low, high = f"{column}_low", f"{column}_high"
-        _points(left, at + (i - 1) * 0.2, part, column, low, high, i, label.replace("u", "U"))
+        _points(left, at + (1 - i) * 0.2, part, column, low, high, i, label)
     left.set_yticks(at, [f"{name} ({n})" for name, n in zip(names, part["pairs"], strict=True)])
     _name(left, "Overlap of head and dependent", "share", "")
     left.legend(frameon=False, fontsize=8)
@@ -123,7 +123,8 @@ def relations(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     labels = [f"{rule} {tau:g}" if tau else rule for rule, tau in cuts]
     right.set_xticks(range(len(cuts)), labels, rotation=90, fontsize=7)
     _name(right, "Dominance at every cut (dot: interval without 0)", "", "")
-    figure.colorbar(shown, ax=right, shrink=0.7)
+    right.grid(False)
+    figure.colorbar(shown, ax=right, shrink=0.7, label="mIoD - mIoH")
     return figure
 
 
@@ -165,7 +166,7 @@ def adjectives(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     for i, region in enumerate(("inside", "outside")):
         part = table[table["region"] == region].set_index("change").reindex(changes)
         _points(
-            left, np.arange(len(changes)) + 0.2 * i - 0.1, part, "mean", "low", "high", i, region
+            left, np.arange(len(changes)) + 0.1 - 0.2 * i, part, "mean", "low", "high", i, region
         )
     left.set_yticks(range(len(changes)), changes)
     _name(left, "How much the image moves", "mean absolute difference (1: black to white)", "")

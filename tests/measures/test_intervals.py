@@ -49,3 +49,183 @@ def test_bad_arguments() -> None:
         intervals.bootstrap([1.0, 2.0], ["a"])
     with pytest.raises(DaamkitError, match="between 0 and 1"):
         intervals.bootstrap([1.0], level=95)
+
+
+# Two groups
+
+
+def test_a_difference_of_two_groups_and_its_interval() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(1, 1, 400), rng.normal(0, 2, 300)
+    gap, low, high, p = intervals.difference(a, b, list(range(400)), list(range(300)))
+    half = 1.96 * np.sqrt(a.var() / 400 + b.var() / 300)
+    assert gap == pytest.approx(a.mean() - b.mean())
+    assert (low, high) == pytest.approx((gap - half, gap + half), abs=0.03)
+    assert p == pytest.approx(1 / 4001)  # none of 4000 exchanges is as far from 0
+
+
+def test_p_of_few_clusters_is_the_share_of_exchanges() -> None:
+    a, b = np.array([3.0, 3.0]), np.array([0.0, 0.0])
+    gap, low, high, p = intervals.difference(a, b, ["a", "b"], ["c", "d"])
+    assert (gap, low, high) == (3, 3, 3)
+    assert p == pytest.approx(2 / 6, abs=0.03)  # 2 of the 6 ways to choose two of four
+
+
+def test_groups_that_are_alike_have_p_one() -> None:
+    a, b = np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.2, 0.1])
+    gap, low, high, p = intervals.difference(a, b, [0, 1, 2], [3, 4, 5])
+    assert gap == pytest.approx(0, abs=1e-12) and low < 0 < high
+    assert p == 1
+
+
+def test_missing_values_of_a_group_are_left_out() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(1, 1, 20), rng.normal(0, 1, 20)
+    some = np.r_[a, np.nan], b, list(range(21)), list(range(20))
+    assert intervals.difference(*some) == intervals.difference(a, b, some[2][:-1], some[3])
+
+
+@pytest.mark.parametrize("a", [[], [np.nan], [1.0], [1.0, 2.0]])
+def test_a_group_of_less_than_two_clusters_has_no_interval(a: list[float]) -> None:
+    b = np.arange(5.0)
+    found = intervals.difference(np.array(a, float), b, ["a"] * len(a), list(range(5)))
+    known = [value for value in a if not np.isnan(value)]
+    assert found[0] == pytest.approx(np.mean(known) - 2 if known else np.nan, nan_ok=True)
+    assert np.isnan(found[1:]).all()
+
+
+def test_values_of_one_prompt_count_as_one_in_both_groups() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(0.3, 1, 12), rng.normal(0, 1, 12)
+    ids = list(range(12))
+    once = intervals.difference(a, b, ids, ids)
+    each = [label for label in ids for _ in range(8)]
+    again = intervals.difference(np.repeat(a, 8), np.repeat(b, 8), each, each)
+    assert again == pytest.approx(once)
+    free = intervals.difference(np.repeat(a, 8), np.repeat(b, 8), list(range(96)), list(range(96)))
+    assert free[2] - free[1] < 0.5 * (once[2] - once[1]) and free[3] < once[3]
+
+
+def simulated(rng: np.random.Generator, gap: float = 0.0) -> tuple:
+    """Groups of 15 and 20 prompts, three values each that are alike."""
+
+    def group(prompts: int, mean: float) -> tuple[np.ndarray, list[int]]:
+        own = np.repeat(rng.normal(mean, 1, prompts), 3)
+        return own + rng.normal(0, 0.5, 3 * prompts), np.repeat(np.arange(prompts), 3).tolist()
+
+    (a, of_a), (b, of_b) = group(15, gap), group(20, 0)
+    return a, b, of_a, of_b
+
+
+def test_the_interval_covers_the_true_difference() -> None:
+    rng = np.random.default_rng(4)
+    found = [intervals.difference(*simulated(rng, gap=0.7), draws=300) for _ in range(300)]
+    assert 0.88 <= np.mean([low <= 0.7 <= high for _, low, high, _ in found]) <= 0.98
+
+
+def test_p_is_uniform_where_there_is_no_difference() -> None:
+    rng = np.random.default_rng(5)
+    p = np.array([intervals.difference(*simulated(rng), draws=300)[3] for _ in range(400)])
+    assert 0.02 <= np.mean(p < 0.05) <= 0.085
+    assert 0.42 <= np.mean(p < 0.5) <= 0.58
+
+
+def test_without_clusters_chance_is_taken_for_a_difference() -> None:
+    rng = np.random.default_rng(6)
+    p = []
+    for _ in range(100):
+        a, b, *_ = simulated(rng)
+        p.append(intervals.difference(a, b, list(range(len(a))), list(range(len(b))), draws=300)[3])
+    assert np.mean(np.array(p) < 0.05) > 0.12
+
+
+groups = st.lists(st.integers(-9, 9).map(lambda n: n / 10), min_size=2, max_size=7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(groups, groups)
+def test_the_difference_turns_with_its_groups(one: list[float], other: list[float]) -> None:
+    a, b, of_a, of_b = np.array(one), np.array(other), list(range(len(one))), [*range(len(other))]
+    there = intervals.difference(a, b, of_a, of_b, draws=1000)
+    back = intervals.difference(b, a, of_b, of_a, draws=1000)
+    assert there[0] == -back[0]
+    assert there[3] == pytest.approx(back[3], abs=0.12)  # each draws its own exchanges
+    assert there[1] <= there[2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(groups, groups, st.integers(-100, 100))
+def test_the_difference_does_not_see_a_shift(
+    one: list[float], other: list[float], shift: int
+) -> None:
+    a, b, of_a, of_b = np.array(one), np.array(other), list(range(len(one))), [*range(len(other))]
+    found = intervals.difference(a, b, of_a, of_b, draws=200)
+    shifted = intervals.difference(a + shift, b + shift, of_a, of_b, draws=200)
+    assert shifted == pytest.approx(found, abs=1e-9)
+
+
+# Pairs
+
+
+def test_p_of_few_pairs_is_the_share_of_signs() -> None:
+    assert intervals.paired(np.array([1.0, 2.0, 3.0])) == pytest.approx(2 / 8, abs=0.03)
+    assert intervals.paired(np.ones(12)) < 0.003
+    assert intervals.paired(np.array([1.0, -1.0, 0.0])) == 1
+    assert intervals.paired(np.array([0.7])) == 1  # of one pair nothing can be said
+
+
+def test_missing_pairs_are_left_out() -> None:
+    values = np.array([1.0, np.nan, 2.0, 3.0])
+    assert intervals.paired(values, ["a", "b", "c", "d"]) == intervals.paired(
+        values[[0, 2, 3]], ["a", "c", "d"]
+    )
+    assert np.isnan(intervals.paired(np.full(3, np.nan)))
+    assert np.isnan(intervals.paired(np.array([])))
+
+
+def test_pairs_of_one_prompt_keep_one_sign() -> None:
+    values = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    prompts = ["a", "a", "b", "b", "c", "c"]
+    assert intervals.paired(values, prompts) == pytest.approx(2 / 8, abs=0.03)
+    assert intervals.paired(values) == pytest.approx(2 / 64, abs=0.015)
+
+
+def test_p_of_pairs_is_uniform_where_there_is_no_difference() -> None:
+    rng = np.random.default_rng(7)
+    prompts = np.repeat(np.arange(15), 3).tolist()
+    with_clusters, without = [], []
+    for _ in range(400):
+        values = np.repeat(rng.normal(0, 1, 15), 3) + rng.normal(0, 0.5, 45)
+        with_clusters.append(intervals.paired(values, prompts, draws=300))
+        without.append(intervals.paired(values, draws=300))
+    assert 0.02 <= np.mean(np.array(with_clusters) < 0.05) <= 0.085
+    assert np.mean(np.array(without) < 0.05) > 0.12
+
+
+@settings(max_examples=40, deadline=None)
+@given(groups, st.floats(0.01, 100))
+def test_p_of_pairs_sees_neither_sign_nor_unit(values: list[float], unit: float) -> None:
+    differences = np.array(values)
+    p = intervals.paired(differences, draws=200)
+    assert intervals.paired(-differences, draws=200) == p
+    assert intervals.paired(differences * unit, draws=200) == p
+    if not round(10 * differences.sum()):
+        assert p == 1
+
+
+# Ratios
+
+
+def test_a_ratio_is_of_the_means_and_keeps_pairs_together() -> None:
+    below = np.array([1.0, 2.0, 4.0, 8.0])
+    found = intervals.ratio(3 * below, below, [0, 1, 2, 3], draws=200)
+    assert found == pytest.approx((3, 3, 3))  # whichever pairs are drawn
+    above = np.array([1.0, 2.0, np.nan, 6.0])
+    found = intervals.ratio(above, below, [0, 1, 2, 3])
+    assert found[0] == pytest.approx(9 / 11) and found[1] < found[0] < found[2] + 1e-9
+
+
+def test_a_ratio_of_one_prompt_or_none_has_no_interval() -> None:
+    assert intervals.ratio(np.ones(2), np.full(2, 2.0), ["a", "a"])[0] == 0.5
+    assert np.isnan(intervals.ratio(np.ones(2), np.full(2, 2.0), ["a", "a"])[1:]).all()
+    assert np.isnan(intervals.ratio(np.full(2, np.nan), np.ones(2), ["a", "b"])).all()

@@ -176,7 +176,7 @@ def test_bad_seeds(text: str) -> None:
 
 
 def test_bad_files(tmp_path) -> None:
-    with pytest.raises(DaamkitError, match="a text file of prompts"):
+    with pytest.raises(DaamkitError, match="a file of prompts"):
         prompts.from_file(tmp_path / "none.txt", [0])
     empty = tmp_path / "empty.txt"
     empty.write_text("\n \n")

@@ -1,0 +1,180 @@
+"""What people say of images: written, read back, counted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from daamkit.errors import DaamkitError
+from daamkit.studies import ratings
+
+SCORE: dict[str, Any] = {
+    "prompt": "a cat", "seed": 3, "start": 2, "end": 5, "rater": "ada", "score": 4,
+    "made": "2026-01-02T03:04:05+00:00",
+}  # fmt: skip
+PRESENT = {"prompt": "a cat", "seed": 3, "word": "cat", "rater": "ada", "present": True}
+PRESENT["made"] = SCORE["made"]
+
+
+def without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
+
+
+def say(file: Path, answer: bool, rater: str, word: str = "cat", **other: Any) -> None:
+    row = {"prompt": "a cat", "seed": 3} | other
+    ratings.add(file, **row, rater=rater, word=word, present=answer)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "answers.jsonl"
+
+
+# Written and read
+
+
+def test_answers_come_back(file: Path) -> None:
+    ratings.add(file, prompt="a cat", seed=3, start=2, end=5, rater="ada", score=4)
+    ratings.add(file, prompt="a cat", seed=3, word="cat", rater=7, present=False, note="blurred")
+    scores, presence = ratings.read(file), ratings.read(file, "present")
+    assert scores[["prompt", "seed", "start", "end", "rater", "score"]].to_dict("records") == [
+        {"prompt": "a cat", "seed": 3, "start": 2, "end": 5, "rater": "ada", "score": 4}
+    ]
+    assert presence[["word", "rater", "present", "note"]].to_dict("records") == [
+        {"word": "cat", "rater": 7, "present": False, "note": "blurred"}
+    ]
+    assert scores["made"].str.endswith("+00:00").all()
+
+
+texts = st.text(max_size=12)
+
+
+@settings(max_examples=40, deadline=None)
+@example("two\nlines", 'a "quoted" cat\'s', "é🐱")
+@example("a\u2028b\x85c\u2029", "\x1c\x0b\x0c\r", "\\n")
+@given(texts, texts, texts)
+def test_any_text_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, prompt: str, word: str, rater: str
+) -> None:
+    file = tmp_path_factory.mktemp("any") / "answers.jsonl"
+    for present in (False, True):
+        ratings.add(file, prompt=prompt, seed=1, word=word, rater=rater, present=present)
+    row = ratings.read(file, "present").to_dict("records")
+    assert [(r["prompt"], r["word"], r["rater"], r["present"]) for r in row] == [
+        (prompt, word, rater, True)
+    ]
+
+
+def test_who_answers_again_is_heard_the_last_time(file: Path) -> None:
+    for score, rater in [(1, "ada"), (2, "bob"), (5, "ada")]:
+        ratings.add(file, **without(SCORE, "score") | {"score": score, "rater": rater})
+    ratings.add(file, **SCORE | {"start": 0, "end": 1, "score": 3})
+    found = ratings.read(file)[["start", "rater", "score"]].to_numpy().tolist()
+    assert found == [[2, "bob", 2], [2, "ada", 5], [0, "ada", 3]]
+    assert len(file.read_text().splitlines()) == 4  # what was said stays
+
+
+def test_a_file_without_a_last_line_end_is_added_to(file: Path) -> None:
+    file.write_text(json.dumps(PRESENT))
+    say(file, False, "bob")
+    assert ratings.read(file, "present")["present"].tolist() == [True, False]
+
+
+def test_a_file_of_nothing_has_no_answers(file: Path) -> None:
+    file.write_text("\n\n")
+    for answer in ("score", "present"):
+        frame = ratings.read(file, answer)
+        assert frame.empty and {"prompt", "seed", "rater", answer} <= {*frame.columns}
+    say(file, True, "ada")
+    assert ratings.read(file, "score").empty
+
+
+# Bad lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a cat", "{", "[]", "3", "null", '"score"', "{}",
+        *(json.dumps(without(SCORE, name)) for name in SCORE if name != "score"),
+        *(json.dumps(without(PRESENT, name)) for name in PRESENT if name != "present"),
+        *(json.dumps(SCORE | {"score": score}) for score in (0, 6, -1, 2.5, 4.0, "4", None, [4])),
+        *(json.dumps(SCORE | {"score": score}) for score in (True, False)),
+        *(json.dumps(PRESENT | {"present": said}) for said in (1, 0, 1.0, "yes", "true", None)),
+        json.dumps(PRESENT | {"prompt": ["a cat"]}),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_answer_is_named(file: Path, line: str) -> None:
+    file.write_text(f"{json.dumps(PRESENT)}\n\n{line}\n{json.dumps(SCORE)}\n")
+    for answer in ("score", "present"):
+        with pytest.raises(DaamkitError, match=r"line 3 of .*answers\.jsonl"):
+            ratings.read(file, answer)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (without(SCORE, "end"), "no 'end'"),
+        (without(PRESENT, "rater"), "no 'rater'"),
+        (SCORE | {"score": True}, "the score True"),
+        (SCORE | {"score": 6}, "the score 6"),
+        (PRESENT | {"present": 1}, "the present 1"),
+        (without(PRESENT, "present"), "no 'present'"),
+    ],
+)
+def test_what_is_no_answer_is_not_written(file: Path, row: dict, says: str) -> None:
+    with pytest.raises(DaamkitError, match=f"{says} in this answer"):
+        ratings.add(file, **row)
+    assert not file.exists()
+
+
+def test_a_file_that_cannot_be_read(file: Path) -> None:
+    with pytest.raises(DaamkitError, match=r"a file of people's answers.*No such file"):
+        ratings.read(file)
+    with pytest.raises(DaamkitError, match="directory"):
+        ratings.read(file.parent)
+    file.write_bytes(b'{"prompt": "caf\xe9"}')
+    with pytest.raises(DaamkitError, match="not UTF-8"):
+        ratings.read(file)
+
+
+# Majorities
+
+
+def test_the_majority_says_what_an_image_shows(file: Path) -> None:
+    for rater, cat, dog, bird in [("ada", 1, 1, 0), ("bob", 1, 0, 0), ("eve", 0, 1, 1)]:
+        for word, said in {"cat": cat, "dog": dog, "bird": bird}.items():
+            say(file, bool(said), rater, word)
+    answers = ratings.read(file, "present")
+    found = ratings.present(answers, "a cat", 3, ["bird", "cat", "dog"])
+    assert found == [False, True, True] and all(type(each) is bool for each in found)
+    assert ratings.present(answers, "a cat", 3, []) == []
+
+
+def test_a_tie_says_no_and_a_second_thought_breaks_it(file: Path) -> None:
+    say(file, True, "ada")
+    say(file, False, "bob")
+    assert ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"]) == [False]
+    say(file, True, "bob")
+    assert ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"]) == [True]
+
+
+@pytest.mark.parametrize(("prompt", "seed", "word"), [("a dog", 3, "cat"), ("a cat", 4, "cat")])
+def test_answers_on_another_image_do_not_count(
+    file: Path, prompt: str, seed: int, word: str
+) -> None:
+    say(file, True, "ada")
+    with pytest.raises(DaamkitError, match=rf"{prompt!r}, seed {seed}, shows {word!r}.*none"):
+        ratings.present(ratings.read(file, "present"), prompt, seed, [word])
+
+
+def test_what_nobody_was_asked_is_an_error(file: Path) -> None:
+    say(file, True, "ada")
+    with pytest.raises(DaamkitError, match=r"shows 'dog'; got none in the file"):
+        ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat", "dog"])
+    file.write_text("")
+    with pytest.raises(DaamkitError, match="shows 'cat'"):
+        ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"])

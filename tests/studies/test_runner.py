@@ -1,0 +1,611 @@
+"""Studies stopped, damaged and gone on with: the rows are those of an undisturbed run."""
+
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from daamkit import cli
+from daamkit.errors import DaamkitError
+from daamkit.studies import runner
+from daamkit.studies.relations import Relations
+from daamkit.studies.study import Study
+from tests import stub_study
+from tests.stub_study import ROWS, Other, Pipe, Stub
+
+STARTS = range(0, Stub().n, 2)
+
+
+def run(study: Study, out: Path | None = None, **options: Any) -> pd.DataFrame:
+    """Small batches and one thread; the stub with a pipeline of its own."""
+    if isinstance(study, Stub):
+        options = {"pipe": Pipe()} | options
+    options = {"batch_size": 2, "threads": 1, "progress": False} | options
+    return runner.run(study, out, **options)
+
+
+def assert_same(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
+    """Bit for bit, with the types."""
+    pd.testing.assert_frame_equal(found, wanted, check_exact=True)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files with their bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("cases-*.parquet"))
+
+
+@pytest.fixture(scope="module")
+def whole() -> pd.DataFrame:
+    """The stub's rows."""
+    return run(Stub())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a finished stub."""
+    run(Stub(), tmp_path / "out")
+    return tmp_path / "out"
+
+
+# -- rows
+
+
+def test_rows_carry_their_case_in_front_and_come_in_order(whole) -> None:
+    assert whole.columns[0] == "case" and isinstance(whole.index, pd.RangeIndex)
+    counts = [ROWS[i % len(ROWS)] for i in range(11)]
+    assert whole["case"].tolist() == [i for i, count in enumerate(counts) for _ in range(count)]
+    assert (whole["place"] == whole["case"]).all()
+
+
+def test_a_folder_gives_the_same_rows_new_and_reopened_and_read(tmp_path, whole) -> None:
+    out = tmp_path / "deep" / "n=11"  # a name that Parquet could take for a column
+    assert_same(run(Stub(), out), whole)
+    pipe = Pipe()
+    assert_same(run(Stub(), out, pipe=pipe), whole)
+    assert pipe.cases == []
+    assert_same(runner.read(out), whole)
+    names = [f"cases-{start:07d}.parquet" for start in STARTS]
+    assert sorted(contents(out)) == [*names, "study.json"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 100])
+def test_batches_of_any_size_lose_nothing(tmp_path, whole, size) -> None:
+    out = tmp_path / "out"
+    found = run(Stub(), out, batch_size=size)
+    assert len(shards(out)) == -(-11 // size)
+    # types of a column with gaps follow the batch
+    pd.testing.assert_frame_equal(found, whole, check_exact=True, check_dtype=False)
+    shards(out)[-1].unlink()
+    assert_same(run(Stub(), out, batch_size=size), found)
+
+
+def test_a_study_that_finds_nothing_at_all_says_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Stub, "_rows", lambda self, case, pipe: [])
+    again = [lambda: run(Stub(), tmp_path)] * 2
+    for attempt in [lambda: run(Stub()), *again, lambda: runner.read(tmp_path)]:
+        with pytest.raises(DaamkitError, match="something to measure"):
+            attempt()
+    assert len(shards(tmp_path)) == len(STARTS)
+
+
+def test_a_shard_tells_where_it_is_from(folder) -> None:
+    schema = runner.pq.read_schema(shards(folder)[1])
+    about = json.loads(schema.metadata[b"daamkit"])
+    assert about["study"] == "stub" and about["start"] == 2 and about["made"]
+    assert about["record"] == {"model": {"fingerprint": "one"}}
+
+
+@pytest.mark.parametrize("option", ["batch_size", "threads", "workers"])
+def test_none_at_a_time_is_refused(tmp_path, option) -> None:
+    with pytest.raises(DaamkitError, match=f"{option}=0"):
+        run(Stub(), tmp_path / "out", **{option: 0})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_that_forgets_a_case_is_stopped(monkeypatch) -> None:
+    monkeypatch.setattr(Stub, "measure", lambda self, stage, cases: [[]])
+    with pytest.raises(RuntimeError, match="measured 1 of 2"):
+        run(Stub())
+
+
+# -- kill -9
+
+
+@pytest.fixture(scope="module")
+def processes() -> Any:
+    """Where processes come from in which all is imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["pytest", "spacy", "tests.tiny", "tests.stub_study", "daamkit.studies.relations"]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        first = context.Process(target=int)
+        first.start()
+        first.join(120)
+    return context
+
+
+def begin(processes: Any, study: Study, out: Path, **options: Any) -> Any:
+    """A process that runs a study, as soon as it does."""
+    here, there = processes.Pipe(duplex=False)
+    options = {"batch_size": 2, "threads": 1} | options
+    process = processes.Process(target=stub_study.go, args=(study, out, there), kwargs=options)
+    process.start()
+    assert here.poll(60) and here.recv() == "begun"
+    return process
+
+
+def await_shard(out: Path) -> int:
+    """Wait for one more; how many there were."""
+    before, latest = len(shards(out)), time.monotonic() + 60
+    while len(shards(out)) == before and time.monotonic() < latest:
+        time.sleep(0.005)
+    return before
+
+
+def kill(process: Any) -> None:
+    """As `kill -9` does; it must not have ended by itself."""
+    process.kill()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_killed_at_ten_random_moments_a_study_has_the_same_rows(processes, tmp_path) -> None:
+    study, moments = Stub(n=160, pause=0.02), random.Random(9)
+    done = []
+    for i in range(10):
+        process = begin(processes, study, tmp_path / "out", pipe=Pipe())
+        if i % 2:  # the others may be killed before they have begun
+            await_shard(tmp_path / "out")
+        time.sleep(moments.uniform(0, 0.14))
+        kill(process)
+        done.append(len(shards(tmp_path / "out")))
+    assert done == sorted(done) and 5 <= done[-1] < 80
+    assert_same(run(study, tmp_path / "out"), run(Stub(n=160)))
+
+
+def test_killed_twice_the_relations_of_the_toybox_are_the_same(processes, tmp_path, toybox) -> None:
+    study, moments = Relations(n=16, steps=1, device="cpu"), random.Random(4)
+    out = tmp_path / "out"
+    for _ in range(2):
+        process = begin(processes, study, out)
+        before = await_shard(out)
+        time.sleep(moments.uniform(0, 0.1))
+        kill(process)
+        assert before < len(shards(out)) < 8
+    assert len(runner.read(out)) > 0  # what is done can be read at any time
+    assert_same(run(study, out), run(study, pipe=toybox))
+
+
+@pytest.mark.parametrize("done", range(len(STARTS) + 1))
+def test_killed_between_writing_a_file_and_naming_it(processes, tmp_path, whole, done) -> None:
+    out = tmp_path / "out"
+    process = processes.Process(
+        target=stub_study.go_and_die,
+        args=(Stub(), out, done),
+        kwargs={"batch_size": 2, "threads": 1, "pipe": Pipe()},
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert len([*out.glob(".*.part")]) == 1 and len(shards(out)) == max(done - 1, 0)
+    pipe = Pipe()
+    assert_same(run(Stub(), out, pipe=pipe), whole)
+    assert pipe.cases == [*range(2 * max(done - 1, 0), 11)]
+    assert not [*out.glob(".*")]
+
+
+@pytest.mark.parametrize("rest", [b"", b"PAR1 half of it", None])
+def test_a_part_is_swept_and_not_read(folder, whole, rest) -> None:
+    first, other = shards(folder)[:2]
+    part = folder / ".cases-0000000.parquet.part"
+    part.write_bytes(other.read_bytes() if rest is None else rest)
+    first.unlink()
+    assert_same(run(Stub(), folder), whole)
+    assert not part.exists()
+
+
+# -- damage
+
+
+def spoilt(content: bytes) -> dict[str, bytes]:
+    """What can become of a shard."""
+    half, flipped = len(content) // 2, bytearray(content)
+    flipped[half : half + 8] = bytes(byte ^ 255 for byte in flipped[half : half + 8])
+    data = bytearray(content)
+    data[40] ^= 1
+    return {
+        "empty": b"",
+        "half": content[:half],
+        "one byte short": content[:-1],
+        "no Parquet": b"a,b\n1,2\n",
+        "not ours": pd.DataFrame({"case": [0], "a": [1.0]}).to_parquet(),
+        "flipped in the data": bytes(data),
+        "flipped in the middle": bytes(flipped),
+    }
+
+
+DAMAGE = [*spoilt(bytes(100))]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_shard_is_named_and_made_again(folder, whole, damage) -> None:
+    shard, before = shards(folder)[1], contents(folder)
+    shard.write_bytes(spoilt(shard.read_bytes())[damage])
+    pipe = Pipe()
+    with pytest.warns(runner.ShardWarning, match=re.escape(str(shard))) as told:
+        found = run(Stub(), folder, pipe=pipe)
+    assert len(told) == 1 and pipe.cases == [2, 3]
+    assert_same(found, whole)
+    assert_same(runner.read(folder), whole)
+    after = contents(folder)
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] in ([], [shard.name])
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_read_names_a_damaged_shard_and_leaves_it(folder, damage) -> None:
+    shard = shards(folder)[1]
+    shard.write_bytes(spoilt(shard.read_bytes())[damage])
+    before = contents(folder)
+    with pytest.raises(DaamkitError, match=re.escape(str(shard))):
+        runner.read(folder)
+    assert contents(folder) == before
+
+
+def test_any_flipped_bit_is_noticed(folder, whole) -> None:
+    shard, chance = shards(folder)[0], random.Random(1)
+    content = shard.read_bytes()
+    for place in chance.sample(range(len(content)), 80):
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1 << chance.randrange(8)
+        shard.write_bytes(spoiled)
+        with pytest.warns(runner.ShardWarning, match=re.escape(str(shard))):
+            found = run(Stub(), folder)
+        assert_same(found, whole)
+
+
+def test_all_damaged_shards_are_made_again(folder, whole) -> None:
+    for shard, damage in zip(shards(folder), DAMAGE, strict=False):
+        shard.write_bytes(spoilt(shard.read_bytes())[damage])
+    with pytest.warns(runner.ShardWarning) as told:
+        found = run(Stub(), folder)
+    assert len(told) == len(STARTS)
+    assert_same(found, whole)
+
+
+def test_a_shard_in_the_place_of_another_is_not_taken(folder, whole, tmp_path) -> None:
+    first, second = shards(folder)[:2]
+    shutil.copy(first, second)
+    with pytest.warns(runner.ShardWarning, match=re.escape(str(second))):
+        assert_same(run(Stub(), folder), whole)
+    run(Stub(seed=5), tmp_path / "else")
+    shutil.copy(tmp_path / "else" / first.name, first)
+    with pytest.warns(runner.ShardWarning, match=re.escape(str(first))):
+        assert_same(run(Stub(), folder), whole)
+
+
+def test_read_wants_a_study_with_rows(tmp_path, monkeypatch) -> None:
+    with pytest.raises(DaamkitError, match="no such folder"):
+        runner.read(tmp_path / "nowhere")
+    with pytest.raises(DaamkitError, match="something else"):
+        runner.read(tmp_path)
+    with pytest.raises(ValueError):
+        run(Stub(), tmp_path / "out", pipe=Pipe(trap=0))
+    with pytest.raises(DaamkitError, match=re.escape(str(tmp_path / "out"))):
+        runner.read(tmp_path / "out")
+
+
+# -- folders of others
+
+
+@pytest.mark.parametrize(
+    ("study", "options", "wanted", "got"),
+    [
+        (Other(), {}, "study 'other'", "study 'stub'"),
+        (Stub(seed=1), {}, "seed 1", "seed 0"),
+        (Stub(n=12), {}, "n 12", "n 11"),
+        (Stub(steps=3), {}, "steps 3", "steps 25"),
+        (Stub(guidance=2.0), {}, "guidance 2.0", "guidance None"),
+        (Stub(model="another"), {}, "model 'another'", "model 'toybox'"),
+        (Stub(dtype="bfloat16"), {}, "dtype 'bfloat16'", "dtype 'float32'"),
+        (Stub(), {"batch_size": 3}, "batch_size 3", "batch_size 2"),
+        (Stub(), {"threads": 2}, "threads 2", "threads 1"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused(folder, study, options, wanted, got) -> None:
+    before, pipe = contents(folder), Pipe()
+    with pytest.raises(DaamkitError) as refused:
+        run(study, folder, pipe=pipe, **options)
+    assert str(folder) in refused.value.wanted and wanted in refused.value.wanted
+    assert got in refused.value.got
+    assert contents(folder) == before and pipe.cases == []
+
+
+def test_a_changed_file_of_prompts_is_refused(folder, monkeypatch) -> None:
+    before = contents(folder)
+    monkeypatch.setattr(Stub, "cases", lambda self: [{"prompt": "new", "seed": 0}] * 11)
+    with pytest.raises(DaamkitError, match="earlier run of the same study"):
+        run(Stub(), folder)
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"notes.txt": "mine"},
+        {".hidden": "mine"},
+        {"cases-0000000.parquet": "mine", ".cases-0000002.parquet.part": "mine"},
+        {"study.json": ""},
+        {"study.json": '{"format": "daamkit.st'},
+        {"study.json": "[1, 2]", "notes.txt": "mine"},
+        {"study.json": '{"format": "another"}'},
+    ],
+)
+def test_a_folder_of_no_study_is_refused_and_left_alone(tmp_path, files) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    before = contents(tmp_path)
+    with pytest.raises(DaamkitError, match=re.escape(str(tmp_path))):
+        run(Stub(), tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path) -> None:
+    file = tmp_path / "out"
+    file.write_text("mine")
+    for attempt in (lambda: run(Stub(), file), lambda: runner.read(file)):
+        with pytest.raises(DaamkitError, match=re.escape(str(file))):
+            attempt()
+    assert file.read_text() == "mine"
+
+
+def test_files_of_others_in_a_folder_of_ours_stay(folder, whole) -> None:
+    others = {"notes.txt": b"mine", "stub.csv": b"1,2", ".film.part": b"half", "a/b.txt": b"c"}
+    for name, content in others.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    shards(folder)[2].unlink()
+    assert_same(run(Stub(), folder), whole)
+    assert others.items() <= contents(folder).items()
+
+
+def test_a_mistake_in_the_settings_does_not_take_the_folder(tmp_path, whole) -> None:
+    with pytest.raises(DaamkitError, match="'nowhere'"):
+        run(Stub(model="nowhere"), tmp_path / "out", pipe=None)
+    assert_same(run(Stub(), tmp_path / "out"), whole)
+
+
+# -- another model
+
+
+def test_another_model_does_not_go_on(folder, whole) -> None:
+    shards(folder)[3].unlink()
+    before = contents(folder)
+    with pytest.raises(DaamkitError, match="fingerprint.*one.*two"):
+        run(Stub(), folder, pipe=Pipe("two"))
+    assert contents(folder) == before
+    assert_same(run(Stub(), folder), whole)
+
+
+def test_shards_of_two_models_are_not_mixed(folder, tmp_path) -> None:
+    run(Stub(), tmp_path / "two", pipe=Pipe("two"))
+    shutil.copy(shards(tmp_path / "two")[1], shards(folder)[1])
+    before = contents(folder)
+    with pytest.raises(DaamkitError, match="fingerprint.*one.*two"):
+        run(Stub(), folder)
+    assert contents(folder) == before
+
+
+def test_a_real_model_is_told_from_another(tmp_path, toybox, sd) -> None:
+    study = Relations(n=3, steps=1)
+    found = run(study, tmp_path, pipe=toybox)
+    last = shards(tmp_path)[-1]
+    last.unlink()
+    with pytest.raises(DaamkitError, match="fingerprint"):
+        run(study, tmp_path, pipe=sd)
+    assert not last.exists()
+    assert_same(run(study, tmp_path, pipe=toybox), found)
+
+
+# -- exceptions
+
+
+@pytest.mark.parametrize("error", [ValueError("no such picture"), KeyboardInterrupt()])
+def test_what_is_finished_survives_an_exception(tmp_path, whole, error) -> None:
+    before = torch.get_num_threads()
+    pipe = Pipe(trap=5, error=error)
+    with pytest.raises(type(error)):
+        run(Stub(), tmp_path, pipe=pipe, threads=before + 1)
+    assert pipe.threads == {before + 1} and torch.get_num_threads() == before
+    done = contents(tmp_path)
+    assert [p.name for p in shards(tmp_path)] == ["cases-0000000.parquet", "cases-0000002.parquet"]
+    assert not [*tmp_path.glob(".*")]
+    pipe = Pipe()
+    assert_same(run(Stub(), tmp_path, pipe=pipe, threads=before + 1), whole)
+    assert torch.get_num_threads() == before
+    assert pipe.cases == [*range(4, 11)] and pipe.threads == {before + 1}
+    assert done.items() <= contents(tmp_path).items()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_fails_loses_one_batch(tmp_path, whole, monkeypatch, error) -> None:
+    before, synced = torch.get_num_threads(), []
+
+    def full(number: int) -> None:
+        synced.append(number)
+        if len(synced) == 4:
+            raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(type(error)) as held:
+            run(Stub(), tmp_path, threads=before + 1)
+    assert torch.get_num_threads() == before, held  # also while the exception is looked at
+    assert len(shards(tmp_path)) == 2
+    pipe = Pipe()
+    assert_same(run(Stub(), tmp_path, pipe=pipe, threads=before + 1), whole)
+    assert pipe.cases == [*range(4, 11)]
+
+
+# -- ray
+
+
+def ray_processes() -> set[str]:
+    """Numbers of processes that belong to Ray."""
+    told = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
+    lines = [line.split(None, 1) for line in told.stdout.splitlines()]
+    return {line[0] for line in lines if re.search(r"ray::|raylet|gcs_server|/ray/", line[-1])}
+
+
+@pytest.fixture
+def own_ray(monkeypatch):
+    """Ray that is started by the test, and gone after it."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    before = ray_processes()
+    assert not ray.is_initialized()
+    yield
+    assert not ray.is_initialized()
+    latest = time.monotonic() + 20
+    while ray_processes() - before and time.monotonic() < latest:
+        time.sleep(0.1)
+    assert not ray_processes() - before
+
+
+def test_two_workers_of_ray_find_the_same_rows(own_ray, tmp_path, toybox) -> None:
+    study = Relations(n=8, steps=2, device="cpu")
+    alone = run(study, pipe=toybox)
+    assert_same(run(study, tmp_path, engine="ray", workers=2), alone)
+    assert_same(runner.read(tmp_path), alone)
+    assert len(shards(tmp_path)) == 4
+    for shard in shards(tmp_path)[1:3]:
+        shard.unlink()
+    assert_same(run(study, tmp_path, pipe=toybox), alone)  # here, what a cluster has begun
+
+
+def test_an_exception_in_a_worker_is_readable(own_ray, tmp_path) -> None:
+    study = Relations(n=2, steps=1, device="cpu", parser="no_such_parser")
+    with pytest.raises(DaamkitError, match="spaCy pipeline 'no_such_parser'.*spacy download"):
+        run(study, tmp_path, engine="ray", workers=1)
+    assert not shards(tmp_path)
+
+
+def test_without_ray_the_error_says_how_to_get_it(monkeypatch, tmp_path) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(DaamkitError, match=re.escape("pip install 'daamkit[ray]'")):
+        run(Relations(n=2), tmp_path, engine="ray")
+
+
+def test_an_open_pipeline_does_not_go_to_ray(tmp_path) -> None:
+    with pytest.raises(DaamkitError, match="'ray' with an open pipeline"):
+        run(Stub(), tmp_path / "out", engine="ray", pipe=Pipe())
+    assert not (tmp_path / "out").exists()
+
+
+# -- the command line
+
+
+def study(out: Path, *arguments: str) -> int:
+    return cli.main(
+        ["study", "relations", "--out", str(out), "--steps", "1", "--batch-size", "2"]
+        + ["--threads", "1", *arguments]
+    )
+
+
+def test_the_command_writes_shards_tables_and_a_plot(tmp_path, capfd, monkeypatch) -> None:
+    assert study(tmp_path / "out", "--n", "4") == 0
+    printed = capfd.readouterr()
+    assert "miou" in printed.out and "all edges" in printed.out and "dominance" in printed.out
+    assert "4/4" in printed.err
+    made = contents(tmp_path / "out")
+    assert made.keys() == {
+        "cases-0000000.parquet",
+        "cases-0000002.parquet",
+        "relations.csv",
+        "relations.png",
+        "study.json",
+        "survives.csv",
+        "sweep.csv",
+    }
+    assert made["relations.png"].startswith(b"\x89PNG")
+    table = pd.read_csv(tmp_path / "out" / "relations.csv")
+    assert {"relation", "pairs", "miou", "miou_low", "dominance_high"} <= {*table.columns}
+    monkeypatch.setattr(runner, "Stage", None)  # nothing is left to measure
+    assert study(tmp_path / "out", "--n", "4") == 0
+    assert capfd.readouterr().out == printed.out
+    again = contents(tmp_path / "out")
+    assert {k: v for k, v in again.items() if k[-3:] != "png"} == {
+        k: v for k, v in made.items() if k[-3:] != "png"
+    }
+
+
+def prompts(name: str, text: str) -> Callable[[Path], list[str]]:
+    """Arguments that name a file of prompts."""
+
+    def write(folder: Path) -> list[str]:
+        (folder / name).write_text(text)
+        return ["--n", "2", "--prompts", str(folder / name)]
+
+    return write
+
+
+def taken(folder: Path) -> list[str]:
+    """Arguments that name the folder of another study."""
+    run(Stub(), folder / "out")
+    return ["--n", "2"]
+
+
+MISTAKES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
+    "no case": (lambda _: ["--n", "0"], r"n=0"),
+    "batches of none": (lambda _: ["--n", "2", "--batch-size", "0"], r"batch_size=0"),
+    "another study": (taken, r"out: study 'relations'; got study 'stub'"),
+    "no column": (prompts("a.csv", "text\na cat\n"), r"column 'prompt' in .*a.csv; got 'text'"),
+    "empty text": (prompts("a.txt", ""), r"prompts in .*a.txt; got an empty file"),
+    "empty table": (prompts("a.csv", ""), r"prompts in .*a.csv; got an empty file"),
+    "no file": (lambda _: ["--prompts", "nowhere.txt"], r"nowhere.txt; got No such file"),
+    "no word": (prompts("a.txt", "...\na cat\n"), r"prompts? with words.*'\.\.\.'"),
+    "nothing to relate": (prompts("a.txt", "cat\ndog\n"), r"prompts"),
+    "no parser": (lambda _: ["--n", "2", "--parser", "no_parser"], r"pipeline 'no_parser'.*spacy"),
+    "no model": (lambda _: ["--n", "2", "--model", "nothing"], r"name of a model; got 'nothing'"),
+    "no precision": (lambda _: ["--n", "2", "--dtype", "float9"], r"float9"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line(tmp_path, capfd, mistake) -> None:
+    arguments, message = MISTAKES[mistake]
+    given = arguments(tmp_path)
+    before = contents(tmp_path)
+    assert study(tmp_path / "out", *given) == 2
+    printed = capfd.readouterr()
+    assert printed.out == "" and "Traceback" not in printed.err
+    assert re.search(f"^daamkit: .*{message}.*$", printed.err, re.MULTILINE)
+    assert before.items() <= contents(tmp_path).items()
+
+
+def test_an_unknown_study_is_told_with_those_there_are(tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["study", "nothing", "--out", str(tmp_path / "out")])
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert "nothing" in told and "relations" in told
+    assert not (tmp_path / "out").exists()
