@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo test lint train clean
+.PHONY: env demo test lint train studies clean
 
 env: .venv/.installed
 
@@ -30,6 +30,16 @@ train: env
 	$(BIN)/python -m daamkit.toybox.train --out build/toybox --resume
 	$(BIN)/python -m daamkit.toybox.teacher --out build/toybox
 	$(BIN)/python -m daamkit.toybox.clip --out build/toybox
+
+studies: env  # those of docs/studies.md; about half an hour
+	$(BIN)/daamkit study objects --n 400 --out build/studies/objects
+	$(BIN)/daamkit study parts_of_speech --n 300 --out build/studies/parts_of_speech
+	$(BIN)/daamkit study relations --n 400 --out build/studies/relations
+	$(BIN)/daamkit study cohyponyms --n 440 --out build/studies/cohyponyms
+	$(BIN)/daamkit study adjectives --n 200 --out build/studies/adjectives
+	$(BIN)/daamkit study adjectives --n 100 --replay --out build/studies/adjectives-replay
+	for name in objects parts_of_speech relations cohyponyms adjectives; do \
+		cp build/studies/$$name/$$name.png docs/images/; done
 
 clean:
 	rm -rf .venv build demo explained

@@ -6,8 +6,9 @@ collapsed names ("nmod:of", "conj:and"), whichever of its two label sets the pip
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import combinations
 from typing import Any
@@ -242,8 +243,8 @@ def load(pipeline: Any = None) -> Any:
     DaamkitError
         If it is not installed, or has no parser.
     """
-    if pipeline is None or isinstance(pipeline, str):
-        return _open(pipeline)
+    if pipeline is None or isinstance(pipeline, str | os.PathLike):
+        return _open(None if pipeline is None else os.fspath(pipeline))
     _check(pipeline, getattr(pipeline, "pipe_names", ()))
     return pipeline
 
@@ -310,7 +311,20 @@ def parse_all(texts: list[str], pipeline: Any = None) -> list[Parse]:
                 got=repr(text),
                 mend="write at least one word",
             )
-    return [read(document, clear) for document in nlp.pipe(texts)]
+    flat = nlp.pipe(" ".join(text.split()) for text in texts)  # parsers read single spaces best
+    return [
+        _within(text, read(document, clear)) for text, document in zip(texts, flat, strict=True)
+    ]
+
+
+def _within(text: str, parse: Parse) -> Parse:
+    """The parse of the same text with spaces as they were."""
+    places = [place for place, character in enumerate(text) if not character.isspace()]
+    tokens, seen = [], 0
+    for token in parse.tokens:
+        start, seen = places[seen], seen + len(token.text)
+        tokens.append(replace(token, start=start, end=places[seen - 1] + 1))
+    return Parse(text, tuple(tokens))
 
 
 def read(document: Any, clear: bool | None = None) -> Parse:
@@ -326,8 +340,11 @@ def read(document: Any, clear: bool | None = None) -> Parse:
     tokens = [token for token in document if not token.is_space]
     place = {token.i: index for index, token in enumerate(tokens)}
     words, pos = [token.text for token in tokens], [token.pos_ for token in tokens]
-    heads = [place.get(token.head.i, place[token.i]) for token in tokens]
-    relations = ["root" if token.head == token else token.dep_ for token in tokens]
+    heads = [place.get(_above_space(token).i, place[token.i]) for token in tokens]
+    relations = [
+        "root" if head == index else token.dep_
+        for index, (token, head) in enumerate(zip(tokens, heads, strict=True))
+    ]
     if dependencies.is_clear(relations) if clear is None else clear:
         relations = ["ROOT" if relation == "root" else relation for relation in relations]
         heads, relations = dependencies.universal(words, pos, heads, relations)
@@ -339,3 +356,11 @@ def read(document: Any, clear: bool | None = None) -> Parse:
             for i, token in enumerate(tokens)
         ),
     )
+
+
+def _above_space(token: Any) -> Any:
+    """The head of a spaCy token, over spaces that the parser has made heads."""
+    head = token.head
+    while head.is_space and head.head != head:
+        head = head.head
+    return head

@@ -27,6 +27,14 @@ STEPS, BREADTH = 3, 500
 
 # Universal parts of speech to WordNet's.
 _POS = {"NOUN": "n", "PROPN": "n", "VERB": "v", "AUX": "v", "ADJ": "a", "ADV": "r"}
+_PLURAL = (*(letter + "s" for letter in "bcdefghklmnoprtvwxy"), "men", "teeth", "oxen")
+# Plurals in form only, and what only looks like one.
+_TANTUM = (
+    "glasses", "eyeglasses", "sunglasses", "spectacles", "specs", "pants", "shorts", "trunks",
+    "briefs", "slacks", "breeches", "pliers", "shears", "stairs", "scissors", "jeans", "tights",
+    "tongs", "binoculars", "clothes", "lens", "species", "corps", "omen", "dolmen", "limen",
+    "series", "news", "physics",
+)  # fmt: skip
 _SENSE = re.compile(r"(.+)\.[nvasr]\.0*[1-9]\d*")
 
 # The classes of COCO 2017 by supercategory.
@@ -112,8 +120,13 @@ def lemma(word: str, pos: str = "NOUN") -> str:
     >>> lemma("Mice"), lemma("glasses"), lemma("sitting", "VERB")
     ('mouse', 'glasses', 'sit')
     """
-    base = wordnet().morphy(_written(word), _POS[pos]) if pos in _POS else None
-    return base.replace("_", " ") if base else word.lower()
+    if pos not in _POS:
+        return word.lower()
+    forms = wordnet()._morphy(_written(word), _POS[pos])  # itself first, where WordNet has it
+    plural = pos == "NOUN" and _written(word).endswith(_PLURAL)
+    if len(forms) > 1 and plural and forms[0] not in _TANTUM:
+        forms = forms[1:]  # "windows" is an entry of its own
+    return forms[0].replace("_", " ") if forms else word.lower()
 
 
 def senses(word: str, pos: str = "NOUN") -> list[str]:

@@ -92,8 +92,14 @@ def difference(
     difference, low, high, p
         mean(a) - mean(b). No interval and no p (NaN) if a group has fewer than two clusters.
     """
-    gap = float(np.mean(a) - np.mean(b))
-    groups = [_by_cluster(a, list(clusters_a)), _by_cluster(b, list(clusters_b))]
+    known_a, known_b = ~np.isnan(a), ~np.isnan(b)
+    if not known_a.any() or not known_b.any():
+        return np.nan, np.nan, np.nan, np.nan
+    gap = float(np.mean(a[known_a]) - np.mean(b[known_b]))
+    groups = [
+        _by_cluster(values[known], [c for c, k in zip(clusters, known, strict=True) if k])
+        for values, known, clusters in ((a, known_a, clusters_a), (b, known_b, clusters_b))
+    ]
     if min(len(sums) for sums, _ in groups) < 2:
         return gap, np.nan, np.nan, np.nan
     rng = np.random.default_rng(seed)
@@ -103,7 +109,8 @@ def difference(
     order = rng.permuted(np.tile(np.arange(len(sums)), (draws, 1)), axis=1)
     first, rest = order[:, : len(groups[0][0])], order[:, len(groups[0][0]) :]
     chance = sums[first].sum(1) / counts[first].sum(1) - sums[rest].sum(1) / counts[rest].sum(1)
-    return gap, float(low), float(high), _share_beyond(chance, gap)
+    scale = float(np.abs(sums / counts).max())
+    return gap, float(low), float(high), _share_beyond(chance, gap, scale)
 
 
 def paired(
@@ -133,7 +140,8 @@ def paired(
     labels = [label for label, k in zip(labels, known, strict=True) if k]
     sums, _ = _by_cluster(differences[known], labels)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, len(sums)))
-    return _share_beyond((signs * sums).sum(1), float(sums.sum()))
+    scale = float(np.abs(sums).sum())
+    return _share_beyond((signs * sums).sum(1), float(sums.sum()), scale)
 
 
 def ratio(
@@ -180,7 +188,10 @@ def _drawn(
     return sums[picked].sum(1) / counts[picked].sum(1)
 
 
-def _share_beyond(chance: np.ndarray, found: float) -> float:
-    """Share of what chance gives that is as far from 0, the found itself counted."""
-    beyond = np.abs(chance) >= abs(found) * (1 - 1e-12)
+def _share_beyond(chance: np.ndarray, found: float, scale: float) -> float:
+    """Share of what chance gives that is as far from 0, the found itself counted.
+
+    `scale` is the size of what was summed: sums in another order differ by its rounding.
+    """
+    beyond = np.abs(chance) >= abs(found) - 1e-12 * scale
     return float((1 + beyond.sum()) / (1 + len(chance)))

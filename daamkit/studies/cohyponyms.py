@@ -7,6 +7,7 @@ model draws it can make the difference.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,7 +168,7 @@ def pairs(
     Raises
     ------
     DaamkitError
-        If there are fewer than two families, or no such pairing is found.
+        If there are fewer than two families, or but two and an odd number of pairs.
     """
     families: list[set[str]] = []
     for pair in kin:
@@ -180,34 +181,35 @@ def pairs(
             got=f"{len(families)}",
             mend="raise `steps_up` or `breadth`, or take a larger vocabulary",
         )
-    rng = np.random.default_rng((seed, 51))
-    members = [[pair for pair in kin if set(pair) <= family] for family in families]
-    weight = {pair: min(1, len(kin) / 2 / len(own)) for own in members for pair in own}
-    share = {pair: each / sum(weight.values()) for pair, each in weight.items()}
-    drawn = dict.fromkeys(share, 0)
+    family_of = {pair: i for pair in kin for i, each in enumerate(families) if pair[0] in each}
+    sizes = Counter(family_of.values())
+    weight = {pair: min(1, len(kin) / 2 / sizes[family_of[pair]]) for pair in kin}
+    drawn: Counter[tuple[str, str]] = Counter()
+    used: Counter[int] = Counter()  # by family
     chosen = []
     for i in range(n):
-        a, b = max(share, key=lambda pair: share[pair] * (i + 1) - drawn[pair])
+        open_to = [pair for pair in kin if used[family_of[pair]] < max(n // 2, 1)] or kin
+        due = {
+            pair: weight[pair] / sum(weight.values()) * (i + 1) - drawn[pair] for pair in open_to
+        }
+        a, b = max(due, key=lambda pair: due[pair])
         chosen.append((a, b) if drawn[a, b] % 2 == 0 else (b, a))
         drawn[a, b] += 1
-    related = {frozenset(pair) for pair in kin}
-    slots = [word for pair in chosen for word in pair]
-    rng.shuffle(slots)
-    for _ in range(1000 * n):
-        wrong = [i for i in range(0, 2 * n, 2) if _kin(slots[i], slots[i + 1], related)]
-        if not wrong:
-            return chosen, list(zip(slots[::2], slots[1::2], strict=True))
-        i, j = wrong[0], int(rng.integers(2 * n))
-        slots[i], slots[j] = slots[j], slots[i]
-    raise DaamkitError(
-        wanted="every word paired with a stranger",
-        got="too many words of one family",
-        mend="lower `steps_up` or `breadth`",
-    )
-
-
-def _kin(a: str, b: str, related: set[frozenset[str]]) -> bool:
-    return a == b or frozenset((a, b)) in related
+        used[family_of[a, b]] += 1
+    rng = np.random.default_rng((seed, 51))
+    slots = [(family_of[a, b], word) for a, b in kin for word in (a, b) for _ in range(drawn[a, b])]
+    slots = sorted((slots[i] for i in rng.permutation(2 * n)), key=lambda slot: slot[0])
+    # no family has more than n of 2n: half way round is always another
+    met = [(slots[i], slots[i + n]) for i in range(n)]
+    if any(one[0] == other[0] for one, other in met):
+        raise DaamkitError(
+            wanted="every word paired with a stranger",
+            got=f"{n} pairs, of two families",
+            mend="take an even number of pairs",
+        )
+    turns = rng.random(n) < 0.5
+    others = [(a, b) if turn else (b, a) for ((_, a), (_, b)), turn in zip(met, turns, strict=True)]
+    return chosen, [others[i] for i in rng.permutation(n)]
 
 
 def _pair(rows: pd.DataFrame) -> list[str]:

@@ -152,10 +152,17 @@ def read(file: Path) -> list[str]:
         file = next((each for each in known if "val" in each.name), known[0])
     try:
         found = _read(file)
-    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        pa.ArrowException,
+    ) as error:
         raise DaamkitError(
             wanted=f"a file of prompts, {file}",
-            got=getattr(error, "strerror", None) or str(error).splitlines()[0],
+            got=_what(error),
             mend="give a prompt a line in UTF-8, or a table with a column 'prompt'",
         ) from error
     found = [" ".join(text.split()) for text in found]
@@ -171,15 +178,29 @@ def read(file: Path) -> list[str]:
     return [text for text in found if text]
 
 
+def _what(error: Exception) -> str:
+    """Why a file could not be read."""
+    if isinstance(error, FileNotFoundError):
+        return "No such file"
+    if isinstance(error, KeyError | TypeError | AttributeError):
+        return "no captions in COCO's way"
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
 def _read(file: Path) -> list[str]:
     if file.suffix == ".json":
-        return [entry["caption"] for entry in json.loads(file.read_bytes())["annotations"]]
+        entries = json.loads(file.read_bytes())["annotations"]
+        return [" ".join(entry["caption"].split()) for entry in entries]
     if file.suffix not in _TABLES:
-        return file.read_text(encoding="utf-8").splitlines()
+        return file.read_text(encoding="utf-8-sig").splitlines()
     try:
         table = _TABLES[file.suffix](file)
     except pd.errors.EmptyDataError:
         return []
+    if not len(table.columns):
+        return []
+    if not isinstance(table.index, pd.RangeIndex) and file.suffix in (".csv", ".tsv"):
+        raise ValueError("more fields than columns: put quotes around prompts with commas")
     if "prompt" not in table:
         raise DaamkitError(
             wanted=f"a column 'prompt' in {file}",
@@ -190,9 +211,9 @@ def _read(file: Path) -> list[str]:
 
 
 _TABLES = {
-    ".csv": pd.read_csv,
-    ".tsv": partial(pd.read_csv, sep="\t"),
-    ".jsonl": partial(pd.read_json, lines=True),
+    ".csv": partial(pd.read_csv, dtype=str, keep_default_na=False),
+    ".tsv": partial(pd.read_csv, sep="\t", dtype=str, keep_default_na=False),
+    ".jsonl": partial(pd.read_json, lines=True, dtype=False),
     ".parquet": pd.read_parquet,
 }
 

@@ -39,7 +39,7 @@ def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame
         If the file is missing, or a line is no answer to either question.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DaamkitError(
             wanted=f"a file of people's answers, {file}",
@@ -64,8 +64,10 @@ def add(file: str | os.PathLike[str], **said: Any) -> None:
     row = said | {"made": datetime.now(UTC).isoformat(timespec="seconds")}
     line = json.dumps(row, ensure_ascii=False)
     _check(line, "this answer")
-    with Path(file).open("a", encoding="utf-8") as lines:
-        lines.write(line + "\n")
+    with Path(file).open("a+b") as lines:
+        lines.seek(max(0, lines.seek(0, os.SEEK_END) - 1))
+        cut = lines.read() not in (b"", b"\n")  # a last line without its end
+        lines.write(b"\n" * cut + line.encode() + b"\n")
         lines.flush()
         os.fsync(lines.fileno())
 
@@ -98,6 +100,7 @@ def _check(line: str, where: str) -> dict[str, Any]:
         row = json.loads(line)
         answer = "score" if "score" in row else "present"
         missing = [name for name in (*WHICH[answer], "rater", "made", answer) if name not in row]
+        hash(tuple(row.get(name) for name in (*WHICH[answer], "rater")))  # a list is no text
         if not missing and any(row[answer] is each for each in ALLOWED[answer]):
             return row
         got = f"no {missing[0]!r}" if missing else f"the {answer} {row[answer]!r}"

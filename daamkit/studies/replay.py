@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from daamkit.attention.calls import Call
+from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
@@ -16,6 +16,7 @@ class Tape(Tap):
 
     def __init__(self) -> None:
         self.calls = 0
+        self.passes: dict[tuple[int, int], tuple[float, int]] = {}  # time, and how many of them
         self.kept: dict[tuple[int, int, str], Tensor] = {}  # by call, pass and site
 
     def wants(self, site: Site) -> bool:
@@ -25,6 +26,10 @@ class Tape(Tap):
     def start(self, call: Call) -> None:
         """Another call."""
         self.calls += 1
+
+    def begin(self, step: Pass) -> None:
+        """Note which pass it is."""
+        self.passes[self.calls, step.index] = step.timestep, step.call.planned_passes()
 
     def observe(self, attention: Attention) -> None:
         """Keep the probabilities of the prompt, in half precision and not on the GPU."""
@@ -54,6 +59,17 @@ class Replay(Tap):
     def start(self, call: Call) -> None:
         """Another call."""
         self.calls += 1
+
+    def begin(self, step: Pass) -> None:
+        """Refuse a pass that is not the tape's."""
+        kept = self.tape.passes.get((self.calls, step.index))
+        found = step.timestep, step.call.planned_passes()
+        if kept != found:
+            raise DaamkitError(
+                wanted=f"a recorded pass at time {found[0]:g}, one of {found[1]}",
+                got="none" if kept is None else f"one at {kept[0]:g}, of {kept[1]}",
+                mend="record calls of the same batches, size, steps and guidance",
+            )
 
     def edit(self, attention: Attention, output: Tensor) -> Tensor:
         """Weigh this call's values with the tape's probabilities."""

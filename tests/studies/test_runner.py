@@ -478,13 +478,15 @@ def ray_processes() -> set[str]:
 
 @pytest.fixture
 def own_ray(monkeypatch):
-    """Ray that is started by the test, and gone after it."""
+    """Ray that is started by the runner, and gone after it."""
     ray = pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    before = ray_processes()
+    before, started = ray_processes(), []
+    init = ray.init
+    monkeypatch.setattr(ray, "init", lambda **options: started.append(init(**options)))
     assert not ray.is_initialized()
     yield
-    assert not ray.is_initialized()
+    assert len(started) == 1 and not ray.is_initialized()
     latest = time.monotonic() + 20
     while ray_processes() - before and time.monotonic() < latest:
         time.sleep(0.1)
@@ -503,8 +505,8 @@ def test_two_workers_of_ray_find_the_same_rows(own_ray, tmp_path, toybox) -> Non
 
 
 def test_an_exception_in_a_worker_is_readable(own_ray, tmp_path) -> None:
-    study = Relations(n=2, steps=1, device="cpu", parser="no_such_parser")
-    with pytest.raises(DaamkitError, match="spaCy pipeline 'no_such_parser'.*spacy download"):
+    study = Relations(n=2, steps=1, device="cpu", model="nothing")
+    with pytest.raises(DaamkitError, match="^wanted the name of a model; got 'nothing'.*toybox"):
         run(study, tmp_path, engine="ray", workers=1)
     assert not shards(tmp_path)
 
