@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from daamkit.errors import DaamkitError
@@ -64,6 +65,32 @@ def bootstrap(
     means = _drawn(sums, counts, draws, np.random.default_rng(seed))
     low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
     return float(values[known].mean()), float(low), float(high)
+
+
+def means(
+    rows: pd.DataFrame, by: Sequence[str], value: str, cluster: str = "prompt", draws: int = 1000
+) -> pd.DataFrame:
+    """The mean of a column in each group of rows, with its 95% interval; see `bootstrap`.
+
+    Parameters
+    ----------
+    rows
+        Tidy.
+    by, value, cluster
+        Columns: of the groups, of what to average, and of what values belong to.
+
+    Returns
+    -------
+    frame
+        A row a group, in the order in which they come: the columns of `by`, mean, low, high, n
+        (values that are not missing).
+    """
+    out = []
+    for key, part in rows.groupby(list(by), sort=False):
+        found = bootstrap(part[value].to_numpy(float), part[cluster].tolist(), draws=draws)
+        row = dict(zip((*by, "mean", "low", "high"), (*key, *found), strict=True))
+        out.append(row | {"n": int(part[value].notna().sum())})
+    return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "n"])
 
 
 def difference(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from scipy import ndimage
 from daamkit.attention.hooks import attach
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.measures.intervals import bootstrap, paired, ratio
+from daamkit.measures.intervals import bootstrap, means, paired, ratio
 from daamkit.studies import prompts, truths
 from daamkit.studies.replay import Replay, Tape
 from daamkit.studies.study import Case, Row, Stage, Study
@@ -144,7 +144,7 @@ class Adjectives(Study):
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "changes": for each change and region the mean difference with its 95% interval over
-        prompts, over the images where the thing is there; asked is how many there were.
+        prompts, over the n images where the thing is there, of those asked.
         "entanglement": how much more each change of the adjective moves than the article's, with p
         of no difference, and its ratio to the noun's, means over means.
         "kinds": the same changes by kind of adjective. "sweep": the shares of pixels that differ
@@ -153,8 +153,9 @@ class Adjectives(Study):
         limits = [f"above {limit:g}" for limit in VISIBLE]
         wide = rows.set_index(["prompt", "case", *by])["moved"].unstack(by)
         swaps = rows[rows["change"].isin(("adjective swapped", "adjective removed"))]
+        asked = rows.groupby(by, sort=False).size().rename("asked").reset_index()
         return {
-            "changes": _means(rows, by, "moved"),
+            "changes": means(rows, by, "moved").merge(asked, how="left"),
             "entanglement": pd.DataFrame(
                 [
                     {"change": change, "region": region} | _against(wide, change, region)
@@ -162,9 +163,9 @@ class Adjectives(Study):
                     for region in ("inside", "outside")
                 ]
             ),
-            "kinds": _means(swaps, ["kind", *by], "moved"),
+            "kinds": means(swaps, ["kind", *by], "moved"),
             "sweep": pd.concat(
-                [_means(rows, by, limit).assign(visible=limit) for limit in limits],
+                [means(rows, by, limit).assign(visible=limit) for limit in limits],
                 ignore_index=True,
             ),
         }
@@ -205,16 +206,6 @@ def _case(kind: str, adjective: str, other: str, noun: str, swapped: str, rest: 
         "prompt": versions[0], "kind": kind, "noun": noun, "swapped": swapped,
         "versions": dict(zip(CHANGES, versions, strict=True)),
     }  # fmt: skip
-
-
-def _means(rows: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    out: list[dict[str, Any]] = []
-    for key, part in rows.groupby(list(by), sort=False):
-        found = bootstrap(part[column].to_numpy(float), part["prompt"].tolist(), draws=1000)
-        row: Mapping[str, Any] = dict(zip(("mean", "low", "high"), found, strict=True))
-        counts = {"images": int(part[column].notna().sum()), "asked": len(part)}
-        out.append(dict(zip(by, key, strict=True)) | {**row, **counts})
-    return pd.DataFrame(out)
 
 
 def _against(wide: pd.DataFrame, change: str, region: str) -> dict[str, float]:

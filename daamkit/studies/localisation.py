@@ -22,7 +22,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.maps.words import Word
-from daamkit.measures.intervals import bootstrap
+from daamkit.measures.intervals import bootstrap, means
 from daamkit.measures.overlap import iou
 from daamkit.studies.prompts import Case
 from daamkit.toybox import scenes
@@ -227,13 +227,7 @@ def sweep(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    out = []
-    for key, part in rows.groupby(by, sort=False):
-        means = bootstrap(part["iou"].to_numpy(), part["prompt"].tolist(), draws=1000)
-        row = dict(zip(by, key, strict=True))
-        out.append(row | dict(zip(("miou", "low", "high"), means, strict=True)))
-        out[-1]["nouns"] = len(part)
-    return pd.DataFrame(out)
+    return means(rows, by, "iou").rename(columns={"mean": "miou", "n": "nouns"})
 
 
 def _cut(rule: str, tau: float) -> str:

@@ -14,7 +14,7 @@ from daamkit.language import parsing
 from daamkit.language.parsing import Token
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
-from daamkit.measures.intervals import bootstrap
+from daamkit.measures.intervals import means
 from daamkit.studies import prompts, ratings
 from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
 
@@ -65,17 +65,13 @@ class PartsOfSpeech(Study):
         ]
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """ "tags": pos, measure, mean with its 95% interval over prompts, n (words). "survives":
-        for each cut, the tags from the largest area to the smallest. "opinion", where there are
-        ratings: pos, mean opinion score from 1 to 5 with its interval, n (ratings)."""
-        tags = [tag for tag in TAGS if tag in set(rows["pos"])]
-        groups = rows.groupby(["pos", "measure"], sort=False)
-        out = [
-            {"pos": tag, "measure": measure} | _mean(groups.get_group((tag, measure)), "value")
-            for tag in tags
-            for measure in rows["measure"].unique()
-        ]
-        table = pd.DataFrame(out)
+        """ "tags": for each of `TAGS` and measure, mean with its 95% interval over prompts, n
+        (words). "survives": for each cut, the tags from the largest area to the smallest.
+        "opinion", where there are ratings: pos, mean opinion score from 1 to 5 with its interval,
+        n (ratings)."""
+        known = rows[rows["pos"].isin(TAGS)]
+        known = known.sort_values("pos", key=lambda tags: tags.map(TAGS.index), kind="stable")
+        table = means(known, ["pos", "measure"], "value")
         areas = table[table["measure"].str.startswith("area")]
         order = areas.sort_values("mean", ascending=False).groupby("measure", sort=False)["pos"]
         tables = {"tags": table, "survives": order.agg(" > ".join).reset_index(name="order")}
@@ -84,10 +80,7 @@ class PartsOfSpeech(Study):
             rated = ratings.read(self.ratings).merge(
                 rows[[*keys, "pos"]].drop_duplicates(), on=keys, validate="m:1"
             )
-            scores = rated.groupby("pos")
-            tables["opinion"] = pd.DataFrame(
-                [{"pos": tag} | _mean(part, "score") for tag, part in scores]
-            )
+            tables["opinion"] = means(rated, ["pos"], "score")
         return tables
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -130,8 +123,3 @@ def _measured(run: Run, token: Token) -> dict[str, float]:
 
 def _said(token: Token) -> Row:
     return {"word": token.text, "start": token.start, "end": token.end, "pos": token.pos}
-
-
-def _mean(part: pd.DataFrame, column: str) -> dict[str, float]:
-    mean, low, high = bootstrap(part[column].to_numpy(float), part["prompt"].tolist(), draws=1000)
-    return {"mean": mean, "low": low, "high": high, "n": len(part)}

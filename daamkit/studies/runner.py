@@ -1,41 +1,28 @@
 """Run a study: batch after batch into Parquet shards, to be gone on with whenever it was stopped.
 
-A folder holds ``study.json``, which says what study it is, and a shard for each batch that is done.
 Which cases make a batch depends on their index alone, and a shard appears whole or not at all: so a
 run that was killed goes on with the same rows as one that was not.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields
-from datetime import UTC, datetime
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
 
 from daamkit.errors import DaamkitError
-from daamkit.studies import truths
+from daamkit.studies import shards, truths
 from daamkit.studies.study import AT_ONCE, Case, Row, Stage, Study
 
 Engine = Literal["local", "ray"]
-_KEY = b"daamkit"  # of a shard's provenance
-HOW = ("model", "dtype", "device", "scheduler", "versions")  # of a record: must stay the same
 Done = tuple[list[Row], Mapping[str, Any]]  # a batch's rows, and the record of the model
-
-
-class ShardWarning(UserWarning):
-    """A damaged shard, which is made again."""
 
 
 def run(
@@ -94,7 +81,7 @@ def run(
         )
     cases = study.cases()
     study.check()
-    folder = None if out is None else _Folder(Path(out), study, cases, batch_size, threads)
+    folder = None if out is None else shards.Folder(Path(out), study, cases, batch_size, threads)
     batches = {
         start: cases[start : start + batch_size] for start in range(0, len(cases), batch_size)
     }
@@ -107,9 +94,12 @@ def run(
             else _on_ray(study, left, threads, workers)
         )
         done = sum(len(batches[start]) for start in frames)
-        with tqdm(
-            total=len(cases), initial=done, desc=study.name, unit="case", disable=not progress
-        ) as bar:
+        with (
+            closing(source),
+            tqdm(
+                total=len(cases), initial=done, desc=study.name, unit="case", disable=not progress
+            ) as bar,
+        ):
             for start, (rows, record) in source:
                 table = _table(rows)
                 if folder is not None:
@@ -155,11 +145,10 @@ def read(out: str | os.PathLike[str]) -> pd.DataFrame:
         If it holds no study, nothing yet, or a damaged shard.
     """
     folder = Path(out)
-    _manifest(folder)
-    frames = []
+    told, frames = shards.manifest(folder), []
     for shard in sorted(folder.glob("cases-*.parquet")):
         try:
-            frames.append(_open(shard).to_pandas())
+            frames.append(shards.read(shard, told)[0])
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DaamkitError(
                 wanted=f"a whole shard, {shard}",
@@ -202,7 +191,7 @@ def _measure(study: Study, stage: Stage, start: int, batch: Sequence[Case]) -> D
 
 def _local(
     study: Study, batches: Mapping[int, Sequence[Case]], threads: int, pipe: Any
-) -> Iterator[tuple[int, Done]]:
+) -> Generator[tuple[int, Done], None, None]:
     with _threads(threads):
         stage = Stage(study, pipe)
         for start, batch in batches.items():
@@ -224,16 +213,18 @@ class _Worker:
 
     def __init__(self, study: Study, threads: int) -> None:
         torch.set_num_threads(threads)
-        self.study, self.stage = study, Stage(study)
+        self.study = study
+        self.stage: Stage | None = None
 
     def measure(self, start: int, batch: Sequence[Case]) -> tuple[int, Done]:
         """A batch's rows."""
+        self.stage = self.stage or Stage(self.study)  # an actor that fails to begin says less
         return start, _measure(self.study, self.stage, start, batch)
 
 
 def _on_ray(
     study: Study, batches: Mapping[int, Sequence[Case]], threads: int, workers: int
-) -> Iterator[tuple[int, Done]]:
+) -> Generator[tuple[int, Done], None, None]:
     try:
         import ray
         from ray.util import ActorPool
@@ -241,7 +232,7 @@ def _on_ray(
         raise DaamkitError(
             wanted="ray, for `engine='ray'`",
             got="no such package here",
-            mend="pip install 'daamkit[ray]'",
+            mend="run `pip install 'daamkit[ray]'`",
         ) from error
     own = not ray.is_initialized()
     if own:
@@ -259,134 +250,10 @@ def _on_ray(
         yield from pool.map_unordered(
             lambda worker, item: worker.measure.remote(*item), list(batches.items())
         )
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, DaamkitError):
+            raise error.cause from error
+        raise
     finally:
         if own:
             ray.shutdown()
-
-
-# -- the folder
-
-
-class _Folder:
-    """Where a study's shards lie."""
-
-    def __init__(
-        self, place: Path, study: Study, cases: Sequence[Case], batch_size: int, threads: int
-    ) -> None:
-        self.place = place
-        said = json.dumps(cases, sort_keys=True).encode()
-        self.manifest = {
-            "format": "daamkit.study",
-            "version": 1,
-            "study": study.name,
-            "settings": {f.name: getattr(study, f.name) for f in fields(study)},
-            "batch_size": batch_size,
-            "threads": threads,
-            "cases": len(cases),
-            "sha256": hashlib.sha256(said).hexdigest(),
-        }
-        self.loose = {f.name for f in fields(study) if not f.metadata.get("compare", True)}
-        self.record: dict[str, Any] | None = None
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            self._compare(_manifest(place))
-        else:
-            place.mkdir(parents=True, exist_ok=True)
-            _write(place / "study.json", json.dumps(self.manifest, indent=1).encode())
-
-    def _compare(self, there: Mapping[str, Any]) -> None:
-        own = json.loads(json.dumps(self.manifest))
-        settings = own.pop("settings"), there.get("settings", {})
-        for mine, theirs in ((own, there), settings):
-            for key, value in mine.items():
-                if key not in self.loose and theirs.get(key) != value:
-                    raise DaamkitError(
-                        wanted=f"an earlier run of the same study in {self.place}: {key} {value!r}",
-                        got=f"{key} {theirs.get(key)!r}",
-                        mend="name another folder, or take its settings to go on with it",
-                    )
-
-    def _shard(self, start: int) -> Path:
-        return self.place / f"cases-{start:07d}.parquet"
-
-    def frames(self, starts: Sequence[int]) -> dict[int, pd.DataFrame]:
-        """What is done, by each batch's first case; damaged shards are named and taken away."""
-        for rest in self.place.glob(".*.part"):
-            rest.unlink()
-        found = {}
-        for start in starts:
-            shard = self._shard(start)
-            if not shard.exists():
-                continue
-            try:
-                table = _open(shard)
-            except (pa.ArrowException, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                warnings.warn(
-                    f"{shard} is damaged ({reason}); its cases are measured again",
-                    ShardWarning,
-                    stacklevel=4,
-                )
-                shard.unlink()
-                continue
-            self._same_model(json.loads(table.schema.metadata[_KEY])["record"])
-            found[start] = table.to_pandas()
-        return found
-
-    def write(self, start: int, table: pa.Table, record: Mapping[str, Any]) -> None:
-        """Keep a batch."""
-        self._same_model(record)
-        about = {
-            "study": self.manifest["study"],
-            "start": start,
-            "made": datetime.now(UTC).isoformat(timespec="seconds"),
-            "record": dict(record),
-        }
-        metadata = (table.schema.metadata or {}) | {_KEY: json.dumps(about).encode()}
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(metadata), sink, write_page_checksum=True)
-        _write(self._shard(start), sink.getvalue().to_pybytes())
-
-    def _same_model(self, record: Mapping[str, Any]) -> None:
-        """Rows made in another way do not mix."""
-        found = {name: record.get(name) for name in HOW}
-        found["device"] = str(found["device"]).split(":")[0]
-        found = json.loads(json.dumps(found))
-        for name, value in (self.record or {}).items():
-            if found[name] != value:
-                raise DaamkitError(
-                    wanted=f"what began {self.place}: {name} {value}",
-                    got=f"{found[name]}",
-                    mend="name another folder: rows made in two ways do not mix",
-                )
-        self.record = found
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        if found["format"] == "daamkit.study":
-            return found
-    except (OSError, ValueError, LookupError, TypeError):
-        pass
-    raise DaamkitError(
-        wanted=f"a new folder, an empty one, or one of a study: {folder}",
-        got="something else" if folder.exists() else "no such folder",
-        mend="name another; nothing in it was touched",
-    )
-
-
-def _open(shard: Path) -> pa.Table:
-    table = pq.read_table(shard, page_checksum_verification=True)
-    if _KEY not in (table.schema.metadata or {}):
-        raise ValueError("not a shard of a study")
-    return table
-
-
-def _write(place: Path, content: bytes) -> None:
-    """Whole or not at all, also when the machine stops."""
-    part = place.with_name(f".{place.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(place)

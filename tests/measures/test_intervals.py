@@ -1,6 +1,7 @@
 """Bootstrap intervals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -229,3 +230,20 @@ def test_a_ratio_of_one_prompt_or_none_has_no_interval() -> None:
     assert intervals.ratio(np.ones(2), np.full(2, 2.0), ["a", "a"])[0] == 0.5
     assert np.isnan(intervals.ratio(np.ones(2), np.full(2, 2.0), ["a", "a"])[1:]).all()
     assert np.isnan(intervals.ratio(np.full(2, np.nan), np.ones(2), ["a", "b"])).all()
+
+
+def test_means_of_groups_are_bootstraps_of_each() -> None:
+    rows = pd.DataFrame(
+        {"kind": ["b", "b", "a", "b"], "prompt": ["x", "y", "x", "z"], "v": [1.0, 3.0, 5.0, np.nan]}
+    )
+    table = intervals.means(rows, ["kind"], "v", draws=200)
+    assert table["kind"].tolist() == ["b", "a"] and table["n"].tolist() == [2, 1]
+    expected = intervals.bootstrap([1.0, 3.0, np.nan], ["x", "y", "z"], draws=200)
+    assert tuple(table.loc[0, ["mean", "low", "high"]]) == pytest.approx(expected)
+    assert intervals.means(rows[:0], ["kind"], "v").columns.tolist() == [
+        "kind",
+        "mean",
+        "low",
+        "high",
+        "n",
+    ]

@@ -22,6 +22,7 @@ from daamkit import cli
 from daamkit.errors import DaamkitError
 from daamkit.studies import runner
 from daamkit.studies.relations import Relations
+from daamkit.studies.shards import ShardWarning
 from daamkit.studies.study import Study
 from tests import stub_study
 from tests.stub_study import ROWS, Other, Pipe, Stub
@@ -251,7 +252,7 @@ def test_a_damaged_shard_is_named_and_made_again(folder, whole, damage) -> None:
     shard, before = shards(folder)[1], contents(folder)
     shard.write_bytes(spoilt(shard.read_bytes())[damage])
     pipe = Pipe()
-    with pytest.warns(runner.ShardWarning, match=re.escape(str(shard))) as told:
+    with pytest.warns(ShardWarning, match=re.escape(str(shard))) as told:
         found = run(Stub(), folder, pipe=pipe)
     assert len(told) == 1 and pipe.cases == [2, 3]
     assert_same(found, whole)
@@ -278,7 +279,7 @@ def test_any_flipped_bit_is_noticed(folder, whole) -> None:
         spoiled = bytearray(content)
         spoiled[place] ^= 1 << chance.randrange(8)
         shard.write_bytes(spoiled)
-        with pytest.warns(runner.ShardWarning, match=re.escape(str(shard))):
+        with pytest.warns(ShardWarning, match=re.escape(str(shard))):
             found = run(Stub(), folder)
         assert_same(found, whole)
 
@@ -286,7 +287,7 @@ def test_any_flipped_bit_is_noticed(folder, whole) -> None:
 def test_all_damaged_shards_are_made_again(folder, whole) -> None:
     for shard, damage in zip(shards(folder), DAMAGE, strict=False):
         shard.write_bytes(spoilt(shard.read_bytes())[damage])
-    with pytest.warns(runner.ShardWarning) as told:
+    with pytest.warns(ShardWarning) as told:
         found = run(Stub(), folder)
     assert len(told) == len(STARTS)
     assert_same(found, whole)
@@ -295,11 +296,11 @@ def test_all_damaged_shards_are_made_again(folder, whole) -> None:
 def test_a_shard_in_the_place_of_another_is_not_taken(folder, whole, tmp_path) -> None:
     first, second = shards(folder)[:2]
     shutil.copy(first, second)
-    with pytest.warns(runner.ShardWarning, match=re.escape(str(second))):
+    with pytest.warns(ShardWarning, match=re.escape(str(second))):
         assert_same(run(Stub(), folder), whole)
     run(Stub(seed=5), tmp_path / "else")
     shutil.copy(tmp_path / "else" / first.name, first)
-    with pytest.warns(runner.ShardWarning, match=re.escape(str(first))):
+    with pytest.warns(ShardWarning, match=re.escape(str(first))):
         assert_same(run(Stub(), folder), whole)
 
 
