@@ -27,7 +27,7 @@ from daamkit.toybox import sprites
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-VOCABULARIES = ("80", "infinity")
+VOCABULARIES = ("COCO nouns", "all nouns")  # mIoU80, mIoU-infinity
 _COCO = {name for names in taxonomy.COCO.values() for name in names}
 ALIASES = {  # nouns of captions that mean a class of COCO by another name
     **dict.fromkeys(("man", "woman", "boy", "girl", "child", "people", "lady", "guy"), "person"),
@@ -147,7 +147,7 @@ class Objects(Study):
         out, sweeps = [], []
         known = rows[rows["why"] == ""]
         for name, vocabulary in product(rows["set"].unique(), VOCABULARIES):
-            some = known[(known["set"] == name) & (known["coco"] | (vocabulary != "80"))]
+            some = known[(known["set"] == name) & (known["coco"] | (vocabulary == "all nouns"))]
             if some["prompt"].nunique() < 2:
                 continue
             measured = some.drop_duplicates(["case", "noun"])

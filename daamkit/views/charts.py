@@ -20,13 +20,13 @@ def objects(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        set, vocabulary, method, miou, low, high.
+        set, vocabulary ("COCO nouns", "all nouns"), method, miou, low, high.
     sweep
         set, vocabulary, method, rule, tau, miou, low, high.
     """
     figure, (left, right) = _sheet(2, (10, 4.2))
     groups = {
-        f"{name}, {'all nouns' if vocabulary == 'infinity' else 'COCO nouns'}": part
+        f"{name}, {vocabulary}": part
         for (name, vocabulary), part in table.groupby(["set", "vocabulary"], sort=False)
     }
     order = table.groupby("method")["miou"].mean().sort_values().index.tolist()
@@ -39,7 +39,7 @@ def objects(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     left.legend(frameon=False, fontsize=8)
     shown = sweep[
         (sweep["method"] == "daam")
-        & (sweep["vocabulary"] == "infinity")
+        & (sweep["vocabulary"] == "all nouns")
         & sweep["rule"].isin(("max", "minmax", "quantile"))
     ]
     for i, ((name, rule), part) in enumerate(shown.groupby(["set", "rule"], sort=False)):

@@ -194,3 +194,10 @@ def test_others_come_after_the_edges(run: Run) -> None:
 def test_the_papers_pooling_gives_other_maps(run: Run) -> None:
     assert not syntax.relations(run, pooling="paper").equals(syntax.relations(run))
     assert syntax.relations(run, pooling="daam").equals(syntax.relations(run))
+
+
+def test_a_run_knows_its_relations(run: Run) -> None:
+    import daamkit
+
+    assert daamkit.Run is type(run)  # the face ties it to the run
+    assert run.relations(0.5, others=True).equals(syntax.relations(run, 0.5, others=True))
