@@ -138,7 +138,7 @@ class Stage:
             pipe.to(study.place)
             if getattr(pipe, "safety_checker", None) is not None:
                 pipe.safety_checker = None
-        pipe.set_progress_bar_config(disable=True)
+            pipe.set_progress_bar_config(disable=True)
         self.pipe = pipe
         self.record: Mapping[str, Any] = {}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -107,7 +108,7 @@ def test_a_study_that_finds_nothing_at_all_says_so(tmp_path, monkeypatch) -> Non
 
 
 def test_a_shard_tells_where_it_is_from(folder) -> None:
-    schema = runner.pq.read_schema(shards(folder)[1])
+    schema = pq.read_schema(shards(folder)[1])
     about = json.loads(schema.metadata[b"daamkit"])
     assert about["study"] == "stub" and about["start"] == 2 and about["made"]
     assert about["record"] == {"model": {"fingerprint": "one"}}
