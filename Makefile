@@ -37,7 +37,7 @@ studies: env  # those of docs/studies.md; about half an hour
 	$(BIN)/daamkit study relations --n 400 --out build/studies/relations
 	$(BIN)/daamkit study cohyponyms --n 440 --out build/studies/cohyponyms
 	$(BIN)/daamkit study adjectives --n 200 --out build/studies/adjectives
-	$(BIN)/daamkit study adjectives --n 60 --replay --out build/studies/adjectives-replay
+	$(BIN)/daamkit study adjectives --n 40 --replay --out build/studies/adjectives-replay
 	for name in objects parts_of_speech relations cohyponyms adjectives; do \
 		cp build/studies/$$name/$$name.png docs/images/; done
 

@@ -22,6 +22,8 @@ ROWS = (2, 0, 1, 3, 0, 0, 1)  # of a case, by its place: the third batch of two 
 class Pipe:
     """In place of a pipeline: of which model, what it fails at, and what it has seen."""
 
+    device = torch.device("cpu")
+
     def __init__(
         self, fingerprint: str = "one", trap: int | None = None, error: BaseException | None = None
     ) -> None:

@@ -125,10 +125,11 @@ def draw(study: Study, folder: str | os.PathLike[str], pipe: Any = None) -> list
     place.mkdir(parents=True, exist_ok=True)
     files = {place / f"{truths.stem(*each)}.png": each for each in study.pictures()}
     left = [(file, each) for file, each in files.items() if not file.exists()]
-    stage = Stage(study, pipe) if left else None
+    if not left:
+        return list(files)
+    stage = Stage(study, pipe)
     for start in tqdm(range(0, len(left), AT_ONCE), study.name, disable=None):
         part = left[start : start + AT_ONCE]
-        assert stage is not None
         runs = stage.runs([prompt for _, (prompt, _) in part], [seed for _, (_, seed) in part])
         for (file, _), run in zip(part, runs, strict=True):
             assert run.image is not None
@@ -182,7 +183,12 @@ def _join(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _measure(study: Study, stage: Stage, start: int, batch: Sequence[Case]) -> Done:
-    found = study.measure(stage, batch)
+    size = stage.at_once
+    found = [
+        rows
+        for first in range(0, len(batch), size)
+        for rows in study.measure(stage, batch[first : first + size])
+    ]
     if len(found) != len(batch):
         raise RuntimeError(f"{study.name} measured {len(found)} of {len(batch)} cases")
     rows = [{"case": start + i} | row for i, each in enumerate(found) for row in each]

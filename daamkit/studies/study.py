@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Case = dict[str, Any]  # plain data: "prompt", "seed", and what the study needs to know of it
 Row = dict[str, Any]  # plain data: what was measured
-AT_ONCE = 4  # images in one call of a pipeline on a CPU
+AT_ONCE = 4  # cases on a CPU
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -142,22 +142,16 @@ class Stage:
         self.pipe = pipe
         self.record: Mapping[str, Any] = {}
 
+    @property
+    def at_once(self) -> int:
+        """Cases to measure together; more leave the caches of a CPU (benchmarks/studies.py)."""
+        return AT_ONCE if self.pipe.device.type == "cpu" else 1_000_000
+
     def runs(self, prompts: Sequence[str], seeds: Sequence[int], **options: Any) -> list[Run]:
         """Draw one image a prompt, each with a generator of its own; options are those of `trace`.
 
-        An image is the same in whatever batch, up to rounding. On a CPU it takes at most `AT_ONCE`
-        at a time, since larger batches leave its caches (benchmarks/studies.py).
+        An image is the same in whatever batch, up to rounding.
         """
-        size = AT_ONCE if self.pipe.device.type == "cpu" else len(prompts)
-        found: list[Run] = []
-        for start in range(0, len(prompts), size):
-            part = slice(start, start + size)
-            found += self._call(prompts[part], seeds[part], options)
-        return found
-
-    def _call(
-        self, prompts: Sequence[str], seeds: Sequence[int], options: Mapping[str, Any]
-    ) -> list[Run]:
         call: dict[str, Any] = {"num_inference_steps": self.study.steps}
         if self.study.guidance is not None:
             call["guidance_scale"] = self.study.guidance
