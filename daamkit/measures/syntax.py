@@ -12,7 +12,7 @@ from daamkit.language import parsing
 from daamkit.language.parsing import Pair, Token
 from daamkit.maps.heatmaps import HeatMaps, Pooling
 from daamkit.maps.run import Run
-from daamkit.maps.wordmap import Rule
+from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.maps.words import Word
 from daamkit.measures.overlap import ioa, iou
 
@@ -82,10 +82,7 @@ def overlaps(
     def stack(token: Token) -> list[np.ndarray]:
         if token.start not in stacks:
             word = maps.of(word_of(token), rule=pooling)
-            stacks[token.start] = [
-                word.expand().cpu().double().numpy() if rule == "soft" else word.mask(tau, rule)
-                for rule, tau in cuts
-            ]
+            stacks[token.start] = [cut(word, rule, tau) for rule, tau in cuts]
         return stacks[token.start]
 
     return [
@@ -109,3 +106,8 @@ def overlaps(
             cuts, stack(pair.head), stack(pair.dependent), strict=True
         )
     ]
+
+
+def cut(word: WordMap, rule: Rule | Literal["soft"], tau: float) -> np.ndarray:
+    """A word's mask, or for "soft" its map from 0 to 1, (height, width)."""
+    return word.expand().cpu().double().numpy() if rule == "soft" else word.mask(tau, rule)

@@ -22,6 +22,7 @@ from daamkit.maps.run import Run
 from daamkit.measures.intervals import bootstrap, difference
 from daamkit.measures.overlap import iou
 from daamkit.measures.regression import logistic
+from daamkit.measures.syntax import cut
 from daamkit.studies import prompts, ratings, truths
 from daamkit.studies.relations import CHIEF, CUTS
 from daamkit.studies.study import Case, Row, Stage, Study
@@ -101,14 +102,10 @@ class Cohyponyms(Study):
         ends = (len(prompts.article(names[0])), len(prompt))  # "a hot dog and a dog": by characters
         spans = [(end - len(name), end) for name, end in zip(names, ends, strict=True)]
         words = [run.maps.of(run.maps.prompt.span(*span)) for span in spans]
-        rows = []
-        for rule, tau in CUTS:
-            a, b = (
-                word.expand().cpu().double().numpy() if rule == "soft" else word.mask(tau, rule)
-                for word in words
-            )
-            rows.append(said | {"rule": rule, "tau": tau, "iou": iou(a, b)})
-        return rows
+        return [
+            said | {"rule": rule, "tau": tau, "iou": iou(*(cut(word, rule, tau) for word in words))}
+            for rule, tau in CUTS
+        ]
 
     def _there(self, run: Run, prompt: str, seed: int, names: list[str]) -> list[bool]:
         if self.presence is not None:

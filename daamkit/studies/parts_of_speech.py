@@ -15,7 +15,7 @@ from daamkit.language.parsing import Token
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.measures.intervals import means
-from daamkit.studies import prompts, ratings
+from daamkit.studies import ratings
 from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ class PartsOfSpeech(Study):
     name: ClassVar[str] = "parts_of_speech"
     n: int = 300
     ratings: str | None = said_elsewhere(None)
-
-    def cases(self) -> list[Case]:
-        """A prompt each."""
-        texts = prompts.texts(self.prompts, self.n, self.seed)
-        return [{"prompt": text, "seed": self.seed + i} for i, text in enumerate(texts)]
 
     def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of `shape` for every word and mark: prompt, seed, word, start, end, pos, measure,

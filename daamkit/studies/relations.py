@@ -19,7 +19,6 @@ from daamkit.maps.run import Run
 from daamkit.measures import syntax
 from daamkit.measures.intervals import bootstrap
 from daamkit.measures.syntax import Cut
-from daamkit.studies import prompts
 from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
 
 if TYPE_CHECKING:
@@ -50,11 +49,6 @@ class Relations(Study):
     name: ClassVar[str] = "relations"
     n: int = 400
     top: int = said_elsewhere(10)
-
-    def cases(self) -> list[Case]:
-        """A prompt each."""
-        texts = prompts.texts(self.prompts, self.n, self.seed)
-        return [{"prompt": text, "seed": self.seed + i} for i, text in enumerate(texts)]
 
     def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of `measures.syntax.relations` with every cut, the other pairs too."""

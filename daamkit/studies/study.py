@@ -15,6 +15,7 @@ from daamkit import zoo
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.maps.run import Run
+from daamkit.studies import prompts
 from daamkit.tracing.trace import trace
 
 if TYPE_CHECKING:
@@ -92,8 +93,10 @@ class Study:
         parsing.load(self.parser)
 
     def cases(self) -> list[Case]:
-        """All cases, in order; the same settings give the same."""
-        raise NotImplementedError
+        """All cases, in order; the same settings give the same. Unless told otherwise, a prompt
+        each."""
+        texts = prompts.texts(self.prompts, self.n, self.seed)
+        return [{"prompt": text, "seed": self.seed + i} for i, text in enumerate(texts)]
 
     def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
         """What is found in a batch of cases: some rows for each."""
@@ -147,7 +150,7 @@ class Stage:
         """Cases to measure together; more leave the caches of a CPU (benchmarks/studies.py)."""
         return AT_ONCE if self.pipe.device.type == "cpu" else 1_000_000
 
-    def runs(self, prompts: Sequence[str], seeds: Sequence[int], **options: Any) -> list[Run]:
+    def runs(self, texts: Sequence[str], seeds: Sequence[int], **options: Any) -> list[Run]:
         """Draw one image a prompt, each with a generator of its own; options are those of `trace`.
 
         An image is the same in whatever batch, up to rounding.
@@ -157,11 +160,11 @@ class Stage:
             call["guidance_scale"] = self.study.guidance
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         with trace(self.pipe, **options) as tracer:
-            made = self.pipe(list(prompts), generator=generators, **call)
+            made = self.pipe(list(texts), generator=generators, **call)
         if any(getattr(made, "nsfw_content_detected", None) or []):
             raise DaamkitError(
                 wanted="images to measure",
-                got=f"black ones from the pipeline's safety checker, among those of {prompts}",
+                got=f"black ones from the pipeline's safety checker, among those of {texts}",
                 mend="open it with `safety_checker=None`, or leave these prompts out",
             )
         for run in tracer.runs:
