@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from daamkit.errors import DaamkitError as DaamkitError
+    from daamkit.guidance.attend_and_excite import AttendAndExcite as AttendAndExcite
+    from daamkit.guidance.denoising import guide as guide
     from daamkit.maps.heatmaps import HeatMaps as HeatMaps
     from daamkit.maps.run import Run as Run
     from daamkit.maps.run import open_run as open  # noqa: F401
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "AttendAndExcite": "guidance.attend_and_excite:AttendAndExcite",
     "DaamkitError": "errors:DaamkitError",
     "HeatMaps": "maps.heatmaps:HeatMaps",
     "Run": "maps.run:Run",
     "WordMap": "maps.wordmap:WordMap",
+    "guide": "guidance.denoising:guide",
     "html": "views.report:html",
     "load": "zoo:load",
     "open": "maps.run:open_run",

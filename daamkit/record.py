@@ -55,10 +55,10 @@ def _of_all(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         "device": str(pipe.device),
         "scheduler": {
             "class": type(pipe.scheduler).__name__,
-            "config": {key: _plain(value) for key, value in pipe.scheduler.config.items()},
+            "config": {key: plain(value) for key, value in pipe.scheduler.config.items()},
         },
         "arguments": {
-            key: _plain(value)
+            key: plain(value)
             for key, value in arguments.items()
             if value is not None and key != "generator"
         },
@@ -115,16 +115,16 @@ def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:
     return {"seed": seed, "fresh": fresh, "source": name}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON's types as they are; anything else by its type and shape."""
     if isinstance(value, str | int | float | bool | None):
         return value
     if not getattr(value, "shape", True) and hasattr(value, "item"):  # a NumPy scalar
         return value.item()
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     shape = getattr(value, "shape", getattr(value, "size", None))
     return (
         f"<{type(value).__name__}{'' if shape is None or callable(shape) else f' {tuple(shape)}'}>"

@@ -27,11 +27,18 @@ class Call:
     times
         The time of each pass of its denoiser so far, extra passes not counted, as the denoiser was
         told it: a number, or a tensor that may still lie on a GPU.
+    notes
+        What taps want to be remembered of each image, as plain data by name; a trace puts it into
+        the run's record.
     """
 
     pipe: Any
     arguments: dict[str, Any]
     times: list[Any] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.notes = [{} for _ in range(self.samples)]
 
     @property
     def timesteps(self) -> list[float]:
@@ -59,8 +66,10 @@ class Call:
         prompt, embeds = self.arguments.get("prompt"), self.arguments.get("prompt_embeds")
         if prompt is not None:
             prompts = len(prompt) if isinstance(prompt, list | tuple) else 1
+        elif embeds is not None:
+            prompts = len(embeds)
         else:
-            prompts = 1 if embeds is None else len(embeds)
+            prompts = int(self.arguments.get("batch_size") or 1)  # pipelines without text
         return prompts * self.images_per_prompt
 
     @property
@@ -111,7 +120,7 @@ class Call:
         return names
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Pass:
     """One run of the denoiser within a call.
 
@@ -127,6 +136,17 @@ class Pass:
         Batch rows by name.
     latents
         (height, width) of the denoiser's input.
+    denoiser
+        The model that runs.
+    inputs
+        What it is given, by the names of its arguments.
+    noisy
+        (samples, channels, height, width): what is to be denoised, as the scheduler has it, before
+        it is scaled for the denoiser.
+    moved
+        Whether a tap has moved `noisy` from where the pipeline had it.
+    prediction
+        (rows, channels, height, width): what the denoiser has said, once it has.
     """
 
     call: Call
@@ -134,6 +154,11 @@ class Pass:
     time: Any
     branches: dict[str, Rows]
     latents: Grid
+    denoiser: Any = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    noisy: Any = None
+    moved: bool = False
+    prediction: Any = None
 
     @property
     def timestep(self) -> float:

@@ -1,12 +1,14 @@
 """The only code that touches a model or a pipeline: it lets taps listen, and leaves no trace.
 
-Two things are installed while any tap is attached to a pipeline, and taken off with the last:
+Three things are installed while any tap is attached to a pipeline, and taken off with the last:
 
 - hooks on the denoiser and its attention sites. While a wanted site runs, a `TorchFunctionMode`
   sees the arguments of `scaled_dot_product_attention`; the fused kernel itself runs as ever;
 - the pipeline object's class becomes a subclass of its own class whose ``__call__`` tells taps the
   arguments and the images. (Python looks ``__call__`` up on the class: a function set on the
-  instance would have no effect.)
+  instance would have no effect.);
+- in the same way the scheduler, for as long as a call lasts and where a tap guides: it is told what
+  the denoiser was given and what taps have made of its prediction.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
@@ -50,6 +53,25 @@ def attach(pipe: Any, *taps: Tap) -> Iterator[None]:
             wiring.remove()
 
 
+def attached(pipe: Any) -> list[Tap]:
+    """The taps that listen to a pipeline now."""
+    wiring = _WIRED.get(id(pipe))
+    return [] if wiring is None else wiring.taps
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Gradients inside pass through a model and stop at none of its parameters."""
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    try:
+        for weight in learning:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in learning:
+            weight.requires_grad_(True)
+
+
 @contextmanager
 def extra_passes(pipe: Any, *taps: Tap, branch: str = "cond") -> Iterator[None]:
     """Passes of the denoiser inside are seen by these taps alone, and are not counted.
@@ -79,6 +101,8 @@ class _Wiring:
         self.told: list[Tap] = []  # the taps that were there when the call began
         self.call: Call | None = None
         self.steps: list[Pass | None] = []  # the passes under way: an extra one runs within another
+        self.unscaled: Tensor | None = None  # what the scheduler was last asked to scale
+        self.latest: Pass | None = None  # the last pass that was not an extra one
         with ExitStack() as stack:
             for denoiser in sites.denoisers(pipe).values():
                 _refuse_compiled(denoiser)
@@ -118,11 +142,7 @@ class _Wiring:
             run = functools.partial(own.__call__, pipe, *args, **kwargs)
             return self.run_call(calls.read(pipe, signature, args, kwargs), run)
 
-        names = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
-        names |= {"__call__": call, "__deepcopy__": _refuse_copy}
-        watched = type(own.__name__, (own,), names)
-        stack.callback(object.__setattr__, pipe, "__class__", own)
-        object.__setattr__(pipe, "__class__", watched)
+        _swap(stack, pipe, {"__call__": call, "__deepcopy__": _refuse_copy})
 
     def run_call(self, call: Call, run: Callable[[], Any]) -> Any:
         """Run the pipeline and tell the taps; a call within a call is silent."""
@@ -133,33 +153,85 @@ class _Wiring:
             finally:
                 self.call = outer
         self.call, self.told = call, self.taps
-        try:
-            for tap in self.listeners():
-                tap.start(call)
-            output = run()
-            images = _images(output)
-            for tap in self.listeners():
-                tap.finish(call, images)
-        except BaseException:
-            for tap in self.listeners():
-                tap.fail(call)
-            raise
-        finally:
-            self.call, self.steps, self.told = None, [], []
+        with ExitStack() as stack:
+            stack.callback(self._forget)
+            try:
+                if any(tap.guides for tap in self.told):
+                    self._watch_scheduler(call.pipe.scheduler, stack)
+                for tap in self.listeners():
+                    tap.start(call)
+                output = run()
+                images = _images(output)
+                for tap in self.listeners():
+                    tap.finish(call, images)
+            except BaseException:
+                for tap in self.listeners():
+                    tap.fail(call)
+                raise
         return output
+
+    def _forget(self) -> None:
+        self.call, self.steps, self.told, self.unscaled, self.latest = None, [], [], None, None
+
+    # -- the scheduler
+
+    def _watch_scheduler(self, scheduler: Any, stack: ExitStack) -> None:
+        own = type(scheduler)
+        signature = inspect.signature(own.step)
+
+        @functools.wraps(own.step)  # pipelines look for `eta` and `generator` in its signature
+        def step(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
+            given = signature.bind(scheduler, *args, **kwargs)
+            if self.extra is None and self.latest is not None:
+                self._guide(self.latest, given.arguments)
+            return own.step(*given.args, **given.kwargs)
+
+        @functools.wraps(getattr(own, "scale_model_input", step))
+        def scale(scheduler: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            if self.extra is None and not self.steps:
+                self.unscaled = sample
+            return own.scale_model_input(scheduler, sample, *args, **kwargs)
+
+        scales = {"scale_model_input": scale} if hasattr(own, "scale_model_input") else {}
+        _swap(stack, scheduler, {"step": step} | scales)
+
+    def _guide(self, latest: Pass, given: dict[str, Any]) -> None:
+        """Before the scheduler's step: what was really denoised, and what is made of it."""
+        if latest.moved:
+            given["sample"] = latest.noisy
+        else:
+            latest.noisy = given["sample"]
+        for tap in self.listeners():
+            if tap.guides:
+                given["model_output"] = tap.after(latest, given["model_output"])
+        self.unscaled = self.latest = None
+
+    def _move(self, step: Pass) -> bool:
+        """Before a pass: let taps move what is denoised. Whether any has."""
+        noisy, inputs, samples = step.inputs["sample"], step.inputs, step.call.samples
+        raw = noisy if self.unscaled is None else self.unscaled
+        step.noisy = raw[:samples]
+        for tap in self.listeners():
+            if tap.guides and (moved := tap.before(step)) is not None:
+                step.noisy, step.moved = moved.detach(), True
+        if step.moved:
+            rows = torch.cat([step.noisy] * (len(noisy) // samples))
+            inputs["sample"] = scaled(step, rows, noisy)
+        return step.moved
 
     # -- the denoiser's passes
 
     def _before_pass(self, denoiser: nn.Module) -> Callable[..., None]:
         signature = inspect.signature(type(denoiser).forward)
 
-        def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
             self.steps.append(None)
             if self.call is None or not self.listeners():
-                return
-            given = signature.bind_partial(module, *args, **kwargs).arguments
-            noisy: Tensor = given.get("sample", given.get("hidden_states"))  # type: ignore[assignment]
-            time = given["timestep"]
+                return None
+            inputs = signature.bind_partial(module, *args, **kwargs).arguments
+            inputs.pop("self")
+            noisy: Tensor = inputs["sample"]
+            time = inputs["timestep"]
             if self.extra is None:
                 branches = self.call.branches(len(noisy))
                 self.call.times.append(time)
@@ -167,14 +239,21 @@ class _Wiring:
                 branches = {self.extra[1]: slice(0, len(noisy))}
             height, width = noisy.shape[-2:]
             index = len(self.call.times) - 1
-            step = Pass(self.call, index, time, branches, (height, width))
+            step = Pass(self.call, index, time, branches, (height, width), module, inputs)
             self.steps[-1] = step
             for tap in self.listeners():
                 tap.begin(step)
+            if self.extra is not None:
+                return None
+            self.latest = step
+            return ((), inputs) if self._move(step) else None
 
         return before
 
     def _after_pass(self, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+        for step in self.steps[-1:]:
+            if step is not None and output is not None:
+                step.prediction = output[0]
         del self.steps[-1:]
 
 
@@ -204,7 +283,9 @@ class _Spy:
             if taps and all(tap.last(self.site) for tap in taps):
                 raise Ended
 
-    def seen(self, taps: list[Tap], output: Tensor, given: inspect.BoundArguments) -> Tensor:
+    def seen(
+        self, taps: list[Tap], fused: Callable[[], Tensor], given: inspect.BoundArguments
+    ) -> Tensor:
         step = self.wiring.step
         assert step is not None
         query, key, value, mask = (
@@ -220,6 +301,8 @@ class _Spy:
         scale = given.arguments["scale"]
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         attention = Attention(self.site, step, query, key, scale, mask, value)
+        eager = any(tap.eager(self.site) for tap in taps)
+        output = attention.eager() if eager else fused()
         for tap in taps:
             tap.observe(attention)
         for tap in taps:
@@ -243,23 +326,53 @@ class _Beside(TorchFunctionMode):
 
     _signature = inspect.signature(_sdpa)
 
-    def __init__(self, seen: Callable[[Tensor, inspect.BoundArguments], Tensor]) -> None:
+    def __init__(
+        self, seen: Callable[[Callable[[], Tensor], inspect.BoundArguments], Tensor]
+    ) -> None:
         super().__init__()
         self.callback, self.saw = seen, False
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        if func is F.scaled_dot_product_attention and not self.saw:
-            self.saw = True
-            given = self._signature.bind(*args, **(kwargs or {}))
-            given.apply_defaults()
-            output = self.callback(output, given)
-        return output
+        run = functools.partial(func, *args, **(kwargs or {}))
+        if func is not F.scaled_dot_product_attention or self.saw:
+            return run()
+        self.saw = True
+        given = self._signature.bind(*args, **(kwargs or {}))
+        given.apply_defaults()
+        return self.callback(run, given)
 
 
 _WIRED: dict[int, _Wiring] = {}  # by the pipeline's id, as long as a tap is attached
+
+
+def scaled(step: Pass, noisy: Tensor, sample: Tensor) -> Tensor:
+    """The denoiser's input for what is to be denoised: scaled as the scheduler does, with those
+    channels of an earlier input beside it that an inpainting or editing model has.
+
+    Parameters
+    ----------
+    step
+        In which pass.
+    noisy
+        (rows, channels, height, width), as the scheduler has it.
+    sample
+        (rows, channels or more, height, width): the earlier input.
+    """
+    scheduler, channels = step.call.pipe.scheduler, noisy.shape[1]
+    if hasattr(scheduler, "scale_model_input"):
+        noisy = scheduler.scale_model_input(noisy, step.time)
+    beside = sample[:, channels:]
+    return torch.cat([noisy, beside], 1) if beside.shape[1] else noisy
+
+
+def _swap(stack: ExitStack, thing: Any, verbs: dict[str, Any]) -> None:
+    """Make a thing's class a subclass of its own with other verbs, until the stack closes."""
+    own = type(thing)
+    names = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
+    stack.callback(object.__setattr__, thing, "__class__", own)
+    object.__setattr__(thing, "__class__", type(own.__name__, (own,), names | verbs))
 
 
 def _install(

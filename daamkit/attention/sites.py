@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from diffusers import UNet2DConditionModel
+from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
@@ -63,9 +63,9 @@ def denoisers(pipe: Any) -> dict[str, nn.Module]:
     """
     unet = getattr(pipe, "unet", None)
     plain = getattr(unet, "_orig_mod", unet)  # compiled models are refused with their own message
-    if not isinstance(plain, UNet2DConditionModel):
+    if not isinstance(plain, UNet2DConditionModel | UNet2DModel):
         raise DaamkitError(
-            wanted="a pipeline with a UNet2DConditionModel (Stable Diffusion 1, 2, XL, their kin)",
+            wanted="a pipeline with a UNet (Stable Diffusion 1, 2, XL, their kin; DDPM in pixels)",
             got=f"{type(pipe).__name__} with {type(unet).__name__}"
             if unet
             else type(pipe).__name__,

@@ -47,6 +47,7 @@ class Attention:
             name: rows for name, rows in step.branches.items() if rows.stop <= len(query)
         }
         self._kept: dict[str, Tensor] = {}
+        self._eager: Tensor | None = None
 
     def probabilities(
         self, branch: str, *, gradient: bool = False
@@ -60,8 +61,11 @@ class Attention:
         branch
             One of `branches`.
         gradient
-            Keep the graph back to the latents (where autograd is on).
+            Keep the graph back to the latents (where autograd is on). After `eager` these are the
+            very probabilities that the model goes on with, in its own precision.
         """
+        if gradient and self._eager is not None:
+            return self._eager[self.branches[branch]]
         if gradient:
             return self._softmax(branch, slice(None))
         if branch not in self._kept:
@@ -74,6 +78,17 @@ class Attention:
         """As the model has it."""
         assert self._value is not None, "an attention made without values"
         return self._value
+
+    def eager(self) -> Float[Tensor, "batch heads queries channels"]:
+        """The attention's output by way of its probabilities, rounding for rounding as diffusers'
+        `AttnProcessor` has it, where fused attention would round differently."""
+        query, key, value = (each.flatten(0, 1) for each in (self.query, self.key, self.value))
+        mask = self.mask if self.mask is None else self.mask.expand(*self.query.shape[:2], -1, -1)
+        mask = None if mask is None else mask.flatten(0, 1)
+        module: Any = self.site.module
+        weights = module.get_attention_scores(query, key, mask)
+        self._eager = weights.unflatten(0, self.query.shape[:2])
+        return torch.bmm(weights, value).unflatten(0, self.query.shape[:2])
 
     def blocks(
         self, branch: str, bytes_at_once: int = 2**26
@@ -109,9 +124,12 @@ class Attention:
 class Tap:
     """Listens to a pipeline while it is attached. Override what you need.
 
-    A call runs as ``start``; for every pass ``begin``, then ``observe`` and ``edit`` at each wanted
-    site; at the end ``finish``, or ``fail`` if the call or any tap raised.
+    A call runs as ``start``; for every pass ``begin``, ``before``, then ``observe`` and ``edit`` at
+    each wanted site, then ``after``; at the end ``finish``, or ``fail`` if the call or any tap
+    raised.
     """
+
+    guides = False  # whether `before` and `after` are called; the scheduler is watched for them
 
     def wants(self, site: Site) -> bool:
         """Whether to be told of this site."""
@@ -122,6 +140,19 @@ class Tap:
 
     def begin(self, step: Pass) -> None:
         """The denoiser is about to run."""
+
+    def before(self, step: Pass) -> Tensor | None:
+        """Move what is about to be denoised, ``step.noisy``: the new one, or None to leave it."""
+        return None
+
+    def after(self, step: Pass, prediction: Tensor) -> Tensor:
+        """Change the prediction, (samples, channels, height, width), that the scheduler is given:
+        after classifier-free guidance, which the pipeline has done by then."""
+        return prediction
+
+    def eager(self, site: Site) -> bool:
+        """Whether a wanted site must compute its attention as diffusers' eager processor does."""
+        return False
 
     def observe(self, attention: Attention) -> None:
         """A wanted site attends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ import torch
 
 from daamkit import zoo
 from daamkit.errors import DaamkitError
+from daamkit.guidance.denoising import Method, guide
 from daamkit.language import parsing
 from daamkit.maps.run import Run
 from daamkit.studies import prompts
@@ -150,16 +152,23 @@ class Stage:
         """Cases to measure together; more leave the caches of a CPU (benchmarks/studies.py)."""
         return AT_ONCE if self.pipe.device.type == "cpu" else 1_000_000
 
-    def runs(self, texts: Sequence[str], seeds: Sequence[int], **options: Any) -> list[Run]:
-        """Draw one image a prompt, each with a generator of its own; options are those of `trace`.
+    def runs(
+        self,
+        texts: Sequence[str],
+        seeds: Sequence[int],
+        methods: Sequence[Method] = (),
+        **options: Any,
+    ) -> list[Run]:
+        """Draw one image a prompt, each with a generator of its own, guided by these methods.
 
-        An image is the same in whatever batch, up to rounding.
+        Options are those of `trace`. An image is the same in whatever batch, up to rounding.
         """
         call: dict[str, Any] = {"num_inference_steps": self.study.steps}
         if self.study.guidance is not None:
             call["guidance_scale"] = self.study.guidance
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with trace(self.pipe, **options) as tracer:
+        guided = guide(self.pipe, *methods) if methods else nullcontext()
+        with guided, trace(self.pipe, **options) as tracer:
             made = self.pipe(list(texts), generator=generators, **call)
         if any(getattr(made, "nsfw_content_detected", None) or []):
             raise DaamkitError(

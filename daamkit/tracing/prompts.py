@@ -70,7 +70,7 @@ def read(
         raise DaamkitError(
             wanted=f"the text that `{argument}_embeds` stand for",
             got="none",
-            mend=f"give it to the trace: `daamkit.trace(pipe, {argument}='...')`",
+            mend=f"give it to the trace or the guidance method: `{argument}='...'`",
         )
     if len(first) != call.samples:
         raise DaamkitError(

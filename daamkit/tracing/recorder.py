@@ -195,6 +195,7 @@ class Recorder(Tap):
                 layers = _layers(store, sample, passes)
                 selves[branch] = SelfMaps(layers, store.plan.keep, len(passes), size)
             made = self.records[sample] | {"timesteps": timesteps, "size": list(size)}
+            made |= call.notes[sample]
             self.runs.append(Run(picture, cross, selves, made))
         self._forget()
 

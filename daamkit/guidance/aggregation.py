@@ -1,0 +1,122 @@
+"""The cross-attention of one grid, averaged over sites and heads, with its gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.attention.calls import Pass
+from daamkit.attention.hooks import frozen
+from daamkit.attention.sites import Grid, Site, find
+from daamkit.attention.taps import Attention, Tap
+from daamkit.errors import DaamkitError
+from daamkit.guidance.denoising import denoise
+
+CELLS = 16  # a side: "the 16 x 16 units have been shown to contain the most semantic information"
+ORDER = {"up": 0, "down": 1, "mid": 2}  # in which the reference adds up
+RUNS = {"down": 0, "mid": 1, "up": 2}  # in which a UNet runs
+
+
+class Aggregate(Tap):
+    """Watches an extra pass up to the last cross-attention site of a grid.
+
+    Parameters
+    ----------
+    step
+        The pass that the extra one stands beside.
+    attn_res
+        (height, width) of the grid, in cells; None: see `grid`.
+    eager
+        Compute attention as diffusers' eager processor does, at every site.
+
+    Raises
+    ------
+    DaamkitError
+        If no site has that grid.
+    """
+
+    def __init__(self, step: Pass, attn_res: Grid | None = None, eager: bool = False) -> None:
+        sites = [site for site in find(step.denoiser) if site.kind == "cross"]
+        self.step, self.all_eager = step, eager
+        self.grid = attn_res or grid(step, sites)
+        self.sites = [site for site in sites if site.grid(step.latents) == self.grid]
+        if not self.sites:
+            raise DaamkitError(
+                wanted=f"cross-attention on a grid of {_by(self.grid)} cells",
+                got=f"grids of {_grids(sites, step.latents)}",
+                mend="set `attn_res=` to one of these, (height, width)",
+            )
+        self.final = max(self.sites, key=lambda site: RUNS[site.stage]).stage
+        self.names = [site.name for site in self.sites]
+        self.maps: dict[str, Tensor] = {}
+
+    def wants(self, site: Site) -> bool:
+        return self.all_eager or site.name in self.names
+
+    def eager(self, site: Site) -> bool:
+        return self.all_eager
+
+    def observe(self, attention: Attention) -> None:
+        if attention.site.name in self.names:
+            (branch,) = attention.branches
+            self.maps[attention.site.name] = attention.probabilities(branch, gradient=True)
+
+    def last(self, site: Site) -> bool:
+        return site.name == [s.name for s in self.sites if s.stage == self.final][-1]
+
+    def mean(self) -> Float[Tensor, "height width tokens"]:
+        """The flat mean over sites and heads, float32, of the only image."""
+        sites = sorted(self.sites, key=lambda site: ORDER[site.stage])
+        maps = [
+            self.maps[s.name].reshape(-1, *self.grid, self.maps[s.name].shape[-1]) for s in sites
+        ]
+        stacked = torch.cat(maps)
+        return (stacked.sum(0) / stacked.shape[0]).float()
+
+
+def attend(
+    step: Pass, noisy: Float[Tensor, "1 channels height width"], sample: int, **options: Any
+) -> Float[Tensor, "height width tokens"]:
+    """One image's mean map, from an extra pass that ends where the map is complete.
+
+    Options are those of `Aggregate`. Where `noisy` wants gradients, the map carries them.
+    """
+    aggregate = Aggregate(step, **options)
+    with frozen(step.denoiser):
+        denoise(step, noisy, aggregate, samples=[sample])
+    return aggregate.mean()
+
+
+def grid(step: Pass, sites: list[Site]) -> Grid:
+    """The coarsest grid that has, at the model's own size, 16 cells a side or more.
+
+    That is 16 x 16 for Stable Diffusion 1 at 512 pixels, 24 x 24 for 2.1 at 768, 32 x 32 for XL.
+
+    Raises
+    ------
+    DaamkitError
+        If all are coarser.
+    """
+    side = step.denoiser.config.sample_size or step.latents
+    own = (side, side) if isinstance(side, int) else (side[0], side[1])
+    fit = [site for site in sites if min(site.grid(own)) >= CELLS]
+    if not fit:
+        raise DaamkitError(
+            wanted=f"cross-attention on {CELLS} x {CELLS} cells or more",
+            got=f"grids of {_grids(sites, step.latents)}" if sites else "a model without any",
+            mend="set `attn_res=` to one of these, (height, width)"
+            if sites
+            else "take a method that needs no text, such as SelfAttentionGuidance",
+        )
+    return min(fit, key=lambda site: site.grid(own)).grid(step.latents)
+
+
+def _grids(sites: list[Site], latents: Grid) -> str:
+    return ", ".join(map(_by, sorted({site.grid(latents) for site in sites}))) or "none"
+
+
+def _by(grid: Grid) -> str:
+    return f"{grid[0]} x {grid[1]}"

@@ -1,0 +1,184 @@
+"""Attend-and-Excite: no subject is neglected (Chefer et al. 2023, arXiv 2301.13826)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.sites import Grid, Site
+from daamkit.errors import DaamkitError
+from daamkit.guidance.aggregation import attend
+from daamkit.guidance.denoising import Method, count, index, opens
+from daamkit.guidance.subjects import Subjects, find
+from daamkit.tracing.prompts import read
+
+SECOND_HAND = ("UniPCMultistepScheduler", "DPMSolverSinglestepScheduler", "SASolverScheduler")
+"""Schedulers that step from samples of their own and not from the one they are given."""
+
+
+@dataclass(eq=False)
+class AttendAndExcite(Method):
+    """Before a step, move the latents until some cell attends to each subject.
+
+    The loss is max over subjects of (1 - m), m the greatest value of the subject's smoothed map
+    (algorithm 1, equations 1 and 2). Defaults are the paper's, as diffusers has them.
+
+    Parameters
+    ----------
+    subjects
+        "nouns", a list, or a list for each prompt: see `subjects.find`. A subject of several tokens
+        is attended to where any of them is: its map is their sum.
+    scale_factor
+        Size of the first move; that of step i of n is scale_factor * sqrt(linspace(*scale_range,
+        n)[i]). With 0 the image is the unguided one and the losses are still noted.
+    scale_range
+        See `scale_factor`.
+    max_iter_to_alter
+        How many steps are guided.
+    thresholds
+        By step, how much attention each subject must have: the latents move until it has.
+    max_refinement_steps
+        At most so often.
+    smooth, sigma, kernel_size
+        The maps' blur; its weights are those of exp(-(x / 2 sigma)^2).
+    out_of
+        Count `max_iter_to_alter` and the steps of `thresholds` in a generation of so many steps (50
+        in the paper), and scale them to the call's own; None takes them as they are.
+    attn_res
+        (height, width) of the maps, in cells. None: the coarsest of 16 or more a side.
+    normalize_eot
+        Leave out all tokens from the end of the text on, as the original does for Stable Diffusion
+        2; otherwise the last token only.
+    prompt
+        What `prompt_embeds` stand for.
+    exact
+        Compute all attention as diffusers' own pipeline did, to the last bit; slower, larger.
+
+    Raises
+    ------
+    DaamkitError
+        When the pipeline is called: if a subject is missing or cut off, the model has no such grid,
+        or the loss is not a number.
+
+    Notes
+    -----
+    Each image is guided alone, whatever the batch, so that it does not depend on its neighbours.
+    Noted of each step: loss (before the last move), iterations (of refinement), gradient (norm).
+    Schedulers that scale their samples (Euler, Heun, LMS) are scaled for, unlike in the reference.
+    """
+
+    subjects: Subjects
+    scale_factor: float = 20.0
+    scale_range: tuple[float, float] = (1.0, 0.5)
+    max_iter_to_alter: int = 25
+    thresholds: Mapping[int, float] = field(default_factory=lambda: {0: 0.05, 10: 0.5, 20: 0.8})
+    max_refinement_steps: int = 20
+    smooth: bool = True
+    sigma: float = 0.5
+    kernel_size: int = 3
+    out_of: int | None = None
+    attn_res: Grid | None = None
+    normalize_eot: bool = False
+    prompt: str | list[str] | None = None
+    exact: bool = False
+
+    gradient = True
+    unserved = SECOND_HAND
+
+    def wants(self, site: Site) -> bool:
+        return self.exact
+
+    def eager(self, site: Site) -> bool:
+        return self.exact
+
+    def start(self, call: Call) -> None:
+        self._subjects = find(call, self.subjects, self.prompt)
+
+    def before(self, step: Pass) -> Tensor | None:
+        """Move every image's latents; None where the step is not guided."""
+        if not opens(step):
+            return None
+        i, n = index(step), count(step)
+        last, thresholds = self._schedule(n)
+        if i >= last and i not in thresholds:
+            return None
+        size = float(self.scale_factor * np.sqrt(np.linspace(*self.scale_range, n))[i])
+        samples = range(step.call.samples)
+        with torch.set_grad_enabled(size != 0):
+            moved = [self._guide(step, k, size, i < last, thresholds.get(i)) for k in samples]
+        return torch.cat(moved) if size else None
+
+    def _guide(
+        self, step: Pass, sample: int, size: float, moves: bool, threshold: float | None
+    ) -> Float[Tensor, "1 channels height width"]:
+        """One image's step: refine until the threshold is reached, then move once more."""
+        latents = _leaf(step.noisy[sample : sample + 1])
+        loss, iterations, norm = self._loss(step, latents, sample), 0, 0.0
+        target = 1 - threshold if threshold is not None and size else torch.inf
+        behind = float(loss) > max(0.0, target)
+        while behind and iterations < self.max_refinement_steps:
+            iterations += 1
+            behind = float(loss) > max(0.0, target)  # the step past the threshold is still made
+            latents = _leaf(_descend(latents, loss, size)[0])
+            loss = self._loss(step, latents, sample)
+        moved = latents
+        if moves and size:
+            moved, norm = _descend(latents, loss, size)
+        self.note(step, sample, loss=float(loss), iterations=iterations, gradient=norm)
+        return moved.detach()
+
+    def _loss(self, step: Pass, latents: Tensor, sample: int) -> Float[Tensor, ""]:
+        """max over subjects of max(0, 1 - the greatest attention to it)."""
+        maps = attend(step, latents, sample, attn_res=self.attn_res, eager=self.exact)
+        columns = self._subjects[sample]
+        text = (maps[:, :, 1 : self._end(step, sample)] * 100).softmax(-1)
+        most = [self._blur(text[:, :, [c - 1 for c in each]].sum(-1)).max() for each in columns]
+        loss = max((1 - each).clamp(min=0) for each in most)
+        if not loss.isfinite():
+            raise DaamkitError(
+                wanted="a loss of Attend-and-Excite",
+                got=f"{float(loss)} at step {index(step)} in {str(latents.dtype).split('.')[1]}",
+                mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
+            )
+        return loss
+
+    def _blur(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "1 1 height width"]:
+        if not self.smooth:
+            return image[None, None]
+        x = torch.arange(self.kernel_size, dtype=torch.float32) - (self.kernel_size - 1) / 2
+        line = torch.exp(-((x / (2 * self.sigma)) ** 2)) / (self.sigma * np.sqrt(2 * np.pi))
+        kernel = line[:, None] * line[None]
+        kernel = (kernel / kernel.sum()).to(image)[None, None]
+        padded = F.pad(image[None, None], (self.kernel_size // 2,) * 4, mode="reflect")
+        return F.conv2d(padded, kernel)
+
+    def _schedule(self, n: int) -> tuple[int, dict[int, float]]:
+        """How many of n steps are guided, and the thresholds by step."""
+        ratio = 1 if self.out_of is None else n / self.out_of
+        thresholds = {round(i * ratio): wanted for i, wanted in self.thresholds.items()}
+        return round(self.max_iter_to_alter * ratio), thresholds
+
+    def _end(self, step: Pass, sample: int) -> int:
+        """Where the tokens end that compete for attention."""
+        if not self.normalize_eot:
+            return -1
+        return read(step.call, "cond", self.prompt)[sample].special("EOS").columns[0]
+
+
+def _leaf(latents: Tensor) -> Tensor:
+    return latents.clone().detach().requires_grad_(torch.is_grad_enabled())
+
+
+def _descend(latents: Tensor, loss: Tensor, size: float) -> tuple[Tensor, float]:
+    """Latents a step down the loss, and the gradient's norm; where the loss is 0, the same ones."""
+    if loss == 0:
+        return latents, 0.0
+    (gradient,) = torch.autograd.grad(loss, [latents])
+    return latents - size * gradient, float(gradient.float().norm())

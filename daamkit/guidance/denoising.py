@@ -1,0 +1,265 @@
+"""Guide an unmodified pipeline: methods that act before a step or after its prediction.
+
+A method is a tap (`attention.taps.Tap`) with two verbs more:
+
+- ``before(step)`` may move what is about to be denoised (Attend-and-Excite);
+- ``after(step, prediction)`` may change the prediction (Self-Attention Guidance).
+
+In either it may let the denoiser predict once more with `denoise`; such extra passes are seen by no
+trace and draw no random numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit import record
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.hooks import Ended, attach, attached, extra_passes, scaled
+from daamkit.attention.sites import Site
+from daamkit.attention.taps import Tap
+from daamkit.errors import DaamkitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Latents = Float[Tensor, "samples channels height width"]
+
+
+class Method(Tap):
+    """A guidance method. Its attributes are its settings; override `before` or `after`, and what
+    you need of `Tap`.
+
+    `guide` works on a copy of its own, so what `start` sets on it is gone with the context.
+    """
+
+    guides = True
+    gradient: ClassVar[bool] = False  # whether it needs autograd
+    unserved: ClassVar[Sequence[str]] = ()  # schedulers that it does not work with
+
+    def wants(self, site: Site) -> bool:
+        """Which attention of the pipeline's own passes to be told of; none, unless overridden."""
+        return False
+
+    def settings(self) -> dict[str, Any]:
+        """What it was told to do, as plain data."""
+        names = [each.name for each in fields(self)] if is_dataclass(self) else list[str]()
+        return {name: record.plain(getattr(self, name)) for name in names}
+
+    def note(self, step: Pass, sample: int, **numbers: float) -> None:
+        """Remember numbers of a step, for one image: in the run's record and in `guide.table`."""
+        for entry in step.call.notes[sample]["guidance"]:
+            if entry["method"] == type(self).__name__:
+                entry["steps"].append({"step": index(step), **numbers})
+
+
+class guide:  # noqa: N801 - used like a function: `with daamkit.guide(pipe, method)`
+    """Guide a pipeline's generations while the context lasts.
+
+    Methods act in the order given: each sees what is left by those before it. Guides nest with each
+    other and with `trace`, in any order; traces hold the pipeline's own passes only.
+
+    Parameters
+    ----------
+    pipe
+        A diffusers pipeline with a UNet. It is not changed.
+    methods
+        One or several, of different kinds: `AttendAndExcite`, `SelfAttentionGuidance`, ...
+
+    Raises
+    ------
+    DaamkitError
+        If there is no method, or two of one kind, here or around. When the pipeline is called: if
+        its scheduler does not work with a method, or gradients are needed under
+        ``torch.inference_mode``.
+
+    Examples
+    --------
+    >>> import daamkit, torch
+    >>> pipe = daamkit.load("toybox")
+    >>> with daamkit.guide(pipe, daamkit.AttendAndExcite(["cat", "car"])) as guided:
+    ...     _ = pipe("a cat and a car", num_inference_steps=2, generator=torch.manual_seed(0))
+    >>> sorted(guided.table()["step"].unique())
+    [0, 1]
+    """
+
+    def __init__(self, pipe: Any, *methods: Method) -> None:
+        for method in methods:
+            if not isinstance(method, Method):
+                raise DaamkitError(
+                    wanted="guidance methods",
+                    got=repr(method),
+                    mend="pass one that is made: `daamkit.guide(pipe, daamkit.AttendAndExcite("
+                    "['cat']))`",
+                )
+        if not methods:
+            raise DaamkitError(
+                wanted="a guidance method", got="none", mend="name one after the pipeline"
+            )
+        self.pipe, self._methods = pipe, [copy.copy(method) for method in methods]
+        self._log = _Log([type(method).__name__ for method in methods])
+        self._open = ExitStack()
+
+    def __enter__(self) -> guide:
+        kinds = [type(tap) for tap in (*attached(self.pipe), *self._methods)]
+        for method in self._methods:
+            if kinds.count(type(method)) > 1:
+                raise DaamkitError(
+                    wanted=f"one {type(method).__name__} at a time",
+                    got="a second one, which would guide what is guided already",
+                    mend="leave one out, or put all that it shall do into one",
+                )
+        log = [_Beginning(self._methods), *self._methods, self._log]
+        self._open.enter_context(attach(self.pipe, *log))
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._open.close()
+
+    def table(self) -> pd.DataFrame:
+        """What the methods noted, a row for each image and step.
+
+        Columns: image (all calls counted through), method, step, and the methods' own numbers.
+        """
+        import pandas as pd
+
+        rows = [
+            {"image": image, "method": entry["method"]} | numbers
+            for image, entries in enumerate(self._log.images)
+            for entry in entries
+            for numbers in entry["steps"]
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["image", "method", "step"])
+
+
+class _Beginning(Tap):
+    """Before the methods start: is this a call that they can guide?"""
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        self.methods = methods
+
+    def wants(self, site: Site) -> bool:
+        return False
+
+    def start(self, call: Call) -> None:
+        scheduler = call.pipe.scheduler
+        for method in self.methods:
+            name, kind = type(method).__name__, type(scheduler).__name__
+            if kind in method.unserved:
+                known = {other.__name__ for other in scheduler.compatibles}
+                raise DaamkitError(
+                    wanted=f"a scheduler that {name} works with",
+                    got=f"{kind}, to which what the method does is lost",
+                    mend="exchange it, `pipe.scheduler = DDIMScheduler.from_config("
+                    "pipe.scheduler.config)`, or take one of "
+                    f"{', '.join(sorted(known - set(method.unserved)))}",
+                )
+            if method.gradient and torch.is_inference_mode_enabled():
+                raise DaamkitError(
+                    wanted=f"autograd, through which {name} finds its way",
+                    got="a call under torch.inference_mode, which turns it off for good",
+                    mend="call the pipeline without it, or under torch.no_grad",
+                )
+            for notes in call.notes:
+                entry = {"method": name, "settings": method.settings(), "steps": []}
+                notes.setdefault("guidance", []).append(entry)
+
+
+class _Log(Tap):
+    """Keeps what the methods of one guide have noted of finished images."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names, self.images = names, list[list[dict[str, Any]]]()
+
+    def wants(self, site: Site) -> bool:
+        return False
+
+    def finish(self, call: Call, images: Any) -> None:
+        for notes in call.notes:
+            self.images.append([e for e in notes["guidance"] if e["method"] in self.names])
+
+
+def index(step: Pass) -> int:
+    """Which step a pass belongs to, from 0: schedulers of second order make two passes a step."""
+    return step.index // step.call.pipe.scheduler.order
+
+
+def count(step: Pass) -> int:
+    """How many steps the call makes."""
+    return -(-step.call.planned_passes() // step.call.pipe.scheduler.order)
+
+
+def opens(step: Pass) -> bool:
+    """Whether a pass is its step's first; what is moved before the others would be lost."""
+    return bool(getattr(step.call.pipe.scheduler, "state_in_first_order", True))
+
+
+def denoise(
+    step: Pass,
+    noisy: Latents,
+    *taps: Tap,
+    branch: str = "cond",
+    samples: Sequence[int] | None = None,
+) -> Latents | None:
+    """Let the denoiser predict once more, with the pass's own text and other inputs.
+
+    Parameters
+    ----------
+    step
+        The pass that this one stands beside.
+    noisy
+        What to denoise, as the scheduler has it; scaled for the denoiser here.
+    taps
+        What watches this pass, and nothing else does. It ends after the last site that all of them
+        need (`Tap.last`).
+    branch
+        Whose text.
+    samples
+        Which images `noisy` holds; default all.
+
+    Returns
+    -------
+    prediction
+        (samples, channels, height, width); None if the pass has ended early.
+    """
+    rows = range(step.branches[branch].start, step.branches[branch].stop)
+    chosen = [rows[i] for i in (range(len(rows)) if samples is None else samples)]
+    total = len(step.inputs["sample"])
+    inputs = {
+        name: value if name == "cross_attention_kwargs" else _pick(value, chosen, total)
+        for name, value in step.inputs.items()
+    }
+    inputs["sample"] = scaled(step, noisy, inputs["sample"])
+    with extra_passes(step.call.pipe, *taps, branch=branch):
+        try:
+            prediction: Tensor = step.denoiser(**inputs)[0]
+        except Ended:
+            return None
+    return prediction
+
+
+def part(step: Pass, branch: str) -> Latents:
+    """A branch's part of what the denoiser has predicted."""
+    prediction: Tensor = step.prediction[step.branches[branch]]
+    return prediction
+
+
+def _pick(value: Any, rows: list[int], total: int) -> Any:
+    """Some batch rows of an argument, however deep its tensors lie."""
+    if isinstance(value, Tensor) and value.ndim and len(value) == total:
+        if rows == [*range(rows[0], rows[-1] + 1)]:
+            return value[rows[0] : rows[-1] + 1]
+        return value[rows]
+    if isinstance(value, dict):
+        return {name: _pick(each, rows, total) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_pick(each, rows, total) for each in value)
+    return value

@@ -1,0 +1,118 @@
+"""Which tokens of a prompt a method works on: words, phrases, occurrences, tokens, or all nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from daamkit.attention.calls import Call
+from daamkit.errors import DaamkitError
+from daamkit.language import parsing
+from daamkit.maps.words import Prompt
+from daamkit.tracing import prompts
+
+Subject = str | tuple[str, int] | int | tuple[int, ...]
+Subjects = str | Sequence[Subject] | Sequence[Sequence[Subject]]
+Columns = tuple[int, ...]
+PLACES = {"left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre"}
+
+
+def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Columns]]:
+    """The token columns of each subject, for each image of a call.
+
+    Parameters
+    ----------
+    call
+        A pipeline's call.
+    subjects
+        "nouns", which the parser finds; or a list of subjects; or such a list for each prompt. A
+        subject is a word or a phrase ("cat", "fire truck"), one of several occurrences
+        (("cat", 1)), a token's number as the tokenizer counts, SOS being 0 (2), or several (2, 3).
+    prompt
+        What `prompt_embeds` stand for.
+
+    Raises
+    ------
+    DaamkitError
+        If there is no subject, or it is not in the prompt, or cut off there; or if there are not as
+        many lists as prompts.
+    """
+    texts = prompts.read(call, "cond", prompt)
+    if isinstance(subjects, str):
+        if subjects != "nouns":
+            raise DaamkitError(
+                wanted="a list of subjects, or 'nouns'",
+                got=repr(subjects),
+                mend=f"write [{subjects!r}]",
+            )
+        return [_nouns(text) for text in texts]
+    if not subjects:
+        raise _none(texts[0])
+    if not any(isinstance(subject, list) for subject in subjects):
+        return [_columns(text, subjects) for text in texts]
+    if len(subjects) * call.images_per_prompt != len(texts):
+        raise DaamkitError(
+            wanted=f"a list of subjects for each of {len(texts) // call.images_per_prompt} prompts",
+            got=f"{len(subjects)} lists",
+            mend="give one list for each, or a single list of words that every prompt has",
+        )
+    each = [own for own in subjects for _ in range(call.images_per_prompt)]
+    return [_columns(text, own) for text, own in zip(texts, each, strict=True)]
+
+
+def _columns(prompt: Prompt, subjects: Any) -> list[Columns]:
+    if not isinstance(subjects, list | tuple) or not subjects:
+        raise _none(prompt)
+    return [_of(prompt, subject) for subject in subjects]
+
+
+def _of(prompt: Prompt, subject: Any) -> Columns:
+    match subject:
+        case str():
+            return prompt.word(subject).columns
+        case (str(), int()):
+            return prompt.word(*subject).columns
+        case int():
+            numbers = (subject,)
+        case tuple() if subject and all(isinstance(each, int) for each in subject):
+            numbers = subject
+        case _:
+            raise DaamkitError(
+                wanted="a subject: a word, (word, occurrence), or numbers of tokens",
+                got=repr(subject),
+                mend="write 'cat', ('cat', 1), 2 or (2, 3)",
+            )
+    last = prompt.columns - 2  # the rest is padding
+    for number in numbers:
+        if not 1 <= number <= last:
+            raise DaamkitError(
+                wanted=f"a token of {prompt.text!r}, from 1 to {last}",
+                got=f"{number}",
+                mend="count SOS as 0; `run.tokens()` shows the numbers",
+            )
+    return tuple(numbers)
+
+
+def _nouns(prompt: Prompt) -> list[Columns]:
+    found = [phrase.noun for phrase in parsing.parse(prompt.text).nouns()]
+    spans = [
+        (noun.start, noun.end)
+        for noun in found
+        if noun.pos in ("NOUN", "PROPN")
+        and noun.text.lower() not in PLACES
+        and prompt.reads(noun.start, noun.end)
+    ]
+    if not spans:
+        raise _none(prompt)
+    return [prompt.span(*span).columns for span in spans]
+
+
+def _none(prompt: Prompt) -> DaamkitError:
+    known = [word.text for word in prompt.words()]
+    return DaamkitError(
+        wanted="subjects to guide",
+        got=f"none in {prompt.text!r}",
+        mend=f"name some of its words: {', '.join(map(repr, known))}"
+        if known
+        else "give a prompt that names something",
+    )
