@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from daamkit.errors import DaamkitError as DaamkitError
     from daamkit.guidance.attend_and_excite import AttendAndExcite as AttendAndExcite
+    from daamkit.guidance.classifier import ClassifierGuidance as ClassifierGuidance
     from daamkit.guidance.denoising import guide as guide
+    from daamkit.guidance.perturbed import (
+        PerturbedAttentionGuidance as PerturbedAttentionGuidance,
+    )
+    from daamkit.guidance.self_attention import SelfAttentionGuidance as SelfAttentionGuidance
+    from daamkit.guidance.smoothed import SmoothedEnergyGuidance as SmoothedEnergyGuidance
+    from daamkit.guidance.syngen import SynGen as SynGen
     from daamkit.maps.heatmaps import HeatMaps as HeatMaps
     from daamkit.maps.run import Run as Run
     from daamkit.maps.run import open_run as open  # noqa: F401
@@ -33,9 +40,14 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "AttendAndExcite": "guidance.attend_and_excite:AttendAndExcite",
+    "ClassifierGuidance": "guidance.classifier:ClassifierGuidance",
     "DaamkitError": "errors:DaamkitError",
     "HeatMaps": "maps.heatmaps:HeatMaps",
+    "PerturbedAttentionGuidance": "guidance.perturbed:PerturbedAttentionGuidance",
     "Run": "maps.run:Run",
+    "SelfAttentionGuidance": "guidance.self_attention:SelfAttentionGuidance",
+    "SmoothedEnergyGuidance": "guidance.smoothed:SmoothedEnergyGuidance",
+    "SynGen": "guidance.syngen:SynGen",
     "WordMap": "maps.wordmap:WordMap",
     "guide": "guidance.denoising:guide",
     "html": "views.report:html",

@@ -8,6 +8,17 @@ from tests import tiny
 transformers.logging.set_verbosity_error()  # says at every import that torchvision is missing
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parity-seed", type=int, default=0, help="first seed of the parity tests with diffusers"
+    )
+
+
+@pytest.fixture(scope="session")
+def parity_seed(pytestconfig: pytest.Config) -> int:
+    return pytestconfig.getoption("parity_seed")
+
+
 @pytest.fixture(scope="session")
 def sd():
     return tiny.sd()

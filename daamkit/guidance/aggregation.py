@@ -15,7 +15,6 @@ from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import denoise
 
-CELLS = 16  # a side: "the 16 x 16 units have been shown to contain the most semantic information"
 ORDER = {"up": 0, "down": 1, "mid": 2}  # in which the reference adds up
 RUNS = {"down": 0, "mid": 1, "up": 2}  # in which a UNet runs
 
@@ -67,7 +66,7 @@ class Aggregate(Tap):
     def last(self, site: Site) -> bool:
         return site.name == [s.name for s in self.sites if s.stage == self.final][-1]
 
-    def mean(self) -> Float[Tensor, "height width tokens"]:
+    def mean(self) -> Float[Tensor, "y x tokens"]:
         """The flat mean over sites and heads, float32, of the only image."""
         sites = sorted(self.sites, key=lambda site: ORDER[site.stage])
         maps = [
@@ -79,7 +78,7 @@ class Aggregate(Tap):
 
 def attend(
     step: Pass, noisy: Float[Tensor, "1 channels height width"], sample: int, **options: Any
-) -> Float[Tensor, "height width tokens"]:
+) -> Float[Tensor, "y x tokens"]:
     """One image's mean map, from an extra pass that ends where the map is complete.
 
     Options are those of `Aggregate`. Where `noisy` wants gradients, the map carries them.
@@ -91,32 +90,31 @@ def attend(
 
 
 def grid(step: Pass, sites: list[Site]) -> Grid:
-    """The coarsest grid that has, at the model's own size, 16 cells a side or more.
+    """A quarter of the latents' grid: 16 x 16 for Stable Diffusion 1 at 512 pixels, 32 x 32 for XL.
 
-    That is 16 x 16 for Stable Diffusion 1 at 512 pixels, 24 x 24 for 2.1 at 768, 32 x 32 for XL.
+    Hertz et al. (2022) found it to hold the most semantic information.
 
     Raises
     ------
     DaamkitError
-        If all are coarser.
+        If no cross-attention is there.
     """
-    side = step.denoiser.config.sample_size or step.latents
-    own = (side, side) if isinstance(side, int) else (side[0], side[1])
-    fit = [site for site in sites if min(site.grid(own)) >= CELLS]
-    if not fit:
+    found = [site.grid(step.latents) for site in sites if site.level == 2]
+    if not found:
+        quarter = tuple(-(-side // 4) for side in step.latents)
         raise DaamkitError(
-            wanted=f"cross-attention on {CELLS} x {CELLS} cells or more",
+            wanted=f"cross-attention on {_by(quarter)} cells, a quarter of the latents' grid",
             got=f"grids of {_grids(sites, step.latents)}" if sites else "a model without any",
             mend="set `attn_res=` to one of these, (height, width)"
             if sites
             else "take a method that needs no text, such as SelfAttentionGuidance",
         )
-    return min(fit, key=lambda site: site.grid(own)).grid(step.latents)
+    return found[0]
 
 
 def _grids(sites: list[Site], latents: Grid) -> str:
     return ", ".join(map(_by, sorted({site.grid(latents) for site in sites}))) or "none"
 
 
-def _by(grid: Grid) -> str:
+def _by(grid: tuple[int, ...]) -> str:
     return f"{grid[0]} x {grid[1]}"

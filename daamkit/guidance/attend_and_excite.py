@@ -17,6 +17,7 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method, count, index, opens
 from daamkit.guidance.subjects import Subjects, find
+from daamkit.maps.words import Prompt
 from daamkit.tracing.prompts import read
 
 SECOND_HAND = ("UniPCMultistepScheduler", "DPMSolverSinglestepScheduler", "SASolverScheduler")
@@ -48,11 +49,13 @@ class AttendAndExcite(Method):
         At most so often.
     smooth, sigma, kernel_size
         The maps' blur; its weights are those of exp(-(x / 2 sigma)^2).
+    softmax_scale
+        What attention is multiplied with before the tokens compete for it in a softmax.
     out_of
         Count `max_iter_to_alter` and the steps of `thresholds` in a generation of so many steps (50
         in the paper), and scale them to the call's own; None takes them as they are.
     attn_res
-        (height, width) of the maps, in cells. None: the coarsest of 16 or more a side.
+        (height, width) of the maps, in cells. None: a quarter of the latents' grid.
     normalize_eot
         Leave out all tokens from the end of the text on, as the original does for Stable Diffusion
         2; otherwise the last token only.
@@ -65,12 +68,13 @@ class AttendAndExcite(Method):
     ------
     DaamkitError
         When the pipeline is called: if a subject is missing or cut off, the model has no such grid,
-        or the loss is not a number.
+        or the loss or its gradient is not a number.
 
     Notes
     -----
     Each image is guided alone, whatever the batch, so that it does not depend on its neighbours.
-    Noted of each step: loss (before the last move), iterations (of refinement), gradient (norm).
+    Noted of each step: loss (before the last move), iterations (of refinement), gradient (its norm
+    at the last move), moved (how far the latents are from where they were).
     Schedulers that scale their samples (Euler, Heun, LMS) are scaled for, unlike in the reference.
     """
 
@@ -83,6 +87,7 @@ class AttendAndExcite(Method):
     smooth: bool = True
     sigma: float = 0.5
     kernel_size: int = 3
+    softmax_scale: float = 100.0
     out_of: int | None = None
     attn_res: Grid | None = None
     normalize_eot: bool = False
@@ -100,6 +105,16 @@ class AttendAndExcite(Method):
 
     def start(self, call: Call) -> None:
         self._subjects = find(call, self.subjects, self.prompt)
+        self._ends = [-1] * call.samples  # where the tokens end that compete for attention
+        if self.normalize_eot:
+            self._ends = [_end(text) for text in read(call, "cond", self.prompt)]
+        for subjects, end in zip(self._subjects, self._ends, strict=True):
+            if 0 < end <= (last := max(map(max, subjects))):
+                raise DaamkitError(
+                    wanted=f"subjects before token {end}, where the text ends",
+                    got=f"{last}, which `normalize_eot` leaves out",
+                    mend="name a word, or leave `normalize_eot` off",
+                )
 
     def before(self, step: Pass) -> Tensor | None:
         """Move every image's latents; None where the step is not guided."""
@@ -122,31 +137,31 @@ class AttendAndExcite(Method):
         latents = _leaf(step.noisy[sample : sample + 1])
         loss, iterations, norm = self._loss(step, latents, sample), 0, 0.0
         target = 1 - threshold if threshold is not None and size else torch.inf
-        behind = float(loss) > max(0.0, target)
+        behind = loss.item() > max(0.0, target)
         while behind and iterations < self.max_refinement_steps:
             iterations += 1
-            behind = float(loss) > max(0.0, target)  # the step past the threshold is still made
+            behind = loss.item() > max(0.0, target)  # the step past the threshold is still made
             latents = _leaf(_descend(latents, loss, size)[0])
             loss = self._loss(step, latents, sample)
         moved = latents
         if moves and size:
             moved, norm = _descend(latents, loss, size)
-        self.note(step, sample, loss=float(loss), iterations=iterations, gradient=norm)
-        return moved.detach()
+            if not np.isfinite(norm):
+                raise _overflown("gradient", norm, step)
+        moved = moved.detach()
+        far = (moved - step.noisy[sample : sample + 1]).float().norm().item()
+        self.note(step, sample, loss=loss.item(), iterations=iterations, gradient=norm, moved=far)
+        return moved
 
     def _loss(self, step: Pass, latents: Tensor, sample: int) -> Float[Tensor, ""]:
         """max over subjects of max(0, 1 - the greatest attention to it)."""
         maps = attend(step, latents, sample, attn_res=self.attn_res, eager=self.exact)
         columns = self._subjects[sample]
-        text = (maps[:, :, 1 : self._end(step, sample)] * 100).softmax(-1)
+        text = (maps[:, :, 1 : self._ends[sample]] * self.softmax_scale).softmax(-1)
         most = [self._blur(text[:, :, [c - 1 for c in each]].sum(-1)).max() for each in columns]
         loss = max((1 - each).clamp(min=0) for each in most)
         if not loss.isfinite():
-            raise DaamkitError(
-                wanted="a loss of Attend-and-Excite",
-                got=f"{float(loss)} at step {index(step)} in {str(latents.dtype).split('.')[1]}",
-                mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
-            )
+            raise _overflown("loss", loss.item(), step)
         return loss
 
     def _blur(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "1 1 height width"]:
@@ -165,12 +180,6 @@ class AttendAndExcite(Method):
         thresholds = {round(i * ratio): wanted for i, wanted in self.thresholds.items()}
         return round(self.max_iter_to_alter * ratio), thresholds
 
-    def _end(self, step: Pass, sample: int) -> int:
-        """Where the tokens end that compete for attention."""
-        if not self.normalize_eot:
-            return -1
-        return read(step.call, "cond", self.prompt)[sample].special("EOS").columns[0]
-
 
 def _leaf(latents: Tensor) -> Tensor:
     return latents.clone().detach().requires_grad_(torch.is_grad_enabled())
@@ -182,3 +191,15 @@ def _descend(latents: Tensor, loss: Tensor, size: float) -> tuple[Tensor, float]
         return latents, 0.0
     (gradient,) = torch.autograd.grad(loss, [latents])
     return latents - size * gradient, float(gradient.float().norm())
+
+
+def _end(prompt: Prompt) -> int:
+    return max(prompt.special("EOS", encoder).columns[0] for encoder in prompt.texts)
+
+
+def _overflown(what: str, number: float, step: Pass) -> DaamkitError:
+    return DaamkitError(
+        wanted=f"a {what} of Attend-and-Excite",
+        got=f"{number} at step {index(step)} in {str(step.noisy.dtype).split('.')[1]}",
+        mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
+    )

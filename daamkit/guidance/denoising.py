@@ -208,7 +208,7 @@ def denoise(
     *taps: Tap,
     branch: str = "cond",
     samples: Sequence[int] | None = None,
-) -> Latents | None:
+) -> Float[Tensor, "samples outputs height width"] | None:
     """Let the denoiser predict once more, with the pass's own text and other inputs.
 
     Parameters
@@ -228,7 +228,8 @@ def denoise(
     Returns
     -------
     prediction
-        (samples, channels, height, width); None if the pass has ended early.
+        (samples, channels, height, width), a learned variance in more channels; None if the pass
+        has ended early.
     """
     rows = range(step.branches[branch].start, step.branches[branch].stop)
     chosen = [rows[i] for i in (range(len(rows)) if samples is None else samples)]

@@ -14,7 +14,6 @@ from daamkit.tracing import prompts
 Subject = str | tuple[str, int] | int | tuple[int, ...]
 Subjects = str | Sequence[Subject] | Sequence[Sequence[Subject]]
 Columns = tuple[int, ...]
-PLACES = {"left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre"}
 
 
 def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Columns]]:
@@ -94,14 +93,8 @@ def _of(prompt: Prompt, subject: Any) -> Columns:
 
 
 def _nouns(prompt: Prompt) -> list[Columns]:
-    found = [phrase.noun for phrase in parsing.parse(prompt.text).nouns()]
-    spans = [
-        (noun.start, noun.end)
-        for noun in found
-        if noun.pos in ("NOUN", "PROPN")
-        and noun.text.lower() not in PLACES
-        and prompt.reads(noun.start, noun.end)
-    ]
+    nouns = [phrase.noun for phrase in parsing.parse(prompt.text).things()]
+    spans = [(noun.start, noun.end) for noun in nouns if prompt.reads(noun.start, noun.end)]
     if not spans:
         raise _none(prompt)
     return [prompt.span(*span).columns for span in spans]

@@ -24,6 +24,10 @@ _PRONOUNS = {
     **dict.fromkeys(("she", "her", "hers", "herself"), "one"),
     **dict.fromkeys(("they", "them", "their", "theirs", "themselves"), "many"),
 }
+NOWHERE = {  # nouns of position and number, which name no thing
+    "left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre",
+    "background", "foreground", "corner", "edge", "end", "group", "couple", "pair", "lot", "kind",
+}  # fmt: skip
 _INSIDE = ("det", "amod", "nummod", "compound", "nmod:poss", "det:predet")  # of a noun phrase
 
 
@@ -142,6 +146,10 @@ class Parse:
     def nouns(self) -> list[Phrase]:
         """The nouns with their compounds: "teddy bear"."""
         return self._phrases(("compound",))
+
+    def things(self) -> list[Phrase]:
+        """The nouns that name something: not "left" of "to the left of"."""
+        return [noun for noun in self.nouns() if noun.name not in NOWHERE]
 
     def _phrases(self, inside: Container[str]) -> list[Phrase]:
         phrases = []

@@ -16,6 +16,9 @@ STUDIES = {
     "relations": "Relations",
     "cohyponyms": "Cohyponyms",
     "adjectives": "Adjectives",
+    "neglect": "Neglect",
+    "self_attention": "SelfAttention",
+    "guidance_effects": "GuidanceEffects",
 }
 
 

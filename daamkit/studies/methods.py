@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from daamkit.errors import DaamkitError
@@ -12,11 +11,10 @@ from daamkit.guidance.denoising import Method
 from daamkit.guidance.perturbed import PerturbedAttentionGuidance
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.guidance.smoothed import SmoothedEnergyGuidance
+from daamkit.guidance.subjects import Subjects
 from daamkit.guidance.syngen import SynGen
 
 PAPER = 50  # steps that the papers' constants are counted in
-
-Subjects = list[list[Any]]  # for each prompt, as `guidance.subjects` has them
 
 
 def _excite(**changes: Any) -> Callable[[Subjects], list[Method]]:
@@ -31,7 +29,7 @@ METHODS: dict[str, Callable[[Subjects], list[Method]]] = {
     "none": lambda subjects: [],
     "attend_and_excite": _excite(),
     "self_attention": _alone(SelfAttentionGuidance),
-    "syngen": _alone(partial(SynGen, out_of=PAPER)),
+    "syngen": _alone(SynGen, out_of=PAPER, unbound="leave"),
     "perturbed": _alone(PerturbedAttentionGuidance),
     "smoothed": _alone(SmoothedEnergyGuidance),
     "attend_and_excite+self_attention": lambda subjects: [

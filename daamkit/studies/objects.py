@@ -35,10 +35,6 @@ ALIASES = {  # nouns of captions that mean a class of COCO by another name
     "motorbike": "motorcycle", "plane": "airplane", "television": "tv",
 }  # fmt: skip
 CLUSTERS = "k-means + Hungarian"
-_NOWHERE = {  # nouns of position, which name no thing
-    "left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre",
-    "background", "foreground", "corner", "edge", "end", "group", "couple", "pair", "lot", "kind",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +84,7 @@ class Objects(Study):
     def _rows(self, case: Case, run: Run) -> list[Row]:
         assert run.image is not None
         image, stem = run.image, truths.stem(case["prompt"], case["seed"])
-        nouns = parsing.parse(case["prompt"], self.parser).nouns()
-        nouns = [noun for noun in nouns if noun.name not in _NOWHERE]
+        nouns = parsing.parse(case["prompt"], self.parser).things()
         names = [ALIASES.get(noun.name, noun.name) for noun in nouns]
         why, there = [], {}
         for i, mask in enumerate(self._truth.masks(image, stem, names)):
@@ -205,7 +200,7 @@ def exchange(
         Exchange these nouns only (singular), for each other; None: all nouns of the prompts.
     """
     parses = parsing.parse_all(list(texts), parser)
-    found = [[noun for noun in parse.nouns() if noun.name not in _NOWHERE] for parse in parses]
+    found = [parse.things() for parse in parses]
     if pool is not None:
         found = [[noun for noun in nouns if noun.name in pool] for nouns in found]
     known: dict[bool, list[str]] = {}

@@ -1,0 +1,254 @@
+"""Self-Attention Guidance: away from what is blurred where the model looks (Hong et al. 2023)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.sites import Grid, Site, denoisers, find
+from daamkit.attention.taps import Attention, Tap
+from daamkit.errors import DaamkitError
+from daamkit.guidance.aggregation import RUNS
+from daamkit.guidance.denoising import Latents, Method, denoise, part
+from daamkit.guidance.noise import family, kind, level, renoise
+
+STRATEGIES = ("self-attention", "global", "high-frequency", "random", "square")
+AUTOENCODERS = ("vae", "vqvae", "movq")  # a pipeline with none of them denoises pixels
+
+
+@dataclass(eq=False)
+class SelfAttentionGuidance(Method):
+    """After the prediction, add what it differs by from one for a blurred image (arXiv 2210.00939).
+
+    The image that the prediction stands for, x0, is blurred where a self-attention map has more
+    than its mean, made as noisy as before with the predicted noise, and denoised again; with u the
+    prediction and d that for the degraded image, scale * (u - d) is added (algorithm 1, equations
+    13 to 16). With classifier-free guidance u and d are the unconditional ones (equation 25).
+
+    Parameters
+    ----------
+    scale
+        s in the paper, whose code calls 1 + s the scale. With 0 the method is not there at all.
+    layer
+        Whose self-attention: "mid", the first of the middle block; or a part of a site's name, of
+        which the last to run is taken.
+    threshold
+        Mask cells that are attended to more than so much, all queries added up and heads averaged;
+        1 is the mean.
+    sigma, kernel_size
+        Standard deviation and width of the Gaussian blur, in latent cells or pixels.
+    strategy
+        Which cells are masked: "self-attention", or a control. "global" masks all; the others as
+        many as "self-attention" would: "high-frequency" those that the blur changes most, "random"
+        any, "square" a square in the middle (as near in number as a square comes).
+    clamp
+        Whether x0 is held in [-1, 1] before it is blurred, as the paper's code does for pixels.
+        None: if the pipeline has no autoencoder.
+    seed
+        Of the random masks; the pipeline's own generator is not touched.
+    exact
+        Compute the layer's attention and the noise as diffusers' own pipeline did, to the last bit.
+
+    Raises
+    ------
+    DaamkitError
+        If a setting makes no sense. When the pipeline is called: if the model has no such layer,
+        the scheduler's noise level is not known, or the blur is wider than the image.
+
+    Notes
+    -----
+    The mask is computed in float32 beside the fused attention, of which sums over queries alone are
+    kept; with `exact` from the model's own probabilities, in its own precision. u is what the
+    denoiser said, so that methods before this one are not amplified by it.
+
+    Each step notes ``masked``, the share of cells.
+    """
+
+    scale: float = 0.75
+    layer: str = "mid"
+    threshold: float = 1.0
+    sigma: float = 1.0
+    kernel_size: int = 9
+    strategy: str = "self-attention"
+    clamp: bool | None = None
+    seed: int = 0
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise DaamkitError(
+                wanted=f"a masking strategy out of {', '.join(STRATEGIES)}",
+                got=repr(self.strategy),
+                mend="choose one of these",
+            )
+        if self.kernel_size % 2 != 1 or not self.sigma > 0:
+            raise DaamkitError(
+                wanted="a blur of odd kernel size and positive sigma",
+                got=f"{self.kernel_size} and {self.sigma}",
+                mend="the paper has 9 and 1 for latents, 31 and 3 for pixels",
+            )
+
+    def start(self, call: Call) -> None:
+        if self.scale:
+            family(call.pipe.scheduler)  # is it known?
+            (denoiser,) = denoisers(call.pipe).values()
+            self._site = choose(find(denoiser), self.layer)
+
+    def wants(self, site: Site) -> bool:
+        return bool(self.scale) and site.name == self._site.name
+
+    def eager(self, site: Site) -> bool:
+        return self.exact
+
+    def observe(self, attention: Attention) -> None:
+        """How much each cell is attended to: (samples, cells)."""
+        branch = _branch(attention.step)
+        if self.exact:
+            maps = attention.probabilities(branch, gradient=True).detach()
+            self._received = maps.mean(1).sum(1)
+        else:
+            blocks = [maps.sum(2).mean(1) for _, maps in attention.blocks(branch)]
+            self._received = torch.stack(blocks).sum(0)
+
+    def after(self, step: Pass, prediction: Tensor) -> Tensor:
+        """The prediction, guided; a learned variance in its last channels stays."""
+        if not self.scale:
+            return prediction
+        pipe, branch, channels = step.call.pipe, _branch(step), step.noisy.shape[1]
+        said = part(step, branch)[:, :channels]
+        x0, eps = level(step).split(said, step.noisy, kind(pipe.scheduler))
+        if _pixels(pipe) if self.clamp is None else self.clamp:
+            x0 = x0.clamp(-1, 1)
+        degraded = renoise(step, self._degrade(step, x0), eps, exact=self.exact)
+        taps = [_Eager(self._site)] if self.exact else []
+        other = denoise(step, degraded, *taps, branch=branch)
+        assert other is not None, "no tap ends the pass early"
+        guided = prediction[:, :channels] + self.scale * (said - other[:, :channels])
+        return torch.cat([guided, prediction[:, channels:]], 1)
+
+    def _degrade(self, step: Pass, x0: Latents) -> Latents:
+        """x0, blurred where the mask is."""
+        blurred = blur(x0, self.kernel_size, self.sigma)
+        mask = self._mask(step, (x0 - blurred).abs().float().mean(1))
+        for sample, share in enumerate(mask.float().mean((1, 2)).tolist()):
+            self.note(step, sample, masked=share)
+        cells = F.interpolate(mask[:, None].to(x0), x0.shape[-2:])
+        return blurred * cells + x0 * (1 - cells)
+
+    def _mask(
+        self, step: Pass, detail: Float[Tensor, "samples height width"]
+    ) -> Bool[Tensor, "samples rows columns"]:
+        """Which cells of the layer's grid are masked."""
+        grid = self._site.grid(step.latents)
+        chosen = self._received > self.threshold  # (samples, cells)
+        counts = chosen.sum(1)
+        match self.strategy:
+            case "global":
+                chosen = torch.ones_like(chosen)
+            case "square":
+                squares = [_square(grid, count) for count in counts.tolist()]
+                chosen = torch.stack(squares).flatten(1).to(chosen.device)
+            case "high-frequency":
+                scores = F.adaptive_avg_pool2d(detail[:, None], grid).flatten(1)
+                chosen = _first(scores, counts)
+            case "random":
+                draws = np.random.default_rng([self.seed, step.index]).random(chosen.shape[1])
+                chosen = _first(torch.as_tensor(draws).to(detail).expand(chosen.shape), counts)
+        return chosen.unflatten(1, grid)
+
+
+class _Eager(Tap):
+    """Has one site compute its attention by way of its probabilities."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def wants(self, site: Site) -> bool:
+        return site.name == self.site.name
+
+    def eager(self, site: Site) -> bool:
+        return True
+
+
+def choose(sites: list[Site], layer: str) -> Site:
+    """The self-attention site that `layer` means: see `SelfAttentionGuidance`.
+
+    Raises
+    ------
+    DaamkitError
+        If there is none.
+    """
+    own = [site for site in sites if site.kind == "self"]
+    own = sorted(own, key=lambda site: RUNS[site.stage])
+    if layer == "mid":
+        fit = [site for site in own if site.stage == "mid"][:1]
+    else:
+        fit = [site for site in own if layer in site.name][-1:]
+    if not fit:
+        raise DaamkitError(
+            wanted="self-attention in the middle block"
+            if layer == "mid"
+            else f"a self-attention site with {layer!r} in its name",
+            got=", ".join(site.name for site in own) or "a model without self-attention",
+            mend="set `layer=` to a part of one of these names"
+            if own
+            else "take a method for models without self-attention, such as AttendAndExcite",
+        )
+    return fit[0]
+
+
+def blur(image: Latents, kernel_size: int, sigma: float) -> Latents:
+    """A Gaussian blur that mirrors the image at its edges.
+
+    Raises
+    ------
+    DaamkitError
+        If the image is too small to be mirrored.
+    """
+    reach, (channels, height, width) = kernel_size // 2, image.shape[1:]
+    if reach >= min(height, width):
+        raise DaamkitError(
+            wanted=f"more than {reach} cells a side for a blur {kernel_size} cells wide",
+            got=f"{height} x {width}",
+            mend="lower `kernel_size` or make a larger image",
+        )
+    x = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    line = torch.exp(-0.5 * (x / sigma) ** 2)
+    line = (line / line.sum()).to(image)
+    kernel = (line[:, None] * line).expand(channels, 1, -1, -1)
+    return F.conv2d(F.pad(image, (reach,) * 4, mode="reflect"), kernel, groups=channels)
+
+
+def _branch(step: Pass) -> str:
+    """Whose prediction is guided away from: the unconditional one where there is one."""
+    return next((name for name in ("uncond", "negative") if name in step.branches), "cond")
+
+
+def _pixels(pipe: Any) -> bool:
+    return not any(name in pipe.components for name in AUTOENCODERS)
+
+
+def _first(scores: Float[Tensor, "samples cells"], counts: Tensor) -> Bool[Tensor, "samples cells"]:
+    """Of each sample the cells with the highest scores, so many as its count says."""
+    ranks = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return ranks < counts[:, None]
+
+
+def _square(grid: Grid, count: int) -> Bool[Tensor, "rows columns"]:
+    """A square in the middle, of about so many cells; where the grid is too narrow, a rectangle."""
+    side, mask = round(count**0.5), torch.zeros(grid, dtype=torch.bool)
+    height, width = min(side, grid[0]), min(side, grid[1])
+    if height < side:
+        width = min(round(count / height), grid[1])
+    elif width < side:
+        height = min(round(count / width), grid[0])
+    top, left = (grid[0] - height) // 2, (grid[1] - width) // 2
+    mask[top : top + height, left : left + width] = True
+    return mask

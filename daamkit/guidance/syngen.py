@@ -1,0 +1,285 @@
+"""SynGen: modifiers attend where their nouns do (Rassin et al. 2023, arXiv 2306.08877)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.hooks import scaled
+from daamkit.attention.sites import Grid
+from daamkit.errors import DaamkitError
+from daamkit.guidance import subjects
+from daamkit.guidance.aggregation import attend
+from daamkit.guidance.attend_and_excite import SECOND_HAND
+from daamkit.guidance.denoising import Method, count, index, opens
+from daamkit.guidance.subjects import Columns, Subject
+from daamkit.language import parsing
+from daamkit.language.parsing import NOMINAL, Parse, Token
+from daamkit.maps.words import Prompt
+from daamkit.tracing import prompts
+
+Pairs = Sequence[tuple[Subject, list[Subject]]]  # nouns with their modifiers
+Sets = list[tuple[Columns, list[Columns]]]
+MODIFIERS = (
+    "amod",
+    "compound",
+    "flat",
+    "advmod",
+    "nmod",
+    "nmod:desc",
+    "nmod:unmarked",
+    "obl:unmarked",
+)
+CLAUSAL = ("nsubj", "csubj", "expl", "obj", "aux")
+
+
+@dataclass(eq=False)
+class SynGen(Method):
+    """Before a step, move the latents until modifiers attend where their nouns do.
+
+    D(p, q) is half of KL(p, q) + KL(q, p), maps being distributions over cells. The loss is the sum
+    over all pairs of a noun n and a modifier m of D(m, n) less the mean over o of (D(n, o) +
+    D(m, o)) / 2, where o are the tokens of the prompt's other words: neither the noun nor any of
+    its modifiers (section 3.2). Defaults are the paper's.
+
+    Parameters
+    ----------
+    pairs
+        Nouns with their modifiers, [("cat", ["red", "big"]), ("car", ["blue"])], or such a list for
+        each prompt; what a noun or modifier may be, see `subjects.find`. None: what the parser
+        finds, see `bound`. A word of several tokens attends where any of them does: its map is
+        their sum.
+    scale_factor
+        Size of a move. With 0 the image is the unguided one and the losses are still noted.
+    max_iter_to_alter
+        How many steps are guided, by one move each.
+    out_of
+        Count `max_iter_to_alter` in a generation of so many steps (50 in the paper), and scale it
+        to the call's own; None takes it as it is.
+    attn_res
+        (height, width) of the maps, in cells. None: a quarter of the latents' grid.
+    prompt
+        What `prompt_embeds` stand for.
+    parser
+        Which spaCy pipeline parses, see `language.parsing.load`.
+    unbound
+        A call whose prompts have no pair at all: refuse it, or leave its images as they are.
+
+    Raises
+    ------
+    DaamkitError
+        When the pipeline is called: if no prompt has a pair, a word is missing or cut off, the
+        model has no such grid, or the loss is not a number.
+
+    Notes
+    -----
+    Each image is guided alone; one whose prompt has no pair is left as it is. Noted of each image:
+    the pairs that the parser found; of each step: loss (before the move) and gradient (norm).
+    Moves and gradients are those of the samples as the denoiser sees them, so that a scheduler that
+    scales them (Euler, Heun, LMS) is guided as far as one that does not.
+
+    The authors' code takes the worst of a word's tokens instead of their sum, guides the last image
+    of a batch alone, and does not scale samples.
+    """
+
+    pairs: Pairs | Sequence[Pairs] | None = None
+    scale_factor: float = 20.0
+    max_iter_to_alter: int = 25
+    out_of: int | None = None
+    attn_res: Grid | None = None
+    prompt: str | list[str] | None = None
+    parser: Any = None
+    unbound: Literal["refuse", "leave"] = "refuse"
+
+    gradient = True
+    unserved = SECOND_HAND
+
+    def start(self, call: Call) -> None:
+        texts = prompts.read(call, "cond", self.prompt)
+        self._sets = self._parsed(call, texts) if self.pairs is None else self._given(call, texts)
+        self._words = [[c for word in text.words() for c in word.columns] for text in texts]
+        if not any(self._sets) and self.unbound == "refuse":
+            raise DaamkitError(
+                wanted="nouns with modifiers to bind",
+                got=f"none in {texts[0].text!r}",
+                mend="write a prompt such as 'a red cat', or say what belongs together: "
+                "`SynGen([('cat', ['red'])])`",
+            )
+
+    def before(self, step: Pass) -> Tensor | None:
+        """Move every image's latents; None where the step is not guided."""
+        ratio = 1 if self.out_of is None else count(step) / self.out_of
+        if not opens(step) or index(step) >= round(self.max_iter_to_alter * ratio):
+            return None
+        with torch.set_grad_enabled(self.scale_factor != 0):
+            moved = [self._guide(step, sample) for sample in range(step.call.samples)]
+        return torch.cat(moved) if self.scale_factor else None
+
+    def _guide(self, step: Pass, sample: int) -> Float[Tensor, "1 channels height width"]:
+        """One image's latents, moved down the loss once."""
+        latents = step.noisy[sample : sample + 1].clone().detach()
+        if not self._sets[sample]:
+            self.note(step, sample, loss=0.0, gradient=0.0)
+            return latents
+        latents.requires_grad_(torch.is_grad_enabled())
+        maps = attend(step, latents, sample, attn_res=self.attn_res)
+        misbinding = loss(maps, self._sets[sample], self._words[sample])
+        if not misbinding.isfinite():
+            raise DaamkitError(
+                wanted="a loss of SynGen",
+                got=f"{misbinding.item()} at step {index(step)} in {str(latents.dtype)[6:]}",
+                mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
+            )
+        norm = 0.0
+        if self.scale_factor:
+            unit = scaled(step, torch.ones_like(latents), latents)
+            gradient = torch.autograd.grad(misbinding, [latents])[0] / unit
+            latents = latents - self.scale_factor * gradient / unit
+            norm = gradient.float().norm().item()
+        self.note(step, sample, loss=misbinding.item(), gradient=norm)
+        return latents.detach()
+
+    def _parsed(self, call: Call, texts: list[Prompt]) -> list[Sets]:
+        """What the parser finds in each image's prompt, as far as the model has read it."""
+        sets = []
+        for text, notes in zip(texts, call.notes, strict=True):
+            wordless = not any(character.isalnum() for character in text.text)
+            found = [] if wordless else bound(parsing.parse(text.text, self.parser))
+            found = [
+                [word for word in words if text.reads(word.start, word.end)] for words in found
+            ]
+            found = [words for words in found if len(words) > 1]
+            columns = [[text.span(word.start, word.end).columns for word in own] for own in found]
+            sets.append([(noun, modifiers) for noun, *modifiers in columns])
+            for entry in notes["guidance"]:
+                if entry["method"] == type(self).__name__:
+                    entry["pairs"] = [[noun.text, [m.text for m in own]] for noun, *own in found]
+        return sets
+
+    def _given(self, call: Call, texts: list[Prompt]) -> list[Sets]:
+        """The tokens of the pairs that were given, for each image."""
+        pairs: list[Any] = list(self.pairs or [])
+        each = [pairs] * len(texts)
+        if any(isinstance(own, list) for own in pairs):
+            each = [own for own in pairs for _ in range(call.images_per_prompt)]
+        if len(each) != len(texts):
+            raise DaamkitError(
+                wanted=f"a list of pairs for each of {len(texts) // call.images_per_prompt} "
+                "prompts",
+                got=f"{len(pairs)} lists",
+                mend="give one list for each, or a single one whose words every prompt has",
+            )
+        return [
+            [_columns(text, pair) for pair in own] for text, own in zip(texts, each, strict=True)
+        ]
+
+
+def loss(
+    maps: Float[Tensor, "height width tokens"], sets: Sets, words: Sequence[int]
+) -> Float[Tensor, ""]:
+    """How far modifiers attend elsewhere than their nouns, less how far other words do.
+
+    Parameters
+    ----------
+    maps
+        One image's attention.
+    sets
+        Nouns with their modifiers: the tokens of each.
+    words
+        All tokens of the prompt's words.
+    """
+    total = maps.new_zeros(())
+    for noun, modifiers in sets:
+        own = {column for word in (noun, *modifiers) for column in word}
+        others = [_distribution(maps, (column,)) for column in words if column not in own]
+        n = _distribution(maps, noun)
+        for modifier in modifiers:
+            m = _distribution(maps, modifier)
+            total = total + distance(m, n)
+            if others:
+                apart = [(distance(n, o) + distance(m, o)) / 2 for o in others]
+                total = total - torch.stack(apart).mean()
+    return total
+
+
+def distance(p: Float[Tensor, " cells"], q: Float[Tensor, " cells"]) -> Float[Tensor, ""]:
+    """Half of KL(p, q) + KL(q, p)."""
+    return ((p - q) * (p.log() - q.log())).sum() / 2
+
+
+def _distribution(maps: Tensor, columns: Columns) -> Float[Tensor, " cells"]:
+    mass = maps[:, :, list(columns)].sum(-1).flatten()
+    return (mass / mass.sum()).clamp(min=torch.finfo(maps.dtype).eps)
+
+
+def _columns(prompt: Prompt, pair: Any) -> tuple[Columns, list[Columns]]:
+    match pair:
+        case (noun, [*modifiers]) if isinstance(pair, tuple) and isinstance(pair[1], list):
+            if modifiers:
+                return subjects._of(prompt, noun), [subjects._of(prompt, m) for m in modifiers]
+    raise DaamkitError(
+        wanted="a noun with a list of its modifiers",
+        got=repr(pair),
+        mend="write ('cat', ['red', 'big'])",
+    )
+
+
+def bound(parse: Parse) -> list[list[Token]]:
+    """Every noun that has modifiers, and these after it.
+
+    Modifiers stand before it ("red", "fire" of "a red fire truck"), are said of it ("the car is
+    red", "a car that looks red"), or hang on other modifiers, also by conjunction ("very" and
+    "yellow" of "a very red and yellow ball"). Numbers, possessors and what follows a preposition
+    are none.
+
+    >>> [[word.text for word in own] for own in bound(parsing.parse("a red cat and a blue car"))]
+    [['cat', 'red'], ['car', 'blue']]
+    """
+    nouns = [
+        word for word in parse.tokens if word.pos in NOMINAL and word.relation not in MODIFIERS
+    ]
+    said = [(word, _subject(parse, word)) for word in parse.tokens if word.pos == "ADJ"]
+    found = []
+    for noun in nouns:
+        first = [word for word in _children(parse, noun) if word.relation in MODIFIERS]
+        first += [word for word, subject in said if subject == noun]
+        own = {word.index: word for each in first for word in _with_its_own(parse, each)}
+        if own:
+            found.append([noun, *(own[place] for place in sorted(own))])
+    return found
+
+
+def _subject(parse: Parse, word: Token) -> Token | None:
+    """What a predicate is said of; None if the word is none."""
+    above = parse.tokens[word.head]
+    clause = above if word.relation == "xcomp" else word
+    children = _children(parse, clause)
+    objects = [child for child in children if child.relation == "obj" and clause != word]
+    own = objects or [child for child in children if child.relation.startswith("nsubj")]
+    if clause.relation.startswith("acl") and not (own and own[0].pos in NOMINAL):
+        return parse.tokens[clause.head]  # "that", "which", or nothing
+    return own[0] if own else None
+
+
+def _with_its_own(parse: Parse, word: Token) -> Iterator[Token]:
+    """A modifier, and what modifies it or is joined to it."""
+    if word.text.lower() not in ("not", "n't"):
+        yield word
+    for child in _children(parse, word):
+        joined = child.relation.startswith("conj") and not _is_clause(parse, child)
+        if joined or child.relation in MODIFIERS:
+            yield from _with_its_own(parse, child)
+
+
+def _is_clause(parse: Parse, word: Token) -> bool:
+    return any(child.relation.split(":")[0] in CLAUSAL for child in _children(parse, word))
+
+
+def _children(parse: Parse, word: Token) -> list[Token]:
+    return [child for child in parse.tokens if child.head == word.index != child.index]

@@ -1,0 +1,344 @@
+"""What does guidance change in the attributions? The same prompt and seed with and without it.
+
+A guided image differs from the unguided one, and so do the maps. Three questions, each beside what
+would be found if the answer were no:
+
+- Is the map still true? mIoU with the thing's mask in the image that was made, before and after;
+  beside it "exchanged", with the thing's mask in the other image, which a map that stays where it
+  was would reach as well.
+- Does the map move where the image changes? Rank correlation over cells of the maps' change with
+  the image's; beside it "still", that of the unguided maps themselves, for things change where
+  things are.
+- Is it the method, or would any push do? "placebo" moves the latents as far as Attend-and-Excite
+  did, step by step, in a direction drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from scipy import stats
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit.attention.calls import Pass
+from daamkit.errors import DaamkitError
+from daamkit.guidance.denoising import Method, index, opens
+from daamkit.language import parsing
+from daamkit.language.parsing import Parse, Phrase
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.measures.intervals import bootstrap, means, paired
+from daamkit.measures.overlap import iou
+from daamkit.measures.syntax import overlaps
+from daamkit.studies import methods, truths
+from daamkit.studies.objects import ALIASES
+from daamkit.studies.relations import CHIEF
+from daamkit.studies.study import Case, Row, Stage, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BEFORE, PLACEBO, MODEL = "none", "placebo", "attend_and_excite"
+CELLS = 32  # a side, on which changes are compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceEffects(Study):
+    """Settings of the study; see `Study` for the common ones.
+
+    Attributes
+    ----------
+    n
+        How many prompts; each is drawn once without guidance and once by each method.
+    methods
+        Names of `methods.METHODS`, or "placebo", which needs "attend_and_excite" before it.
+    truth
+        Where the things are; see `truths.load`.
+    """
+
+    name: ClassVar[str] = "guidance_effects"
+    fewest: ClassVar[int] = 2
+    n: int = 200
+    methods: tuple[str, ...] = (MODEL, PLACEBO, "self_attention", "syngen", "perturbed")
+    truth: str = "oracle"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = [*(name for name in methods.METHODS if name != BEFORE), PLACEBO]
+        early = PLACEBO in self.methods and MODEL not in self.methods[: self.methods.index(PLACEBO)]
+        if not self.methods or not set(self.methods) <= set(known) or early:
+            raise DaamkitError(
+                wanted=f"methods out of {', '.join(known)}, {MODEL} before {PLACEBO}",
+                got=", ".join(self.methods) or "none",
+                mend="name some of these, separated by commas",
+            )
+
+    def check(self) -> None:
+        """Parser and truth."""
+        super().check()
+        _ = self._truth
+
+    def cases(self) -> list[Case]:
+        """A prompt each, of those that name a thing."""
+        cases = super().cases()
+        parses = parsing.parse_all([case["prompt"] for case in cases], self.parser)
+        return [case for case, parse in zip(cases, parses, strict=True) if parse.things()]
+
+    @cached_property
+    def _truth(self) -> truths.Truth:
+        return truths.load(self.truth, self.place)
+
+    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+        """A row a number: prompt, seed, method, of ("image", a word, two words "a / b", or a
+        relation), start (character of the word, or of the dependent; else -1), measure, value.
+
+        Of a word that names a thing: present, iou (at the paper's cut; NaN where the thing is
+        missing), exchanged, entropy (of the map, 1: even), shifted (total variation from the map
+        without guidance). Of two such words: overlap. Of a relation: dominance (iod - ioh). Of an
+        image: changed (mean absolute difference, of the whole range), follows, still.
+        """
+        parses = [parsing.parse(case["prompt"], self.parser) for case in cases]
+        texts, seeds = [c["prompt"] for c in cases], [c["seed"] for c in cases]
+        runs = {BEFORE: stage.runs(texts, seeds)}
+        for name in self.methods:
+            if name == PLACEBO:
+                push: Sequence[Method] = [Placebo([_moved(r) for r in runs[MODEL]], seeds)]
+            else:
+                push = methods.load(name, "nouns")
+            runs[name] = stage.runs(texts, seeds, methods=push)
+        return [
+            self._rows(case, parse, {name: each[i] for name, each in runs.items()})
+            for i, (case, parse) in enumerate(zip(cases, parses, strict=True))
+        ]
+
+    def _rows(self, case: Case, parse: Parse, runs: Mapping[str, Run]) -> list[Row]:
+        before = runs[BEFORE]
+        nouns = [n for n in parse.things() if before.maps.prompt.reads(n.start, n.end)]
+        names = [ALIASES.get(noun.name, noun.name) for noun in nouns]
+        alone = [noun for noun, name in zip(nouns, names, strict=True) if names.count(name) == 1]
+        there = {name: self._masks(case, run, alone) for name, run in runs.items()}
+        rows = []
+        for name, run in runs.items():
+            found = [
+                *_of_words(run, before, alone, there[name], there[BEFORE]),
+                *_of_pairs(run, nouns),
+                *_of_relations(run, parse),
+                *(_of_images(run, before) if name != BEFORE else []),
+            ]
+            said = {"prompt": case["prompt"], "seed": case["seed"], "method": name}
+            rows += [
+                said | {"of": of, "start": start, "measure": measure, "value": float(value)}
+                for of, start, measure, value in found
+            ]
+        return rows
+
+    def _masks(self, case: Case, run: Run, nouns: Sequence[Phrase]) -> list[truths.Mask | None]:
+        assert run.image is not None
+        names = [ALIASES.get(noun.name, noun.name) for noun in nouns]
+        return self._truth.masks(run.image, truths.stem(case["prompt"], case["seed"]), names)
+
+    def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """ "effects": for each method and measure the mean without and with it and their paired
+        difference, with its 95% interval over prompts and p of no difference; "iou" over words
+        that are there in both images, "found" over all (a missing thing's map finds nothing: 0),
+        "own - exchanged" over things there in both. "neglected": the same over prompts of several
+        things where the unguided image lacks one. "dominance": by relation. "changes": how far
+        images and maps go, and whether maps follow."""
+        key = ["case", "prompt", "seed", "of", "start", "measure"]
+        known = rows[rows["of"] != "image"].set_index([*key, "method"])["value"]
+        wide = known[~known.index.duplicated()].unstack("method").reset_index()
+        wide = pd.concat([wide, _found(wide, self.methods)], ignore_index=True)
+        lacking = wide[(wide["measure"] == "present") & (wide[BEFORE] == 0)]["case"].unique()
+        several = wide[wide["measure"] == "overlap"]["case"].unique()
+        by_word = wide[~wide["measure"].isin(("dominance", "exchanged", "shifted"))]
+        neglected = by_word[by_word["case"].isin(set(lacking) & set(several))]
+        relations = wide[wide["measure"] == "dominance"]
+        common = relations["of"].value_counts().loc[lambda counts: counts >= 10].index
+        tables = {
+            "effects": _compared(by_word, ["measure"], self.methods),
+            "neglected": _compared(neglected, ["measure"], self.methods),
+            "dominance": _compared(
+                relations[relations["of"].isin(common)], ["of"], self.methods
+            ).rename(columns={"of": "relation"}),
+        }
+        moves = rows[rows["measure"].isin(("changed", "follows", "still", "shifted"))]
+        moves = moves[moves["method"] != BEFORE]
+        tables["changes"] = pd.concat(
+            [means(moves, ["method", "measure"], "value"), _lead(moves)], ignore_index=True
+        )
+        return tables
+
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
+        """Truth and overlap before and after, and whether maps follow."""
+        from daamkit.views import effects_charts
+
+        return effects_charts.effects(tables["effects"], tables["neglected"], tables["changes"])
+
+
+class Placebo(Method):
+    """Moves latents as far as told, in directions drawn at random.
+
+    Parameters
+    ----------
+    far
+        For each image, the distance at each step.
+    seeds
+        Of the directions, for each image.
+    """
+
+    def __init__(self, far: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> None:
+        self.far, self.seeds = far, seeds
+
+    def before(self, step: Pass) -> Tensor | None:
+        if not opens(step):
+            return None
+        moved = step.noisy.clone()
+        for i, (far, seed) in enumerate(zip(self.far, self.seeds, strict=True)):
+            generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + index(step))
+            direction = torch.randn(moved[i].shape, generator=generator).to(moved)
+            moved[i] += far.get(index(step), 0.0) * direction / direction.norm()
+        return moved
+
+
+Found = tuple[str, int, str, float]  # of, start, measure, value
+
+
+def _of_words(
+    run: Run,
+    before: Run,
+    nouns: Sequence[Phrase],
+    own: Sequence[truths.Mask | None],
+    other: Sequence[truths.Mask | None],
+) -> list[Found]:
+    """Of each noun's map: is it where the thing is, in this image and in the unguided one?"""
+    found = []
+    for noun, mask, exchanged in zip(nouns, own, other, strict=True):
+        if mask is None or exchanged is None:  # the truth does not know such things
+            continue
+        word, still = _map(run, noun), _map(before, noun)
+        there = truths.present(mask), truths.present(exchanged)
+        both = [float(iou(word.mask(CHIEF[1]), exchanged)), float(iou(still.mask(CHIEF[1]), mask))]
+        measures = {
+            "present": there[0],
+            "iou": iou(word.mask(CHIEF[1]), mask) if there[0] else np.nan,
+            "exchanged": sum(both) / 2 if all(there) else np.nan,
+            "entropy": _entropy(word),
+            "shifted": (_share(word) - _share(still)).abs().sum() / 2,
+        }
+        found += [(noun.text, noun.start, name, float(value)) for name, value in measures.items()]
+    return found
+
+
+def _of_pairs(run: Run, nouns: Sequence[Phrase]) -> list[Found]:
+    """How much the maps of two things share."""
+    return [
+        (f"{a.text} / {b.text}", b.start, "overlap",
+         float(iou(_map(run, a).mask(CHIEF[1]), _map(run, b).mask(CHIEF[1]))))
+        for a, b in combinations(nouns, 2)
+    ]  # fmt: skip
+
+
+def _of_relations(run: Run, parse: Parse) -> list[Found]:
+    """Which of two related words' maps holds the other, as `relations` has it."""
+    read = run.maps.prompt.reads
+    edges = [e for e in parse.edges() if all(read(t.start, t.end) for t in (e.head, e.dependent))]
+    return [
+        (row["relation"], row["dependent_start"], "dominance", row["iod"] - row["ioh"])
+        for row in overlaps(run.maps, edges, [CHIEF])
+    ]
+
+
+def _of_images(run: Run, before: Run) -> list[Found]:
+    """How far the image went, and whether the words' maps changed where it did."""
+    assert run.image is not None and before.image is not None
+    gap = np.abs(np.asarray(run.image, float) - np.asarray(before.image, float)).mean(-1) / 255
+    pixels = _cells(torch.from_numpy(gap))
+    words = [
+        (_share(a), _share(b)) for a, b in zip(run.maps.words(), before.maps.words(), strict=True)
+    ]
+    moved = _cells(torch.stack([(a - b).abs() for a, b in words]).sum(0))
+    still = _cells(torch.stack([b for _, b in words]).sum(0))
+    return [
+        ("image", -1, "changed", float(gap.mean())),
+        ("image", -1, "follows", _rank(moved, pixels)),
+        ("image", -1, "still", _rank(still, pixels)),
+    ]
+
+
+def _map(run: Run, noun: Phrase) -> WordMap:
+    return run.maps.of(run.maps.prompt.span(noun.start, noun.end))
+
+
+def _share(word: WordMap) -> Float[Tensor, "height width"]:
+    """The map as a distribution over its cells."""
+    values = word.values.double()
+    return values / values.sum()
+
+
+def _entropy(word: WordMap) -> float:
+    share = _share(word).flatten()
+    return float(torch.special.entr(share).sum() / np.log(len(share)))
+
+
+def _cells(values: Tensor) -> Float[np.ndarray, " cells"]:
+    return F.adaptive_avg_pool2d(values.double()[None], CELLS)[0].flatten().numpy()
+
+
+def _rank(a: np.ndarray, b: np.ndarray) -> float:
+    return np.nan if np.ptp(a) == 0 or np.ptp(b) == 0 else float(stats.spearmanr(a, b).statistic)
+
+
+def _moved(run: Run) -> dict[int, float]:
+    """How far Attend-and-Excite moved the latents, step by step."""
+    (entry,) = run.record["guidance"]
+    return {step["step"]: step["moved"] for step in entry["steps"]}
+
+
+def _found(wide: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Two measures made of others: "found", IoU where a missing thing counts 0; and "own -
+    exchanged", of things that are there in both images."""
+    key = ["case", "prompt", "seed", "of", "start"]
+    values = [BEFORE, *names]
+    by = {name: part.set_index(key)[values] for name, part in wide.groupby("measure")}
+    found = by["iou"].where(by["present"] == 1, 0.0)
+    own = by["iou"][list(names)].add(by["iou"][BEFORE], axis=0) / 2
+    truer = (own - by["exchanged"][list(names)]).assign(**{BEFORE: 0.0})
+    return pd.concat(
+        [
+            found.reset_index().assign(measure="found"),
+            truer.reset_index().assign(measure="own - exchanged"),
+        ]
+    )
+
+
+def _compared(wide: pd.DataFrame, by: list[str], names: Sequence[str]) -> pd.DataFrame:
+    """Means without and with each method, and of the paired differences."""
+    out = []
+    for method in names:
+        for key, part in wide.groupby(by, sort=False):
+            both = part[part[[BEFORE, method]].notna().all(axis=1)]
+            gaps = (both[method] - both[BEFORE]).to_numpy(float)
+            gap, low, high = bootstrap(gaps, both["prompt"].tolist())
+            row = {"method": method} | dict(zip(by, key, strict=True))
+            row |= {"before": both[BEFORE].mean(), "after": both[method].mean()}
+            row |= {"difference": gap, "low": low, "high": high}
+            out.append(row | {"p": paired(gaps, both["prompt"].tolist()), "n": len(both)})
+    columns = ["method", *by, "before", "after", "difference", "low", "high", "p", "n"]
+    return pd.DataFrame(out, columns=columns)
+
+
+def _lead(moves: pd.DataFrame) -> pd.DataFrame:
+    """How much better the maps' change tells where the image changed than the maps do."""
+    by = ["case", "prompt", "method"]
+    each = moves[moves["of"] == "image"].set_index([*by, "measure"])["value"].unstack()
+    lead = (each["follows"] - each["still"]).rename("value").reset_index()
+    return means(lead, ["method"], "value").assign(measure="follows - still")

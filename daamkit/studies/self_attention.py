@@ -1,0 +1,388 @@
+"""What do self-attention's masks hold, and what does guidance by them do?
+
+The analyses of Self-Attention Guidance (Hong et al. 2023, arXiv 2210.00939): how fine the patches
+are that are attended to, how far they overlap with things, and how good the images are by masking
+strategy, threshold, layer, scale and blur, and at what cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+
+from daamkit.errors import DaamkitError
+from daamkit.guidance.aggregation import RUNS
+from daamkit.guidance.self_attention import SelfAttentionGuidance
+from daamkit.language import parsing
+from daamkit.maps.run import Run
+from daamkit.maps.selfmaps import SelfMaps
+from daamkit.measures import alignment, quality
+from daamkit.measures.frequency import contrast
+from daamkit.measures.intervals import bootstrap, means, paired
+from daamkit.measures.overlap import iou
+from daamkit.studies import truths
+from daamkit.studies.objects import ALIASES
+from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
+from daamkit.toybox import oracle, scenes, sprites
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SETTINGS = (
+    "none", "sag", "cfg", "cfg+sag",
+    "strategy=global", "strategy=high-frequency", "strategy=random", "strategy=square",
+    "threshold=0.7", "threshold=1.3", "layer=down_blocks", "layer=up_blocks",
+    "scale=0.25", "scale=1.5", "scale=3", "sigma=3,kernel_size=31", "sigma=9,kernel_size=31",
+)  # fmt: skip
+TYPES = {  # of what a setting may change
+    name: type(getattr(SelfAttentionGuidance(), name))
+    for name in ("scale", "layer", "threshold", "sigma", "kernel_size", "strategy")
+}
+PSI = (0.7, 1.0, 1.3, 1.6)  # thresholds of the masks that are looked at
+CONTROLS = ("random", "centre")
+RANDOM = 20  # random masks beside each
+HALVES = 200  # of a set of images, for the intervals of its quality
+Mask = Bool[np.ndarray, "rows columns"]
+Pictures = Sequence[Image.Image | np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfAttention(Study):
+    """Settings of the study; see `Study` for the common ones.
+
+    Attributes
+    ----------
+    n
+        How many prompts, a seed each. An image of each is drawn for its masks, and one in each of
+        `settings`: so n is the size of every set whose quality is told. FID depends on it.
+    guidance
+        Classifier-free guidance of the images whose masks are looked at: 1 is none, None the
+        pipeline's own. With it the unconditional attention is looked at, as the method does.
+    cfg
+        Classifier-free guidance of the settings that have it.
+    settings
+        What to compare; see `read`.
+    truth
+        Where things are; see `truths.load`. The oracle finds all things of the toy world, others
+        the prompt's nouns.
+    features
+        Of pictures, for their quality: "oracle", or a CLIP as `alignment.load` takes it.
+    real
+        A folder of real pictures; None: drawn scenes of the toy world.
+    scenes
+        How many of these.
+    """
+
+    name: ClassVar[str] = "self_attention"
+    fewest: ClassVar[int] = 8  # a half has 3 nearest neighbours
+    n: int = 100
+    guidance: float | None = 1.0
+    cfg: float = 7.5
+    settings: tuple[str, ...] = SETTINGS
+    truth: str = "oracle"
+    features: str = "oracle"
+    real: str | None = said_elsewhere(None)
+    scenes: int = said_elsewhere(1000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in self.settings:
+            read(setting)
+        if not self.settings or self.cfg <= 1 or self.scenes < self.fewest:
+            raise DaamkitError(
+                wanted=f"a setting, a `cfg` above 1, and {self.fewest} scenes or more",
+                got=f"settings={self.settings}, cfg={self.cfg:g}, scenes={self.scenes}",
+                mend="try settings=('none', 'sag'), cfg=7.5, scenes=1000",
+            )
+
+    def check(self) -> None:
+        """Truth, features, the folder of real pictures, and the parser if the truth needs it."""
+        _ = self._truth
+        if self.truth != "oracle":
+            super().check()
+        if self.features != "oracle":
+            alignment.load(self.features)
+        if self.real is not None:
+            _files(self.real, self.fewest)
+
+    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+        """Rows of two parts, each with prompt and seed.
+
+        "masks", one for each layer and psi: layer (stage and grid, of whose self-attention the last
+        is taken, all steps together), psi, masked (share of cells), there (whether the image shows
+        any thing), iou of the mask with all things, random and centre (the same of as many cells at
+        random, a mean, and of those nearest to the centre; NaN where nothing is there); and lists
+        by ring: frequency, above, all (`frequency.contrast`).
+
+        "quality", one for each setting: setting, features (a list), seconds (the image's share of
+        its call, tracing included) and, on a GPU, gigabytes (the most that was held).
+        """
+        texts, seeds = [case["prompt"] for case in cases], [case["seed"] for case in cases]
+        guided = self.guidance is None or self.guidance > 1
+        branches = ("cond", "uncond") if guided else ("cond",)
+        runs = stage.runs(texts, seeds, self_attention=True, keep="site", branches=branches)
+        rows = [self._masks(case, run) for case, run in zip(cases, runs, strict=True)]
+        for setting in self.settings:
+            drawn = self._draw(stage, setting, texts, seeds)
+            for own, row in zip(rows, drawn, strict=True):
+                own.append(row)
+        said = [{"prompt": case["prompt"], "seed": case["seed"]} for case in cases]
+        return [[who | row for row in own] for who, own in zip(said, rows, strict=True)]
+
+    def _masks(self, case: Case, run: Run) -> list[Row]:
+        assert run.image is not None
+        image, rng = np.asarray(run.image), np.random.default_rng((case["seed"], 53))
+        things, rows = self._things(case, run.image), list[Row]()
+        maps = run.self_attention.get("uncond", run.self_attention["cond"])
+        for layer, name in last(maps).items():
+            scores = maps.received(name).double().numpy()
+            for psi in PSI:
+                mask, spectrum = scores > psi, contrast(image, scores, psi)
+                row: Row = {
+                    "part": "masks", "layer": layer, "psi": psi, "masked": float(mask.mean()),
+                    "there": truths.present(things), "frequency": spectrum.frequency.tolist(),
+                    "above": spectrum.above.tolist(), "all": spectrum.everywhere.tolist(),
+                }  # fmt: skip
+                shuffled = [rng.permuted(mask.ravel()).reshape(mask.shape) for _ in range(RANDOM)]
+                beside = {"iou": [mask], "random": shuffled, "centre": [_centred(mask)]}
+                for key, masks in beside.items():
+                    found = [float(iou(_enlarged(m, things.shape), things)) for m in masks]
+                    row[key] = float(np.mean(found)) if row["there"] else np.nan
+                rows.append(row)
+        return rows
+
+    def _things(self, case: Case, image: Image.Image) -> truths.Mask:
+        """Where any thing is; empty also if the truth knows none of them."""
+        names = list(sprites.THINGS)
+        if self.truth != "oracle":
+            nouns = parsing.parse(case["prompt"], self.parser).nouns()
+            names = list(dict.fromkeys(ALIASES.get(noun.name, noun.name) for noun in nouns))
+        found = self._truth.masks(image, truths.stem(case["prompt"], case["seed"]), names)
+        nowhere = np.zeros((image.height, image.width), bool)
+        return np.any([nowhere, *(mask for mask in found if mask is not None)], axis=0)
+
+    def _draw(
+        self, stage: Stage, setting: str, texts: Sequence[str], seeds: Sequence[int]
+    ) -> list[Row]:
+        """An image for each case in one setting: its features, and what it cost."""
+        prompted, changed = read(setting)
+        inner = Stage(replace(self, guidance=self.cfg if prompted else 1.0), stage.pipe)
+        methods = [] if changed is None else [SelfAttentionGuidance(**changed)]
+        gpu = stage.pipe.device.type == "cuda"
+        if gpu:
+            torch.cuda.reset_peak_memory_stats(stage.pipe.device)
+        started = time.perf_counter()
+        runs = inner.runs(texts if prompted else [""] * len(texts), seeds, methods, keep=())
+        cost = {"seconds": (time.perf_counter() - started) / len(runs)}
+        if gpu:
+            cost["gigabytes"] = torch.cuda.max_memory_allocated(stage.pipe.device) / 1e9
+        found = self._features([run.image for run in runs if run.image is not None])
+        said = {"part": "quality", "setting": setting} | cost
+        return [said | {"features": each.tolist()} for each in found]
+
+    def _features(self, pictures: Pictures) -> quality.Features:
+        if self.features == "oracle":
+            return oracle.features(pictures)
+        return alignment.load(self.features).images(pictures).cpu().double().numpy()
+
+    @cached_property
+    def _truth(self) -> truths.Truth:
+        return truths.load(self.truth, self.place)
+
+    def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """ "quality": FID against all real pictures, precision and recall against n of them, with
+        95% intervals over images; the change of FID against another setting on the same seeds; the
+        median seconds of an image, and how many times CFG's in the same run (on a quiet machine;
+        elsewhere they mean nothing). Where the real pictures are drawn scenes, the last row are n
+        others of them: what a perfect model would reach.
+        "masks": for each layer and psi the mean IoU with things, and how much more it is than the
+        controls', with 95% intervals over prompts and p.
+        "frequency": log magnitude of the patches above psi, of all, and the difference with its
+        interval.
+
+        Intervals of quality are from random halves of each set, whose numbers lie about their own
+        mean as those of whole sets do about the truth (half-sampling, a delete-d jackknife: Shao
+        and Wu 1989). A bootstrap would have pictures twice, which raises FID and lowers recall."""
+        masks = rows[rows["part"] == "masks"]
+        return {
+            "quality": self._quality(rows[rows["part"] == "quality"]),
+            "masks": _overlaps(masks),
+            "frequency": _spectra(masks),
+        }
+
+    def _quality(self, rows: pd.DataFrame) -> pd.DataFrame:
+        real = self._features(self._real())
+        groups = rows.groupby("setting", sort=False)
+        sets = {str(name): np.stack(part["features"].tolist()) for name, part in groups}
+        n = min(map(len, sets.values()))
+        if self.real is None:
+            sets["drawn scenes"] = self._features(_drawn(n, self.seed + 2))
+        rng, found, out = np.random.default_rng((self.seed, 54)), dict[str, np.ndarray](), []
+        halves = [rng.permutation(n)[: n // 2] for _ in range(HALVES)]
+        costs = groups[[name for name in ("seconds", "gigabytes") if name in rows]].median()
+        for name, own in sets.items():
+            parts = (own, *(own[half] for half in halves))
+            found[name] = np.array(
+                [(quality.fid(real, p), *quality.precision_recall(real[:n], p)) for p in parts]
+            )
+        for name, (fid, precision, recall) in {k: v.T for k, v in found.items()}.items():
+            against = base(name) if name in costs.index else ""
+            row: Row = {"setting": name, "n": n} | _interval("fid", fid) | {"against": against}
+            row |= _interval("change", fid - (found[against][:, 0] if against in found else np.nan))
+            row |= _interval("precision", precision, most=1) | _interval("recall", recall, most=1)
+            if name in costs.index:
+                row |= costs.loc[name].to_dict()
+                row["over_cfg"] = row["seconds"] / costs["seconds"].get("cfg", np.nan)
+            out.append(row)
+        return pd.DataFrame(out)
+
+    def _real(self) -> Pictures:
+        if self.real is None:
+            return _drawn(self.scenes, self.seed + 1)
+        return [Image.open(file).convert("RGB") for file in _files(self.real, self.fewest)]
+
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
+        """FID of each setting, overlap with things, and detail above psi."""
+        from daamkit.views import guidance_charts
+
+        return guidance_charts.self_attention(*tables.values())
+
+
+# -- settings
+
+
+def read(setting: str) -> tuple[bool, dict[str, Any] | None]:
+    """Whether a setting has prompts and classifier-free guidance ("cfg"; others have the empty
+    prompt), and what it changes of Self-Attention Guidance: nothing ("sag") or what it says; None
+    if it goes without.
+
+    >>> read("none"), read("sag"), read("cfg"), read("cfg+scale=1.5,layer=up_blocks")
+    ((False, None), (False, {}), (True, None), (True, {'scale': 1.5, 'layer': 'up_blocks'}))
+
+    Raises
+    ------
+    DaamkitError
+        If it says something else, or a value that the method refuses.
+    """
+    first, _, rest = setting.partition("+")
+    prompted, told = first == "cfg", (rest or "none") if first == "cfg" else setting
+    if told in ("none", "sag"):
+        return prompted, {} if told == "sag" else None
+    try:
+        pairs = [each.split("=") for each in told.split(",")]
+        changed = {name: TYPES[name](value) for name, value in pairs}
+    except (KeyError, ValueError) as error:
+        raise DaamkitError(
+            wanted="a setting: 'none', 'sag', 'cfg', 'cfg+sag', or what is changed of sag "
+            f"({', '.join(TYPES)})",
+            got=repr(setting),
+            mend="write 'scale=1.5' or 'cfg+threshold=1.3,layer=up_blocks'",
+        ) from error
+    SelfAttentionGuidance(**changed)
+    return prompted, changed
+
+
+def base(setting: str) -> str:
+    """What a setting is compared with: the one without its last part; "" for "none"."""
+    prompted, changed = read(setting)
+    if changed:
+        return "cfg+sag" if prompted else "sag"
+    if changed is not None:
+        return "cfg" if prompted else "none"
+    return "none" if prompted else ""
+
+
+# -- masks
+
+
+def last(maps: SelfMaps) -> dict[str, str]:
+    """Names of the last self-attention of each stage and grid ("up 16x16"), in running order."""
+    ordered = sorted(maps.layers.items(), key=lambda item: RUNS[item[1].stage])
+    return {"{} {}x{}".format(layer.stage, *layer.grid): name for name, layer in ordered}
+
+
+def _centred(mask: Mask) -> Mask:
+    """As many cells, those nearest to the centre."""
+    rows, columns = mask.shape
+    y, x = np.mgrid[:rows, :columns]
+    far = np.hypot((y + 0.5) / rows - 0.5, (x + 0.5) / columns - 0.5).ravel()
+    chosen = np.argsort(far, kind="stable")[: mask.sum()]
+    return np.isin(np.arange(mask.size), chosen).reshape(mask.shape)
+
+
+def _enlarged(mask: Mask, size: tuple[int, ...]) -> truths.Mask:
+    """Each cell as many pixels as it covers."""
+    return mask.repeat(size[0] // mask.shape[0], 0).repeat(size[1] // mask.shape[1], 1)
+
+
+def _overlaps(rows: pd.DataFrame) -> pd.DataFrame:
+    """IoU with things, beside both controls."""
+    out = []
+    for (layer, psi), part in rows.groupby(["layer", "psi"], sort=False):
+        row: Row = {"layer": layer, "psi": psi, "images": int(part["there"].sum())}
+        row |= part[["masked", "iou", *CONTROLS]].mean().to_dict()
+        for control in CONTROLS:
+            gap = (part["iou"] - part[control]).to_numpy(float)
+            names = (f"over_{control}", f"{control}_low", f"{control}_high")
+            row |= dict(zip(names, bootstrap(gap, part["prompt"].tolist()), strict=True))
+            row[f"{control}_p"] = paired(gap, part["prompt"].tolist())
+        out.append(row)
+    return pd.DataFrame(out)
+
+
+def _spectra(rows: pd.DataFrame) -> pd.DataFrame:
+    """Log magnitude by frequency, of the images that have a patch above psi."""
+    by, values = ["layer", "psi", "frequency"], ["above", "all"]
+    each = rows[["prompt", *by, *values]].explode(["frequency", *values])
+    each = each.astype(dict.fromkeys(["frequency", *values], float)).dropna()
+    each["difference"] = each["above"] - each["all"]
+    gaps = means(each, by, "difference").rename(columns={"mean": "difference", "n": "images"})
+    return each.groupby(by, sort=False)[values].mean().reset_index().merge(gaps)
+
+
+# -- quality
+
+
+def _interval(
+    name: str, values: Float[np.ndarray, " sets"], most: float = np.inf
+) -> dict[str, float]:
+    """A whole set's number, the first, with the interval that those of its halves give."""
+    low, high = values[0] + np.quantile(values[1:], (0.025, 0.975)) - values[1:].mean()
+    return {
+        name: float(values[0]),
+        f"{name}_low": float(low),
+        f"{name}_high": float(min(high, most)),
+    }
+
+
+def _drawn(n: int, seed: int) -> Pictures:
+    return [scene.image for scene in scenes.sample(n, seed)]
+
+
+def _files(folder: str, fewest: int) -> list[Path]:
+    """The pictures of a folder, by name.
+
+    Raises
+    ------
+    DaamkitError
+        If they are too few.
+    """
+    known = {*Image.registered_extensions()}
+    files = sorted(file for file in Path(folder).glob("*") if file.suffix.lower() in known)
+    if len(files) < fewest:
+        raise DaamkitError(
+            wanted=f"{fewest} real pictures or more in {folder}",
+            got=f"{len(files)}" if Path(folder).is_dir() else "no such folder",
+            mend="name a folder of images, some hundred for a stable number",
+        )
+    return files

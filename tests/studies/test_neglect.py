@@ -1,0 +1,425 @@
+"""Neglect: same prompts and seeds for every method, what is measured, and what the tables say."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
+from torch.nn import functional as F
+
+from daamkit.errors import DaamkitError
+from daamkit.measures import alignment
+from daamkit.measures.overlap import ioa, iou
+from daamkit.studies import captions, gains, neglect, prompts, runner
+from daamkit.studies.neglect import Neglect
+from daamkit.studies.study import Stage
+from daamkit.toybox import oracle, scenes
+from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
+
+METHODS = ("none", "attend_and_excite", "syngen")
+SEEN = ("both", "bound", "colour", "extra", "iou_a", "iou_b", "on_other_a", "on_other_b",
+        "on_things_a", "area_a", "things_area")  # fmt: skip
+
+
+def study(**changes) -> Neglect:
+    return Neglect(**{"n": 3, "steps": 2, "methods": METHODS} | changes)
+
+
+def measured(of, pipe, **options) -> pd.DataFrame:
+    return runner.run(of, pipe=pipe, batch_size=2, threads=1, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def folder(toybox, tmp_path_factory):
+    """A finished run: a batch of two, one of one."""
+    out = tmp_path_factory.mktemp("neglect")
+    measured(study(), toybox, out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(folder) -> pd.DataFrame:
+    return runner.read(folder)
+
+
+# -- cases
+
+
+def test_all_prompts_of_the_benchmark_and_fewer_in_proportion() -> None:
+    cases = Neglect(seed=5).cases()
+    known = prompts.benchmark(5)
+    assert sorted(case["prompt"] for case in cases) == sorted(sum(known.values(), []))
+    assert all(case["prompt"] in known[case["group"]] for case in cases)
+    assert [case["seed"] for case in cases] == list(range(5, 281))
+    some = Neglect(seed=5, n=46).cases()
+    assert some == cases[:46]
+    groups = [case["group"] for case in some]
+    assert [groups.count(group) for group in known] == [11, 24, 11]
+
+
+def test_the_words_of_a_case_are_its_things() -> None:
+    for case in Neglect(n=60).cases():
+        words = [case["prompt"][start:end] for start, end in case["spans"]]
+        assert words == [case["a"], case["b"]]
+        assert set(words) <= set(THINGS)
+
+
+def test_several_seeds_of_each_prompt() -> None:
+    cases = Neglect(n=3, seeds=2, seed=10).cases()
+    texts = [case["prompt"] for case in cases]
+    assert texts[::2] == texts[1::2] and len(set(texts)) == 3
+    assert [case["seed"] for case in cases] == [10, 11, 12, 13, 14, 15]
+    assert cases == json.loads(json.dumps(cases))
+
+
+def test_a_file_gives_its_prompts_with_two_things(tmp_path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("a cat\na red cat and a dog on the grass\na cat and a cat\na bow above a car")
+    found = {case["prompt"]: case for case in Neglect(prompts=str(file)).cases()}
+    assert set(found) == {"a red cat and a dog on the grass", "a bow above a car"}
+    case = found["a bow above a car"]
+    assert (case["group"], case["a"], case["b"]) == ("file", "bow", "car")
+    file.write_text("a truck to the left of two zebras\na truck\na truck on a street in a town")
+    (case,) = Neglect(prompts=str(file), truth="some/segmenter").cases()
+    assert (case["a"], case["b"], case["spans"]) == ("truck", "zebra", [[2, 7], [27, 33]])
+    file.write_text("a truck")
+    with pytest.raises(DaamkitError, match="two different things"):
+        Neglect(prompts=str(file), truth="some/segmenter").cases()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"methods": ("none", "hypnosis")}, "a way to guide"),
+        ({"methods": ("attend_and_excite", "syngen")}, "'none' and methods"),
+        ({"methods": ("none",)}, "'none' and methods"),
+        ({"methods": ("none", "syngen", "syngen")}, "each once"),
+        ({"seeds": 0}, "an image or more"),
+        ({"truth": "masks:drawn"}, "masks of their own"),
+        ({"n": 0}, "1 or more cases"),
+    ],
+)
+def test_bad_settings(said, message) -> None:
+    with pytest.raises(DaamkitError, match=message):
+        Neglect(**said)
+
+
+@pytest.mark.parametrize("setting", ["clip", "captioner", "truth"])
+def test_what_is_missing_is_said_before_an_image_is_drawn(setting, tmp_path) -> None:
+    with pytest.raises(DaamkitError, match="wanted (the|a segmenter)"):
+        runner.run(Neglect(**{setting: str(tmp_path)}), pipe=SimpleNamespace(), progress=False)
+
+
+# -- rows
+
+
+def test_every_method_draws_the_same_prompts_from_the_same_seeds(rows) -> None:
+    cases = study().cases()
+    assert rows["method"].tolist() == [*METHODS] * 3
+    for case, part in rows.groupby("case"):
+        for key in ("prompt", "seed", "group", "a", "b"):
+            assert set(part[key]) == {cases[case][key]}
+    assert (rows["both"] == (rows["present_a"] & rows["present_b"])).all()
+
+
+def test_rows_of_none_are_those_of_an_unguided_run(rows, toybox) -> None:
+    cases = study().cases()
+    stage = Stage(study(), toybox)
+    texts, seeds = [case["prompt"] for case in cases], [case["seed"] for case in cases]
+    drawn = [*stage.runs(texts[:2], seeds[:2]), *stage.runs(texts[2:], seeds[2:])]
+    clip = alignment.load()
+    for case, run, (_, row) in zip(
+        cases, drawn, rows[rows["method"] == "none"].iterrows(), strict=True
+    ):
+        fit = clip.similarity([run.image], [case["prompt"]])[0, 0]
+        assert row["clip_full"] == pytest.approx(fit, abs=1e-6)
+        reading = oracle.read(run.image)
+        assert row["caption"] == captions.write(reading)
+        nothing, masks = np.zeros((128, 128), bool), {}
+        for word in "ab":
+            own = reading.loc[reading["name"] == case[word], "mask"]
+            masks[word] = np.any([nothing, *own], axis=0)
+        for word, other in ("ab", "ba"):
+            found = run.maps.word(case[word]).mask(0.4)
+            assert row[f"present_{word}"] == (masks[word].mean() >= 0.005)
+            if row[f"present_{word}"]:
+                assert row[f"iou_{word}"] == pytest.approx(iou(found, masks[word]))
+                assert row[f"on_other_{other}"] == pytest.approx(
+                    ioa(run.maps.word(case[other]).mask(0.4), masks[word])
+                )
+            else:
+                assert np.isnan([row[f"iou_{word}"], row[f"on_other_{other}"]]).all()
+        assert np.isnan(row["loss_first"])
+
+
+def test_losses_are_what_the_method_noted(rows) -> None:
+    excited = rows[rows["method"] == "attend_and_excite"]
+    assert ((excited["loss_least"] <= excited["loss_mean"]) & (excited["loss_first"] <= 1)).all()
+    assert (excited["iterations"] >= 0).all()
+    coloured = rows["prompt"].str.contains("|".join(COLOURS))
+    bound = rows[rows["method"] == "syngen"]["loss_first"].notna()
+    assert bound.tolist() == coloured[rows["method"] == "syngen"].tolist()
+    assert coloured.any() and not coloured.all()
+
+
+def test_syngen_leaves_what_has_no_modifiers_and_moves_the_rest(rows) -> None:
+    wide = rows.pivot(index="prompt", columns="method", values="clip_full")
+    plain = [not set(prompt.split()) & set(COLOURS) for prompt in wide.index]
+    same = (wide["syngen"] - wide["none"]).abs() < 1e-6
+    assert same[plain].all() and not same[[not each for each in plain]].any()
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_same_rows(rows, folder, toybox, tmp_path) -> None:
+    out = shutil.copytree(folder, tmp_path / "out")
+    (out / "cases-0000002.parquet").unlink()
+    again = measured(study(), toybox, out=out).drop(columns="seconds")
+    pd.testing.assert_frame_equal(again, rows.drop(columns="seconds"), check_exact=True)
+    schema = pq.read_schema(out / "cases-0000000.parquet")
+    told = json.loads(schema.metadata[b"daamkit"])["record"]["guidance"]
+    assert told["none"] == [] and told["attend_and_excite"][0]["method"] == "AttendAndExcite"
+    assert "subjects" not in told["attend_and_excite"][0]
+
+
+def test_a_segmenter_that_sees_both_words_in_one_thing_sees_neither(
+    toybox, tmp_path, monkeypatch
+) -> None:
+    class Same:
+        def masks(self, image, stem, names):
+            left, whole = np.arange(128) < np.full((128, 1), 64), np.ones((128, 128), bool)
+            return [left, whole] if names == ["cat", "dog"] else [left, left]
+
+    monkeypatch.setattr(neglect.truths, "load", lambda *about: Same())
+    file = tmp_path / "prompts.txt"
+    file.write_text("a cat and a dog\na bird and a bear")
+    found = measured(study(prompts=str(file), truth="same", methods=("none", "syngen")), toybox)
+    rows = found.set_index("a")
+    assert not rows.loc["bird", ["present_a", "present_b"]].any(axis=None)
+    assert rows.loc["bird", ["iou_a", "on_other_a", "area_b"]].isna().all(axis=None)
+    cat = rows.loc["cat"]
+    assert not cat["present_a"].any() and (cat["area_b"] == 0.5).all()
+    assert rows[["bound", "colour", "extra"]].isna().all(axis=None)
+    assert set(study().tables(found)["methods"]["measure"]) == {*neglect.CHIEFLY[4:], "both"}
+    plain = rows.drop(columns=["method", "seconds"])  # no modifiers: nothing for SynGen to do
+    alone, guided = (plain[rows["method"] == method] for method in ("none", "syngen"))
+    pd.testing.assert_frame_equal(alone, guided, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seen", "bound", "colour", "extra"),
+    [
+        ("a red cat and a blue car", ["red cat", "blue car"], 1.0, 1.0, 0),
+        ("a red cat and a blue car", ["red cat", "blue dog"], 0.5, 1.0, 1),  # no car
+        ("a red cat and a blue car", ["red cat", "red car"], 0.5, 0.5, 0),
+        ("a red cat and a blue car", ["own cat", "own cat", "own bow"], 0.0, 0.0, 2),
+        ("a red cat and a blue car", [], 0.0, np.nan, 0),
+        ("a cat and a blue car", ["red cat", "blue car"], 1.0, 1.0, 0),
+        ("a cat and a car", ["red cat"], np.nan, np.nan, 0),
+    ],
+)
+def test_colours_that_were_asked_for(prompt, seen, bound, colour, extra) -> None:
+    reading = pd.DataFrame([each.split() for each in seen], columns=["colour", "name"])
+    reading = reading.assign(kind="thing", texture="plain", size="ordinary", area=100)
+    found = neglect._looks({"prompt": prompt, "group": "file", "seed": 0}, reading)
+    wanted = {"bound": bound, "colour": colour, "extra": extra}
+    assert found == pytest.approx(wanted, nan_ok=True)
+
+
+# -- tables
+
+
+def image(case: int, method: str, a: bool, b: bool, **known) -> dict:
+    """A row made by hand; each thing takes a tenth of the image and has an IoU of 0.6."""
+    row = {
+        "case": case,
+        "prompt": f"a cat and a dog {case}",
+        "group": "animals" if case % 2 else "objects",
+    }
+    row |= {"method": method, "present_a": a, "present_b": b, "both": a and b}
+    for word, there, other in (("a", a, b), ("b", b, a)):
+        row |= {f"iou_{word}": 0.6 if there else np.nan, f"area_{word}": 0.1 if there else np.nan}
+        row |= {f"on_other_{word}": (0.05 if there else 0.5) if other else np.nan}
+        row |= {f"on_things_{word}": 0.4}
+    row |= {"things_area": 0.1 * (a + b), "seconds": 1.0 if method == "none" else 2.0}
+    names = {"bound", "colour", "extra", "clip_full", "clip_min", "text_text", *neglect.LOSSES}
+    return (
+        row
+        | dict.fromkeys(names - {"clip_min"}, np.nan)
+        | {"clip_min": 0.2 + 0.1 * (a and b)}
+        | known
+    )
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    """12 images: none neglects b in 6, guidance mends 4 of them and spoils 1 of the others."""
+    made = []
+    for case in range(12):
+        made.append(image(case, "none", True, case >= 6))
+        loss = {"loss_first": 0.9 if case < 6 else 0.3, "loss_least": 0.1, "loss_mean": 0.2}
+        drawn = case < 4 or case > 6
+        made.append(image(case, "guided", True, drawn, iterations=3.0, **loss))
+    return Neglect().tables(pd.DataFrame(made))
+
+
+def of(table: pd.DataFrame, **where) -> pd.Series:
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table.squeeze(axis=0)
+
+
+def test_the_margins_of_a_table_made_by_hand(tables) -> None:
+    table = tables["methods"]
+    assert table["group"].unique().tolist() == ["animals", "objects", "all"]
+    assert set(table["measure"]) == {"both", "clip_min", "seconds"}  # the rest is not known
+    base = of(table, group="all", measure="both", method="none")
+    found = of(table, group="all", measure="both", method="guided")
+    assert (base["mean"], found["mean"], found["n"]) == (0.5, 0.75, 12)
+    assert np.isnan(base["gain"]) and found["gain"] == pytest.approx(0.25)
+    assert found["gain_low"] < 0.25 < found["gain_high"] and found["p"] > 0.05
+    fit = of(table, group="all", measure="clip_min", method="guided")
+    assert (fit["mean"], fit["gain"]) == (pytest.approx(0.275), pytest.approx(0.025))
+    time = of(table, group="animals", measure="seconds", method="guided")
+    assert time["gain"] == time["gain_low"] == time["gain_high"] == 1.0
+
+
+def test_where_the_maps_of_neglected_words_lie(tables) -> None:
+    table = tables["localisation"]
+
+    def values(words: str, measure: str) -> list[float]:
+        part = table[(table["words"] == words) & (table["measure"] == measure)]
+        return part.set_index("method").loc[["none", "guided"], "mean"].tolist()
+
+    assert values("neglected", "iou") == [0.0, pytest.approx(0.6 * 4 / 6)]
+    assert values("drawn", "iou") == pytest.approx([0.6, 0.6])
+    assert values("both", "iou") == pytest.approx([0.3, 0.5])
+    assert values("both", "iou_present") == pytest.approx([0.6, 0.6])
+    assert values("nothing neglected", "present") == pytest.approx([1.0, 11 / 12])
+    assert values("neglected", "on_other") == pytest.approx([0.5, (4 * 0.05 + 2 * 0.5) / 6])
+    assert values("neglected", "other_area") == pytest.approx([0.1, 0.1])
+    gained = of(table, words="neglected", measure="iou", method="guided")
+    assert gained["n"] == 6 and gained["gain"] == pytest.approx(0.4) and gained["gain_low"] > 0
+
+
+def test_losses_by_what_became_of_the_image(tables) -> None:
+    first = tables["losses"].query("measure == 'loss_first'").set_index("outcome")
+    assert set(first["method"]) == {"guided"}
+    assert first["n"].to_dict() == {"repaired": 4, "neglected": 2, "spoilt": 1, "kept": 5}
+    assert first.loc["repaired", "mean"] == pytest.approx(0.9)
+    assert first.loc["kept", "mean"] == pytest.approx(0.3)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=12))
+def test_a_gain_is_the_difference_of_the_means(pairs) -> None:
+    made = [
+        {"prompt": f"{case}", "case": case, "method": method, "both": there}
+        for case, two in enumerate(pairs)
+        for method, there in zip(("none", "guided"), two, strict=True)
+    ]
+    table = gains.compare("group", {"all": pd.DataFrame(made)}, ["both"], draws=20)
+    base, found = table.set_index("method").loc[["none", "guided"]].itertuples()
+    assert found.gain == pytest.approx(found.mean - base.mean)
+    assert found.gain_low <= found.gain_high and 0 < found.p <= 1
+
+
+def test_the_chart_shows_tables_with_and_without_neglect(tables, rows) -> None:
+    kept = [image(case, name, True, True) for case in (0, 1) for name in ("none", "guided")]
+    for each in (tables, study().tables(rows), Neglect().tables(pd.DataFrame(kept))):
+        figure = Neglect().plot(each)
+        assert isinstance(figure, Figure)
+        figure.canvas.draw()
+        left, middle, right = figure.axes
+        methods = each["methods"]["method"].unique()
+        assert [label.get_text() for label in left.get_yticklabels()] == [*methods[::-1]]
+        assert len(right.lines) == 3 and len(middle.lines) > 1
+
+
+# -- captions
+
+
+def test_captions_say_what_was_drawn() -> None:
+    rng = np.random.default_rng(4)
+    right = 0
+    for _ in range(20):
+        scene = scenes.draw(rng, "pair")
+        (caption,) = captions.Read().captions([Image.fromarray(scene.image)])
+        names = [thing.name for thing in scene.things]
+        right += all(name in caption for name in names)
+    assert right >= 17
+    with pytest.raises(DaamkitError, match="128 x 128"):
+        captions.Read().captions([Image.new("RGB", (64, 64))])
+    with pytest.raises(DaamkitError, match="clip-vit"):
+        captions.compare([Image.new("RGB", (512, 512))], ["a cat"], ["a cat"])
+
+
+instances = st.lists(
+    st.tuples(
+        st.sampled_from(THINGS[:4]), st.sampled_from(("own", *list(COLOURS)[:2])),
+        st.sampled_from(("plain", *TEXTURES)), st.sampled_from(("ordinary", *SIZES)),
+    ),
+    min_size=1, max_size=5,
+)  # fmt: skip
+
+
+@given(instances)
+def test_a_caption_is_read_back_as_what_it_was_written_of(things) -> None:
+    """By `toybox.claims`, as numbers of things with their looks."""
+    reading = pd.DataFrame(things, columns=["name", "colour", "texture", "size"])
+    reading = reading.assign(kind="thing", area=100)
+    said = neglect.claims.read(captions.write(reading)).things
+    found = [
+        (each.name, each.colour or "own", each.texture or "plain", each.size or "ordinary")
+        for each in said
+        for _ in range(each.count)
+    ]
+    assert sorted(found) == sorted(things)
+
+
+def test_a_place_is_said_and_nothing_is_nothing() -> None:
+    columns = ["kind", "name", "colour", "texture", "size", "area"]
+    place = ["place", "grass", "", "", "", 900]
+    bear = ["thing", "bear", "red", "plain", "small", 100]
+    assert captions.write(pd.DataFrame([place], columns=columns)) == "the grass"
+    assert captions.write(pd.DataFrame([bear, place], columns=columns)) == (
+        "a small red bear on the grass"
+    )
+    assert captions.write(pd.DataFrame([], columns=columns)) == ""
+
+
+def test_the_text_metrics_of_the_paper() -> None:
+    scene = scenes.sample(1, seed=9004)[0]
+    picture, prompt = Image.fromarray(scene.image), "a cat and a red car"
+    (found,) = captions.compare([picture], [prompt], [prompt])
+    fits = alignment.load().similarity([picture], [prompt, "a cat", "a red car"])[0]
+    assert found["clip_full"] == pytest.approx(fits[0], abs=1e-6)
+    assert found["clip_min"] == pytest.approx(fits[1:].min(), abs=1e-6)
+    assert found["text_text"] == pytest.approx(1, abs=1e-6)
+    assert np.isnan(captions.compare([picture], ["a cat"], [""])[0]["clip_min"])
+
+
+def test_other_clips_are_asked_by_templates(monkeypatch) -> None:
+    asked: list[list[str]] = []
+
+    def texts(them) -> torch.Tensor:
+        asked.append(list(them))
+        return F.normalize(torch.tensor([[len(t), t.count("a"), 1.0] for t in them]), dim=-1)
+
+    other = SimpleNamespace(images=lambda images: torch.eye(3)[:1], texts=texts)
+    monkeypatch.setattr(captions.alignment, "load", lambda name: other)
+    (found,) = captions.compare([Image.new("RGB", (8, 8))], ["a cat with a bow"], ["cat"], "other")
+    assert asked[0] == ["cat"] and [len(texts) for texts in asked[1:]] == [80, 80, 80]
+    assert {"a photo of a cat with a bow.", "itap of my a cat with a bow."} <= set(asked[1])
+    means = [texts(each).mean(0) for each in asked[1:4]]
+    whole, *parts = (each / each.norm() for each in means)
+    assert found["clip_full"] == pytest.approx(float(whole[0]))
+    assert found["clip_min"] == pytest.approx(min(float(part[0]) for part in parts))
+    assert found["text_text"] == pytest.approx(float(texts(["cat"])[0] @ whole))
+    assert len(set(captions.TEMPLATES)) == 80
