@@ -16,12 +16,10 @@ from daamkit.attention.sites import Grid, Site
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method, count, index, opens
+from daamkit.guidance.descent import SECOND_HAND, check, descend, leaf
 from daamkit.guidance.subjects import Subjects, find
 from daamkit.maps.words import Prompt
 from daamkit.tracing.prompts import read
-
-SECOND_HAND = ("UniPCMultistepScheduler", "DPMSolverSinglestepScheduler", "SASolverScheduler")
-"""Schedulers that step from samples of their own and not from the one they are given."""
 
 
 @dataclass(eq=False)
@@ -134,20 +132,18 @@ class AttendAndExcite(Method):
         self, step: Pass, sample: int, size: float, moves: bool, threshold: float | None
     ) -> Float[Tensor, "1 channels height width"]:
         """One image's step: refine until the threshold is reached, then move once more."""
-        latents = _leaf(step.noisy[sample : sample + 1])
+        latents = leaf(step.noisy[sample : sample + 1])
         loss, iterations, norm = self._loss(step, latents, sample), 0, 0.0
         target = 1 - threshold if threshold is not None and size else torch.inf
         behind = loss.item() > max(0.0, target)
         while behind and iterations < self.max_refinement_steps:
             iterations += 1
             behind = loss.item() > max(0.0, target)  # the step past the threshold is still made
-            latents = _leaf(_descend(latents, loss, size)[0])
+            latents = leaf(descend(step, latents, loss, size)[0])
             loss = self._loss(step, latents, sample)
         moved = latents
         if moves and size:
-            moved, norm = _descend(latents, loss, size)
-            if not np.isfinite(norm):
-                raise _overflown("gradient", norm, step)
+            moved, norm = descend(step, latents, loss, size)
         moved = moved.detach()
         far = (moved - step.noisy[sample : sample + 1]).float().norm().item()
         self.note(step, sample, loss=loss.item(), iterations=iterations, gradient=norm, moved=far)
@@ -160,8 +156,7 @@ class AttendAndExcite(Method):
         text = (maps[:, :, 1 : self._ends[sample]] * self.softmax_scale).softmax(-1)
         most = [self._blur(text[:, :, [c - 1 for c in each]].sum(-1)).max() for each in columns]
         loss = max((1 - each).clamp(min=0) for each in most)
-        if not loss.isfinite():
-            raise _overflown("loss", loss.item(), step)
+        check(step, "loss", loss.item())
         return loss
 
     def _blur(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "1 1 height width"]:
@@ -181,25 +176,5 @@ class AttendAndExcite(Method):
         return round(self.max_iter_to_alter * ratio), thresholds
 
 
-def _leaf(latents: Tensor) -> Tensor:
-    return latents.clone().detach().requires_grad_(torch.is_grad_enabled())
-
-
-def _descend(latents: Tensor, loss: Tensor, size: float) -> tuple[Tensor, float]:
-    """Latents a step down the loss, and the gradient's norm; where the loss is 0, the same ones."""
-    if loss == 0:
-        return latents, 0.0
-    (gradient,) = torch.autograd.grad(loss, [latents])
-    return latents - size * gradient, float(gradient.float().norm())
-
-
 def _end(prompt: Prompt) -> int:
     return max(prompt.special("EOS", encoder).columns[0] for encoder in prompt.texts)
-
-
-def _overflown(what: str, number: float, step: Pass) -> DaamkitError:
-    return DaamkitError(
-        wanted=f"a {what} of Attend-and-Excite",
-        got=f"{number} at step {index(step)} in {str(step.noisy.dtype).split('.')[1]}",
-        mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
-    )

@@ -62,10 +62,11 @@ def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Column
 def _columns(prompt: Prompt, subjects: Any) -> list[Columns]:
     if not isinstance(subjects, list | tuple) or not subjects:
         raise _none(prompt)
-    return [_of(prompt, subject) for subject in subjects]
+    return [locate(prompt, subject) for subject in subjects]
 
 
-def _of(prompt: Prompt, subject: Any) -> Columns:
+def locate(prompt: Prompt, subject: Any) -> Columns:
+    """The token columns of one subject; see `find`."""
     match subject:
         case str():
             return prompt.word(subject).columns

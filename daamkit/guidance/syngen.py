@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,32 +11,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.hooks import scaled
 from daamkit.attention.sites import Grid
 from daamkit.errors import DaamkitError
 from daamkit.guidance import subjects
 from daamkit.guidance.aggregation import attend
-from daamkit.guidance.attend_and_excite import SECOND_HAND
 from daamkit.guidance.denoising import Method, count, index, opens
+from daamkit.guidance.descent import SECOND_HAND, check, descend, leaf
 from daamkit.guidance.subjects import Columns, Subject
 from daamkit.language import parsing
-from daamkit.language.parsing import NOMINAL, Parse, Token
+from daamkit.language.binding import bound
 from daamkit.maps.words import Prompt
 from daamkit.tracing import prompts
 
 Pairs = Sequence[tuple[Subject, list[Subject]]]  # nouns with their modifiers
 Sets = list[tuple[Columns, list[Columns]]]
-MODIFIERS = (
-    "amod",
-    "compound",
-    "flat",
-    "advmod",
-    "nmod",
-    "nmod:desc",
-    "nmod:unmarked",
-    "obl:unmarked",
-)
-CLAUSAL = ("nsubj", "csubj", "expl", "obj", "aux")
 
 
 @dataclass(eq=False)
@@ -53,8 +41,8 @@ class SynGen(Method):
     pairs
         Nouns with their modifiers, [("cat", ["red", "big"]), ("car", ["blue"])], or such a list for
         each prompt; what a noun or modifier may be, see `subjects.find`. None: what the parser
-        finds, see `bound`. A word of several tokens attends where any of them does: its map is
-        their sum.
+        finds, see `language.binding`. A word of several tokens attends where any of them does: its
+        map is their sum.
     scale_factor
         Size of a move. With 0 the image is the unguided one and the losses are still noted.
     max_iter_to_alter
@@ -123,25 +111,16 @@ class SynGen(Method):
 
     def _guide(self, step: Pass, sample: int) -> Float[Tensor, "1 channels height width"]:
         """One image's latents, moved down the loss once."""
-        latents = step.noisy[sample : sample + 1].clone().detach()
+        latents = leaf(step.noisy[sample : sample + 1])
         if not self._sets[sample]:
             self.note(step, sample, loss=0.0, gradient=0.0)
-            return latents
-        latents.requires_grad_(torch.is_grad_enabled())
+            return latents.detach()
         maps = attend(step, latents, sample, attn_res=self.attn_res)
         misbinding = loss(maps, self._sets[sample], self._words[sample])
-        if not misbinding.isfinite():
-            raise DaamkitError(
-                wanted="a loss of SynGen",
-                got=f"{misbinding.item()} at step {index(step)} in {str(latents.dtype)[6:]}",
-                mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
-            )
+        check(step, "loss", misbinding.item())
         norm = 0.0
         if self.scale_factor:
-            unit = scaled(step, torch.ones_like(latents), latents)
-            gradient = torch.autograd.grad(misbinding, [latents])[0] / unit
-            latents = latents - self.scale_factor * gradient / unit
-            norm = gradient.float().norm().item()
+            latents, norm = descend(step, latents, misbinding, self.scale_factor)
         self.note(step, sample, loss=misbinding.item(), gradient=norm)
         return latents.detach()
 
@@ -222,64 +201,11 @@ def _columns(prompt: Prompt, pair: Any) -> tuple[Columns, list[Columns]]:
     match pair:
         case (noun, [*modifiers]) if isinstance(pair, tuple) and isinstance(pair[1], list):
             if modifiers:
-                return subjects._of(prompt, noun), [subjects._of(prompt, m) for m in modifiers]
+                return subjects.locate(prompt, noun), [
+                    subjects.locate(prompt, m) for m in modifiers
+                ]
     raise DaamkitError(
         wanted="a noun with a list of its modifiers",
         got=repr(pair),
         mend="write ('cat', ['red', 'big'])",
     )
-
-
-def bound(parse: Parse) -> list[list[Token]]:
-    """Every noun that has modifiers, and these after it.
-
-    Modifiers stand before it ("red", "fire" of "a red fire truck"), are said of it ("the car is
-    red", "a car that looks red"), or hang on other modifiers, also by conjunction ("very" and
-    "yellow" of "a very red and yellow ball"). Numbers, possessors and what follows a preposition
-    are none.
-
-    >>> [[word.text for word in own] for own in bound(parsing.parse("a red cat and a blue car"))]
-    [['cat', 'red'], ['car', 'blue']]
-    """
-    nouns = [
-        word for word in parse.tokens if word.pos in NOMINAL and word.relation not in MODIFIERS
-    ]
-    said = [(word, _subject(parse, word)) for word in parse.tokens if word.pos == "ADJ"]
-    found = []
-    for noun in nouns:
-        first = [word for word in _children(parse, noun) if word.relation in MODIFIERS]
-        first += [word for word, subject in said if subject == noun]
-        own = {word.index: word for each in first for word in _with_its_own(parse, each)}
-        if own:
-            found.append([noun, *(own[place] for place in sorted(own))])
-    return found
-
-
-def _subject(parse: Parse, word: Token) -> Token | None:
-    """What a predicate is said of; None if the word is none."""
-    above = parse.tokens[word.head]
-    clause = above if word.relation == "xcomp" else word
-    children = _children(parse, clause)
-    objects = [child for child in children if child.relation == "obj" and clause != word]
-    own = objects or [child for child in children if child.relation.startswith("nsubj")]
-    if clause.relation.startswith("acl") and not (own and own[0].pos in NOMINAL):
-        return parse.tokens[clause.head]  # "that", "which", or nothing
-    return own[0] if own else None
-
-
-def _with_its_own(parse: Parse, word: Token) -> Iterator[Token]:
-    """A modifier, and what modifies it or is joined to it."""
-    if word.text.lower() not in ("not", "n't"):
-        yield word
-    for child in _children(parse, word):
-        joined = child.relation.startswith("conj") and not _is_clause(parse, child)
-        if joined or child.relation in MODIFIERS:
-            yield from _with_its_own(parse, child)
-
-
-def _is_clause(parse: Parse, word: Token) -> bool:
-    return any(child.relation.split(":")[0] in CLAUSAL for child in _children(parse, word))
-
-
-def _children(parse: Parse, word: Token) -> list[Token]:
-    return [child for child in parse.tokens if child.head == word.index != child.index]

@@ -36,10 +36,11 @@ from daamkit.language import parsing
 from daamkit.language.parsing import Parse, Phrase
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
-from daamkit.measures.intervals import bootstrap, means, paired
+from daamkit.measures.intervals import means
 from daamkit.measures.overlap import iou
 from daamkit.measures.syntax import overlaps
-from daamkit.studies import methods, truths
+from daamkit.studies import gains, methods, truths
+from daamkit.studies.gains import BASE
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.relations import CHIEF
 from daamkit.studies.study import Case, Row, Stage, Study
@@ -47,8 +48,11 @@ from daamkit.studies.study import Case, Row, Stage, Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BEFORE, PLACEBO, MODEL = "none", "placebo", "attend_and_excite"
+PLACEBO, MODEL = "placebo", "attend_and_excite"
 CELLS = 32  # a side, on which changes are compared
+FEWEST = 10  # prompts for a relation to be shown
+WORDS = ("present", "iou", "found", "truer", "overlap", "entropy")
+MOVES = ("changed", "shifted", "follows", "still", "lead")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,7 @@ class GuidanceEffects(Study):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = [*(name for name in methods.METHODS if name != BEFORE), PLACEBO]
+        known = [*(name for name in methods.METHODS if name != BASE), PLACEBO]
         early = PLACEBO in self.methods and MODEL not in self.methods[: self.methods.index(PLACEBO)]
         if not self.methods or not set(self.methods) <= set(known) or early:
             raise DaamkitError(
@@ -108,7 +112,7 @@ class GuidanceEffects(Study):
         """
         parses = [parsing.parse(case["prompt"], self.parser) for case in cases]
         texts, seeds = [c["prompt"] for c in cases], [c["seed"] for c in cases]
-        runs = {BEFORE: stage.runs(texts, seeds)}
+        runs = {BASE: stage.runs(texts, seeds)}
         for name in self.methods:
             if name == PLACEBO:
                 push: Sequence[Method] = [Placebo([_moved(r) for r in runs[MODEL]], seeds)]
@@ -121,7 +125,7 @@ class GuidanceEffects(Study):
         ]
 
     def _rows(self, case: Case, parse: Parse, runs: Mapping[str, Run]) -> list[Row]:
-        before = runs[BEFORE]
+        before = runs[BASE]
         nouns = [n for n in parse.things() if before.maps.prompt.reads(n.start, n.end)]
         names = [ALIASES.get(noun.name, noun.name) for noun in nouns]
         alone = [noun for noun, name in zip(nouns, names, strict=True) if names.count(name) == 1]
@@ -129,10 +133,10 @@ class GuidanceEffects(Study):
         rows = []
         for name, run in runs.items():
             found = [
-                *_of_words(run, before, alone, there[name], there[BEFORE]),
+                *_of_words(run, before, alone, there[name], there[BASE]),
                 *_of_pairs(run, nouns),
                 *_of_relations(run, parse),
-                *(_of_images(run, before) if name != BEFORE else []),
+                *(_of_images(run, before) if name != BASE else []),
             ]
             said = {"prompt": case["prompt"], "seed": case["seed"], "method": name}
             rows += [
@@ -147,35 +151,31 @@ class GuidanceEffects(Study):
         return self._truth.masks(run.image, truths.stem(case["prompt"], case["seed"]), names)
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """ "effects": for each method and measure the mean without and with it and their paired
-        difference, with its 95% interval over prompts and p of no difference; "iou" over words
-        that are there in both images, "found" over all (a missing thing's map finds nothing: 0),
-        "own - exchanged" over things there in both. "neglected": the same over prompts of several
-        things where the unguided image lacks one. "dominance": by relation. "changes": how far
-        images and maps go, and whether maps follow."""
-        key = ["case", "prompt", "seed", "of", "start", "measure"]
-        known = rows[rows["of"] != "image"].set_index([*key, "method"])["value"]
-        wide = known[~known.index.duplicated()].unstack("method").reset_index()
-        wide = pd.concat([wide, _found(wide, self.methods)], ignore_index=True)
-        lacking = wide[(wide["measure"] == "present") & (wide[BEFORE] == 0)]["case"].unique()
-        several = wide[wide["measure"] == "overlap"]["case"].unique()
-        by_word = wide[~wide["measure"].isin(("dominance", "exchanged", "shifted"))]
-        neglected = by_word[by_word["case"].isin(set(lacking) & set(several))]
-        relations = wide[wide["measure"] == "dominance"]
-        common = relations["of"].value_counts().loc[lambda counts: counts >= 10].index
-        tables = {
-            "effects": _compared(by_word, ["measure"], self.methods),
-            "neglected": _compared(neglected, ["measure"], self.methods),
-            "dominance": _compared(
-                relations[relations["of"].isin(common)], ["of"], self.methods
-            ).rename(columns={"of": "relation"}),
+        """Means by method, and each method's gain over none on the same prompts and seeds, with
+        intervals over prompts; see `gains.compare`.
+
+        "effects": "iou" over things that are there, "found" over all (a missing thing's map finds
+        nothing: 0), "truer" (own image's mask over the other's, of things there in both), present,
+        overlap, entropy. "neglected": the same over prompts of several things of which the unguided
+        image lacks one. "dominance": of relations that ten prompts have. "changes": how far images
+        and maps go, and whether maps follow; "lead" is follows - still.
+        """
+        rows = pd.concat([rows, _made(rows)], ignore_index=True)
+        words = rows[rows["measure"].isin(WORDS)]
+        lacking = words[(words["method"] == BASE) & (words["measure"] == "present")]
+        lacking = lacking[lacking["value"] == 0]["case"]
+        several = words[words["measure"] == "overlap"]["case"]
+        neglected = words[words["case"].isin(lacking) & words["case"].isin(several)]
+        relations = rows[rows["measure"] == "dominance"]
+        counts = relations.groupby("of")["prompt"].nunique()
+        common = relations[relations["of"].isin(counts.index[counts >= FEWEST])]
+        moves = rows[rows["measure"].isin(MOVES) & (rows["method"] != BASE)]
+        return {
+            "effects": _compared(words, "measure"),
+            "neglected": _compared(neglected, "measure"),
+            "dominance": _compared(common, "of").rename(columns={"of": "relation"}),
+            "changes": means(moves, ["method", "measure"], "value"),
         }
-        moves = rows[rows["measure"].isin(("changed", "follows", "still", "shifted"))]
-        moves = moves[moves["method"] != BEFORE]
-        tables["changes"] = pd.concat(
-            [means(moves, ["method", "measure"], "value"), _lead(moves)], ignore_index=True
-        )
-        return tables
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Truth and overlap before and after, and whether maps follow."""
@@ -303,42 +303,24 @@ def _moved(run: Run) -> dict[int, float]:
     return {step["step"]: step["moved"] for step in entry["steps"]}
 
 
-def _found(wide: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Two measures made of others: "found", IoU where a missing thing counts 0; and "own -
-    exchanged", of things that are there in both images."""
-    key = ["case", "prompt", "seed", "of", "start"]
-    values = [BEFORE, *names]
-    by = {name: part.set_index(key)[values] for name, part in wide.groupby("measure")}
-    found = by["iou"].where(by["present"] == 1, 0.0)
-    own = by["iou"][list(names)].add(by["iou"][BEFORE], axis=0) / 2
-    truer = (own - by["exchanged"][list(names)]).assign(**{BEFORE: 0.0})
-    return pd.concat(
-        [
-            found.reset_index().assign(measure="found"),
-            truer.reset_index().assign(measure="own - exchanged"),
-        ]
-    )
+def _made(rows: pd.DataFrame) -> pd.DataFrame:
+    """Measures made of others: found, truer and lead; see `GuidanceEffects.tables`."""
+    key = ["case", "prompt", "seed", "method", "of", "start"]
+    wide = rows[rows["measure"] != "dominance"].set_index([*key, "measure"])["value"].unstack()
+    before = wide.xs(BASE, level="method")["iou"].reindex(wide.index.droplevel("method"))
+    own = (wide["iou"] + before.to_numpy()) / 2
+    made = {
+        "found": wide["iou"].where(wide["present"] != 0, 0.0),
+        "truer": own - wide["exchanged"],
+        "lead": wide["follows"] - wide["still"],
+    }
+    parts = [values.rename("value").reset_index().assign(measure=m) for m, values in made.items()]
+    return pd.concat(parts).dropna(subset="value")
 
 
-def _compared(wide: pd.DataFrame, by: list[str], names: Sequence[str]) -> pd.DataFrame:
-    """Means without and with each method, and of the paired differences."""
-    out = []
-    for method in names:
-        for key, part in wide.groupby(by, sort=False):
-            both = part[part[[BEFORE, method]].notna().all(axis=1)]
-            gaps = (both[method] - both[BEFORE]).to_numpy(float)
-            gap, low, high = bootstrap(gaps, both["prompt"].tolist())
-            row = {"method": method} | dict(zip(by, key, strict=True))
-            row |= {"before": both[BEFORE].mean(), "after": both[method].mean()}
-            row |= {"difference": gap, "low": low, "high": high}
-            out.append(row | {"p": paired(gaps, both["prompt"].tolist()), "n": len(both)})
-    columns = ["method", *by, "before", "after", "difference", "low", "high", "p", "n"]
-    return pd.DataFrame(out, columns=columns)
-
-
-def _lead(moves: pd.DataFrame) -> pd.DataFrame:
-    """How much better the maps' change tells where the image changed than the maps do."""
-    by = ["case", "prompt", "method"]
-    each = moves[moves["of"] == "image"].set_index([*by, "measure"])["value"].unstack()
-    lead = (each["follows"] - each["still"]).rename("value").reset_index()
-    return means(lead, ["method"], "value").assign(measure="follows - still")
+def _compared(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    """`gains.compare` of the one column of numbers."""
+    parts = dict(list(rows.groupby(by, sort=False)))
+    pairs = ("prompt", "case", "of", "start")
+    found = gains.compare("part", parts, ["value"], pairs)
+    return found.drop(columns="measure", errors="ignore").rename(columns={"part": by})

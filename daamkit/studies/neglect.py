@@ -18,8 +18,6 @@ import numpy as np
 import pandas as pd
 
 from daamkit.errors import DaamkitError
-from daamkit.guidance.denoising import Method
-from daamkit.guidance.syngen import SynGen, bound
 from daamkit.language import parsing
 from daamkit.maps import words
 from daamkit.maps.run import Run
@@ -179,7 +177,7 @@ class Neglect(Study):
         told = {}
         for name in self.methods:
             begun = time.perf_counter()
-            runs = stage.runs(texts, seeds, methods=_able(methods.load(name, subjects), texts))
+            runs = stage.runs(texts, seeds, methods=methods.load(name, subjects))
             spent = {"seconds": (time.perf_counter() - begun) / len(runs)}
             told[name] = _settings(runs[0])
             images = [run.image for run in runs if run.image is not None]
@@ -264,17 +262,6 @@ def _columns(pipe: Any, case: Case) -> list[Any]:
     known = tokenizers(pipe)
     prompt = words.read(dict.fromkeys(known, str(case["prompt"])), known)
     return [prompt.span(*span).columns for span in case["spans"]]
-
-
-def _able(chosen: Sequence[Method], texts: Sequence[str]) -> list[Method]:
-    """Without SynGen where no prompt has a modifier: there it would leave all images as they are,
-    and refuses to."""
-    return [
-        method
-        for method in chosen
-        if not isinstance(method, SynGen)
-        or any(bound(parsing.parse(text, method.parser)) for text in texts)
-    ]
 
 
 def _settings(run: Run) -> list[dict[str, Any]]:

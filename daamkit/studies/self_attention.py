@@ -42,7 +42,7 @@ SETTINGS = (
     "none", "sag", "cfg", "cfg+sag",
     "strategy=global", "strategy=high-frequency", "strategy=random", "strategy=square",
     "threshold=0.7", "threshold=1.3", "layer=down_blocks", "layer=up_blocks",
-    "scale=0.25", "scale=1.5", "scale=3", "sigma=3,kernel_size=31", "sigma=9,kernel_size=31",
+    "scale=0.1", "scale=1.5", "sigma=3,kernel_size=31",
 )  # fmt: skip
 TYPES = {  # of what a setting may change
     name: type(getattr(SelfAttentionGuidance(), name))

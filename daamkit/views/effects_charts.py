@@ -12,7 +12,7 @@ SHOWN = {
     "present": "thing there",
     "found": "map on its thing (mIoU, missing: 0)",
     "iou": "map on its thing (mIoU, there in both)",
-    "own - exchanged": "own image over the other (IoU)",
+    "truer": "own image over the other (IoU)",
     "overlap": "overlap of two things' maps (IoU)",
     "entropy": "entropy of a thing's map",
 }
@@ -25,19 +25,19 @@ def effects(table: pd.DataFrame, neglected: pd.DataFrame, changes: pd.DataFrame)
     Parameters
     ----------
     table, neglected
-        method, measure, difference, low, high.
+        method, measure, gain, gain_low, gain_high.
     changes
         method, measure, mean, low, high.
     """
     figure, (left, middle, right) = _sheet(3, (14, 4.2))
     names = list(SHOWN)[::-1]
-    methods = table["method"].unique().tolist()
+    methods = table[table["gain"].notna()]["method"].unique().tolist()
     panels = {"All prompts": (left, table), "A thing was missing without it": (middle, neglected)}
     for title, (axis, part) in panels.items():
         for i, method in enumerate(methods):
             rows = part[part["method"] == method].set_index("measure").reindex(names)
             at = np.arange(len(names)) + ((len(methods) - 1) / 2 - i) * 0.15
-            _points(axis, at, rows, "difference", "low", "high", i, method.replace("_", "-"))
+            _points(axis, at, rows, "gain", "gain_low", "gain_high", i, method.replace("_", "-"))
         axis.axvline(0, color=_INK, linewidth=0.8)
         _name(axis, title, "guided - unguided", "")
     left.set_yticks(range(len(names)), [SHOWN[name] for name in names])

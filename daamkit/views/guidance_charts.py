@@ -34,10 +34,11 @@ def self_attention(
     at = np.arange(len(part))
     for i, control in enumerate(("random", "centre")):
         columns = (f"over_{control}", f"{control}_low", f"{control}_high")
-        _points(middle, at + 0.1 - 0.2 * i, part, *columns, i, f"above {control} masks")
+        _points(middle, at + 0.1 - 0.2 * i, part, *columns, i, f"more than {control} masks")
     middle.set_yticks(at, part["layer"])
     middle.axvline(0, color=_INK, linewidth=0.8)
-    middle.legend(frameon=False, fontsize=8)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 2}
+    middle.legend(frameon=False, fontsize=8, **below)
     _name(middle, f"Overlap of masks above {psi:g} with things", "difference of IoU", "")
     shown = frequency[(frequency["psi"] == psi) & (frequency["frequency"] > 0)]
     for i, (layer, part) in enumerate(shown.groupby("layer", sort=False)):
@@ -50,6 +51,6 @@ def self_attention(
         right.legend(frameon=False, fontsize=8)
     _name(
         right, f"Detail where attention is above {psi:g}", "cycles per pixel",
-        "log magnitude, above that of all patches",
+        "log magnitude - that of all patches",
     )  # fmt: skip
     return figure

@@ -1,0 +1,61 @@
+"""Moving what is denoised down a loss of its attention."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.attention.calls import Pass
+from daamkit.attention.hooks import scaled
+from daamkit.errors import DaamkitError
+from daamkit.guidance.denoising import Latents, index
+
+# Schedulers that step from samples of their own: what is moved in the one they are given is lost.
+SECOND_HAND = ("UniPCMultistepScheduler", "DPMSolverSinglestepScheduler", "SASolverScheduler")
+
+
+def leaf(latents: Latents) -> Latents:
+    """A copy from which gradients are taken, where they are on."""
+    return latents.clone().detach().requires_grad_(torch.is_grad_enabled())
+
+
+def descend(
+    step: Pass, latents: Latents, loss: Float[Tensor, ""], size: float
+) -> tuple[Latents, float]:
+    """Latents a step down the loss, and the gradient's norm; where the loss is 0, the same ones.
+
+    Step and gradient are those of the samples that the denoiser sees: of schedulers that scale
+    theirs (Euler, Heun, LMS), whose samples are many times as large, they are scaled back.
+
+    Raises
+    ------
+    DaamkitError
+        If the gradient is not a number.
+    """
+    if loss == 0:
+        return latents, 0.0
+    unit = scaled(step, torch.ones_like(latents), latents).detach()
+    gradient = torch.autograd.grad(loss, [latents])[0] / unit
+    norm = gradient.float().norm().item()
+    check(step, "gradient", norm)
+    return latents - size * gradient / unit, norm
+
+
+def check(step: Pass, what: str, number: float) -> None:
+    """Refuse a loss or a gradient that is not a number.
+
+    Raises
+    ------
+    DaamkitError
+        If it is not.
+    """
+    if not math.isfinite(number):
+        dtype = str(step.noisy.dtype).removeprefix("torch.")
+        raise DaamkitError(
+            wanted=f"a {what} that is a number",
+            got=f"{number} at step {index(step)} in {dtype}",
+            mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
+        )

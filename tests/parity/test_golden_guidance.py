@@ -1,0 +1,51 @@
+"""Latents equal to those that diffusers' deprecated guidance pipelines made.
+
+The folder is ``tests/golden/guidance`` or the one named by the environment variable
+GUIDANCE_GOLDEN, as ``python -m tests.golden.guidance`` writes it.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import daamkit
+from tests.golden import guidance
+
+FOLDER = Path(os.environ.get("GUIDANCE_GOLDEN", guidance.FOLDER))
+TOLERANCE = 1e-4  # relative: other processors round otherwise
+
+
+def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """Norm of the difference over norm."""
+    assert ours.shape == theirs.shape
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return load_file(FOLDER / "latents.safetensors")
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return guidance.pipeline()
+
+
+@pytest.mark.parametrize("name", guidance.CASES)
+def test_latents(golden, pipe, name, record_testsuite_property):
+    case = guidance.CASES[name]
+    start, end = golden[f"{name}/start"], golden[f"{name}/end"]
+    with daamkit.guide(pipe, case.ours()) as guide:
+        ours = case.generate(pipe, start)
+    record_testsuite_property(f"golden {name}", difference(ours, end))
+    assert difference(ours, end) < TOLERANCE
+    assert difference(case.generate(pipe, start), end) > 20 * TOLERANCE  # unguided
+    table = guide.table()
+    print(table.to_string(), difference(ours,end), difference(case.generate(pipe, start), end))
+
+
+def test_every_case_is_there(golden):
+    assert {key.split("/")[0] for key in golden} == set(guidance.CASES)
