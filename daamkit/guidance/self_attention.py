@@ -29,8 +29,8 @@ class SelfAttentionGuidance(Method):
 
     The image that the prediction stands for, x0, is blurred where a self-attention map has more
     than its mean, made as noisy as before with the predicted noise, and denoised again; with u the
-    prediction and d that for the degraded image, scale * (u - d) is added (algorithm 1, equations
-    13 to 16). With classifier-free guidance u and d are the unconditional ones (equation 25).
+    prediction and d that for the degraded image, scale * (u - d) is added (equation 16). With
+    classifier-free guidance u and d are the unconditional ones (equation 25).
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Case:
     scheduler: str = "DDIMScheduler"
     prompt: str = "a photo of a hedgehog and a bicycle"
     call: dict[str, Any] = field(default_factory=dict)
-    size: tuple[int, int] = (16, 16)
+    size: tuple[int, int] = (32, 32)
 
     def generate(self, pipe: Any, latents: torch.Tensor, **told: Any) -> torch.Tensor:
         """Final latents from initial ones."""
@@ -66,20 +66,20 @@ class Case:
         return getattr(daamkit, self.method)(**self.settings)
 
 
-def excite(**options: Any) -> Case:
+def attend_and_excite(**options: Any) -> Case:
     """Attend-and-Excite. The untrained model's attention is steep: its scale is small."""
-    told = {"attn_res": (8, 8), "max_iter_to_alter": 3, "thresholds": {}, "scale_factor": 5.0}
+    told = {"attn_res": (4, 4), "max_iter_to_alter": 3, "thresholds": {}, "scale_factor": 1.0}
     told |= options.pop("told", {})
     return Case(
         "StableDiffusionAttendAndExcitePipeline",
         {"token_indices": [5, 8]} | told,
         "AttendAndExcite",
         {"subjects": ["hedgehog", "bicycle"], "exact": True} | told,
-        **options,
+        **{"size": (16, 16)} | options,
     )
 
 
-def attend(**options: Any) -> Case:
+def self_attention(**options: Any) -> Case:
     """Self-Attention Guidance."""
     return Case(
         "StableDiffusionSAGPipeline",
@@ -91,15 +91,19 @@ def attend(**options: Any) -> Case:
 
 
 CASES = {
-    "excite ddim": excite(),
-    "excite pndm refined": excite(scheduler="PNDMScheduler", told={"thresholds": {0: 0.13, 2: 0.25}}),
-    "excite dpm wide": excite(
-        scheduler="DPMSolverMultistepScheduler", size=(12, 16), told={"attn_res": (6, 8)}
+    "excite ddim": attend_and_excite(),
+    "excite pndm refined": attend_and_excite(
+        scheduler="PNDMScheduler", told={"thresholds": {0: 0.08}, "scale_factor": 0.3}
     ),
-    "sag ddim": attend(size=(32, 32)),
-    "sag pndm wide": attend(scheduler="PNDMScheduler", size=(24, 32)),
-    "sag dpm unguided": attend(
-        scheduler="DPMSolverMultistepScheduler", size=(32, 32), call={"guidance_scale": 1.0}
+    "excite dpm wide": attend_and_excite(
+        scheduler="DPMSolverMultistepScheduler",
+        size=(16, 24),
+        told={"attn_res": (4, 6), "scale_factor": 2.0},
+    ),
+    "sag ddim": self_attention(),
+    "sag pndm wide": self_attention(scheduler="PNDMScheduler", size=(24, 32)),
+    "sag dpm unguided": self_attention(
+        scheduler="DPMSolverMultistepScheduler", call={"guidance_scale": 1.0}
     ),
 }
 

@@ -42,9 +42,9 @@ def test_latents(golden, pipe, name, record_testsuite_property):
         ours = case.generate(pipe, start)
     record_testsuite_property(f"golden {name}", difference(ours, end))
     assert difference(ours, end) < TOLERANCE
-    assert difference(case.generate(pipe, start), end) > 20 * TOLERANCE  # unguided
-    table = guide.table()
-    print(table.to_string(), difference(ours,end), difference(case.generate(pipe, start), end))
+    if case.settings.get("thresholds"):
+        assert guide.table()["iterations"].sum() > 0
+    assert difference(case.generate(pipe, start), end) > 0.05  # it is not nothing that is equal
 
 
 def test_every_case_is_there(golden):
