@@ -17,6 +17,7 @@ _BLOCK = re.compile(r"(down_blocks|up_blocks|mid_block)(?:\.(\d+))?")
 
 Grid = tuple[int, int]  # (height, width), in cells
 Stage = Literal["down", "mid", "up"]
+RUNS: dict[str, int] = {"down": 0, "mid": 1, "up": 2}  # the order in which a UNet runs
 _STAGES: dict[str, Stage] = {"down_blocks": "down", "up_blocks": "up", "mid_block": "mid"}
 
 

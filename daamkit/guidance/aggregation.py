@@ -10,13 +10,12 @@ from torch import Tensor
 
 from daamkit.attention.calls import Pass
 from daamkit.attention.hooks import frozen
-from daamkit.attention.sites import Grid, Site, find
+from daamkit.attention.sites import RUNS, Grid, Site, find
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import denoise
 
 ORDER = {"up": 0, "down": 1, "mid": 2}  # in which the reference adds up
-RUNS = {"down": 0, "mid": 1, "up": 2}  # in which a UNet runs
 
 
 class Aggregate(Tap):

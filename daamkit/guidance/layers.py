@@ -13,7 +13,7 @@ from daamkit.errors import DaamkitError
 Layers = str | Sequence[str]
 
 
-def find(denoiser: nn.Module, layers: Layers = "mid") -> list[Site]:
+def find(denoiser: nn.Module, layers: Layers = "mid", setting: str = "layers") -> list[Site]:
     """The self-attention sites that are meant, in the order of the model's modules.
 
     Parameters
@@ -23,6 +23,8 @@ def find(denoiser: nn.Module, layers: Layers = "mid") -> list[Site]:
     layers
         "mid", "down" or "up", a stage of the model; or a part of sites' names, "up_blocks.1" or
         "mid_block.attentions.0"; or several of these, whose sites are taken together.
+    setting
+        What a method calls this.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def find(denoiser: nn.Module, layers: Layers = "mid") -> list[Site]:
         raise DaamkitError(
             wanted=f"self-attention in {missing[0]!r}" if missing else "layers to work on",
             got=f"none there; {type(denoiser).__name__} has it in {names or 'no layer at all'}",
-            mend="set `layers=` to 'down', 'mid' or 'up', or to a part of such a name"
+            mend=f"set `{setting}=` to 'down', 'mid' or 'up', or to a part of such a name"
             if known
             else "take a method that needs no self-attention",
         )

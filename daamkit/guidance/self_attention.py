@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Grid, Site, denoisers, find
+from daamkit.attention.sites import RUNS, Grid, Site, denoisers
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
-from daamkit.guidance.aggregation import RUNS
+from daamkit.guidance import layers
 from daamkit.guidance.denoising import Latents, Method, denoise, part
 from daamkit.guidance.noise import family, kind, level, renoise
 
@@ -37,8 +37,8 @@ class SelfAttentionGuidance(Method):
     scale
         s in the paper, whose code calls 1 + s the scale. With 0 the method is not there at all.
     layer
-        Whose self-attention: "mid", the first of the middle block; or a part of a site's name, of
-        which the last to run is taken.
+        Whose self-attention: "mid", the first of the middle block; or "down", "up" or a part of a
+        site's name, of which the last to run is taken.
     threshold
         Mask cells that are attended to more than so much, all queries added up and heads averaged;
         1 is the mean.
@@ -99,7 +99,7 @@ class SelfAttentionGuidance(Method):
         if self.scale:
             family(call.pipe.scheduler)  # is it known?
             (denoiser,) = denoisers(call.pipe).values()
-            self._site = choose(find(denoiser), self.layer)
+            self._site = choose(denoiser, self.layer)
 
     def wants(self, site: Site) -> bool:
         return bool(self.scale) and site.name == self._site.name
@@ -177,31 +177,10 @@ class _Eager(Tap):
         return True
 
 
-def choose(sites: list[Site], layer: str) -> Site:
-    """The self-attention site that `layer` means: see `SelfAttentionGuidance`.
-
-    Raises
-    ------
-    DaamkitError
-        If there is none.
-    """
-    own = [site for site in sites if site.kind == "self"]
-    own = sorted(own, key=lambda site: RUNS[site.stage])
-    if layer == "mid":
-        fit = [site for site in own if site.stage == "mid"][:1]
-    else:
-        fit = [site for site in own if layer in site.name][-1:]
-    if not fit:
-        raise DaamkitError(
-            wanted="self-attention in the middle block"
-            if layer == "mid"
-            else f"a self-attention site with {layer!r} in its name",
-            got=", ".join(site.name for site in own) or "a model without self-attention",
-            mend="set `layer=` to a part of one of these names"
-            if own
-            else "take a method for models without self-attention, such as AttendAndExcite",
-        )
-    return fit[0]
+def choose(denoiser: nn.Module, layer: str) -> Site:
+    """The self-attention site that `layer` means: see `SelfAttentionGuidance`."""
+    fit = sorted(layers.find(denoiser, layer, "layer"), key=lambda site: RUNS[site.stage])
+    return fit[0] if layer == "mid" else fit[-1]
 
 
 def blur(image: Latents, kernel_size: int, sigma: float) -> Latents:

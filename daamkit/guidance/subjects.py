@@ -60,7 +60,13 @@ def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Column
 
 
 def _columns(prompt: Prompt, subjects: Any) -> list[Columns]:
-    if not isinstance(subjects, list | tuple) or not subjects:
+    if not isinstance(subjects, list | tuple):
+        raise DaamkitError(
+            wanted="a list of subjects for each prompt, as the first is one",
+            got=repr(subjects),
+            mend=f"write [{subjects!r}]",
+        )
+    if not subjects:
         raise _none(prompt)
     return [locate(prompt, subject) for subject in subjects]
 

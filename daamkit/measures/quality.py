@@ -7,7 +7,7 @@ toy world. Numbers in different features cannot be compared.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import linalg
 from scipy.spatial.distance import cdist
 
@@ -58,6 +58,40 @@ def precision_recall(
     precision = (apart <= reach[0][:, None]).any(0).mean()
     recall = (apart <= reach[1]).any(1).mean()
     return float(precision), float(recall)
+
+
+def halves(n: int, seed: int = 0, draws: int = 200) -> list[Int[np.ndarray, " half"]]:
+    """Random halves of n pictures, by their indices; for `interval`."""
+    rng = np.random.default_rng((seed, 54))
+    return [rng.permutation(n)[: n // 2] for _ in range(draws)]
+
+
+def interval(
+    name: str, values: Float[np.ndarray, " sets"], most: float = np.inf
+) -> dict[str, float]:
+    """A number of a whole set, the first of `values`, with its 95% interval by those of its halves.
+
+    The halves' numbers lie about their own mean as those of whole sets do about the truth
+    (half-sampling, a delete-d jackknife: Shao and Wu 1989). A bootstrap would have pictures twice,
+    which raises FID and lowers recall.
+
+    Parameters
+    ----------
+    name
+        What the number is called.
+    values
+        Of the whole set, then of each of its `halves`.
+    most
+        The number's greatest possible value.
+
+    Returns
+    -------
+    row
+        name, name_low, name_high.
+    """
+    low, high = values[0] + np.quantile(values[1:], (0.025, 0.975)) - values[1:].mean()
+    found = {name: values[0], f"{name}_low": low, f"{name}_high": min(high, most)}
+    return {key: float(value) for key, value in found.items()}
 
 
 def _check(real: np.ndarray, generated: np.ndarray, least: int) -> None:

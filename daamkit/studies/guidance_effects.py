@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 PLACEBO, MODEL = "placebo", "attend_and_excite"
 CELLS = 32  # a side, on which changes are compared
-FEWEST = 10  # prompts for a relation to be shown
+FEWEST = 5  # prompts for a relation to be shown
 WORDS = ("present", "iou", "found", "truer", "overlap", "entropy")
 MOVES = ("changed", "shifted", "follows", "still", "lead")
 
@@ -157,7 +157,7 @@ class GuidanceEffects(Study):
         "effects": "iou" over things that are there, "found" over all (a missing thing's map finds
         nothing: 0), "truer" (own image's mask over the other's, of things there in both), present,
         overlap, entropy. "neglected": the same over prompts of several things of which the unguided
-        image lacks one. "dominance": of relations that ten prompts have. "changes": how far images
+        image lacks one. "dominance": of relations that five prompts have. "changes": how far images
         and maps go, and whether maps follow; "lead" is follows - still.
         """
         rows = pd.concat([rows, _made(rows)], ignore_index=True)

@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from PIL import Image
 
+from daamkit.attention.sites import RUNS
 from daamkit.errors import DaamkitError
-from daamkit.guidance.aggregation import RUNS
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.language import parsing
 from daamkit.maps.run import Run
@@ -33,25 +33,15 @@ from daamkit.measures.overlap import iou
 from daamkit.studies import truths
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
+from daamkit.studies.variants import SETTINGS, base, read
 from daamkit.toybox import oracle, scenes, sprites
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SETTINGS = (
-    "none", "sag", "cfg", "cfg+sag",
-    "strategy=global", "strategy=high-frequency", "strategy=random", "strategy=square",
-    "threshold=0.7", "threshold=1.3", "layer=down_blocks", "layer=up_blocks",
-    "scale=0.1", "scale=1.5", "sigma=3,kernel_size=31",
-)  # fmt: skip
-TYPES = {  # of what a setting may change
-    name: type(getattr(SelfAttentionGuidance(), name))
-    for name in ("scale", "layer", "threshold", "sigma", "kernel_size", "strategy")
-}
 PSI = (0.7, 1.0, 1.3, 1.6)  # thresholds of the masks that are looked at
 CONTROLS = ("random", "centre")
 RANDOM = 20  # random masks beside each
-HALVES = 200  # of a set of images, for the intervals of its quality
 Mask = Bool[np.ndarray, "rows columns"]
 Pictures = Sequence[Image.Image | np.ndarray]
 
@@ -71,7 +61,7 @@ class SelfAttention(Study):
     cfg
         Classifier-free guidance of the settings that have it.
     settings
-        What to compare; see `read`.
+        What to compare; see `variants.read`.
     truth
         Where things are; see `truths.load`. The oracle finds all things of the toy world, others
         the prompt's nouns.
@@ -165,7 +155,7 @@ class SelfAttention(Study):
         """Where any thing is; empty also if the truth knows none of them."""
         names = list(sprites.THINGS)
         if self.truth != "oracle":
-            nouns = parsing.parse(case["prompt"], self.parser).nouns()
+            nouns = parsing.parse(case["prompt"], self.parser).things()
             names = list(dict.fromkeys(ALIASES.get(noun.name, noun.name) for noun in nouns))
         found = self._truth.masks(image, truths.stem(case["prompt"], case["seed"]), names)
         nowhere = np.zeros((image.height, image.width), bool)
@@ -208,11 +198,7 @@ class SelfAttention(Study):
         "masks": for each layer and psi the mean IoU with things, and how much more it is than the
         controls', with 95% intervals over prompts and p.
         "frequency": log magnitude of the patches above psi, of all, and the difference with its
-        interval.
-
-        Intervals of quality are from random halves of each set, whose numbers lie about their own
-        mean as those of whole sets do about the truth (half-sampling, a delete-d jackknife: Shao
-        and Wu 1989). A bootstrap would have pictures twice, which raises FID and lowers recall."""
+        interval. Of the intervals of quality see `quality.interval`."""
         masks = rows[rows["part"] == "masks"]
         return {
             "quality": self._quality(rows[rows["part"] == "quality"]),
@@ -227,8 +213,8 @@ class SelfAttention(Study):
         n = min(map(len, sets.values()))
         if self.real is None:
             sets["drawn scenes"] = self._features(_drawn(n, self.seed + 2))
-        rng, found, out = np.random.default_rng((self.seed, 54)), dict[str, np.ndarray](), []
-        halves = [rng.permutation(n)[: n // 2] for _ in range(HALVES)]
+        found, out = dict[str, np.ndarray](), []
+        halves = quality.halves(n, self.seed)
         costs = groups[[name for name in ("seconds", "gigabytes") if name in rows]].median()
         for name, own in sets.items():
             parts = (own, *(own[half] for half in halves))
@@ -237,9 +223,15 @@ class SelfAttention(Study):
             )
         for name, (fid, precision, recall) in {k: v.T for k, v in found.items()}.items():
             against = base(name) if name in costs.index else ""
-            row: Row = {"setting": name, "n": n} | _interval("fid", fid) | {"against": against}
-            row |= _interval("change", fid - (found[against][:, 0] if against in found else np.nan))
-            row |= _interval("precision", precision, most=1) | _interval("recall", recall, most=1)
+            row: Row = (
+                {"setting": name, "n": n} | quality.interval("fid", fid) | {"against": against}
+            )
+            row |= quality.interval(
+                "change", fid - (found[against][:, 0] if against in found else np.nan)
+            )
+            row |= quality.interval("precision", precision, most=1) | quality.interval(
+                "recall", recall, most=1
+            )
             if name in costs.index:
                 row |= costs.loc[name].to_dict()
                 row["over_cfg"] = row["seconds"] / costs["seconds"].get("cfg", np.nan)
@@ -256,50 +248,6 @@ class SelfAttention(Study):
         from daamkit.views import guidance_charts
 
         return guidance_charts.self_attention(*tables.values())
-
-
-# -- settings
-
-
-def read(setting: str) -> tuple[bool, dict[str, Any] | None]:
-    """Whether a setting has prompts and classifier-free guidance ("cfg"; others have the empty
-    prompt), and what it changes of Self-Attention Guidance: nothing ("sag") or what it says; None
-    if it goes without.
-
-    >>> read("none"), read("sag"), read("cfg"), read("cfg+scale=1.5,layer=up_blocks")
-    ((False, None), (False, {}), (True, None), (True, {'scale': 1.5, 'layer': 'up_blocks'}))
-
-    Raises
-    ------
-    DaamkitError
-        If it says something else, or a value that the method refuses.
-    """
-    first, _, rest = setting.partition("+")
-    prompted, told = first == "cfg", (rest or "none") if first == "cfg" else setting
-    if told in ("none", "sag"):
-        return prompted, {} if told == "sag" else None
-    try:
-        pairs = [each.split("=") for each in told.split(",")]
-        changed = {name: TYPES[name](value) for name, value in pairs}
-    except (KeyError, ValueError) as error:
-        raise DaamkitError(
-            wanted="a setting: 'none', 'sag', 'cfg', 'cfg+sag', or what is changed of sag "
-            f"({', '.join(TYPES)})",
-            got=repr(setting),
-            mend="write 'scale=1.5' or 'cfg+threshold=1.3,layer=up_blocks'",
-        ) from error
-    SelfAttentionGuidance(**changed)
-    return prompted, changed
-
-
-def base(setting: str) -> str:
-    """What a setting is compared with: the one without its last part; "" for "none"."""
-    prompted, changed = read(setting)
-    if changed:
-        return "cfg+sag" if prompted else "sag"
-    if changed is not None:
-        return "cfg" if prompted else "none"
-    return "none" if prompted else ""
 
 
 # -- masks
@@ -351,18 +299,6 @@ def _spectra(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 # -- quality
-
-
-def _interval(
-    name: str, values: Float[np.ndarray, " sets"], most: float = np.inf
-) -> dict[str, float]:
-    """A whole set's number, the first, with the interval that those of its halves give."""
-    low, high = values[0] + np.quantile(values[1:], (0.025, 0.975)) - values[1:].mean()
-    return {
-        name: float(values[0]),
-        f"{name}_low": float(low),
-        f"{name}_high": float(min(high, most)),
-    }
 
 
 def _drawn(n: int, seed: int) -> Pictures:

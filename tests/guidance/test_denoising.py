@@ -517,7 +517,6 @@ def test_after_an_exception_around_methods(place, failure):
     assert torch.equal(generate(pipe), plain)
 
 
-@pytest.mark.xfail(strict=True, reason="torch's hooks with always_call pass an interrupt over")
 def test_after_an_interrupt_inside_attention(sd):
     """As a notebook's stop button sends it: torch must work on."""
 

@@ -15,8 +15,9 @@ from daamkit.maps.heatmaps import Layer
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.measures import frequency, overlap, quality
 from daamkit.studies import runner, self_attention
-from daamkit.studies.self_attention import PSI, SETTINGS, SelfAttention, base, last, read
+from daamkit.studies.self_attention import PSI, SelfAttention, last
 from daamkit.studies.study import Stage
+from daamkit.studies.variants import SETTINGS, base, read
 from daamkit.toybox import oracle, scenes, sprites
 
 SMALL = SelfAttention(n=8, steps=2, scenes=16, settings=("none", "cfg", "cfg+scale=2"))
@@ -205,7 +206,7 @@ def test_intervals_of_quality_hold_the_number_and_are_as_wide_as_sets_differ(pic
         own = rng.multivariate_normal(mean, 2 * spread, 60)
         halves = [own[rng.permutation(60)[:30]] for _ in range(60)]
         fids = np.array([quality.fid(real, each) for each in (own, *halves)])
-        told = self_attention._interval("fid", fids)
+        told = quality.interval("fid", fids)
         assert told["fid_low"] < told["fid"] < told["fid_high"]
         again = [quality.fid(real, own[rng.integers(0, 60, 60)]) for _ in range(20)]
         found.append((told["fid"], np.mean(again)))

@@ -1,4 +1,4 @@
-"""The five studies: what their cases are, what they measure, what their tables say."""
+"""The studies: what their cases are, what they measure, what their tables say."""
 
 import json
 from collections import Counter
@@ -23,6 +23,12 @@ from daamkit.studies.parts_of_speech import PartsOfSpeech, shape
 from daamkit.studies.relations import CUTS, Relations
 from daamkit.toybox import scenes
 
+BRIEF = {  # what else makes a study short
+    "neglect": {"methods": ("none", "self_attention")},
+    "self_attention": {"settings": ("none", "cfg"), "scenes": 16},
+    "guidance_effects": {"methods": ("self_attention",)},
+}
+
 
 def measured(study, pipe) -> pd.DataFrame:
     return runner.run(study, pipe=pipe, batch_size=4, progress=False)
@@ -30,11 +36,11 @@ def measured(study, pipe) -> pd.DataFrame:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_is_found_by_name_and_its_cases_are_plain_data_that_come_again(name) -> None:
-    study = find(name)(n=6, seed=3)
+    study = find(name)(n=8, seed=3)
     cases = study.cases()
-    assert len(cases) == 6
-    assert cases == json.loads(json.dumps(cases)) == find(name)(n=6, seed=3).cases()
-    assert cases != find(name)(n=6, seed=4).cases()
+    assert len(cases) == 8
+    assert cases == json.loads(json.dumps(cases)) == find(name)(n=8, seed=3).cases()
+    assert cases != find(name)(n=8, seed=4).cases()
     assert all({"prompt", "seed"} <= case.keys() for case in cases)
     assert {"model", "n", "seed", "steps"} <= {field.name for field in fields(study)}
 
@@ -46,7 +52,7 @@ def test_a_study_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_runs_and_shows_what_it_found(name, toybox) -> None:
-    study = find(name)(n=8, steps=4)
+    study = find(name)(n=8, steps=4, **BRIEF.get(name, {}))
     rows = measured(study, toybox)
     assert rows.columns[0] == "case" and {"prompt", "seed"} <= set(rows)
     tables = study.tables(rows)
