@@ -95,6 +95,20 @@ class AttendAndExcite(Method):
     gradient = True
     unserved = SECOND_HAND
 
+    def __post_init__(self) -> None:
+        if self.kernel_size % 2 != 1 or not self.sigma > 0:
+            raise DaamkitError(
+                wanted="a blur of odd kernel size and positive sigma",
+                got=f"{self.kernel_size} and {self.sigma}",
+                mend="the paper has 3 and 0.5; `smooth=False` leaves it out",
+            )
+        if not all(end >= 0 for end in self.scale_range):
+            raise DaamkitError(
+                wanted="a `scale_range`, whose root is taken, of numbers from 0 on",
+                got=f"{self.scale_range}",
+                mend="the paper has (1.0, 0.5)",
+            )
+
     def wants(self, site: Site) -> bool:
         return self.exact
 
@@ -162,11 +176,18 @@ class AttendAndExcite(Method):
     def _blur(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "1 1 height width"]:
         if not self.smooth:
             return image[None, None]
+        edge = self.kernel_size // 2  # mirrored there
+        if min(image.shape) <= edge:
+            raise DaamkitError(
+                wanted=f"maps of more than {edge} cells a side, to blur",
+                got=f"{image.shape[0]} x {image.shape[1]}",
+                mend="set `attn_res=` to a finer grid, (height, width), or `smooth=False`",
+            )
         x = torch.arange(self.kernel_size, dtype=torch.float32) - (self.kernel_size - 1) / 2
         line = torch.exp(-((x / (2 * self.sigma)) ** 2)) / (self.sigma * np.sqrt(2 * np.pi))
         kernel = line[:, None] * line[None]
         kernel = (kernel / kernel.sum()).to(image)[None, None]
-        padded = F.pad(image[None, None], (self.kernel_size // 2,) * 4, mode="reflect")
+        padded = F.pad(image[None, None], (edge,) * 4, mode="reflect")
         return F.conv2d(padded, kernel)
 
     def _schedule(self, n: int) -> tuple[int, dict[int, float]]:

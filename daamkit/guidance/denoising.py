@@ -24,7 +24,7 @@ from torch import Tensor
 from daamkit import record
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.hooks import Ended, attach, attached, extra_passes, scaled
-from daamkit.attention.sites import Site
+from daamkit.attention.sites import Site, denoisers
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 
@@ -168,9 +168,19 @@ class _Beginning(Tap):
                     got="a call under torch.inference_mode, which turns it off for good",
                     mend="call the pipeline without it, or under torch.no_grad",
                 )
+            if method.gradient and any(map(_forgets, denoisers(call.pipe).values())):
+                raise DaamkitError(
+                    wanted=f"gradients as the denoiser's pass leaves them, for {name}",
+                    got="gradient checkpointing, which computes parts of it again",
+                    mend="call `pipe.unet.disable_gradient_checkpointing()`",
+                )
             for notes in call.notes:
                 entry = {"method": name, "settings": method.settings(), "steps": []}
                 notes.setdefault("guidance", []).append(entry)
+
+
+def _forgets(denoiser: Any) -> bool:
+    return bool(getattr(denoiser, "is_gradient_checkpointing", False))
 
 
 class _Log(Tap):
@@ -230,7 +240,18 @@ def denoise(
     prediction
         (samples, channels, height, width), a learned variance in more channels; None if the pass
         has ended early.
+
+    Raises
+    ------
+    DaamkitError
+        If the pipeline perturbs attention itself: its layers take whole batches only.
     """
+    if "perturbed" in step.branches:
+        raise DaamkitError(
+            wanted="a denoiser that takes some of the batch's rows alone",
+            got=f"{type(step.call.pipe).__name__}, whose perturbed layers take all three branches",
+            mend="guide the plain pipeline with PerturbedAttentionGuidance beside this method",
+        )
     rows = range(step.branches[branch].start, step.branches[branch].stop)
     chosen = [rows[i] for i in (range(len(rows)) if samples is None else samples)]
     total = len(step.inputs["sample"])
