@@ -31,14 +31,19 @@ train: env
 	$(BIN)/python -m daamkit.toybox.teacher --out build/toybox
 	$(BIN)/python -m daamkit.toybox.clip --out build/toybox
 
-studies: env  # those of docs/studies.md; about half an hour
+studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours
 	$(BIN)/daamkit study objects --n 400 --out build/studies/objects
 	$(BIN)/daamkit study parts_of_speech --n 300 --out build/studies/parts_of_speech
 	$(BIN)/daamkit study relations --n 400 --out build/studies/relations
 	$(BIN)/daamkit study cohyponyms --n 440 --out build/studies/cohyponyms
 	$(BIN)/daamkit study adjectives --n 200 --out build/studies/adjectives
 	$(BIN)/daamkit study adjectives --n 40 --replay --out build/studies/adjectives-replay
-	for name in objects parts_of_speech relations cohyponyms adjectives; do \
+	$(BIN)/daamkit study neglect --out build/studies/neglect
+	$(BIN)/daamkit study self_attention --n 40 --out build/studies/self_attention
+	$(BIN)/daamkit study guidance_effects --n 120 --out build/studies/guidance_effects
+	$(BIN)/python benchmarks/silence.py --prompts 60
+	for name in objects parts_of_speech relations cohyponyms adjectives neglect self_attention \
+			guidance_effects; do \
 		cp build/studies/$$name/$$name.png docs/images/; done
 
 clean:

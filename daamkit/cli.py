@@ -284,7 +284,7 @@ def _study(asked: argparse.Namespace) -> int:
     tables = study.tables(rows)
     for title, table in tables.items():
         table.to_csv(asked.out / f"{title}.csv", index=False)
-        if title != "sweep":
+        if title not in ("sweep", "frequency"):  # long; their files have them
             text = table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
             print(f"\n{title}\n{text}")
     study.plot(tables).savefig(asked.out / f"{name}.png", dpi=110)

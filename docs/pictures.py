@@ -5,6 +5,7 @@ python docs/pictures.py
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ PROMPTS = [
     "a dog wearing a crown", "three apples", "a bear sitting on a red chair",
     "a lion above a blue balloon in the city",
 ]  # fmt: skip
+NEGLECTED = [(51, "monkey", "turtle"), (95, "mouse", "gray chair"), (89, "bear", "rabbit")]
 TILE, GAP, LINE = 160, 10, 22
 
 
@@ -58,6 +60,28 @@ def explain(pipe: object) -> Image.Image:
     return sheet([(run.image, run.prompt), *overlays], 5)
 
 
+def guided(pipe: object) -> Image.Image:
+    """Prompts of which one thing is missing: without and with Attend-and-Excite, same seed."""
+    tiles = []
+    for seed, a, b in NEGLECTED:
+        excite = daamkit.AttendAndExcite("nouns", out_of=50)
+        for name, method in {
+            "unguided": nullcontext(),
+            "guided": daamkit.guide(pipe, excite),
+        }.items():
+            with method, daamkit.trace(pipe) as tracer:
+                pipe(  # type: ignore[operator]
+                    f"a {a} and a {b}",
+                    num_inference_steps=25,
+                    generator=torch.Generator().manual_seed(seed),
+                )
+            run = tracer.run
+            words = [run.maps.word(thing.split()[-1]) for thing in (a, b)]
+            overlays = [(plots.overlay(run.image, word), word.word.text) for word in words]
+            tiles += [(run.image, name), *overlays]
+    return sheet(tiles, 6)
+
+
 def samples(pipe: object) -> Image.Image:
     """What the toybox draws, one seed a prompt, none chosen."""
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(PROMPTS))]
@@ -87,6 +111,7 @@ def main() -> None:
     sheet(drawn, 8).save(FOLDER / "scenes.png", optimize=True)
     pipe = daamkit.load("toybox")
     explain(pipe).save(FOLDER / "explain.png", optimize=True)
+    guided(pipe).save(FOLDER / "guided.png", optimize=True)
     samples(pipe).save(FOLDER / "samples.png", optimize=True)
     readings(pipe).save(FOLDER / "oracle.jpg", quality=88)
 
