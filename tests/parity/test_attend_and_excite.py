@@ -84,7 +84,7 @@ def named(name: str, kind: str, refined: bool) -> Case:
     """
     settings: dict = {"max_iter_to_alter": 2, "scale_factor": 20.0, "thresholds": {}}
     if name == "toybox" and refined:
-        settings |= {"attn_res": (4, 4), "thresholds": {0: 0.3}}
+        settings |= {"attn_res": (4, 4), "thresholds": {0: 0.4}}
         return Case([4], kind=kind, settings=settings)
     if name == "toybox":
         return Case([4, 5], kind=kind, settings=settings | {"attn_res": (8, 8)})
@@ -114,13 +114,16 @@ def test_moves(request, name, kind, parity_seed, record_testsuite_property):
 def test_refinement(request, name, kind, parity_seed, record_testsuite_property):
     """Of the first step, which is moved afterwards too; in one model of the third, which is not."""
     pipe, case = request.getfixturevalue(name), named(name, kind, refined=True)
+    iterations = 0
     for seed in range(parity_seed, parity_seed + SEEDS):
         theirs = case.theirs(pipe, seed)
         ours, table = case.ours(pipe, seed, exact=True)
         assert torch.equal(ours, theirs)
         assert list(table["step"]) == sorted({0, 1, *case.settings["thresholds"]})
         assert (table["gradient"][:2] > 0).all() and not table["gradient"][2:].any()
-        assert table["iterations"][0] > 0 and table["iterations"][1] == 0
+        assert table["iterations"][1] == 0
+        iterations += table["iterations"][0]
+    assert iterations > 0  # with a lucky seed there is nothing to refine
     fast, _ = case.ours(pipe, seed)
     off = difference(fast, theirs)  # chaos: told, not bounded
     record_testsuite_property(f"fast refined {name} {kind} {seed}", off)
