@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -147,7 +148,7 @@ def test_controls_have_as_many_cells() -> None:
 
 
 def test_the_study_shows_what_it_found(folder, monkeypatch) -> None:
-    monkeypatch.setattr(self_attention, "HALVES", 20)
+    monkeypatch.setattr(quality, "halves", partial(quality.halves, draws=20))
     tables = SMALL.tables(runner.read(folder))
     assert [*tables] == ["quality", "masks", "frequency"]
     chief = tables["quality"].set_index("setting")
@@ -177,7 +178,7 @@ def pictures() -> np.ndarray:
 def test_quality_is_against_the_real_pictures_and_change_against_the_base(
     pictures, monkeypatch
 ) -> None:
-    monkeypatch.setattr(self_attention, "HALVES", 40)
+    monkeypatch.setattr(quality, "halves", partial(quality.halves, draws=40))
     worse = pictures + np.random.default_rng(0).normal(0, 0.3, pictures.shape)
     rows = drawn("sag", pictures, 0.4) + drawn("none", worse, 0.2) + drawn("cfg", worse, 0.5)
     study = SelfAttention(n=40, scenes=60, settings=("sag", "none", "cfg"))
@@ -246,7 +247,7 @@ def test_frequencies_are_told_of_images_with_something_above() -> None:
 
 
 def test_real_pictures_come_from_a_folder(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(self_attention, "HALVES", 20)
+    monkeypatch.setattr(quality, "halves", partial(quality.halves, draws=20))
     for i, scene in enumerate(scenes.sample(8, 3)):
         Image.fromarray(scene.image).save(tmp_path / f"{i}.png")
     (tmp_path / "notes.txt").write_text("no picture")
