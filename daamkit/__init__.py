@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from daamkit.maps.run import open_run as open  # noqa: F401
     from daamkit.maps.wordmap import WordMap as WordMap
     from daamkit.tracing.trace import trace as trace
-    from daamkit.views.report import html as html
+    from daamkit.views.inspector import Inspector as Inspector
+    from daamkit.views.still import html as html
     from daamkit.zoo import load as load
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ _WHERE = {
     "ClassifierGuidance": "guidance.classifier:ClassifierGuidance",
     "DaamkitError": "errors:DaamkitError",
     "HeatMaps": "maps.heatmaps:HeatMaps",
+    "Inspector": "views.inspector:Inspector",
     "PerturbedAttentionGuidance": "guidance.perturbed:PerturbedAttentionGuidance",
     "Run": "maps.run:Run",
     "SelfAttentionGuidance": "guidance.self_attention:SelfAttentionGuidance",
@@ -50,7 +52,7 @@ _WHERE = {
     "SynGen": "guidance.syngen:SynGen",
     "WordMap": "maps.wordmap:WordMap",
     "guide": "guidance.denoising:guide",
-    "html": "views.report:html",
+    "html": "views.still:html",
     "load": "zoo:load",
     "open": "maps.run:open_run",
     "trace": "tracing.trace:trace",

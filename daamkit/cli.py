@@ -73,7 +73,7 @@ def _explain(asked: argparse.Namespace) -> int:
     import torch
 
     import daamkit
-    from daamkit.views import plots, report
+    from daamkit.views import plots
 
     pipe = daamkit.load(asked.model, dtype=getattr(torch, asked.dtype))
     pipe.to(asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -84,7 +84,7 @@ def _explain(asked: argparse.Namespace) -> int:
         "height": asked.height,
         "width": asked.width,
     }
-    with daamkit.trace(pipe) as tracer:
+    with daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
         try:
             pipe(
                 asked.prompt,
@@ -116,7 +116,9 @@ def _explain(asked: argparse.Namespace) -> int:
     table = run.table(asked.threshold)
     table.to_csv(asked.out / "words.csv", index=False)
     place = asked.out / "report.html"
-    place.write_text(report.page(run, asked.threshold), encoding="utf-8")
+    inspector = daamkit.Inspector(run)
+    inspector.threshold = asked.threshold
+    inspector.save(place)
     if asked.json:
         print(
             json.dumps(

@@ -1,0 +1,225 @@
+"""What the inspector's script is given of its runs: words, arcs, pictures, and maps as bytes.
+
+A map of all steps is sent at the image's size as the number of cuts 0, 1/200, ..., 1 of its
+maximum that each pixel reaches (0 to 201). So the script has `WordMap.mask` exactly at each of
+these cuts; between them a value is known to 1/400 of the maximum. Maps of single steps, layers and
+heads go as one byte a cell on a grid of their own; what is measured on them is near, not equal.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit.errors import DaamkitError
+from daamkit.language import parsing
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Prompt, Word
+from daamkit.views import palettes
+
+CUTS = 200  # thresholds a view can be set to: 0, 1/200, ..., 1
+STEP_GRID, HEAD_GRID = 64, 32  # longest side of the maps of steps, and of layers and heads
+
+
+def levels(word: WordMap) -> UInt8[np.ndarray, "height width"]:
+    """How many of the cuts i/200 of its maximum each pixel reaches, as ``word.mask(i / 200)``."""
+    word.mask()  # says if the map is not finite
+    values = word.expand(absolute=True).cpu().numpy()
+    if not values.max() > 0:
+        return np.zeros(values.shape, np.uint8)
+    cuts = np.array([i / CUTS * values.max() for i in range(CUTS + 1)], values.dtype)
+    return np.searchsorted(cuts, values, side="right").astype(np.uint8)
+
+
+def labels(words: Sequence[Word]) -> list[str]:
+    """What the words are called: their text, and the second "cat" is "cat (2)"."""
+    total = Counter(word.text for word in words)
+    seen: Counter[str] = Counter()
+    found = []
+    for word in words:
+        seen[word.text] += 1
+        again = f" ({seen[word.text]})" if total[word.text] > 1 and seen[word.text] > 1 else ""
+        found.append(word.text + again)
+    return found
+
+
+def matched(prompt: Prompt, word: Word) -> Word | None:
+    """The same word in another prompt: the same text, as often said before."""
+    for own in prompt.words():
+        if (own.text.casefold(), own.occurrence) == (word.text.casefold(), word.occurrence):
+            return own
+    return None
+
+
+def names(runs: Sequence[Run]) -> list[str]:
+    """What guided each run, told apart by a number where that is the same."""
+    found = []
+    for run in runs:
+        methods = [row["method"] for row in run.record.get("guidance", ())]
+        found.append(" + ".join(methods) or "unguided")
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(found):
+        seen[name] += 1
+        if seen[name] > 1:
+            found[i] = f"{name} ({seen[name]})"
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What the script needs: `about` as plain data, and the maps behind it in `data`."""
+
+    runs: Sequence[Run]
+    names: Sequence[str]
+    parser: Any = None
+
+    @cached_property
+    def words(self) -> list[Word]:
+        """Those of the first run's prompt."""
+        return self.runs[0].maps.prompt.words()
+
+    @cached_property
+    def _packed(self) -> tuple[dict[str, Any], bytes]:
+        parts: list[bytes] = []
+        first = self.runs[0]
+        pairs, silent = self._arcs()
+        about = {
+            "prompt": first.prompt,
+            "words": [
+                {"label": label, "start": word.start, "end": word.end}
+                for label, word in zip(labels(self.words), self.words, strict=True)
+            ],
+            "arcs": pairs,
+            "silent": silent,
+            "cuts": CUTS,
+            "heat": _lut(palettes.HEAT, np.clip((np.arange(CUTS + 2) - 0.5) / CUTS, 0, 1)),
+            "diverging": _lut(palettes.DIFFERENCE, np.linspace(0, 1, 255)),
+            "hues": [list(hue) for hue in palettes.distinct(5)],
+            "columns": [
+                self._column(run, name, parts)
+                for run, name in zip(self.runs, self.names, strict=True)
+            ],
+        }
+        return about, gzip.compress(b"".join(parts), 6, mtime=0)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Words, arcs, colours, columns; arrays by their offset in the data."""
+        return self._packed[0]
+
+    @property
+    def data(self) -> bytes:
+        """All maps, one after the other, gzipped."""
+        return self._packed[1]
+
+    def _arcs(self) -> tuple[list[dict[str, Any]], str]:
+        """Heads and dependents as places among the words, or why there are none."""
+        try:
+            edges = parsing.parse(self.runs[0].prompt, self.parser).edges()
+        except DaamkitError as error:
+            return [], str(error)
+
+        def index(token: parsing.Token) -> int | None:
+            inside = (i for i, w in enumerate(self.words) if w.start <= token.start < w.end)
+            return next(inside, None)
+
+        found = [(index(pair.head), index(pair.dependent), pair.relation) for pair in edges]
+        return [
+            {"head": head, "dependent": dependent, "relation": relation}
+            for head, dependent, relation in found
+            if head is not None and dependent is not None and head != dependent
+        ], ""
+
+    def _column(self, run: Run, name: str, parts: list[bytes]) -> dict[str, Any]:
+        height, width = run.maps.size
+        own = [matched(run.maps.prompt, word) for word in self.words]
+        maps = [run.maps.of(word) if word is not None else None for word in own]
+        known = [word for word in own if word is not None]
+        whole = np.stack([levels(m) for m in maps if m is not None] or [np.zeros((0, 0), np.uint8)])
+        return {
+            "name": name,
+            "prompt": run.prompt,
+            "height": height,
+            "width": width,
+            "image": None if run.image is None else data_uri(run.image),
+            "has": [word is not None for word in own],
+            "peaks": [0.0 if m is None else float(m.expand(absolute=True).max()) for m in maps],
+            "whole": _put(whole, parts),
+            "steps": _steps(run.maps, known, parts),
+            "layers": _layers(run.maps, known, parts),
+        }
+
+
+def _steps(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> dict[str, Any] | None:
+    """Each word's map at each step, (words, steps, y, x), and their maxima."""
+    if "step" not in maps.keep or not words:
+        return None
+    stack = []
+    for step in range(maps.steps):
+        pooled = maps.select(steps=step).pool()
+        stack.append(torch.stack([pooled[list(word.columns)].mean(0) for word in words]))
+    return _bytes(torch.stack(stack, 1), STEP_GRID, parts) | {"count": maps.steps}
+
+
+def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[str, Any]]:
+    """Each layer's maps, (words, heads, y, x); one head where they were not kept."""
+    found = []
+    for layer in maps.layers.values() if words else ():
+        values = layer.values.float()
+        values = values.sum(0) if "step" in maps.keep else values
+        values = values if "head" in maps.keep else values[None]
+        stack = torch.stack([values[:, list(word.columns)].mean(1) for word in words])
+        head = {"name": layer.name, "stage": layer.stage, "heads": values.shape[0]}
+        found.append(head | _bytes(stack, HEAD_GRID, parts))
+    return sorted(found, key=lambda row: ("down", "mid", "up").index(row["stage"]))
+
+
+def _bytes(maps: Float[Tensor, "words n y x"], side: int, parts: list[bytes]) -> dict[str, Any]:
+    """Maps as bytes of their own maximum, on a grid of at most `side` cells a side."""
+    height, width = maps.shape[-2:]
+    if max(height, width) > side:
+        grid = (
+            max(1, round(side * height / max(height, width))),
+            max(1, round(side * width / max(height, width))),
+        )
+        maps = F.interpolate(maps, size=grid, mode="area")
+    values = maps.clamp(min=0).cpu().numpy()
+    peaks = values.max((-1, -2), initial=0.0)
+    scaled = values / np.where(peaks > 0, peaks, 1)[..., None, None]
+    return {
+        "grid": list(values.shape[-2:]),
+        "peaks": [[float(f"{peak:.6g}") for peak in row] for row in peaks],
+        "at": _put((scaled * 255).round().astype(np.uint8), parts),
+    }
+
+
+def _put(array: np.ndarray, parts: list[bytes]) -> int:
+    """Append an array; where it begins."""
+    start = sum(map(len, parts))
+    parts.append(array.tobytes())
+    return start
+
+
+def _lut(palette: str, values: np.ndarray) -> list[list[int]]:
+    return palettes.colours(values, palette).tolist()
+
+
+def data_uri(image: Any) -> str:
+    """An image as a PNG within a text."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

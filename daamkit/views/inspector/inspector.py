@@ -1,0 +1,345 @@
+"""The widget, its page, its files and its tables."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import pandas as pd
+import traitlets
+from IPython.display import display
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.views import modules, report, still
+from daamkit.views.inspector import contents, painting, tables
+from daamkit.views.inspector.state import State, inside
+from daamkit.views.inspector.svg import svg
+from daamkit.views.page import page
+
+_HERE = Path(__file__).parent
+STATE = (
+    "word", "pins", "step", "site", "head", "threshold", "region", "pixel", "columns", "difference",
+)  # fmt: skip
+
+
+class Inspector(anywidget.AnyWidget):
+    """See which word made which pixels of one or several runs, and measure it.
+
+    Parameters
+    ----------
+    run, *others
+        What to look at, side by side. Words are those of the first run's prompt; another run shows
+        those that its prompt has too.
+    names
+        What the runs are called; default the methods that guided them, or "unguided".
+    parser
+        A spaCy pipeline, by name or open, for the arcs; default the one that ships.
+
+    Attributes
+    ----------
+    words
+        What `word` and `pins` can be: the prompt's words; a second "cat" is "cat (2)".
+    word
+        The word pointed at, or None. Its map lies over each image.
+    pins
+        Words that stay. Of two, the first is the head, and their overlap is measured.
+    step, site, head
+        One step, one layer (by its site's name), one head of that layer; None: all together.
+    threshold
+        Of a map's maximum, from 0 to 1 in steps of 1/200.
+    region
+        (top, left, bottom, right) in pixels, rows and columns before bottom and right; or None.
+    pixel
+        (y, x), or None.
+    columns
+        Names of the runs that are shown.
+    difference
+        Whether the other runs show what a word's map has more or less than the first's.
+
+    Raises
+    ------
+    DaamkitError
+        If a trait is set to what is not there, or there are not as many names as runs.
+
+    Notes
+    -----
+    Click and code set the same traits, and `table` has the numbers shown. Where JavaScript does
+    not run, a notebook keeps a still picture.
+
+    Examples
+    --------
+    >>> import daamkit, torch
+    >>> pipe = daamkit.load("toybox")
+    >>> with daamkit.trace(pipe) as tracer:
+    ...     _ = pipe("a red cat", num_inference_steps=2, generator=torch.manual_seed(0))
+    >>> inspector = daamkit.Inspector(tracer.run)
+    >>> inspector.pins = ["cat", "red"]
+    >>> inspector.table().columns.tolist()
+    ['column', 'head', 'dependent', 'iou', 'iod', 'ioh']
+    """
+
+    _esm = modules.join(_HERE / "inspector.js")
+    _css = (_HERE / "inspector.css").read_text(encoding="utf-8")
+    _about = traitlets.Dict().tag(sync=True)
+    _data = traitlets.Bytes().tag(sync=True)
+    _still = traitlets.Unicode().tag(sync=True)
+
+    word = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    pins = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    step = traitlets.Int(None, allow_none=True).tag(sync=True)
+    site = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    head = traitlets.Int(None, allow_none=True).tag(sync=True)
+    threshold = traitlets.Float(0.4).tag(sync=True)
+    region = traitlets.List(traitlets.Int(), None, allow_none=True).tag(sync=True)
+    pixel = traitlets.List(traitlets.Int(), None, allow_none=True).tag(sync=True)
+    columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    difference = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self, run: Run, *others: Run, names: Sequence[str] | None = None, parser: Any = None
+    ) -> None:
+        runs = (run, *others)
+        named = list(names) if names is not None else contents.names(runs)
+        if len(named) != len(runs) or len(set(named)) != len(runs):
+            raise DaamkitError(
+                wanted=f"{len(runs)} names, each of its own",
+                got=f"{named}",
+                mend="give one to each run, or none",
+            )
+        self.runs = dict(zip(named, runs, strict=True))
+        self._contents = contents.Contents(runs, named, parser)
+        self._words = dict(
+            zip(contents.labels(self._contents.words), self._contents.words, strict=True)
+        )
+        super().__init__(
+            _about=self._contents.about,
+            _data=self._contents.data,
+            _still=f"daamkit-still-{uuid.uuid4().hex[:12]}",
+            columns=named,
+        )
+        self.on_msg(self._asked)
+
+    @property
+    def words(self) -> list[str]:
+        """What the words are called."""
+        return list(self._words)
+
+    def table(self, kind: tables.Table | None = None) -> pd.DataFrame:
+        """What the view shows, in numbers: of each shown column, at the state's part of the maps.
+
+        Parameters
+        ----------
+        kind
+            "words": area, centre and peak of each word, as in `Run.table`. "pairs": iou, iod, ioh
+            of each two pins, head and dependent, as in `Run.relations`. "pixel": each word's value
+            there and its share of all words' values. "region": the share of each word's map that
+            lies in the region (mass), the IoU of its mask with the region, and the lift, mass over
+            the region's share of the image. Default: what is chosen, in the order region, pairs,
+            pixel, words.
+
+        Raises
+        ------
+        DaamkitError
+            If nothing of that kind is chosen, or that part of the maps was not kept.
+        """
+        state = self._state()
+        chosen: tables.Table = (
+            "region" if state.region
+            else "pairs" if len(state.pins) > 1
+            else "pixel" if state.pixel
+            else "words"
+        )  # fmt: skip
+        shown = {name: run for name, run in self.runs.items() if name in self.columns}
+        return tables.table(shown, state, kind or chosen)
+
+    def to_html(self) -> str:
+        """The inspector in its present state as one HTML page that needs no kernel, no network."""
+        state = {name: getattr(self, name) for name in STATE}
+        title = f"{self._about['prompt']} - daamkit"
+        return page(
+            title,
+            str(self._esm),
+            str(self._css),
+            {"_about": self._about, "_data": self._data, "_still": "", **state},
+            still=self._still_html(),
+            after=report.facts(self.runs, self.threshold),
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """What is seen as a file: ``.png`` or ``.svg`` the images, ``.html`` the inspector itself.
+
+        Raises
+        ------
+        DaamkitError
+            If the name ends otherwise.
+        """
+        file = Path(path)
+        if file.suffix == ".html":
+            file.write_text(self.to_html(), encoding="utf-8")
+        elif file.suffix == ".svg":
+            file.write_text(svg(self._pictures(), self._caption()), encoding="utf-8")
+        elif file.suffix == ".png":
+            painting.sheet([picture for _, picture in self._pictures()]).save(file)
+        else:
+            raise DaamkitError(
+                wanted="a file that ends in .html, .svg or .png",
+                got=f"{file.name}",
+                mend="name it so",
+            )
+        return file
+
+    def _pictures(self) -> list[tuple[str, painting.Pixels]]:
+        state = self._state()
+        shown = [name for name in self.runs if name in self.columns]
+        return [(name, painting.paint(self.runs, state, name)) for name in shown]
+
+    def _caption(self) -> list[tuple[str, int | None]]:
+        """The words shown with the place of their hue, or the prompt."""
+        if self.word is not None:
+            return [(self.word, None)]
+        if len(self.pins) == 1:
+            return [(self.pins[0], None)]
+        return [(pin, i) for i, pin in enumerate(self.pins)] or [(self._about["prompt"], None)]
+
+    def _still_html(self) -> str:
+        return still.html(*self.runs.values(), names=list(self.runs))
+
+    def _state(self) -> State:
+        region, pixel = self.region, self.pixel
+        return State(
+            words=list(self._words.values()),
+            word=None if self.word is None else self._words[self.word],
+            pins=[self._words[pin] for pin in self.pins],
+            step=self.step,
+            site=self.site,
+            head=self.head,
+            threshold=self.threshold,
+            region=None if region is None else (region[0], region[1], region[2], region[3]),
+            pixel=None if pixel is None else (pixel[0], pixel[1]),
+            difference=self.difference,
+        )
+
+    # -- what a trait may be
+
+    @traitlets.validate("word")
+    def _known_word(self, proposal: Any) -> str | None:
+        word = proposal["value"]
+        return None if word is None else self._known(word)
+
+    @traitlets.validate("pins")
+    def _known_pins(self, proposal: Any) -> list[str]:
+        return list(dict.fromkeys(self._known(word) for word in proposal["value"]))
+
+    def _known(self, label: str) -> str:
+        if label not in self._words:
+            raise DaamkitError(
+                wanted="a word of the prompt",
+                got=repr(label),
+                mend=f"`inspector.words` are {', '.join(map(repr, self._words))}",
+            )
+        return label
+
+    @traitlets.validate("threshold")
+    def _on_a_cut(self, proposal: Any) -> float:
+        value = proposal["value"]
+        if not 0 <= value <= 1:
+            raise DaamkitError(
+                wanted="a threshold in [0, 1]", got=f"{value}", mend="give a share of the maximum"
+            )
+        return round(value * contents.CUTS) / contents.CUTS
+
+    @traitlets.validate("columns")
+    def _known_columns(self, proposal: Any) -> list[str]:
+        unknown = [name for name in proposal["value"] if name not in self.runs]
+        if unknown:
+            raise DaamkitError(
+                wanted=f"columns out of {', '.join(self.runs)}",
+                got=f"{', '.join(unknown)}",
+                mend="name only these",
+            )
+        return [name for name in self.runs if name in proposal["value"]]
+
+    @traitlets.validate("region", "pixel")
+    def _within(self, proposal: Any) -> list[int] | None:
+        value = proposal["value"]
+        if value is None:
+            return None
+        length = {"region": 4, "pixel": 2}[proposal["trait"].name]
+        if len(value) != length:
+            raise DaamkitError(
+                wanted="(top, left, bottom, right)" if length == 4 else "(y, x)",
+                got=f"{tuple(value)}",
+                mend="in pixels of the image",
+            )
+        sizes = [run.maps.size for run in self.runs.values()]
+        largest = (max(size[0] for size in sizes), max(size[1] for size in sizes))
+        inside(value if length == 4 else [*value, value[0] + 1, value[1] + 1], largest)
+        return list(value)
+
+    @traitlets.validate("step", "site", "head")
+    def _kept(self, proposal: Any) -> Any:
+        """Parts are checked against the first run; the other columns say what they lack."""
+        name, value = proposal["trait"].name, proposal["value"]
+        maps = next(iter(self.runs.values())).maps
+        if value is not None and name == "step":
+            maps.select(steps=value)
+        if value is not None and name == "site":
+            maps.select(sites=lambda layer: layer.name == value)
+        if value is not None and name == "head":
+            if self.site is None:
+                raise DaamkitError(
+                    wanted="the layer of that head",
+                    got="none",
+                    mend="set `inspector.site` first; `run.maps.layers` has the names",
+                )
+            maps.select(heads=value)
+        return value
+
+    @traitlets.observe("step", "site")
+    def _one_part(self, change: Any) -> None:
+        """A step of all layers, or a layer of all steps."""
+        if change["name"] == "step" and change["new"] is not None:
+            self.site = None
+        if change["name"] == "site":
+            self.head = None
+            if change["new"] is not None:
+                self.step = None
+
+    # -- how it is shown
+
+    def _asked(self, _: Any, message: Any, __: Any) -> None:
+        """The browser wants the page, to save it."""
+        if message.get("kind") == "page":
+            self.send({"kind": "page"}, [self.to_html().encode()])
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget, and beside it what shows where there is none."""
+        live = super()._repr_mimebundle_(**kwargs)
+        bundle, about = live if live is not None else ({}, {})
+        pictures = still.png(*self.runs.values())
+        return {
+            **bundle,
+            "text/plain": repr(self),
+            "text/html": self._still_html(),
+            "image/png": pictures,
+        }, about
+
+    def _ipython_display_(self) -> None:
+        """A still picture, then the widget, whose script puts the picture away.
+
+        Two outputs, because converters and notebooks without a kernel choose the widget of one
+        output with both, and show nothing.
+        """
+        bundle, about = self._repr_mimebundle_()
+        html = f'<div class="{self._still}">{bundle["text/html"]}</div>'
+        plain = {"text/html": html, "image/png": bundle["image/png"], "text/plain": repr(self)}
+        display(plain, raw=True)
+        view = "application/vnd.jupyter.widget-view+json"
+        display({view: bundle[view], "text/plain": repr(self)}, metadata=about, raw=True)
+
+    def __repr__(self) -> str:
+        return f"Inspector({self._about['prompt']!r}, {', '.join(self.runs)})"

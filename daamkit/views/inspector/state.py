@@ -1,0 +1,67 @@
+"""What the inspector looks at, in the library's own terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
+from daamkit.views.inspector.contents import matched
+
+
+@dataclass(frozen=True)
+class State:
+    """The traits of an `Inspector` at one moment; words are those of the first prompt."""
+
+    words: Sequence[Word]
+    word: Word | None
+    pins: Sequence[Word]
+    step: int | None
+    site: str | None
+    head: int | None
+    threshold: float
+    region: tuple[int, int, int, int] | None
+    pixel: tuple[int, int] | None
+    difference: bool
+
+    @property
+    def single(self) -> Word | None:
+        """The word whose map is shown by itself."""
+        return self.word or (self.pins[0] if len(self.pins) == 1 else None)
+
+    def maps(self, run: Run) -> HeatMaps:
+        """The part of a run's maps that is looked at."""
+        maps = run.maps
+        if self.step is not None:
+            maps = maps.select(steps=self.step)
+        if self.site is not None:
+            maps = maps.select(sites=lambda layer: layer.name == self.site)
+        return maps if self.head is None else maps.select(heads=self.head)
+
+    def map(self, run: Run, word: Word) -> WordMap | None:
+        """A word's map there; None if the run's prompt has no such word."""
+        own = matched(run.maps.prompt, word)
+        return None if own is None else self.maps(run).of(own)
+
+
+def inside(region: Sequence[int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A region of (top, left, bottom, right), which must be within (height, width).
+
+    Raises
+    ------
+    DaamkitError
+        If it is empty or goes beyond the image.
+    """
+    top, left, bottom, right = region
+    if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
+        raise DaamkitError(
+            wanted=f"a region (top, left, bottom, right) within {size[0]} x {size[1]} pixels "
+            "(height x width)",
+            got=f"{tuple(region)}",
+            mend="rows from top to before bottom, columns from left to before right",
+        )
+    return top, left, bottom, right

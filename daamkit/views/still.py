@@ -1,0 +1,92 @@
+"""Runs as a picture that needs no script: for kernel-less notebooks, and where scripts are off."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+from PIL import Image, ImageDraw, ImageFont
+
+from daamkit.maps.run import Run
+from daamkit.maps.words import Word
+from daamkit.views import plots
+
+SIDE, ROW = 128, 7  # longest side of a small picture, and how many stand in a row
+
+
+def html(run: Run, *others: Run, names: Sequence[str] | None = None) -> str:
+    """Each run's image and the maps of its words, as tables of small pictures."""
+    parts = []
+    for i, each in enumerate((run, *others)):
+        named = f" ({escape(names[i])})" if names is not None and others else ""
+        parts.append(f"<p><b>{escape(each.prompt) or '(empty prompt)'}</b>{named}</p>")
+        parts.append(_table(each))
+    return "".join(parts)
+
+
+def png(run: Run, *others: Run) -> bytes:
+    """The same as one picture."""
+    cells = [_cells(each) for each in (run, *others)]
+    rows = [row for each in cells for row in _rows(each)]
+    font, line = ImageFont.load_default(13), 18
+    heights = [max(image.height for _, _, image in row) + line + 6 for row in rows]
+    page = Image.new("RGB", ((SIDE + 6) * max(map(len, rows)), sum(heights)), "white")
+    pen, y = ImageDraw.Draw(page), 0
+    for row, height in zip(rows, heights, strict=True):
+        for i, (text, _, image) in enumerate(row):
+            page.paste(image, (i * (SIDE + 6), y))
+            pen.text((i * (SIDE + 6), y + height - line - 4), text, "black", font)
+        y += height
+    return _png(page)
+
+
+def _cells(run: Run) -> list[tuple[str, str, Image.Image]]:
+    """Caption, alternative text and small picture of the image and of each word."""
+    plain = run.image or Image.new("RGB", run.maps.size[::-1], "grey")
+    first = "image" if run.image else "(latents only)"
+    found = [(first, f"generated image: {run.prompt}", _small(plain))]
+    for word in run.maps.words():
+        text = word.word.text
+        found.append(
+            (
+                text,
+                f"attention of the word {_place(word.word)}",
+                _small(plots.overlay(run.image, word)),
+            )
+        )
+    return found
+
+
+def _place(word: Word) -> str:
+    return word.text if not word.occurrence else f"{word.text} ({word.occurrence + 1})"
+
+
+def _table(run: Run) -> str:
+    rows = []
+    for row in _rows(_cells(run)):
+        images = "".join(
+            f'<td><img src="data:image/png;base64,{base64.b64encode(_png(image)).decode()}" '
+            f'alt="{escape(alt)}" width="{image.width}" height="{image.height}"></td>'
+            for _, alt, image in row
+        )
+        texts = "".join(f"<td>{escape(text)}</td>" for text, _, _ in row)
+        rows.append(f"<tr>{images}</tr><tr>{texts}</tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _rows(cells: list[tuple[str, str, Image.Image]]) -> list[list[tuple[str, str, Image.Image]]]:
+    return [cells[i : i + ROW] for i in range(0, len(cells), ROW)]
+
+
+def _small(image: Image.Image) -> Image.Image:
+    small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return small
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,27 @@
+"""Runs of the toybox in a few steps, for what is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import torch
+
+import daamkit
+from daamkit.maps.run import Run
+
+
+@cache
+def _pipe() -> Any:
+    pipe = daamkit.load("toybox")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def run(prompt: str, seed: int = 0, steps: int = 5, keep: Iterable[str] = ("site", "head")) -> Run:
+    """One image with its maps."""
+    with daamkit.trace(_pipe(), keep=keep) as tracer:
+        generator = torch.Generator().manual_seed(seed)
+        _pipe()(prompt, num_inference_steps=steps, generator=generator)
+    return tracer.run
