@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo test lint train studies clean
+.PHONY: env browser demo test lint docs notebooks train studies clean
 
 env: .venv/.installed
 
@@ -17,14 +17,29 @@ env: .venv/.installed
 demo: env
 	$(BIN)/daamkit explain "a red cat next to a blue car" --out demo
 
-test: env lint
+test: env browser lint
 	$(BIN)/pytest
+
+browser:  # some tests look at pages
+	@for name in chromium chromium-browser google-chrome; do \
+		command -v $$name >/dev/null && exit 0; done; \
+	echo "installing Chromium"; \
+	{ apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } \
+		>/dev/null 2>&1 || echo "no Chromium, and no right to install it here: tests/browser is \
+	skipped, and fails where CI is set. Try: sudo apt-get install chromium"
 
 lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: env
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
+notebooks: env  # run them and write what they show
+	$(BIN)/python notebooks/execute.py
 
 train: env
 	$(BIN)/python -m daamkit.toybox.train --out build/toybox --resume

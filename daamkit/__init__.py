@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from daamkit.maps.wordmap import WordMap as WordMap
     from daamkit.tracing.trace import trace as trace
     from daamkit.views.inspector import Inspector as Inspector
+    from daamkit.views.rating import Rating as Rating
     from daamkit.views.still import html as html
     from daamkit.zoo import load as load
 
@@ -46,6 +47,7 @@ _WHERE = {
     "HeatMaps": "maps.heatmaps:HeatMaps",
     "Inspector": "views.inspector:Inspector",
     "PerturbedAttentionGuidance": "guidance.perturbed:PerturbedAttentionGuidance",
+    "Rating": "views.rating:Rating",
     "Run": "maps.run:Run",
     "SelfAttentionGuidance": "guidance.self_attention:SelfAttentionGuidance",
     "SmoothedEnergyGuidance": "guidance.smoothed:SmoothedEnergyGuidance",

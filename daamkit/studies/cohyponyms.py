@@ -19,11 +19,12 @@ import pandas as pd
 from daamkit.errors import DaamkitError
 from daamkit.language import taxonomy
 from daamkit.maps.run import Run
+from daamkit.measures import ratings
 from daamkit.measures.intervals import bootstrap, difference
 from daamkit.measures.overlap import iou
 from daamkit.measures.regression import logistic
 from daamkit.measures.syntax import cut
-from daamkit.studies import prompts, ratings, truths
+from daamkit.studies import prompts, truths
 from daamkit.studies.relations import CHIEF, CUTS
 from daamkit.studies.study import Case, Row, Stage, Study
 from daamkit.toybox import sprites
@@ -53,7 +54,7 @@ class Cohyponyms(Study):
     truth
         Who says what is there: see `truths.load`.
     presence
-        Or a file of people's answers (`ratings`, with "word" and "present").
+        Or a file of people's answers (`measures.ratings`, with "word" and "present").
     """
 
     name: ClassVar[str] = "cohyponyms"

@@ -14,8 +14,8 @@ from daamkit.language import parsing
 from daamkit.language.parsing import Token
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.measures import ratings
 from daamkit.measures.intervals import means
-from daamkit.studies import ratings
 from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class PartsOfSpeech(Study):
     Attributes
     ----------
     ratings
-        A file of people's ratings (`studies.ratings`), for the mean opinion of each tag.
+        A file of people's ratings (`measures.ratings`), for the mean opinion of each tag.
     """
 
     name: ClassVar[str] = "parts_of_speech"

@@ -23,6 +23,8 @@ def html(run: Run, *others: Run, names: Sequence[str] | None = None) -> str:
         named = f" ({escape(names[i])})" if names is not None and others else ""
         parts.append(f"<p><b>{escape(each.prompt) or '(empty prompt)'}</b>{named}</p>")
         parts.append(_table(each))
+        if not each.maps.prompt.words():
+            parts.append("<p>The prompt has no words.</p>")
     return "".join(parts)
 
 

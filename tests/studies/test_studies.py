@@ -15,7 +15,8 @@ from daamkit.errors import DaamkitError
 from daamkit.language import parsing, taxonomy
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
-from daamkit.studies import STUDIES, cohyponyms, find, objects, ratings, relations, runner, truths
+from daamkit.measures import ratings
+from daamkit.studies import STUDIES, cohyponyms, find, objects, relations, runner, truths
 from daamkit.studies.adjectives import CHANGES, Adjectives
 from daamkit.studies.cohyponyms import GROUPS, Cohyponyms
 from daamkit.studies.objects import Objects

@@ -128,7 +128,7 @@ class Inspector(anywidget.AnyWidget):
         """What the words are called."""
         return list(self._words)
 
-    def table(self, kind: tables.Table | None = None) -> pd.DataFrame:
+    def table(self, kind: str | None = None) -> pd.DataFrame:
         """What the view shows, in numbers: of each shown column, at the state's part of the maps.
 
         Parameters
@@ -147,7 +147,7 @@ class Inspector(anywidget.AnyWidget):
             If nothing of that kind is chosen, or that part of the maps was not kept.
         """
         state = self._state()
-        chosen: tables.Table = (
+        chosen = (
             "region" if state.region
             else "pairs" if len(state.pins) > 1
             else "pixel" if state.pixel
@@ -287,8 +287,12 @@ class Inspector(anywidget.AnyWidget):
         maps = next(iter(self.runs.values())).maps
         if value is not None and name == "step":
             maps.select(steps=value)
-        if value is not None and name == "site":
-            maps.select(sites=lambda layer: layer.name == value)
+        if value is not None and name == "site" and value not in maps.layers:
+            raise DaamkitError(
+                wanted="a layer of the maps",
+                got=repr(value),
+                mend=f"the layers are {', '.join(maps.layers)}",
+            )
         if value is not None and name == "head":
             if self.site is None:
                 raise DaamkitError(

@@ -58,12 +58,14 @@ export function differenceScale(contents, columns, word, state) {
 function outline(mask, height, width) {
   let inner = mask;
   for (let n = Math.max(1, Math.floor(Math.min(height, width) / 256)); n > 0; n--) {
-    const next = new Uint8Array(inner.length);
-    const at = (y, x) => y < 0 || x < 0 || y >= height || x >= width || inner[y * width + x];
+    const next = inner.slice();
     for (let y = 0, i = 0; y < height; y++)
       for (let x = 0; x < width; x++, i++)
-        next[i] =
-          inner[i] && at(y - 1, x) && at(y + 1, x) && at(y, x - 1) && at(y, x + 1) ? 1 : 0;
+        if (
+          (y > 0 && !inner[i - width]) || (y < height - 1 && !inner[i + width]) ||
+          (x > 0 && !inner[i - 1]) || (x < width - 1 && !inner[i + 1])
+        )
+          next[i] = 0;
     inner = next;
   }
   return mask.map((inside, i) => (inside && !inner[i] ? 1 : 0));

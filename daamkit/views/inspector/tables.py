@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from daamkit.measures.overlap import ioa, iou
 from daamkit.views.inspector.contents import labels
 from daamkit.views.inspector.state import State, inside
 
-Table = Literal["words", "pairs", "pixel", "region"]
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "words": ("column", "word", "area", "centre_y", "centre_x", "peak_y", "peak_x", "peak"),
     "pairs": ("column", "head", "dependent", "iou", "iod", "ioh"),
@@ -26,7 +25,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def table(runs: Mapping[str, Run], state: State, kind: Table) -> pd.DataFrame:
+def table(runs: Mapping[str, Run], state: State, kind: str) -> pd.DataFrame:
     """One of the tables of `Inspector.table`, for runs by name."""
     if kind not in COLUMNS:
         raise DaamkitError(
@@ -61,7 +60,7 @@ def _pairs(run: Run, state: State) -> Iterable[dict[str, Any]]:
     name = dict(zip(state.words, labels(state.words), strict=True))
     for head, dependent in combinations(state.pins, 2):
         a, b = state.map(run, head), state.map(run, dependent)
-        shares = (np.nan,) * 3
+        shares: tuple[Any, ...] = (np.nan,) * 3
         if a is not None and b is not None:
             one, other = a.mask(state.threshold), b.mask(state.threshold)
             shares = (iou(one, other), ioa(other, one), ioa(one, other))

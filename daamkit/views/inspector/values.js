@@ -35,7 +35,7 @@ export function makeValues(contents) {
     const title = element("h3", {}, mark(a, 0), " and ", mark(b, 1));
     const more = state.pins.length > 2 ? element("p", { class: "note" }, "The first two pins are measured.") : null;
     const kinds = element("p", { class: "note" }, "IoD: share of the dependent (second) within the head (first); IoH: the reverse.");
-    return [title, table("pairs", ["", "IoU", "IoD", "IoH"], rows), kinds, more];
+    return [element("section", {}, title, table("pairs", ["", "IoU", "IoD", "IoH"], rows), kinds, more)];
   }
 
   function pixelOf(column, state) {

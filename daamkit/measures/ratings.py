@@ -1,14 +1,19 @@
 """What people say of images and maps: one answer a line, in JSON.
 
 Each line is an object with ``prompt`` and ``seed`` (which image), ``rater`` (a name or number),
-``made`` (when, ISO 8601), and the answer to one of two questions:
+``made`` (when, ISO 8601), and the answer to one of three questions:
 
 How well does the map show what the word made? ``start``, ``end`` (the word, by its characters) and
 ``score``: 1 bad, 2 poor, 3 fair, 4 good, 5 excellent.
 
 Does the image show this thing? ``word`` and ``present``, true or false.
 
-Other fields are kept. A line once written is never changed; who answers again is heard the last
+Which of two images fits the prompt better? ``first`` and ``second``, the names of the two runs (of
+what guided them, say) in the alphabet's order, whichever stood on the left; and ``preferred``, one
+of these names or "tie".
+
+Of the first two, ``run`` may name the run, where several have one prompt and seed. Other fields are
+kept. A line once written is never changed; who answers again is heard the last
 time.
 """
 
@@ -25,18 +30,25 @@ import pandas as pd
 
 from daamkit.errors import DaamkitError
 
-Answer = Literal["score", "present"]
-WHICH = {"score": ["prompt", "seed", "start", "end"], "present": ["prompt", "seed", "word"]}
+Answer = Literal["score", "present", "preferred"]
+WHICH = {
+    "score": ["prompt", "seed", "start", "end"],
+    "present": ["prompt", "seed", "word"],
+    "preferred": ["prompt", "seed", "first", "second"],
+}
 ALLOWED = {"score": (1, 2, 3, 4, 5), "present": (True, False)}
+TIE = "tie"
 
 
 def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame:
     """All answers to one question, a row each, the last of each rater on each thing.
 
+    The column ``run`` is "" where none was named.
+
     Raises
     ------
     DaamkitError
-        If the file is missing, or a line is no answer to either question.
+        If the file is missing, or a line is no answer to any of the questions.
     """
     try:
         lines = Path(file).read_text(encoding="utf-8").split("\n")
@@ -48,6 +60,9 @@ def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame
         ) from error
     rows = [_check(line, f"line {i} of {file}") for i, line in enumerate(lines, 1) if line.strip()]
     which = [*WHICH[answer], "rater"]
+    if answer != "preferred":
+        which.append("run")
+        rows = [{"run": ""} | row for row in rows]
     rows = [row for row in rows if answer in row]
     frame = pd.DataFrame(rows, columns=None if rows else [*which, answer])
     return frame.drop_duplicates(which, keep="last", ignore_index=True)
@@ -78,9 +93,15 @@ def present(answers: pd.DataFrame, prompt: str, seed: int, names: Sequence[str])
     Raises
     ------
     DaamkitError
-        If nobody was asked about one.
+        If nobody was asked about one, or the answers are on several images.
     """
     of_image = answers[(answers["prompt"] == prompt) & (answers["seed"] == seed)]
+    if of_image["run"].nunique() > 1:
+        raise DaamkitError(
+            wanted=f"answers on one image of {prompt!r}, seed {seed}",
+            got=f"those of the runs {', '.join(map(repr, of_image['run'].unique()))}",
+            mend="keep one: `answers[answers['run'] == ...]`",
+        )
     found = []
     for name in names:
         said = of_image.loc[of_image["word"] == name, "present"]
@@ -98,17 +119,27 @@ def _check(line: str, where: str) -> dict[str, Any]:
     got = repr(line[:60])
     try:
         row = json.loads(line)
-        answer = "score" if "score" in row else "present"
+        answer = next((name for name in WHICH if name in row), "present")
         missing = [name for name in (*WHICH[answer], "rater", "made", answer) if name not in row]
-        hash(tuple(row.get(name) for name in (*WHICH[answer], "rater")))  # a list is no text
-        if not missing and any(row[answer] is each for each in ALLOWED[answer]):
+        which = [row.get(name) for name in (*WHICH[answer], "rater", "run")]
+        hash(tuple(which))  # a list is no text
+        if not missing and _is_allowed(row, answer):
             return row
         got = f"no {missing[0]!r}" if missing else f"the {answer} {row[answer]!r}"
     except (ValueError, TypeError, AttributeError):
         pass
     raise DaamkitError(
         wanted="an answer: prompt, seed, rater, made, and either start, end and a score from 1 to "
-        "5, or word and present (true, false)",
+        "5, or word and present (true, false), or first, second (names of runs, in the alphabet's "
+        "order) and preferred (one of these or 'tie')",
         got=f"{got} in {where}",
         mend="mend or delete that line",
     )
+
+
+def _is_allowed(row: dict[str, Any], answer: str) -> bool:
+    if answer != "preferred":
+        return any(row[answer] is each for each in ALLOWED[answer])
+    names = (row["first"], row["second"])
+    ordered = all(isinstance(name, str) for name in names) and names[0] < names[1]
+    return ordered and TIE not in names and row[answer] in (*names, TIE)

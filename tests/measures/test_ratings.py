@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daamkit.errors import DaamkitError
-from daamkit.studies import ratings
+from daamkit.measures import ratings
 
 SCORE: dict[str, Any] = {
     "prompt": "a cat", "seed": 3, "start": 2, "end": 5, "rater": "ada", "score": 4,
@@ -17,6 +17,10 @@ SCORE: dict[str, Any] = {
 }  # fmt: skip
 PRESENT = {"prompt": "a cat", "seed": 3, "word": "cat", "rater": "ada", "present": True}
 PRESENT["made"] = SCORE["made"]
+PREFERRED = {
+    "prompt": "a cat", "seed": 3, "first": "guided", "second": "plain", "rater": "ada",
+    "preferred": "plain", "made": SCORE["made"],
+}  # fmt: skip
 
 
 def without(row: dict[str, Any], name: str) -> dict[str, Any]:
@@ -47,6 +51,29 @@ def test_answers_come_back(file: Path) -> None:
         {"word": "cat", "rater": 7, "present": False, "note": "blurred"}
     ]
     assert scores["made"].str.endswith("+00:00").all()
+
+
+def test_preferences_come_back_and_are_told_apart_by_runs_not_sides(file: Path) -> None:
+    ratings.add(file, **PREFERRED | {"left": "plain"})
+    ratings.add(file, **PREFERRED | {"preferred": "tie", "left": "guided"})
+    ratings.add(file, **PREFERRED | {"first": "blurred", "preferred": "blurred"})
+    found = ratings.read(file, "preferred")[["first", "second", "preferred"]].to_numpy().tolist()
+    assert found == [["guided", "plain", "tie"], ["blurred", "plain", "blurred"]]
+    assert ratings.read(file, "score").empty and ratings.read(file, "present").empty
+
+
+def test_runs_of_one_prompt_and_seed_are_told_apart_where_they_are_named(file: Path) -> None:
+    file.write_text(json.dumps(SCORE) + "\n")  # as it was before runs had names
+    for run, score in [("plain", 2), ("guided", 3), ("plain", 5)]:
+        ratings.add(file, **SCORE | {"run": run, "score": score})
+    found = ratings.read(file)[["run", "score"]].to_numpy().tolist()
+    assert found == [["", 4], ["guided", 3], ["plain", 5]]
+    say(file, True, "ada", run="plain")
+    answers = ratings.read(file, "present")
+    assert ratings.present(answers, "a cat", 3, ["cat"]) == [True]
+    say(file, False, "ada", run="guided")
+    with pytest.raises(DaamkitError, match="'plain', 'guided'"):
+        ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"])
 
 
 texts = st.text(max_size=12)
@@ -85,7 +112,7 @@ def test_a_file_without_a_last_line_end_is_added_to(file: Path) -> None:
 
 def test_a_file_of_nothing_has_no_answers(file: Path) -> None:
     file.write_text("\n\n")
-    for answer in ("score", "present"):
+    for answer in ("score", "present", "preferred"):
         frame = ratings.read(file, answer)
         assert frame.empty and {"prompt", "seed", "rater", answer} <= {*frame.columns}
     say(file, True, "ada")
@@ -104,7 +131,11 @@ def test_a_file_of_nothing_has_no_answers(file: Path) -> None:
         *(json.dumps(SCORE | {"score": score}) for score in (0, 6, -1, 2.5, 4.0, "4", None, [4])),
         *(json.dumps(SCORE | {"score": score}) for score in (True, False)),
         *(json.dumps(PRESENT | {"present": said}) for said in (1, 0, 1.0, "yes", "true", None)),
-        json.dumps(PRESENT | {"prompt": ["a cat"]}),
+        json.dumps(PRESENT | {"prompt": ["a cat"]}), json.dumps(PRESENT | {"run": ["plain"]}),
+        *(json.dumps(without(PREFERRED, name)) for name in PREFERRED if name != "preferred"),
+        *(json.dumps(PREFERRED | {"preferred": said}) for said in ("left", "", 1, None, ["tie"])),
+        json.dumps(PREFERRED | {"first": "zebra"}), json.dumps(PREFERRED | {"second": "guided"}),
+        json.dumps(PREFERRED | {"second": "tie"}), json.dumps(PREFERRED | {"first": 1}),
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_answer_is_named(file: Path, line: str) -> None:

@@ -1,0 +1,221 @@
+"""What raters say together: how far they agree, mean opinions, and which run they prefer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import binomtest
+
+from daamkit.errors import DaamkitError
+from daamkit.measures.intervals import bootstrap, means
+from daamkit.measures.ratings import TIE
+
+Metric = Literal["nominal", "ordinal", "interval"]
+IMAGE = ["prompt", "seed"]
+
+
+def alpha(
+    rows: pd.DataFrame,
+    units: Sequence[str],
+    value: str,
+    metric: Metric,
+    *,
+    rater: str = "rater",
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Krippendorff's alpha: 1 is agreement, 0 what chance gives, below 0 disagreement by system.
+
+    Alpha is 1 - D_o / D_e, the observed disagreement over the expected ([1]_, section E). Raters
+    may be any number, and answers missing. The interval is the percentile bootstrap over units
+    [2]_.
+
+    Parameters
+    ----------
+    rows
+        Tidy: an answer a row, one at most of each rater on each unit.
+    units, value, rater
+        Columns: those that say what was rated, the answer (missing: None or NaN), and who gave it.
+    metric
+        How two answers c and k differ. "nominal": 1 if they differ at all; "ordinal": the square
+        of the number of answers ranked from c to k, those at both ends counted half; "interval":
+        (c - k) squared.
+    level, draws, seed
+        Of the bootstrap. Draws in which all answers are alike are left out.
+
+    Returns
+    -------
+    found
+        metric, alpha, low, high; units, raters and answers that could be compared. Alpha is NaN if
+        no unit has two answers, or all answers are alike: then nobody could have disagreed. No
+        interval (NaN) of a single unit.
+
+    Raises
+    ------
+    DaamkitError
+        If the metric or level is unknown, someone has answered twice, or the answers of a metric
+        other than "nominal" are no numbers.
+
+    References
+    ----------
+    .. [1] K. Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011,
+       https://repository.upenn.edu/asc_papers/43; "Content Analysis", 4th edition, 2018, chapter
+       12.
+    .. [2] A. Zapf, S. Castell, L. Morawietz, A. Karch, "Measuring inter-rater reliability for
+       nominal data", BMC Medical Research Methodology 16:93, 2016,
+       https://doi.org/10.1186/s12874-016-0200-9
+
+    >>> rows = pd.DataFrame({"thing": [1, 1, 2, 2], "rater": list("abab"), "score": [1, 1, 5, 4]})
+    >>> round(alpha(rows, ["thing"], "score", "interval")["alpha"], 3)
+    0.941
+    """
+    if metric not in get_args(Metric) or not 0 < level < 1:
+        raise DaamkitError(
+            wanted=f"a metric of {', '.join(get_args(Metric))}, and a level between 0 and 1",
+            got=f"{metric!r} and {level}",
+            mend="choose one of these and 0.95, for instance",
+        )
+    units = list(units)
+    rows = rows[rows[value].notna()]
+    twice = rows[rows.duplicated([*units, rater])]
+    if len(twice):
+        raise DaamkitError(
+            wanted="one answer of each rater on each unit",
+            got=f"{len(twice)} more, the first by {twice[rater].iloc[0]!r}",
+            mend="read the file with `ratings.read`, or name more columns in `units`",
+        )
+    counts, values, raters = _counted(rows, units, value, rater, metric)
+    distance = _distance(counts.sum(0)[None], values, metric)
+    found = float(_alpha(counts, np.ones((1, len(counts))), distance)[0])
+    low = high = np.nan
+    if len(counts) > 1 and not np.isnan(found):
+        even = np.full(len(counts), 1 / len(counts))
+        times = np.random.default_rng(seed).multinomial(len(counts), even, size=draws)
+        again = _alpha(counts, times, _distance(times @ counts, values, metric))
+        tails = ((1 - level) / 2, (1 + level) / 2)
+        low, high = (float(cut) for cut in np.nanquantile(again, tails))
+    about = {"units": len(counts), "raters": raters, "answers": int(counts.sum())}
+    return {"metric": metric, "alpha": found, "low": low, "high": high} | about
+
+
+def opinion(rows: pd.DataFrame, by: Sequence[str], value: str = "score") -> pd.DataFrame:
+    """Mean opinion scores with their 95% intervals over images (prompt and seed).
+
+    Parameters
+    ----------
+    rows
+        As `ratings.read` gives them, with whatever columns the groups need.
+    by
+        Columns of the groups: "run", "rater", a part of speech.
+    value
+        What to average: "score", or "present" for shares of yes.
+
+    Returns
+    -------
+    frame
+        A row a group: the columns of `by`, mean, low, high, n (answers).
+    """
+    images = pd.Series(list(zip(*(rows[name] for name in IMAGE), strict=True)), rows.index, object)
+    return means(rows.assign(image=images), by, value, cluster="image")
+
+
+def preferences(rows: pd.DataFrame) -> pd.DataFrame:
+    """How often each of two runs is preferred, for every pair of names.
+
+    Parameters
+    ----------
+    rows
+        As ``ratings.read(file, "preferred")`` gives them.
+
+    Returns
+    -------
+    frame
+        A row a pair: first, second; first_wins, second_wins, ties (answers); share (of answers
+        that prefer the first, ties counted half), low, high (its 95% interval over images); p that
+        neither is the better (two-sided sign test over images: an image is won by whom more of its
+        raters prefer, images without a winner left out); images, n (answers).
+    """
+    out = []
+    for (first, second), part in rows.groupby(["first", "second"], sort=False):
+        said = part["preferred"]
+        points = (said == first) + 0.5 * (said == TIE)
+        images = list(zip(*(part[name] for name in IMAGE), strict=True))
+        share, low, high = bootstrap(points.to_numpy(float), images)
+        margins = part.assign(margin=points - 0.5).groupby(IMAGE)["margin"].sum()
+        won, lost = int((margins > 0).sum()), int((margins < 0).sum())
+        out.append(
+            {
+                "first": first,
+                "second": second,
+                "first_wins": int((said == first).sum()),
+                "second_wins": int((said == second).sum()),
+                "ties": int((said == TIE).sum()),
+                "share": share,
+                "low": low,
+                "high": high,
+                "p": binomtest(won, won + lost).pvalue if won + lost else np.nan,
+                "images": len(margins),
+                "n": len(part),
+            }
+        )
+    columns = ["first", "second", "first_wins", "second_wins", "ties", "share", "low", "high"]
+    return pd.DataFrame(out, columns=[*columns, "p", "images", "n"])
+
+
+# -- pieces of alpha
+
+
+def _counted(
+    rows: pd.DataFrame, units: list[str], value: str, rater: str, metric: Metric
+) -> tuple[Float[np.ndarray, "units values"], np.ndarray, int]:
+    """How many raters gave each unit each value, where two or more did; the values; the raters."""
+    answers = rows[value]
+    if metric != "nominal":
+        try:
+            answers = answers.astype(float)
+        except (TypeError, ValueError) as error:
+            raise DaamkitError(
+                wanted=f"numbers in the column {value!r}, which the metric {metric!r} compares",
+                got=f"{error}",
+                mend="take the metric 'nominal'",
+            ) from error
+    unit = rows.groupby(units).ngroup() if len(rows) else pd.Series(dtype=int)
+    paired = unit.map(unit.value_counts()) > 1
+    codes, values = pd.factorize(answers[paired], sort=metric != "nominal")
+    places, found = pd.factorize(unit[paired])
+    counts = np.zeros((len(found), len(values)))
+    np.add.at(counts, (places, codes), 1)
+    return counts, np.asarray(values), int(rows.loc[paired, rater].nunique())
+
+
+def _distance(
+    totals: Float[np.ndarray, "draws values"], values: np.ndarray, metric: Metric
+) -> Float[np.ndarray, "#draws values values"]:
+    """Squared differences of two values; ordinal ones depend on how often each was said."""
+    if metric == "nominal":
+        return 1 - np.eye(len(values))[None]
+    if metric == "interval":
+        return (values[:, None] - values).astype(float)[None] ** 2
+    ranks = totals.cumsum(1) - totals / 2  # the middle of each value's ranks
+    return (ranks[:, :, None] - ranks[:, None, :]) ** 2
+
+
+def _alpha(
+    counts: Float[np.ndarray, "units values"],
+    times: np.ndarray,
+    distance: Float[np.ndarray, "#draws values values"],
+) -> Float[np.ndarray, " draws"]:
+    """Alpha with each unit taken `times` (draws, units) over; NaN where all values are alike."""
+    pairs = counts[:, :, None] * counts[:, None, :]  # with oneself too, at no distance
+    weights = times / (counts.sum(1) - 1)
+    observed = (np.tensordot(weights, pairs, 1) * distance).sum((1, 2))
+    totals = times @ counts
+    expected = (totals[:, :, None] * totals[:, None, :] * distance).sum((1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = 1 - (totals.sum(1) - 1) * observed / expected
+    return np.where(expected > 0, found, np.nan)

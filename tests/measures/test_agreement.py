@@ -1,0 +1,192 @@
+"""Agreement: the worked examples of Krippendorff's own paper, and what must hold of any answers."""
+
+import inspect
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from daamkit.errors import DaamkitError
+from daamkit.measures.agreement import alpha, opinion, preferences
+
+# "Computing Krippendorff's Alpha-Reliability", 2011: sections A, B, and C to E with missing answers
+TWO = {"Meg": "0 1 0 0 0 0 0 0 1 0", "Owen": "1 1 1 0 0 1 0 0 0 0"}
+NOMINAL = {"Ben": "a a b b d c c c e d d a", "Gerry": "b a b b b c c c e d d d"}
+FOUR = {
+    "A": "1 2 3 3 2 1 4 1 2 . . .",
+    "B": "1 2 3 3 2 2 4 1 2 5 . 3",
+    "C": ". 3 3 3 2 3 4 2 2 5 1 .",
+    "D": "1 2 3 3 2 4 4 1 2 5 1 .",
+}
+THREE = {  # the example of Wikipedia's article and of the package `krippendorff`
+    "A": ". . . . . 3 4 1 2 1 1 3 3 . 3",
+    "B": "1 . 2 1 3 3 4 3 . . . . . . .",
+    "C": ". . 2 1 3 4 4 . 2 1 1 3 3 . 4",
+}
+
+
+def frame(table: dict[str, str]) -> pd.DataFrame:
+    """An answer a row; missing ones are rows without a value, or no rows, in turn."""
+    rows = [
+        {"unit": i, "rater": rater, "said": None if said == "." else said}
+        for rater, answers in table.items()
+        for i, said in enumerate(answers.split())
+        if said != "." or i % 2
+    ]
+    return pd.DataFrame(rows)
+
+
+def found(table: dict[str, str], metric: str, **options: int) -> dict:
+    return alpha(frame(table), ["unit"], "said", metric, **options)
+
+
+@pytest.mark.parametrize(
+    ("table", "metric", "value", "about"),
+    [
+        (TWO, "nominal", 0.095, (10, 2, 20)),
+        (NOMINAL, "nominal", 0.692, (12, 2, 24)),
+        (FOUR, "nominal", 0.743, (11, 4, 40)),
+        (FOUR, "ordinal", 0.815, (11, 4, 40)),
+        (FOUR, "interval", 0.849, (11, 4, 40)),
+        (THREE, "nominal", 0.691, (12, 3, 26)),
+        (THREE, "interval", 0.811, (12, 3, 26)),
+    ],
+)
+def test_worked_examples(table, metric, value, about) -> None:
+    told = found(table, metric)
+    assert round(told["alpha"], 3) == value
+    assert (told["units"], told["raters"], told["answers"]) == about
+    assert told["low"] < told["alpha"] < told["high"] <= 1
+
+
+def test_two_values_have_one_alpha_whatever_the_metric() -> None:
+    values = [found(TWO, metric)["alpha"] for metric in ("nominal", "ordinal", "interval")]
+    assert values == pytest.approx([values[0]] * 3)
+
+
+def by_definition(table: np.ndarray, metric: str) -> float:
+    """Mean disagreement of the pairs within units over that of all pairs of comparable answers."""
+    known = [unit[~np.isnan(unit)] for unit in table.T]
+    known = [unit for unit in known if len(unit) > 1]
+    every = np.concatenate(known)
+
+    def differ(c: float, k: float) -> float:
+        if metric == "ordinal":
+            low, high = sorted((c, k))
+            between = ((every >= low) & (every <= high)).sum()
+            return (between - ((every == c).sum() + (every == k).sum()) / 2) ** 2 if c != k else 0
+        return float(c != k) if metric == "nominal" else (c - k) ** 2
+
+    within = [
+        (sum(differ(a, b) for a in unit for b in unit) / (len(unit) - 1), len(unit))
+        for unit in known
+    ]
+    observed = sum(total for total, _ in within) / len(every)
+    expected = sum(differ(a, b) for a in every for b in every) / len(every) / (len(every) - 1)
+    return 1 - observed / expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["nominal", "ordinal", "interval"]))
+def test_alpha_is_what_its_definition_says(seed: int, metric: str) -> None:
+    rng = np.random.default_rng(seed)
+    table = rng.integers(1, 6, (rng.integers(2, 5), 7)).astype(float)
+    table[rng.random(table.shape) < 0.2] = np.nan
+    table[:2, 0] = 1, 5  # something to compare, and not all alike
+    rows = [(u, r, said) for (r, u), said in np.ndenumerate(table)]
+    rows = pd.DataFrame(rows, columns=["unit", "rater", "said"])
+    told = alpha(rows, ["unit"], "said", metric, draws=20)
+    assert told["alpha"] == pytest.approx(by_definition(table, metric))
+    shuffled = alpha(rows.sample(frac=1, random_state=0), ["unit"], "said", metric, draws=20)
+    assert shuffled["alpha"] == pytest.approx(told["alpha"])
+
+
+def test_the_interval_is_that_of_units_drawn_again() -> None:
+    rows = frame(FOUR)
+    rows = rows[rows["said"].notna() & (rows["unit"] != 11)]
+    parts = [part for _, part in rows.groupby("unit")]
+    rng, again = np.random.default_rng(1), []
+    for _ in range(300):
+        drawn = [
+            parts[place].assign(unit=i)
+            for i, place in enumerate(rng.integers(0, len(parts), len(parts)))
+        ]
+        again.append(alpha(pd.concat(drawn), ["unit"], "said", "ordinal", draws=2)["alpha"])
+    told = found(FOUR, "ordinal", draws=4000)
+    assert [told["low"], told["high"]] == pytest.approx(np.quantile(again, (0.025, 0.975)), abs=0.1)
+
+
+def test_what_cannot_be_compared_has_no_alpha() -> None:
+    for table in ({"A": "1 1 1", "B": "1 1 1"}, {"A": "1 2 3"}, {"A": "1 .", "B": ". 1"}):
+        told = found(table, "ordinal")
+        assert math.isnan(told["alpha"]) and math.isnan(told["low"])
+    one = found({"A": "1", "B": "2"}, "nominal")
+    assert one["alpha"] == 0 and math.isnan(one["low"])
+    empty = alpha(frame(TWO)[:0], ["unit"], "said", "interval")
+    assert math.isnan(empty["alpha"]) and empty["units"] == 0
+    assert found({"A": "1 2 3", "B": "1 2 3"}, "interval")["alpha"] == 1
+
+
+def test_errors_say_what_is_wrong() -> None:
+    with pytest.raises(DaamkitError, match="'ratio'"):
+        inspect.unwrap(alpha)(frame(TWO), ["unit"], "said", "ratio")  # without the type checker
+    with pytest.raises(DaamkitError, match=r"one answer of each rater.*1 more, the first by 'Ben'"):
+        rows = frame(NOMINAL)
+        alpha(pd.concat([rows, rows[:1]]), ["unit"], "said", "nominal")
+    with pytest.raises(DaamkitError, match=r"'ordinal' compares.*'a'"):
+        found(NOMINAL, "ordinal")
+
+
+# -- opinions and preferences
+
+
+def test_opinions_are_drawn_again_by_image() -> None:
+    rows = pd.DataFrame(
+        [
+            {"prompt": prompt, "seed": seed, "rater": rater, "run": run, "score": score}
+            for run, base in (("plain", 1), ("guided", 3))
+            for prompt, seed, score in (("a", 0, base), ("a", 1, base + 1), ("b", 0, base + 2))
+            for rater in "xyz"
+        ]
+    )
+    told = opinion(rows, ["run"])
+    assert told["run"].tolist() == ["plain", "guided"] and told["n"].tolist() == [9, 9]
+    assert told["mean"].tolist() == [2, 4]
+    # three images: all alike is drawn once in 27, so the interval reaches both ends
+    assert told["low"].tolist() == [1, 3] and told["high"].tolist() == [3, 5]
+
+
+def preferred(*said: tuple[int, str, str]) -> pd.DataFrame:
+    rows = [{"seed": seed, "rater": rater, "preferred": name} for seed, rater, name in said]
+    return pd.DataFrame(rows).assign(prompt="a cat", first="guided", second="plain")
+
+
+def test_ties_are_half_a_win_and_the_sign_test_counts_images() -> None:
+    rows = [(seed, rater, "guided") for seed in range(7) for rater in "xy"]
+    rows += [
+        (7, "x", "tie"),
+        (7, "y", "plain"),
+        (8, "x", "tie"),
+        (9, "x", "plain"),
+        (9, "y", "guided"),
+    ]
+    (row,) = preferences(preferred(*rows)).to_dict("records")
+    assert (row["first"], row["second"]) == ("guided", "plain")
+    assert (row["first_wins"], row["second_wins"], row["ties"]) == (15, 2, 2)
+    assert (row["images"], row["n"]) == (10, 19)
+    assert row["share"] == pytest.approx(16 / 19) and row["low"] < 16 / 19 < row["high"]
+    assert row["p"] == pytest.approx(2 * binom.cdf(1, 8, 0.5))  # 7 images to 1; 8 and 9 tied
+
+
+def test_every_pair_has_a_row_and_nothing_but_ties_no_p() -> None:
+    rows = preferred((0, "x", "tie"), (1, "x", "tie"))
+    other = preferred((0, "x", "blurred"), (1, "x", "plain")).assign(first="blurred")
+    told = preferences(pd.concat([rows, other]))
+    assert told["first"].tolist() == ["guided", "blurred"] and told["share"].tolist() == [0.5, 0.5]
+    assert math.isnan(told["p"][0]) and told["p"][1] == 1
+    empty = preferences(rows[:0])
+    assert empty.empty and "share" in empty.columns

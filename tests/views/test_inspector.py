@@ -1,0 +1,242 @@
+"""The inspector without a browser: its state, its tables, its files, its still picture."""
+
+import base64
+import dataclasses
+import gzip
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import daamkit
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.measures.syntax import relations
+from daamkit.views.inspector import Inspector, contents
+from tests import pictures
+
+PROMPT = "a red cat next to a blue car"
+NASTY = "a </script><script>alert(1)</script> cat <img src=x> & dog"
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return pictures.run(PROMPT, keep=("step", "site", "head"))
+
+
+@pytest.fixture(scope="module")
+def other() -> Run:
+    return pictures.run(PROMPT, seed=1)
+
+
+@pytest.fixture
+def inspector(run: Run) -> Inspector:
+    return Inspector(run)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, contents.CUTS), st.sampled_from(range(8)))
+def test_levels_are_the_masks_at_every_cut(cut: int, word: int) -> None:
+    found = pictures.run(PROMPT).maps.words()[word]
+    mask = found.mask(cut / contents.CUTS)
+    assert np.array_equal(contents.levels(found) > cut, mask)
+
+
+def test_a_map_that_is_nowhere_above_zero_is_in_no_mask(run: Run) -> None:
+    word = run.maps.word("cat")
+    dark = dataclasses.replace(word, values=-word.values)
+    assert not contents.levels(dark).any()
+
+
+def test_what_is_sent_is_what_the_maps_are(run: Run, inspector: Inspector) -> None:
+    about, data = inspector._about, gzip.decompress(inspector._data)
+    column = about["columns"][0]
+    cat = inspector.words.index("cat")
+    whole = np.frombuffer(data, np.uint8, 8 * 128 * 128, column["whole"]).reshape(8, 128, 128)
+    assert np.array_equal(whole[cat] > 80, run.maps.word("cat").mask(0.4))
+    steps = column["steps"]
+    shape = (8, steps["count"], *steps["grid"])
+    each = np.frombuffer(data, np.uint8, np.prod(shape), steps["at"]).reshape(shape)
+    values = each[cat, 2] / 255 * steps["peaks"][cat][2]
+    truth = run.maps.select(steps=2).word("cat").expand((64, 64), absolute=True).numpy()
+    assert np.corrcoef(values.ravel(), truth.ravel())[0, 1] > 0.98
+    assert [layer["stage"] for layer in column["layers"]] == ["down"] * 2 + ["mid"] + ["up"] * 4
+    layer = column["layers"][4]
+    shape = (8, layer["heads"], *layer["grid"])
+    each = np.frombuffer(data, np.uint8, np.prod(shape), layer["at"]).reshape(shape)
+    kept = run.maps.layers[layer["name"]].values.sum(0)[:, list(run.maps.word("cat").word.columns)]
+    scaled = each[cat] / 255 * np.array(layer["peaks"][cat])[:, None, None]
+    assert scaled == pytest.approx(kept.mean(1).numpy(), abs=float(kept.max()) / 255)
+
+
+def test_tables_are_the_librarys_numbers(run: Run, other: Run) -> None:
+    inspector = Inspector(run, other, names=["one", "other"])
+    inspector.threshold = 0.3
+    words = inspector.table()
+    assert words["column"].tolist() == ["one"] * 8 + ["other"] * 8
+    assert words["area"][:8].tolist() == run.table(0.3)["area"].tolist()
+    inspector.pins = ["car", "blue"]
+    pairs = inspector.table().set_index("column")
+    for name, each in inspector.runs.items():
+        truth = relations(each, 0.3).query("head == 'car' and dependent == 'blue'").iloc[0]
+        for measure in ("iou", "iod", "ioh"):
+            assert pairs.loc[name, measure] == truth[measure]
+    inspector.region = (0, 0, 128, 128)
+    region = inspector.table()
+    assert np.allclose(region["mass"], 1) and np.allclose(region["lift"], 1)
+    inspector.region = None
+    inspector.columns = ["other"]
+    inspector.pixel = (64, 30)
+    pixel = inspector.table("pixel")
+    assert pixel["share"].sum() == pytest.approx(1) and (pixel["column"] == "other").all()
+    assert pixel["share"].is_monotonic_decreasing
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.tuples(*[st.integers(0, 63)] * 2), st.tuples(*[st.integers(65, 128)] * 2))
+def test_a_region_and_what_is_outside_of_it_share_all_mass(start, end) -> None:
+    inspector = Inspector(pictures.run("a cat"))
+    top, left, bottom, right = *start, *end
+    inspector.region = (top, left, bottom, right)
+    mass = inspector.table().set_index("word")["mass"]
+    values = inspector.runs["unguided"].maps.word("cat").expand(absolute=True).clamp(min=0)
+    within = values[top:bottom, left:right].sum() / values.sum()
+    assert mass["cat"] == pytest.approx(float(within), abs=1e-5)
+    lift = inspector.table().set_index("word")["lift"]
+    area = (bottom - top) * (right - left) / 128**2
+    assert lift["cat"] * area == pytest.approx(mass["cat"])
+
+
+def test_a_part_of_the_maps_is_measured_exactly(run: Run, inspector: Inspector) -> None:
+    inspector.step = 3
+    area = inspector.table().set_index("word").loc["cat", "area"]
+    assert area == run.maps.select(steps=3).word("cat").area(0.4)
+    inspector.site = next(iter(run.maps.layers))
+    assert inspector.step is None
+    inspector.head = 1
+    narrow = run.maps.select(sites=inspector.site, heads=1).word("cat")
+    assert inspector.table().set_index("word").loc["cat", "area"] == narrow.area(0.4)
+    inspector.step = 0
+    assert inspector.site is None and inspector.head is None
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "says"),
+    [
+        ("word", "dog", "inspector.words"),
+        ("pins", ["cat", "dog"], "'dog'"),
+        ("threshold", 1.5, r"in \[0, 1\]"),
+        ("step", 9, "from 0 to 4"),
+        ("site", "nowhere", "he layers are down"),
+        ("head", 0, "inspector.site"),
+        ("region", (0, 0, 200, 10), "128 x 128"),
+        ("region", (5, 5, 5, 9), "top, left, bottom, right"),
+        ("region", (1, 2, 3), "top, left, bottom, right"),
+        ("pixel", (128, 0), "128 x 128"),
+        ("pixel", (1,), "(y, x)"),
+        ("columns", ["nobody"], "nobody"),
+    ],
+)
+def test_what_is_not_there_is_said(trait, value, says, inspector: Inspector) -> None:
+    before = getattr(inspector, trait)
+    with pytest.raises(DaamkitError, match=re.escape(says) if "(" in says else says):
+        setattr(inspector, trait, value)
+    assert getattr(inspector, trait) == before
+
+
+def test_parts_that_were_not_kept_are_said(other: Run) -> None:
+    with pytest.raises(DaamkitError, match="'step' in `keep=`"):
+        Inspector(other).step = 0
+
+
+@pytest.mark.parametrize("kind", ["pairs", "pixel", "region"])
+def test_a_table_of_nothing_chosen_says_how_to_choose(kind, inspector: Inspector) -> None:
+    with pytest.raises(DaamkitError, match="inspector"):
+        inspector.table(kind)
+    with pytest.raises(DaamkitError, match="words, pairs, pixel, region"):
+        inspector.table("nothing")
+
+
+def test_names_tell_runs_apart(run: Run, other: Run) -> None:
+    assert list(Inspector(run, other).runs) == ["unguided", "unguided (2)"]
+    for names in (["a"], ["a", "a"]):
+        with pytest.raises(DaamkitError, match="names"):
+            Inspector(run, other, names=names)
+
+
+def test_words_said_twice_have_names_of_their_own() -> None:
+    inspector = Inspector(pictures.run("a cat and a dog"))
+    assert inspector.words == ["a", "cat", "and", "a (2)", "dog"]
+    inspector.pins = ["a", "a (2)", "a"]
+    assert inspector.pins == ["a", "a (2)"]
+    assert inspector.table()["dependent"].tolist() == ["a (2)"]
+
+
+def test_runs_of_other_prompts_show_the_words_they_share(run: Run) -> None:
+    inspector = Inspector(run, pictures.run("a cat on a bench"), names=["one", "other"])
+    inspector.pins = ["cat", "red"]
+    table = inspector.table().set_index("column")
+    assert table.loc["one", "iou"] > 0 and np.isnan(table.loc["other", "iou"])
+    inspector.pins, inspector.pixel = [], (9, 9)
+    assert set(inspector.table().query("column == 'other'")["word"]) == {"a", "cat", "a (2)"}
+
+
+def test_what_is_seen_is_written(run: Run, other: Run, tmp_path) -> None:
+    inspector = Inspector(run, other, names=["one", "<other>"])
+    inspector.word = "cat"
+    with Image.open(inspector.save(tmp_path / "seen.png")) as sheet:
+        assert sheet.size == (128 + 8 + 128, 128)
+    svg = inspector.save(tmp_path / "seen.svg").read_text()
+    assert "&lt;other&gt;" in svg and svg.count("<image") == 2
+    with pytest.raises(DaamkitError, match=r"\.svg"):
+        inspector.save(tmp_path / "seen.gif")
+
+
+def test_a_prompt_of_html_is_text_in_every_form() -> None:
+    run = pictures.run(NASTY)
+    inspector = Inspector(run, names=["<i>"])
+    page = inspector.to_html()
+    assert page.count("<script") == 2 and "alert(1)</script>" not in page
+    data = re.search(r'id="state">(.*?)</script>', page, re.DOTALL)
+    assert data is not None and json.loads(data[1])["_about"]["prompt"] == NASTY
+    bundle, _ = inspector._repr_mimebundle_()
+    for text in (bundle["text/html"], daamkit.html(run), run._repr_html_()):
+        assert "<script" not in text and "&lt;script&gt;" in text and "<img src=x" not in text
+        assert f'alt="generated image: {NASTY[:2]}&lt;/script' in text
+
+
+def test_a_notebook_keeps_a_picture_with_no_kernel(inspector: Inspector) -> None:
+    bundle, _ = inspector._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    images = re.findall(
+        r'<td><img src="data:image/png;base64,([^"]+)" alt="([^"]+)"', bundle["text/html"]
+    )
+    assert [alt for _, alt in images][:3] == [
+        f"generated image: {PROMPT}", "attention of the word a", "attention of the word red",
+    ]  # fmt: skip
+    assert len(images) == 9
+    for data, _ in images:
+        assert Image.open(io.BytesIO(base64.b64decode(data))).size == (128, 128)
+    assert Image.open(io.BytesIO(bundle["image/png"])).width > 800
+
+
+def test_a_run_without_words_or_image_can_be_inspected(run: Run) -> None:
+    empty = Inspector(pictures.run(""))
+    assert empty.words == [] and empty.table().empty
+    assert "(empty prompt)" in empty.to_html()
+    latents = Inspector(Run(None, run.branches))
+    latents.word = "cat"
+    assert "(latents only)" in latents.to_html() and len(latents._pictures()) == 1
+
+
+def test_a_prompt_that_was_cut_is_said() -> None:
+    run = pictures.run("cat " * 90)
+    inspector = Inspector(run)
+    assert len(inspector.words) == 75 < len(run.prompt.split())
+    assert all(max(arc["head"], arc["dependent"]) < 75 for arc in inspector._about["arcs"])
+    assert "The model has read the prompt up to character" in inspector.to_html()
