@@ -62,4 +62,4 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 		cp build/studies/$$name/$$name.png docs/images/; done
 
 clean:
-	rm -rf .venv build demo explained
+	rm -rf .venv build demo explained docs/notebooks

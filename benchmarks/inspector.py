@@ -4,7 +4,7 @@
 
 The run has 12 words, 50 steps, 16 layers of 8 heads, 512 x 512 pixels; its maps are spots in noise,
 its image is noise in colours, both harder to compress than real ones. Needs Chromium. A hover is
-timed in the page: the script's time to draw it, and until it is drawn, the wait for a frame included.
+timed in the page: the script's time to draw it, and until it is drawn, with the wait for a frame.
 """
 
 from __future__ import annotations

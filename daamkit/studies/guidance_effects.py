@@ -179,9 +179,9 @@ class GuidanceEffects(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Truth and overlap before and after, and whether maps follow."""
-        from daamkit.views import effects_charts
+        from daamkit.views import charts
 
-        return effects_charts.effects(tables["effects"], tables["neglected"], tables["changes"])
+        return charts.effects(tables["effects"], tables["neglected"], tables["changes"])
 
 
 class Placebo(Method):

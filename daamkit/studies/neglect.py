@@ -252,9 +252,9 @@ class Neglect(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """What is drawn, what methods add, and where the maps lie."""
-        from daamkit.views import neglect_charts
+        from daamkit.views import charts
 
-        return neglect_charts.neglect(tables["methods"], tables["localisation"])
+        return charts.neglect(tables["methods"], tables["localisation"])
 
 
 def _columns(pipe: Any, case: Case) -> list[Any]:

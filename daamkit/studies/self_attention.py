@@ -245,9 +245,9 @@ class SelfAttention(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """FID of each setting, overlap with things, and detail above psi."""
-        from daamkit.views import self_attention_charts
+        from daamkit.views import charts
 
-        return self_attention_charts.self_attention(*tables.values())
+        return charts.self_attention(*tables.values())
 
 
 # -- masks

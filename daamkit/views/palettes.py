@@ -8,6 +8,8 @@ from matplotlib import colormaps
 from PIL import ImageColor
 
 HEAT = "cividis"  # one map; even to the eye, also without colour vision
+DIFFERENCE = "RdBu_r"  # white is no difference, red more, blue less: centre it at 0
+HEAD, DEPENDENT = "#0072b2", "#e69f00"  # of a relation
 
 
 def colours(

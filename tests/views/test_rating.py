@@ -251,9 +251,7 @@ def test_a_still_picture_is_left_and_text_stays_text(file) -> None:
 
 def test_a_notebook_gets_the_still_in_an_output_of_its_own(file, monkeypatch) -> None:
     outputs: list[dict] = []
-    monkeypatch.setattr(
-        "daamkit.views.rating.rating.display", lambda data, **_: outputs.append(data)
-    )
+    monkeypatch.setattr("daamkit.views.widget.display", lambda data, **_: outputs.append(data))
     rating = Rating([made()], file)
     rating._ipython_display_()
     still, live = outputs

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import pandas as pd
 import traitlets
-from IPython.display import display
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
@@ -19,6 +16,7 @@ from daamkit.views.inspector import contents, painting, tables
 from daamkit.views.inspector.state import State, inside
 from daamkit.views.inspector.svg import svg
 from daamkit.views.page import page
+from daamkit.views.widget import Widget
 
 _HERE = Path(__file__).parent
 STATE = (
@@ -26,7 +24,7 @@ STATE = (
 )  # fmt: skip
 
 
-class Inspector(anywidget.AnyWidget):
+class Inspector(Widget):
     """See which word made which pixels of one or several runs, and measure it.
 
     Parameters
@@ -86,7 +84,6 @@ class Inspector(anywidget.AnyWidget):
     _css = (_HERE / "inspector.css").read_text(encoding="utf-8")
     _about = traitlets.Dict().tag(sync=True)
     _data = traitlets.Bytes().tag(sync=True)
-    _still = traitlets.Unicode().tag(sync=True)
 
     word = traitlets.Unicode(None, allow_none=True).tag(sync=True)
     pins = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -118,7 +115,6 @@ class Inspector(anywidget.AnyWidget):
         super().__init__(
             _about=self._contents.about,
             _data=self._contents.data,
-            _still=f"daamkit-still-{uuid.uuid4().hex[:12]}",
             columns=named,
         )
         self.on_msg(self._asked)
@@ -165,7 +161,7 @@ class Inspector(anywidget.AnyWidget):
             str(self._esm),
             str(self._css),
             {"_about": self._about, "_data": self._data, "_still": "", **state},
-            still=self._still_html(),
+            still=still.html(*self.runs.values(), names=list(self.runs)),
             after=report.facts(self.runs, self.threshold),
         )
 
@@ -204,9 +200,6 @@ class Inspector(anywidget.AnyWidget):
         if len(self.pins) == 1:
             return [(self.pins[0], None)]
         return [(pin, i) for i, pin in enumerate(self.pins)] or [(self._about["prompt"], None)]
-
-    def _still_html(self) -> str:
-        return still.html(*self.runs.values(), names=list(self.runs))
 
     def _state(self) -> State:
         region, pixel = self.region, self.pixel
@@ -320,30 +313,13 @@ class Inspector(anywidget.AnyWidget):
         if message.get("kind") == "page":
             self.send({"kind": "page"}, [self.to_html().encode()])
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget, and beside it what shows where there is none."""
-        live = super()._repr_mimebundle_(**kwargs)
-        bundle, about = live if live is not None else ({}, {})
-        pictures = still.png(*self.runs.values())
+    def picture(self) -> dict[str, Any]:
+        """The images and the words' maps, small."""
+        runs = self.runs.values()
         return {
-            **bundle,
-            "text/plain": repr(self),
-            "text/html": self._still_html(),
-            "image/png": pictures,
-        }, about
-
-    def _ipython_display_(self) -> None:
-        """A still picture, then the widget, whose script puts the picture away.
-
-        Two outputs, because converters and notebooks without a kernel choose the widget of one
-        output with both, and show nothing.
-        """
-        bundle, about = self._repr_mimebundle_()
-        html = f'<div class="{self._still}">{bundle["text/html"]}</div>'
-        plain = {"text/html": html, "image/png": bundle["image/png"], "text/plain": repr(self)}
-        display(plain, raw=True)
-        view = "application/vnd.jupyter.widget-view+json"
-        display({view: bundle[view], "text/plain": repr(self)}, metadata=about, raw=True)
+            "text/html": still.html(*runs, names=list(self.runs)),
+            "image/png": still.png(*runs),
+        }
 
     def __repr__(self) -> str:
         return f"Inspector({self._about['prompt']!r}, {', '.join(self.runs)})"

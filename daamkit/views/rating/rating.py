@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import pandas as pd
 import traitlets
-from IPython.display import display
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
@@ -21,9 +18,9 @@ from daamkit.views import modules
 from daamkit.views.rating import still
 from daamkit.views.rating.items import Item, make, order
 from daamkit.views.rating.questions import QUESTIONS, Kind
+from daamkit.views.widget import Widget
 
 _HERE = Path(__file__).parent
-_VIEW = "application/vnd.jupyter.widget-view+json"
 _METRICS: dict[str, Metric] = {
     "score": "ordinal",
     "present": "nominal",
@@ -32,7 +29,7 @@ _METRICS: dict[str, Metric] = {
 BACK = "Backspace"
 
 
-class Rating(anywidget.AnyWidget):
+class Rating(Widget):
     """Ask a person about images and maps, and write each answer to a file.
 
     Nothing shown tells which run an image comes from or what others have said. Items come in an
@@ -81,16 +78,13 @@ class Rating(anywidget.AnyWidget):
     question = traitlets.Unicode(read_only=True).tag(sync=True)
     choices: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # [key, label]
     captions: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)
-    text: traitlets.List[Any] = traitlets.List(read_only=True).tag(
-        sync=True
-    )  # before the marked part, it, after it
+    text: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # before, mark, after
     image = traitlets.Bytes(read_only=True).tag(sync=True)  # PNG
     beside = traitlets.Bytes(read_only=True).tag(sync=True)  # PNG, or nothing
     given = traitlets.Unicode(read_only=True).tag(sync=True)  # the key of an earlier answer
     problem = traitlets.Unicode(read_only=True).tag(sync=True)
     heard = traitlets.Int(read_only=True).tag(sync=True)  # the last turn of `said`
     said = traitlets.Dict().tag(sync=True)  # what the browser says: turn, item, key
-    _still = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(
         self,
@@ -116,7 +110,6 @@ class Rating(anywidget.AnyWidget):
         done = sorted((item for item in items if item.key in place), key=lambda i: place[i.key])
         self._items = [*done, *(item for item in items if item.key not in place)]
         super().__init__()
-        self.set_trait("_still", f"daamkit-still-{uuid.uuid4().hex[:12]}")
         self.set_trait("question", self._question.text)
         self.set_trait("choices", [[c.key, c.label] for c in self._question.choices])
         self.set_trait("captions", list(self._question.captions))
@@ -233,23 +226,11 @@ class Rating(anywidget.AnyWidget):
 
     # -- without a kernel
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget, and beside it what shows where there is none."""
-        live = super()._repr_mimebundle_(**kwargs)
-        bundle, about = live if live is not None else ({}, {})
-        return {**bundle, "text/plain": repr(self), "text/html": self._picture()}, about
-
-    def _ipython_display_(self) -> None:
-        """The still, then the widget, whose script puts the still away."""
-        bundle, about = self._repr_mimebundle_()
-        html = f'<div class="{self._still}">{bundle["text/html"]}</div>'
-        display({"text/html": html, "text/plain": repr(self)}, raw=True)
-        view = {name: bundle[name] for name in (_VIEW, "text/plain") if name in bundle}
-        display(view, metadata=about, raw=True)
-
-    def _picture(self) -> str:
+    def picture(self) -> dict[str, Any]:
+        """How far it is, and the item shown."""
         pictures = zip(self.captions, (self.image, self.beside), strict=False)
-        return still.html(self.index, self.total, self.question, self.text, dict(pictures))
+        page = still.html(self.index, self.total, self.question, self.text, dict(pictures))
+        return {"text/html": page}
 
     def __repr__(self) -> str:
         return f"Rating({self._question.answer}: {self.index} of {self.total} are rated)"

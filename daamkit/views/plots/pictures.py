@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from daamkit.maps.wordmap import WordMap
 from daamkit.views import palettes
+from daamkit.views.outline import outline
 
 
 def overlay(
@@ -35,7 +36,7 @@ def overlay(
         grey = np.asarray(image.convert("L").resize(word.size[::-1]), np.float32)[..., None]
         heat = opacity * heat + (1 - opacity) * grey
     if threshold is not None:
-        heat[_outline(word.mask(threshold))] = 255
+        heat[outline(word.mask(threshold))] = 255
     return Image.fromarray(heat.round().astype(np.uint8))
 
 
@@ -59,8 +60,8 @@ def instances(image: Image.Image, frame: pd.DataFrame, scale: int = 2) -> Image.
     tints = palettes.distinct(len(things))
     for mask, tint in zip(things["mask"], tints, strict=True):
         large = np.kron(mask, np.ones((scale, scale), bool))
-        line = _outline(large)
-        pixels[line | (_outline(large & ~line))] = tint
+        line = outline(large)
+        pixels[line | (outline(large & ~line))] = tint
     page = Image.fromarray(pixels)
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(7 * scale)
     for row, tint in zip(things.itertuples(), tints, strict=True):
@@ -71,18 +72,3 @@ def instances(image: Image.Image, frame: pd.DataFrame, scale: int = 2) -> Image.
         pen.rectangle((x, y, x + width, y + height), tint)
         pen.text((x + 2, y), text, "white", font)
     return page
-
-
-def _outline(mask: np.ndarray) -> np.ndarray:
-    """The mask's pixels that touch the outside, one pixel wide; two on large images."""
-    inner = mask
-    for _ in range(max(1, min(mask.shape) // 256)):
-        padded = np.pad(inner, 1, constant_values=True)
-        inner = (
-            padded[1:-1, 1:-1]
-            & padded[:-2, 1:-1]
-            & padded[2:, 1:-1]
-            & padded[1:-1, :-2]
-            & padded[1:-1, 2:]
-        )
-    return mask & ~inner

@@ -1,0 +1,22 @@
+"""Charts of the studies' tables. Points are means, or numbers of whole sets, lines through them 95%
+intervals."""
+
+from daamkit.views.charts.attributions import (
+    adjectives,
+    cohyponyms,
+    objects,
+    parts_of_speech,
+    relations,
+)
+from daamkit.views.charts.guided import effects, neglect, self_attention
+
+__all__ = [
+    "adjectives",
+    "cohyponyms",
+    "effects",
+    "neglect",
+    "objects",
+    "parts_of_speech",
+    "relations",
+    "self_attention",
+]

@@ -1,0 +1,108 @@
+"""Means over a number, with their intervals as bands: thresholds, frequencies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from daamkit.views import pieces
+from daamkit.views.plots.frames import is_table, need, one, summary
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+NAMES = {"iou": "IoU", "iod": "IoD", "ioh": "IoH", "miou": "mIoU"}
+
+
+def sweep(
+    frame: pd.DataFrame,
+    value: str = "iou",
+    by: str = "rule",
+    dashes: str | None = None,
+    cluster: str = "prompt",
+    ax: Axes | None = None,
+    *,
+    hover: bool = False,
+) -> Axes | go.Figure:
+    """A measure over the thresholds of a mask, with 95% intervals over prompts.
+
+    Parameters
+    ----------
+    frame
+        Rows: tau, `by`, `dashes`, `value`, `cluster`, as `Run.relations` gives them at several
+        thresholds; or a table: tau, `by`, `dashes`, mean (or `value`), low, high.
+    value
+        The column of the measure.
+    by, dashes
+        Columns of what has a colour of its own, and a kind of line.
+    cluster
+        The column of what rows belong to.
+    ax
+        Where; default a new figure.
+    hover
+        Return a plotly figure whose points say how many values they are of.
+
+    Raises
+    ------
+    DaamkitError
+        If columns or rows are missing, or rows of several rules would be averaged.
+    """
+    what, groups = "a sweep", [by, *([dashes] if dashes else []), "tau"]
+    one(frame, [] if "rule" in groups else ["rule"], what)
+    table = summary(frame, groups, value, cluster, what)
+    y = NAMES.get(value, value)
+    if hover:
+        from daamkit.views.plots import hover as hovering
+
+        return hovering.band(
+            table, "tau", by, dashes, cluster=cluster, title=f"{y} over the threshold",
+            x_name="threshold", y_name=y,
+        )  # fmt: skip
+    ax = pieces.axes(ax, (5.5, 3.8))
+    pieces.band(ax, table, "tau", by, dashes=dashes)
+    pieces.name(ax, f"{y} over the threshold", "threshold", y, grid="both")
+    pieces.legend(ax)
+    return ax
+
+
+def frequency(frame: pd.DataFrame, cluster: str = "prompt", ax: Axes | None = None) -> Axes:
+    """How fine the detail is where attention is high, beside everywhere (Self-Attention Guidance,
+    arXiv 2210.00939, section 4), with 95% intervals over prompts.
+
+    Parameters
+    ----------
+    frame
+        Rows: layer, frequency (cycles per pixel), above, everywhere (or all), `cluster`, numbers or
+        lists of them, as `measures.frequency.contrast` and the study "self_attention" have them; or
+        the study's table: layer, frequency, difference, low, high. The frequency 0, a patch's mean,
+        is not shown.
+    cluster
+        The column of what rows belong to.
+    ax
+        Where; default a new figure.
+
+    Raises
+    ------
+    DaamkitError
+        If columns or rows are missing, or rows are of several thresholds psi.
+    """
+    what, by = "frequencies", ["layer", "frequency"]
+    one(frame, ["psi"], what)
+    if not is_table(frame):
+        frame = frame.rename(columns={"all": "everywhere"})
+        need(frame, [*by, "above", "everywhere", cluster], what)
+        lists = ["frequency", "above", "everywhere"]
+        frame = frame[["layer", cluster, *lists]].explode(lists, ignore_index=True)
+        frame = frame.astype(dict.fromkeys(lists, float))
+        frame = frame.assign(difference=frame["above"] - frame["everywhere"])
+    table = summary(frame, by, "difference", cluster, what)
+    table = table[table["frequency"] > 0]
+    ax = pieces.axes(ax, (5.5, 3.8))
+    pieces.band(ax, table, "frequency", "layer")
+    pieces.zero(ax, along="y")
+    y = "log magnitude - that of all patches"
+    pieces.name(ax, "Detail where attention is high", "cycles per pixel", y, grid="both")
+    pieces.legend(ax)
+    return ax

@@ -1,0 +1,150 @@
+"""The same prompts and seeds with guidance and without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from daamkit.errors import DaamkitError
+from daamkit.measures.intervals import bootstrap
+from daamkit.views import pieces
+from daamkit.views.plots.frames import need, one
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+PAIRS = ("case", "prompt", "seed", "of", "start")
+APART = 0.22  # of both sides from their method's place
+
+
+class Method(NamedTuple):
+    """A method's pairs, and their means with intervals (mean, low, high).
+
+    Attributes
+    ----------
+    name
+        The method's.
+    pairs
+        The columns that tell pairs apart, before, after.
+    before, after, gain
+        Means; gain is that of after - before.
+    """
+
+    name: str
+    pairs: pd.DataFrame
+    before: tuple[float, float, float]
+    after: tuple[float, float, float]
+    gain: tuple[float, float, float]
+
+    @property
+    def label(self) -> str:
+        """Name, gain, number of pairs."""
+        mean, low, high = self.gain
+        within = f" [{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else ""
+        return f"{self.name.replace('_', '-')}\n{mean:+.3f}{within}\nn = {len(self.pairs)}"
+
+
+def guidance(
+    frame: pd.DataFrame,
+    value: str = "value",
+    base: str = "none",
+    pairs: Sequence[str] | None = None,
+    cluster: str = "prompt",
+    ax: Axes | None = None,
+    *,
+    hover: bool = False,
+) -> Axes | go.Figure:
+    """A measure without guidance and with it, pair by pair, method by method.
+
+    A line is a pair; points are means with 95% intervals over prompts. Below each method stand the
+    mean gain with its interval and the number of pairs.
+
+    Parameters
+    ----------
+    frame
+        Rows: method, `value`, `cluster` and `pairs`, as the studies of guidance have them.
+    value
+        The column of the measure.
+    base
+        The method that is none.
+    pairs
+        Columns that tell which rows of two methods belong together; default those of case, prompt,
+        seed, of (the word) and start that the frame has. Pairs with a missing value are left out.
+    cluster
+        The column of what rows belong to.
+    ax
+        Where; default a new figure.
+    hover
+        Return a plotly figure whose pairs say what they are.
+
+    Raises
+    ------
+    DaamkitError
+        If columns, rows or pairs are missing, or rows are of several measures.
+    """
+    what = "guidance"
+    need(frame, ["method", value, cluster, *(pairs or ())], what)
+    one(frame, ["measure"], what)
+    known = [column for column in PAIRS if column in frame.columns]
+    found = _methods(frame, value, base, [*dict.fromkeys([cluster, *(pairs or known)])], cluster)
+    y = frame["measure"].iloc[0] if value == "value" and "measure" in frame.columns else value
+    if hover:
+        from daamkit.views.plots import hover as hovering
+
+        return hovering.pairs(found, APART, title="Without guidance and with it", y=str(y))
+    ax = pieces.axes(ax, (1.6 + 1.7 * len(found), 4))
+    for i, method in enumerate(found):
+        sides = np.array([[i - APART], [i + APART]])
+        both = method.pairs[["before", "after"]].to_numpy(float).T
+        alpha = float(np.clip(6 / len(method.pairs), 0.08, 0.5))
+        ax.plot(sides.repeat(both.shape[1], 1), both, color=pieces.INK, alpha=alpha, linewidth=0.8)
+    for k, side in enumerate(("without", "with")):
+        at = np.arange(len(found)) + (APART if k else -APART)
+        mean, low, high = np.array([method.after if k else method.before for method in found]).T
+        tint = pieces.colour(0) if k else pieces.INK
+        ax.vlines(at, low, high, color=tint, linewidth=2.5)
+        ax.plot(at, mean, "o", color=tint, markersize=7, label=side)
+    ax.set_xticks(range(len(found)), [pieces.plain(method.label) for method in found], fontsize=8)
+    ax.set_xlim(-0.5, len(found) - 0.5)
+    pieces.name(ax, "Without guidance and with it", "", str(y), grid="y")
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def _methods(
+    frame: pd.DataFrame, value: str, base: str, pairs: list[str], cluster: str
+) -> list[Method]:
+    if frame.duplicated([*pairs, "method"]).any():
+        raise DaamkitError(
+            wanted=f"one row for each method and {', '.join(pairs)}",
+            got="several",
+            mend="name in `pairs=` the columns that tell them apart",
+        )
+    wide = frame.pivot(index=pairs, columns="method", values=value).astype(float)
+    names = [name for name in frame["method"].unique() if name != base]
+    if base not in wide or not names:
+        raise DaamkitError(
+            wanted=f"rows of the method {base!r} and of another",
+            got=", ".join(map(str, wide.columns)),
+            mend="name in `base=` the method that is none",
+        )
+    out = []
+    for name in names:
+        part = wide[[base, name]].dropna()
+        part.columns = pd.Index(["before", "after"])
+        part = part.reset_index()
+        if part.empty:
+            raise DaamkitError(
+                wanted=f"pairs of {base!r} and {name!r} with the same {', '.join(pairs)}",
+                got="none",
+                mend="draw the same prompts from the same seeds with both",
+            )
+        of = part[cluster].tolist()
+        three = (part["before"], part["after"], part["after"] - part["before"])
+        means = [bootstrap(each.to_numpy(float), of, draws=1000) for each in three]
+        out.append(Method(str(name), part, means[0], means[1], means[2]))
+    return out

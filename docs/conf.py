@@ -1,0 +1,140 @@
+"""The documentation site: `sphinx-build -W --keep-going -b html docs build/docs`.
+
+Pages are Markdown that also reads on GitHub; notebooks are shown as they were executed; nothing is
+fetched. A site has one folder of sources, so ``docs/notebooks`` is a copy, which git ignores.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import re
+import shutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import daamkit
+
+DOCS = Path(__file__).parent
+NOTEBOOKS, COPIES = DOCS.parent / "notebooks", DOCS / "notebooks"
+LEFT_OUT = ("charts", "modules", "page", "pieces")  # of views: what studies and pages are made of
+
+project = "daamkit"
+author = copyright = "The daamkit authors"  # noqa: A001
+version = release = daamkit.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+default_role = "literal"  # single backticks in docstrings are code
+
+html_theme = "furo"
+html_title = "daamkit"
+html_static_path, html_css_files = ["_static"], ["tables.css"]
+html_copy_source = html_show_sourcelink = False
+html_math_renderer = None  # MathJax would be fetched
+
+myst_heading_anchors = 4
+nb_execution_mode = "off"
+nb_ipywidgets_js: dict[str, Any] = {}  # widgets show their still pictures
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = False
+napoleon_attr_annotations = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+python_maximum_signature_line_length = 88
+
+
+def copy_notebooks(app: Any) -> None:
+    """Bring the notebooks into the sources, untouched where nothing changed."""
+    found = {place.name: place for place in NOTEBOOKS.glob("*.ipynb")}
+    COPIES.mkdir(exist_ok=True)
+    for old in COPIES.glob("*.ipynb"):
+        if old.name not in found:
+            old.unlink()
+    for name, place in found.items():
+        copy = COPIES / name
+        if not copy.exists() or copy.read_bytes() != place.read_bytes():
+            shutil.copyfile(place, copy)
+
+
+def reference(package: str) -> str:
+    """Markdown that takes in the docstrings of a package and its modules."""
+    module = import_module(package)
+    inside = [found.name for found in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    shown = [name for name in inside if name[0] != "_" and not name.endswith(LEFT_OUT)]
+    text = ""
+    for name in [package, *(f"{package}.{name}" for name in shown)]:
+        faces = "   :imported-members:\n" if "__all__" in vars(import_module(name)) else ""
+        title = "" if name == package else f"\n## `{name}`\n"
+        text += f"{title}\n```{{eval-rst}}\n.. automodule:: {name}\n{faces}```\n"
+    return text
+
+
+def site(path: Path) -> Path:
+    """Where a file of the repository lies for the site."""
+    return COPIES / path.name if path.parent == NOTEBOOKS and path.suffix == ".ipynb" else path
+
+
+def read(app: Any, name: str, source: list[str]) -> None:
+    """Links that lead somewhere on GitHub lead there on the site; reference pages are filled."""
+    own = (DOCS / name).parent
+    here = NOTEBOOKS if name.startswith("notebooks/") else own
+
+    def lead(link: re.Match[str]) -> str:
+        path = Path(os.path.normpath(here / link[1]))
+        if not path.exists():
+            return link[0]
+        there = site(path)
+        kind = "" if DOCS in there.parents else "path:"  # of no page: to download
+        return f"]({kind}{os.path.relpath(there, own)}"
+
+    source[0] = re.sub(r"\]\((?!https?:|#)([^)#\s]+)", lead, source[0])
+    if name.startswith("reference/"):
+        source[0] += reference("daamkit." + name.removeprefix("reference/"))
+
+
+def skip(app: Any, what: str, name: str, member: Any, skipped: bool, options: Any) -> bool | None:
+    """The public face is described once, on its own page; what others made, not at all."""
+    if what != "module":
+        return None
+    face = (getattr(daamkit, known) for known in daamkit._WHERE)
+    again = app.env.current_document.docname != "reference" and any(member is it for it in face)
+    foreign = not str(getattr(member, "__module__", "daamkit")).startswith("daamkit")
+    return True if again or foreign else None
+
+
+def prose(app: Any, what: str, name: str, member: Any, options: Any, lines: list[str]) -> None:
+    """In docstrings | and * are themselves, and what a module's docstring indents is code.
+
+    References are numbered by docstring, not by page: a list.
+    """
+    text = re.sub(r"^\.\. (?=\[\d+\])", "-  ", "\n".join(lines), flags=re.MULTILINE)
+    parts = re.sub(r"(\[\d+\])_", r"\1", text).split("\n\n")
+    for index, part in enumerate(parts):
+        if what == "module" and part.startswith("    "):
+            parts[index] = f"::\n\n{part}"
+        elif ">>>" not in part:
+            parts[index] = re.sub(
+                r"(`+)(.+?)\1|([|*])",
+                lambda m: rf"\{m[3]}" if m[3] else m[0],
+                part,
+                flags=re.DOTALL,
+            )
+    lines[:] = "\n\n".join(parts).split("\n")
+
+
+def signature(app: Any, what: str, name: str, obj: Any, options: Any, args: Any, back: Any) -> Any:
+    """A default made anew for each object is no syntax."""
+    return (args.replace("<factory>", "..."), back) if args else None
+
+
+def setup(app: Any) -> None:
+    app.connect("builder-inited", copy_notebooks)
+    app.connect("source-read", read)
+    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", prose, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", signature)
