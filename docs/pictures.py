@@ -1,15 +1,19 @@
-"""Make the pictures of README and docs.
+"""Make the pictures of README and docs; those of the inspector need Chromium.
 
 python docs/pictures.py
 """
 
 from __future__ import annotations
 
+import io
+import shutil
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from playwright.sync_api import sync_playwright
 
 import daamkit
 from daamkit.studies import prompts
@@ -82,6 +86,36 @@ def guided(pipe: object) -> Image.Image:
     return sheet(tiles, 6)
 
 
+def inspected(pipe: object, dark: bool = False) -> Image.Image:
+    """The inspector's page of the first of these prompts, without and with guidance."""
+    seed, a, b = NEGLECTED[0]
+    runs = []
+    for method in (nullcontext(), daamkit.guide(pipe, daamkit.AttendAndExcite([a, b], out_of=50))):
+        with method, daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
+            pipe(  # type: ignore[operator]
+                f"a {a} and a {b}",
+                num_inference_steps=25,
+                generator=torch.Generator().manual_seed(seed),
+            )
+        runs.append(tracer.run)
+    inspector = daamkit.Inspector(*runs)
+    inspector.pins = [a, b]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page(
+            viewport={"width": 1240, "height": 700}, color_scheme="dark" if dark else "light"
+        )
+        page.goto(inspector.save(Path(folder) / "page.html").as_uri())
+        page.wait_for_selector("html[data-ready]")
+        page.locator(".columns canvas").first.hover(position={"x": 215, "y": 200})
+        page.wait_for_timeout(200)
+        picture = page.locator(".daamkit-inspector").screenshot()
+        browser.close()
+    return Image.open(io.BytesIO(picture)).convert("RGB")
+
+
 def samples(pipe: object) -> Image.Image:
     """What the toybox draws, one seed a prompt, none chosen."""
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(PROMPTS))]
@@ -112,6 +146,8 @@ def main() -> None:
     pipe = daamkit.load("toybox")
     explain(pipe).save(FOLDER / "explain.png", optimize=True)
     guided(pipe).save(FOLDER / "guided.png", optimize=True)
+    inspected(pipe).save(FOLDER / "inspector.png", optimize=True)
+    inspected(pipe, dark=True).save(FOLDER / "inspector-dark.png", optimize=True)
     samples(pipe).save(FOLDER / "samples.png", optimize=True)
     readings(pipe).save(FOLDER / "oracle.jpg", quality=88)
 
