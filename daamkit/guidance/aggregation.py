@@ -47,7 +47,8 @@ class Aggregate(Tap):
                 got=f"grids of {_grids(sites, step.latents)}",
                 mend="set `attn_res=` to one of these, (height, width)",
             )
-        self.final = max(self.sites, key=lambda site: RUNS[site.stage]).stage
+        final = max(self.sites, key=lambda site: RUNS[site.stage]).stage
+        self.final = [site.name for site in self.sites if site.stage == final][-1]
         self.names = [site.name for site in self.sites]
         self.maps: dict[str, Tensor] = {}
 
@@ -63,7 +64,7 @@ class Aggregate(Tap):
             self.maps[attention.site.name] = attention.probabilities(branch, gradient=True)
 
     def last(self, site: Site) -> bool:
-        return site.name == [s.name for s in self.sites if s.stage == self.final][-1]
+        return site.name == self.final
 
     def mean(self) -> Float[Tensor, "y x tokens"]:
         """The flat mean over sites and heads, float32, of the only image."""

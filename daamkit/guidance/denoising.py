@@ -105,7 +105,7 @@ class guide:  # noqa: N801 - used like a function: `with daamkit.guide(pipe, met
                 wanted="a guidance method", got="none", mend="name one after the pipeline"
             )
         self.pipe, self._methods = pipe, [copy.copy(method) for method in methods]
-        self._log = _Log([type(method).__name__ for method in methods])
+        self._log = _Log(self._methods)
         self._open = ExitStack()
 
     def __enter__(self) -> guide:
@@ -117,8 +117,7 @@ class guide:  # noqa: N801 - used like a function: `with daamkit.guide(pipe, met
                     got="a second one, which would guide what is guided already",
                     mend="leave one out, or put all that it shall do into one",
                 )
-        log = [_Beginning(self._methods), *self._methods, self._log]
-        self._open.enter_context(attach(self.pipe, *log))
+        self._open.enter_context(attach(self.pipe, self._log, *self._methods))
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -140,11 +139,11 @@ class guide:  # noqa: N801 - used like a function: `with daamkit.guide(pipe, met
         return pd.DataFrame(rows, columns=None if rows else ["image", "method", "step"])
 
 
-class _Beginning(Tap):
-    """Before the methods start: is this a call that they can guide?"""
+class _Log(Tap):
+    """Is this a call that the methods can guide? What they note of it, and keep of its images."""
 
     def __init__(self, methods: Sequence[Method]) -> None:
-        self.methods = methods
+        self.methods, self.images = methods, list[list[dict[str, Any]]]()
 
     def wants(self, site: Site) -> bool:
         return False
@@ -178,23 +177,14 @@ class _Beginning(Tap):
                 entry = {"method": name, "settings": method.settings(), "steps": []}
                 notes.setdefault("guidance", []).append(entry)
 
+    def finish(self, call: Call, images: Any) -> None:
+        own = [type(method).__name__ for method in self.methods]
+        for notes in call.notes:
+            self.images.append([entry for entry in notes["guidance"] if entry["method"] in own])
+
 
 def _forgets(denoiser: Any) -> bool:
     return bool(getattr(denoiser, "is_gradient_checkpointing", False))
-
-
-class _Log(Tap):
-    """Keeps what the methods of one guide have noted of finished images."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names, self.images = names, list[list[dict[str, Any]]]()
-
-    def wants(self, site: Site) -> bool:
-        return False
-
-    def finish(self, call: Call, images: Any) -> None:
-        for notes in call.notes:
-            self.images.append([e for e in notes["guidance"] if e["method"] in self.names])
 
 
 def index(step: Pass) -> int:

@@ -38,7 +38,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.measures.intervals import means
 from daamkit.measures.overlap import iou
-from daamkit.measures.syntax import overlaps
+from daamkit.measures.syntax import cut, overlaps
 from daamkit.studies import gains, methods, truths
 from daamkit.studies.gains import BASE
 from daamkit.studies.objects import ALIASES
@@ -226,10 +226,11 @@ def _of_words(
             continue
         word, still = _map(run, noun), _map(before, noun)
         there = truths.present(mask), truths.present(exchanged)
-        both = [float(iou(word.mask(CHIEF[1]), exchanged)), float(iou(still.mask(CHIEF[1]), mask))]
+        cuts = cut(word, *CHIEF), cut(still, *CHIEF)
+        both = [float(iou(cuts[0], exchanged)), float(iou(cuts[1], mask))]
         measures = {
             "present": there[0],
-            "iou": iou(word.mask(CHIEF[1]), mask) if there[0] else np.nan,
+            "iou": iou(cuts[0], mask) if there[0] else np.nan,
             "exchanged": sum(both) / 2 if all(there) else np.nan,
             "entropy": _entropy(word),
             "shifted": (_share(word) - _share(still)).abs().sum() / 2,
@@ -242,7 +243,7 @@ def _of_pairs(run: Run, nouns: Sequence[Phrase]) -> list[Found]:
     """How much the maps of two things share."""
     return [
         (f"{a.text} / {b.text}", b.start, "overlap",
-         float(iou(_map(run, a).mask(CHIEF[1]), _map(run, b).mask(CHIEF[1]))))
+         float(iou(cut(_map(run, a), *CHIEF), cut(_map(run, b), *CHIEF))))
         for a, b in combinations(nouns, 2)
     ]  # fmt: skip
 

@@ -22,7 +22,7 @@ class Widget(anywidget.AnyWidget):
         return f"daamkit-still-{uuid.uuid4().hex[:12]}"
 
     def picture(self) -> dict[str, Any]:
-        """The still picture by media type: "text/html", and "image/png" if there is one."""
+        """The still picture by media type: "text/html" and, base64, perhaps "image/png"."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -222,7 +222,7 @@ def test_a_notebook_keeps_a_picture_with_no_kernel(inspector: Inspector) -> None
     assert len(images) == 9
     for data, _ in images:
         assert Image.open(io.BytesIO(base64.b64decode(data))).size == (128, 128)
-    assert Image.open(io.BytesIO(bundle["image/png"])).width > 800
+    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).width > 800
 
 
 def test_a_run_without_words_or_image_can_be_inspected(run: Run) -> None:

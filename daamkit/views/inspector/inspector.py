@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -318,7 +319,7 @@ class Inspector(Widget):
         runs = self.runs.values()
         return {
             "text/html": still.html(*runs, names=list(self.runs)),
-            "image/png": still.png(*runs),
+            "image/png": base64.b64encode(still.png(*runs)).decode(),
         }
 
     def __repr__(self) -> str:
