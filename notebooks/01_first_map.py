@@ -24,7 +24,6 @@ WORD, OTHER = "cat", "car"
 SEED, STEPS = 0, 25
 
 # %%
-import pandas as pd
 import torch
 
 import daamkit
@@ -46,7 +45,7 @@ run
 
 # %% [markdown]
 # Yellow is where a word was asked for most. *Cat* and *red* lie on the cat, *car* and *blue* on the
-# car; *a*, *next* and *to* are everywhere and nowhere. As numbers: `mass` is the share of all
+# car; the first *a* and *next* lie on the background, the others on most of the image. As numbers: `mass` is the share of all
 # attention that a word receives, `area` the share of the image where its map is above 0.4 of its
 # highest value.
 
@@ -78,10 +77,10 @@ print("the same picture:", alone == run.image)
 again = draw(SEED + 1)
 cat = run.maps.word(WORD).mask()
 others = {"red": run, OTHER: run, f"{WORD}, another seed": again}
-pd.Series({name: iou(cat, of.maps.word(name.split(",")[0]).mask()) for name, of in others.items()})
+{name: round(iou(cat, of.maps.word(name.split(",")[0]).mask()), 2) for name, of in others.items()}
 
 # %%
-again.image.resize((256, 256))
+plots.overlay(again.image, again.maps.word(WORD), threshold=0.4).resize((256, 256))
 
 # %% [markdown]
 # The adjective shares the cat's place, the car has none of it, and where the next seed puts the cat

@@ -87,8 +87,8 @@ heads = {
 pd.DataFrame(heads).T.unstack().round(2)
 
 # %% [markdown]
-# Heads are specialists: some look at the whole cat, some at a part of it, some nearly everywhere,
-# and a few rather at the other thing. The sum is steadier than most of its terms.
+# Heads are specialists: some look at the whole cat, some at a part of it, many hardly at either
+# thing, and a few rather at the other one.
 #
 # ## Do the parts make the whole?
 #

@@ -80,7 +80,7 @@ table[["set", "method", "miou", "low", "high", "nouns"]].round(2)
 # "daam" and "paper" are two ways to pool attention; the last rows know nothing of the word: the
 # whole image, a blob in the middle, the map of another word of the prompt, smooth noise. "k-means +
 # Hungarian" groups places by their self-attention and is told the truth to pick the fitting groups.
-# The brackets, `low` to `high`, are 95 % intervals over prompts.
+# `low` to `high` is the 95 % interval over prompts.
 #
 # Even with so few prompts the word's own map stands clear of what knows nothing, and the curve has
 # its top between 0.4 and 0.5. Which of the two pooling rules is better, and whether unreal prompts

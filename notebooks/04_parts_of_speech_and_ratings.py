@@ -43,7 +43,8 @@ tables = study.tables(rows)
 study.plot(tables)
 # %% [markdown]
 # Every word of a few captions, by its tag in Universal Dependencies; points are means, lines 95 %
-# intervals over prompts. Nouns and adjectives lie on a small part of the image and peak sharply;
+# intervals over prompts. Entropy says how evenly a map is spread (1: all even), sharpness how far its peak stands above its
+# mean. Nouns and adjectives lie on a small part of the image and peak sharply;
 # articles (DET), prepositions (ADP) and conjunctions (CCONJ) are spread over most of it, and so are
 # verbs. Of the rarest tags a point says nothing: the number of words stands beside each.
 #
@@ -64,6 +65,9 @@ for name, other in gaps.items():
 pd.DataFrame(found, index=["mean", "low", "high", "p", "prompts"]).T.round(4)
 
 # %% [markdown]
+# The little words' maps are far larger than the nouns' within the same prompts; the adjectives' are
+# not told from them: the interval holds 0.
+#
 # Does it depend on the cut? The tags from the largest area to the smallest:
 
 # %%
@@ -77,8 +81,8 @@ tables["survives"].set_index("measure")["order"].to_dict()
 # ## Ratings
 #
 # The DAAM paper had people rate maps from 1 (bad) to 5 (excellent). Here you may: the keys 1 to 5,
-# blind, shuffled, each answer on the disk at once. Stop whenever you like; the same line goes on
-# where you were.
+# blind, shuffled, each answer on the disk at once. Stop whenever you like; the last line, run again,
+# goes on where you were.
 
 # %%
 runs = []
@@ -88,6 +92,8 @@ for case in study.cases()[:3]:
         pipe(case["prompt"], num_inference_steps=STEPS, generator=generator)
     runs += tracer.runs
 file = Path(tempfile.mkdtemp()) / "ratings.jsonl"  # name a place of your own, to keep it
+
+# %%
 daamkit.Rating(runs, file, rater="you")
 
 # %% [markdown]
@@ -122,7 +128,9 @@ pd.DataFrame(found, index=[*groups])[["alpha", "low", "high", "units"]].round(2)
 tags = rows[["prompt", "seed", "start", "end", "pos"]].drop_duplicates()
 rated = answers.merge(tags, on=["prompt", "seed", "start", "end"])
 opinion = agreement.opinion(rated, ["pos", "rater"])
-opinion.pivot(index="pos", columns="rater", values="mean").round(1)
+shown = opinion[["mean", "low", "high"]].round(1).astype(str)
+opinion["opinion"] = shown["mean"] + " [" + shown["low"] + ", " + shown["high"] + "]"
+opinion.pivot(index="pos", columns="rater", values="opinion")
 
 # %% [markdown]
 # The rulers only say again how large the maps are, and the dice say nothing. What belongs in this

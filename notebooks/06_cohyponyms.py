@@ -60,8 +60,8 @@ plots.grid(both[STRANGER], [WORD, STRANGER])
 #
 # ## Over pairs
 #
-# The study `cohyponyms` takes all pairs that WordNet calls kin, and, as control, the same words
-# equally often, paired with strangers: neither how common a word is nor how well the model draws it
+# The study `cohyponyms` takes pairs that WordNet calls kin, here ten of the toybox's eleven, and, as
+# control, the same words equally often, paired with strangers: neither how common a word is nor how well the model draws it
 # can make the difference.
 
 # %%
@@ -82,8 +82,8 @@ chief[["a", "b", "both", "iou"]].sort_values("iou", ascending=False).round(2)
 # overlap more and are less often both there, but at the paper's cut both intervals of the
 # difference hold 0; at some other cuts that of the overlap does not, and to pick one afterwards
 # would be cheating. The last table says why it is so wide: the effect sits in a few pairs, most of
-# all in the example above, while a cat and a lion keep apart. By WordNet the toybox has eleven such
-# pairs in all; more images of them say little of co-hyponyms at large.
+# all in the example above, while a cat and a lion keep apart. With so few pairs more images say
+# little of co-hyponyms at large.
 #
 # With 440 images the difference of overlap is above 0, that of missing things is not sure even so:
 # [the studies](../docs/studies.md). The paper finds both in Stable Diffusion, on pairs of COCO's

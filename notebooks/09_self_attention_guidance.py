@@ -87,8 +87,8 @@ show(
 #
 # ## What is there?
 #
-# Cut the image into patches, one a cell, and take the spectrum of each. Are the masked patches
-# finer than all patches? The control: as many patches at random.
+# Cut the image into patches, one a cell, and take the spectrum of each. Is there more
+# to see in the masked patches than in all? The control: as many patches at random.
 
 # %%
 rng = np.random.default_rng(0)
@@ -101,8 +101,9 @@ for seed, run in zip(SEEDS, runs, strict=True):
 _ = plots.frequency(pd.DataFrame(rows), cluster="seed")
 
 # %% [markdown]
-# They are, at every frequency, as the paper finds: attention goes where detail is. The bands are
-# 95 % intervals over four images, and so rough.
+# There is, at every frequency, as the paper finds; but most at the lowest and least at the highest:
+# attention goes where contrast is, not to fine detail above all. The bands are 95 % intervals over
+# four images, and so rough.
 #
 # ## Away from the blurred
 #
@@ -146,11 +147,11 @@ means(pd.DataFrame(rows), ["setting"], "change", cluster="seed").round(3)
 # others come.
 #
 # Is it better? Four images cannot say. Over forty from the empty prompt the toybox's FID *rises*
-# under this guidance, by 1.64 [0.81, 2.69], and with either control it is no higher ([what it
-# does](../docs/guidance_studies.md)); the paper's falls. The reason found there: all of the
+# under this guidance, by 1.64 [0.81, 2.69], and stays lower with either control, though above
+# no guidance at all ([what it does](../docs/guidance_studies.md)); the paper's falls. The reason found there: all of the
 # toybox's unguided images already lie among the real ones, so there is nothing to sharpen. What
 # helps one model need not help another; Stable Diffusion does differ here.
 #
-# **Exercise.** Mask where the model looks in another layer, `guide(layer="up")`: are those patches
-# still the finer ones? (Change `received` too.) Next:
+# **Exercise.** Mask where the model looks in another layer, `guide(layer="up")`: have those
+# patches still more contrast? (Change `received` too.) Next:
 # [how guidance changes attributions](10_how_guidance_changes_attributions.ipynb).

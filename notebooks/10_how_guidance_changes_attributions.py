@@ -102,8 +102,7 @@ def change(a, b):
 pd.Series({"Attend-and-Excite": change(guided, run), "placebo": change(pushed, run)}).round(3)
 
 # %% [markdown]
-# As long a push, and the image changes less: most directions are noise, which the denoiser takes
-# away again.
+# As long a push, and the image changes less.
 #
 # ## Over prompts
 #

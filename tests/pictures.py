@@ -19,9 +19,15 @@ def _pipe() -> Any:
     return pipe
 
 
-def run(prompt: str, seed: int = 0, steps: int = 5, keep: Iterable[str] = ("site", "head")) -> Run:
+def run(
+    prompt: str,
+    seed: int = 0,
+    steps: int = 5,
+    keep: Iterable[str] = ("site", "head"),
+    **options: Any,
+) -> Run:
     """One image with its maps."""
+    generator = torch.Generator().manual_seed(seed)
     with daamkit.trace(_pipe(), keep=keep) as tracer:
-        generator = torch.Generator().manual_seed(seed)
-        _pipe()(prompt, num_inference_steps=steps, generator=generator)
+        _pipe()(prompt, num_inference_steps=steps, generator=generator, **options)
     return tracer.run

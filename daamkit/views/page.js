@@ -47,11 +47,16 @@ function unpack(value) {
   return new DataView(bytes.buffer);
 }
 
-const source = document.documentElement.outerHTML;
+const source = document.documentElement.cloneNode(true);
 const packed = JSON.parse(document.getElementById("state").textContent);
 const entries = Object.entries(packed).map(([name, value]) => [name, unpack(value)]);
 const model = new PageModel(Object.fromEntries(entries));
-model.source = () => `<!doctype html>\n${source}`;
+model.source = () => {
+  const now = entries.map(([name]) => [name, packed[name]?.bytes ? packed[name] : model.get(name)]);
+  const text = JSON.stringify(Object.fromEntries(now)).replaceAll("<", "\\u003c");
+  source.querySelector("#state").textContent = text;
+  return `<!doctype html>\n${source.outerHTML}`;
+};
 globalThis.daamkitModel = model;
 const el = document.getElementById("widget");
 el.replaceChildren();

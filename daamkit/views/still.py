@@ -6,12 +6,14 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
+import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 from daamkit.maps.run import Run
-from daamkit.maps.words import Word
 from daamkit.views import plots
+from daamkit.views.labels import labels
 
 SIDE, ROW = 128, 7  # longest side of a small picture, and how many stand in a row
 
@@ -32,13 +34,16 @@ def png(run: Run, *others: Run) -> bytes:
     """The same as one picture."""
     cells = [_cells(each) for each in (run, *others)]
     rows = [row for each in cells for row in _rows(each)]
-    font, line = ImageFont.load_default(13), 18
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    font, line = ImageFont.truetype(fonts / "DejaVuSans.ttf", 12), 18
     heights = [max(image.height for _, _, image in row) + line + 6 for row in rows]
     page = Image.new("RGB", ((SIDE + 6) * max(map(len, rows)), sum(heights)), "white")
     pen, y = ImageDraw.Draw(page), 0
     for row, height in zip(rows, heights, strict=True):
         for i, (text, _, image) in enumerate(row):
             page.paste(image, (i * (SIDE + 6), y))
+            while pen.textlength(text, font) > SIDE:
+                text = text.removesuffix("…")[:-1] + "…"
             pen.text((i * (SIDE + 6), y + height - line - 4), text, "black", font)
         y += height
     return _png(page)
@@ -49,20 +54,16 @@ def _cells(run: Run) -> list[tuple[str, str, Image.Image]]:
     plain = run.image or Image.new("RGB", run.maps.size[::-1], "grey")
     first = "image" if run.image else "(latents only)"
     found = [(first, f"generated image: {run.prompt}", _small(plain))]
-    for word in run.maps.words():
-        text = word.word.text
+    words = run.maps.words()
+    for word, text in zip(words, labels([each.word for each in words]), strict=True):
         found.append(
             (
                 text,
-                f"attention of the word {_place(word.word)}",
+                f"attention of the word {text}",
                 _small(plots.overlay(run.image, word)),
             )
         )
     return found
-
-
-def _place(word: Word) -> str:
-    return word.text if not word.occurrence else f"{word.text} ({word.occurrence + 1})"
 
 
 def _table(run: Run) -> str:

@@ -190,6 +190,11 @@ def test_keys_reach_everything(page, runs, tmp_path) -> None:
     assert state(page, "region") is not None
     page.keyboard.press("Escape")
     assert state(page, "region") is None
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+ArrowDown")
+    region = state(page, "region")
+    page.keyboard.press("Shift+ArrowRight")  # the corner that is held stays
+    assert state(page, "region")[:3] == region[:3] and state(page, "region")[3] > region[3]
     for _ in range(40):  # everything that can be pressed can be tabbed to, and shows it
         page.keyboard.press("Tab")
         outline = page.evaluate(
@@ -210,6 +215,8 @@ def test_an_arc_pins_its_head_and_dependent(page, runs, tmp_path) -> None:
     settle(page)
     assert state(page, "pins") == ["cat", "red"]
     expect(arc).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("ArrowRight")  # to the next arc
+    expect(page.locator(".arc").nth(2)).to_be_focused()
     page.locator(".arc text", has_text="nmod:next_to").click()
     assert state(page, "pins") == ["cat", "car"]
 
@@ -274,12 +281,69 @@ def test_columns_are_linked_and_their_difference_is_centred(page, runs, tmp_path
     page.get_by_label("other", exact=True).uncheck()
     assert state(page, "columns") == ["one"]
     expect(page.locator("figure:visible")).to_have_count(1)
+    page.get_by_label("one", exact=True).click()  # the last one stays
+    assert state(page, "columns") == ["one"]
+
+
+def test_the_scale_of_differences_is_that_of_the_columns_shown(page, runs, tmp_path) -> None:
+    far = pictures.run("a cat", steps=2)
+    inspector = Inspector(*runs, far, names=["one", "other", "far"])
+    inspector.pins, inspector.difference, inspector.columns = ["cat"], True, ["one", "other"]
+    look(page, inspector, tmp_path)
+    truth = painting.paint(inspector.runs, inspector._state(), "other").astype(int)
+    assert np.abs(pixels(page, 1) - truth).max() <= 8
+
+
+def test_a_layers_values_are_the_librarys(page, runs, tmp_path) -> None:
+    inspector = Inspector(runs[0])
+    inspector.site = next(iter(runs[0].maps.layers))
+    inspector.pixel = (70, 90)
+    for head in (None, 1):
+        inspector.head = head
+        look(page, inspector, tmp_path)
+        truth, found = inspector.table().set_index("word"), shown(page, "pixel")
+        total = sum(float(value) for value in found["value"])
+        assert total == pytest.approx(truth["value"].sum(), rel=0.15)
+        top = found["word"][0]
+        assert float(found["value"][0]) == pytest.approx(truth.loc[top, "value"], rel=0.15)
+
+
+def test_characters_are_counted_as_python_counts_them(page, tmp_path) -> None:
+    prompt = "a \N{GRINNING FACE} cat and a dog"
+    look(page, Inspector(pictures.run(prompt)), tmp_path)
+    assert page.locator(".words").text_content() == prompt
+    assert page.locator(".word").all_text_contents() == ["a", "cat", "and", "a", "dog"]
+
+
+def test_a_long_prompt_is_written_in_several_lines(page, tmp_path) -> None:
+    prompt = (
+        "a red cat and a blue dog and a green bird and a yellow car and a big bench near a tree"
+    )
+    look(page, Inspector(pictures.run(prompt)), tmp_path)
+    strip = page.locator(".strip")
+    assert strip.evaluate("(strip) => strip.scrollWidth <= strip.clientWidth")
+    expect(page.locator(".prompt")).to_contain_text("up to 20 words")
+    assert page.locator(".arc").count() == 0
+
+
+def test_a_clicked_pixel_is_kept(page, runs, tmp_path) -> None:
+    look(page, Inspector(runs[0]), tmp_path)
+    page.locator(".columns canvas").click(position={"x": 100, "y": 60})
+    clicked = state(page, "pixel")
+    page.mouse.move(5, 790)
+    settle(page)
+    assert state(page, "pixel") == clicked
+    page.locator(".columns canvas").press("Escape")
+    assert state(page, "pixel") is None
 
 
 def test_what_is_seen_can_be_saved(page, runs, tmp_path) -> None:
     inspector = Inspector(*runs, names=["one", "<b>other</b>"])
     inspector.pins = ["cat", "car"]
     look(page, inspector, tmp_path)
+    word(page, "red").click()
+    page.mouse.move(5, 790)
+    inspector.pins = ["cat", "car", "red"]
     files = {}
     for name in ("PNG", "SVG", "HTML"):
         with page.expect_download() as download:
@@ -294,6 +358,7 @@ def test_what_is_seen_can_be_saved(page, runs, tmp_path) -> None:
     page.goto(files["SVG"].as_uri())
     page.goto(files["HTML"].as_uri())
     page.wait_for_selector("html[data-ready]")
+    assert state(page, "pins") == ["cat", "car", "red"]  # as it was seen
     assert np.array_equal(pixels(page), saved[:, :128, :3])
 
 

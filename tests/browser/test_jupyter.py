@@ -99,7 +99,7 @@ def test_pointing_and_clicking_reach_python(chromium: Browser, lab: str, tmp_pat
         page.screenshot(path=f"{shots}/lab.png")
     first.click()
     second.click()
-    view.locator(".columns canvas").first.hover()
+    view.locator(".columns canvas").first.click()  # keeps the pixel
     page.wait_for_timeout(300)
     if shots:
         page.screenshot(path=f"{shots}/lab-pins.png")
@@ -109,5 +109,16 @@ def test_pointing_and_clicking_reach_python(chromium: Browser, lab: str, tmp_pat
     ask(page, f"inspector.pins = [{labels[1]!r}]; inspector.threshold = 0.7")
     expect(first).to_have_attribute("aria-pressed", "false")
     expect(view.locator("output").first).to_contain_text("0.700")
+
+    view.locator("summary").click()  # one head, chosen by one message of several traits
+    view.locator(".head").nth(2).click()
+    expect(view.locator(".head").nth(2)).to_have_attribute("aria-pressed", "true")
+    expect(ask(page, "print(inspector.site is None, inspector.head)")).to_contain_text("False 2")
+    count = page.locator(".jp-Notebook-cell").count()
+    second.focus()
+    page.keyboard.press("b")  # JupyterLab's key for a new cell, where nothing keeps it from it
+    page.keyboard.press("x")
+    page.wait_for_timeout(200)
+    assert page.locator(".jp-Notebook-cell").count() == count
     assert not wrong, wrong
     context.close()

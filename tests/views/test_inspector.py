@@ -132,6 +132,8 @@ def test_a_part_of_the_maps_is_measured_exactly(run: Run, inspector: Inspector) 
         ("pins", ["cat", "dog"], "'dog'"),
         ("threshold", 1.5, r"in \[0, 1\]"),
         ("step", 9, "from 0 to 4"),
+        ("step", -1, "a step from 0"),
+        ("head", -1, "a head from 0"),
         ("site", "nowhere", "he layers are down"),
         ("head", 0, "inspector.site"),
         ("region", (0, 0, 200, 10), "128 x 128"),
@@ -140,6 +142,7 @@ def test_a_part_of_the_maps_is_measured_exactly(run: Run, inspector: Inspector) 
         ("pixel", (128, 0), "128 x 128"),
         ("pixel", (1,), "(y, x)"),
         ("columns", ["nobody"], "nobody"),
+        ("columns", [], "a column to show"),
     ],
 )
 def test_what_is_not_there_is_said(trait, value, says, inspector: Inspector) -> None:
@@ -147,6 +150,42 @@ def test_what_is_not_there_is_said(trait, value, says, inspector: Inspector) -> 
     with pytest.raises(DaamkitError, match=re.escape(says) if "(" in says else says):
         setattr(inspector, trait, value)
     assert getattr(inspector, trait) == before
+
+
+def test_a_message_of_the_browser_may_hold_several_parts(run: Run, inspector: Inspector) -> None:
+    first, second = list(run.maps.layers)[:2]
+    inspector.step = 1
+    inspector.set_state({"site": first, "head": 2, "step": None})
+    assert (inspector.site, inspector.head, inspector.step) == (first, 2, None)
+    inspector.set_state({"site": second})  # the same head of another layer
+    assert (inspector.site, inspector.head) == (second, 2)
+    inspector.set_state({"step": 1, "site": None, "head": None})
+    assert (inspector.site, inspector.head, inspector.step) == (None, None, 1)
+
+
+def test_columns_that_lack_a_part_say_nothing_of_it(run: Run, other: Run, tmp_path) -> None:
+    for pair in ((run, other), (other, run)):
+        inspector = Inspector(*pair, names=["one", "two"])
+        inspector.step, inspector.word = 2, "cat"
+        kept = "one" if pair[0] is run else "two"
+        assert set(inspector.table()["column"]) == {kept}
+        inspector.save(tmp_path / "seen.png")
+
+
+def test_what_fits_only_the_larger_image_is_of_that_image() -> None:
+    small, large = pictures.run("a cat"), pictures.run("a cat", height=128, width=192)
+    inspector = Inspector(small, large, names=["small", "large"])
+    inspector.region = (0, 130, 50, 190)
+    assert set(inspector.table()["column"]) == {"large"}
+    inspector.region, inspector.pixel = None, (5, 150)
+    assert set(inspector.table()["column"]) == {"large"}
+    with pytest.raises(DaamkitError, match="128 x 128 or 128 x 192"):
+        inspector.pixel = (128, 0)
+
+
+def test_closed_it_holds_no_run(inspector: Inspector) -> None:
+    inspector.close()
+    assert not inspector.runs
 
 
 def test_parts_that_were_not_kept_are_said(other: Run) -> None:

@@ -20,7 +20,9 @@ export function makeColumns(contents, view) {
 
 function makeFigure(contents, column, view) {
   const { width, height } = column;
-  const canvas = element("canvas", { width, height, tabindex: 0, role: "img" });
+  const canvas = element("canvas", {
+    width, height, tabindex: 0, role: "application", "aria-roledescription": "image to point at",
+  });
   const pen = canvas.getContext("2d");
   const pixels = pen.createImageData(width, height);
   const box = element("div", { class: "box", hidden: true });
@@ -88,9 +90,11 @@ function mark(box, point, { width, height }, { region, pixel }) {
   }
 }
 
-// The pointer: over the image it names a pixel, pressed it brushes a region. Keys do the same.
+// The pointer: over the image it names a pixel, a click keeps it; pressed it brushes a region.
+// Keys do the same.
 function follow(canvas, { width, height }, view) {
-  let start = null;
+  let start = null; // where a brush began
+  let kept = null; // the pixel clicked
   const at = (event) => {
     const frame = canvas.getBoundingClientRect();
     const within = (share, size) => Math.min(Math.max(Math.floor(share * size), 0), size - 1);
@@ -100,6 +104,10 @@ function follow(canvas, { width, height }, view) {
     ];
   };
   const around = ([y, x], [v, u]) => [Math.min(y, v), Math.min(x, u), Math.max(y, v) + 1, Math.max(x, u) + 1];
+  const moved = (here) => start && Math.max(Math.abs(here[0] - start[0]), Math.abs(here[1] - start[1])) > 2;
+  const letGo = () => {
+    start = null;
+  };
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     start = at(event);
@@ -107,19 +115,26 @@ function follow(canvas, { width, height }, view) {
   });
   canvas.addEventListener("pointermove", (event) => {
     const here = at(event);
-    const far = start && Math.max(Math.abs(here[0] - start[0]), Math.abs(here[1] - start[1])) > 2;
-    view.set(far ? { pixel: here, region: around(start, here) } : { pixel: here });
+    view.set(moved(here) ? { pixel: here, region: around(start, here) } : { pixel: here });
   });
   canvas.addEventListener("pointerup", (event) => {
+    if (!start) return;
     const here = at(event);
-    const moved = start && Math.max(Math.abs(here[0] - start[0]), Math.abs(here[1] - start[1])) > 2;
-    if (!moved) view.set({ region: null });
-    start = null;
+    if (!moved(here)) {
+      kept = view.state().region ? kept : here;
+      view.set({ region: null });
+    }
+    letGo();
   });
-  canvas.addEventListener("pointerleave", () => start || view.set({ pixel: null }));
+  canvas.addEventListener("pointercancel", letGo);
+  canvas.addEventListener("lostpointercapture", letGo);
+  canvas.addEventListener("pointerleave", () => start || view.set({ pixel: kept }));
   canvas.addEventListener("keydown", (event) => {
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (event.key === "Escape") view.set({ pixel: null, region: null });
+    if (event.key === "Escape") {
+      kept = null;
+      view.set({ pixel: null, region: null });
+    }
     if (!moves[event.key]) return;
     event.preventDefault();
     const { pixel, region } = view.state();
@@ -128,11 +143,14 @@ function follow(canvas, { width, height }, view) {
     const here = [0, 1].map((axis) =>
       Math.min(Math.max(old[axis] + jump * moves[event.key][axis], 0), [height, width][axis] - 1),
     );
-    if (event.shiftKey) start ??= region ? [region[0], region[1]] : old;
+    if (event.shiftKey) start ??= region ? opposite(region, old) : old;
+    else letGo();
     view.set(event.shiftKey ? { pixel: here, region: around(start, here) } : { pixel: here });
-    if (!event.shiftKey) start = null;
   });
-  canvas.addEventListener("keyup", (event) => {
-    if (event.key === "Shift") start = null;
-  });
+  canvas.addEventListener("keyup", (event) => event.key === "Shift" && letGo());
+}
+
+// The corner of a region that is farthest from a pixel.
+function opposite([top, left, bottom, right], [y, x]) {
+  return [2 * y < top + bottom ? bottom - 1 : top, 2 * x < left + right ? right - 1 : left];
 }

@@ -30,6 +30,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Prompt, Word
 from daamkit.views import palettes
+from daamkit.views.labels import labels
 
 CUTS = 200  # thresholds a view can be set to: 0, 1/200, ..., 1
 STEP_GRID, HEAD_GRID = 64, 32  # longest side of the maps of steps, and of layers and heads
@@ -43,18 +44,6 @@ def levels(word: WordMap) -> UInt8[np.ndarray, "height width"]:
         return np.zeros(values.shape, np.uint8)
     cuts = np.array([i / CUTS * values.max() for i in range(CUTS + 1)], values.dtype)
     return np.searchsorted(cuts, values, side="right").astype(np.uint8)
-
-
-def labels(words: Sequence[Word]) -> list[str]:
-    """What the words are called: their text, and the second "cat" is "cat (2)"."""
-    total = Counter(word.text for word in words)
-    seen: Counter[str] = Counter()
-    found = []
-    for word in words:
-        seen[word.text] += 1
-        again = f" ({seen[word.text]})" if total[word.text] > 1 and seen[word.text] > 1 else ""
-        found.append(word.text + again)
-    return found
 
 
 def matched(prompt: Prompt, word: Word) -> Word | None:
@@ -183,7 +172,15 @@ def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[
         values = values.sum(0) if "step" in maps.keep else values
         values = values if "head" in maps.keep else values[None]
         stack = torch.stack([values[:, list(word.columns)].mean(1) for word in words])
-        head = {"name": layer.name, "stage": layer.stage, "heads": values.shape[0]}
+        # The sum of one cell's or all cells' maps is divided by this, as `HeatMaps.pool` does.
+        every = layer.heads if maps.rule == "daam" else 1
+        single = every // values.shape[0] if maps.rule == "daam" else 1
+        head = {
+            "name": layer.name,
+            "stage": layer.stage,
+            "heads": values.shape[0],
+            "divisors": [single, every],
+        }
         found.append(head | _bytes(stack, HEAD_GRID, parts))
     return sorted(found, key=lambda row: ("down", "mid", "up").index(row["stage"]))
 

@@ -95,9 +95,11 @@ function makeChoice(contents, view) {
     return { input, node: element("label", { class: "choice" }, input, text) };
   };
   const columns = names.map((name) =>
-    box(name, (on) =>
-      view.set({ columns: names.filter((n) => (n === name ? on : view.state().columns.includes(n))) }),
-    ),
+    box(name, (on) => {
+      const left = names.filter((n) => (n === name ? on : view.state().columns.includes(n)));
+      if (left.length) view.set({ columns: left });
+      else view.show(); // the last one stays
+    }),
   );
   const difference = box(`difference from ${names[0]}`, (on) => view.set({ difference: on }));
   const fields = [...columns, difference].map(({ node }) => node);

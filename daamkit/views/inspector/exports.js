@@ -9,14 +9,17 @@ export function makeExports(contents, view, model) {
     if (file) download(file, `daamkit.${name}`);
   };
   // A page keeps its own source; behind a notebook Python makes it and answers.
+  let asked = false; // several views share a widget: who asked saves
   const page = () => {
     if (model.source) return new Blob([model.source()], { type: "text/html" });
+    asked = true;
     model.send({ kind: "page" });
     return null;
   };
   const answered = (message, buffers) => {
-    if (message.kind === "page")
+    if (message.kind === "page" && asked)
       download(new Blob([buffers[0]], { type: "text/html" }), "daamkit.html");
+    asked = false;
   };
   model.on("msg:custom", answered);
   const node = element(
@@ -63,8 +66,10 @@ function asSvg(contents, view) {
     return drawn("tspan", { fill: hue, "font-weight": "bold" }, `${contents.words[each].label}  `);
   });
   const title = text("", 0, 14);
+  const written = (named.length ? named.map((each) => contents.words[each].label) : [contents.prompt]).join("  ").length * 8;
+  const wide = Math.max(width, written); // about as wide as it is written
   title.append(...(spans.length ? spans : [contents.prompt]));
-  const svg = drawn("svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} 300`, width, height: 300 }, title);
+  const svg = drawn("svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${wide} 300`, width: wide, height: 300 }, title);
   let x = 0;
   for (const { canvas, column, caption } of figures) {
     const size = { width: column.width * scale, height: column.height * scale };

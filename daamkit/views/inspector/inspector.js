@@ -22,7 +22,8 @@ async function render({ model, el }) {
   const values = makeValues(contents);
   const exports = makeExports(contents, view, model);
   const root = element(
-    "div", { class: "daamkit-inspector", role: "region", "aria-label": `attention inspector: ${contents.prompt}` },
+    "div", { class: "daamkit-inspector", role: "region", "aria-label": `attention inspector: ${contents.prompt}`,
+      "data-lm-suppress-shortcuts": "true" }, // JupyterLab's keys stay out
     strip.node,
     element("div", { class: "desk" }, columns.node, element("div", { class: "side" }, controls.node, values.node)),
     layers.node,
@@ -39,20 +40,23 @@ async function render({ model, el }) {
   };
   const events = TRAITS.map((name) => `change:${name}`).join(" ");
   model.on(events, view.show);
-  hideStill(model.get("_still"), true);
+  hideStill(model.get("_still"), 1);
   el.append(root);
   view.draw();
   return () => {
-    controls.stop();
-    exports.stop();
+    for (const part of [view, strip, controls, values, exports]) part.stop();
     model.off(events, view.show);
-    hideStill(model.get("_still"), false);
+    hideStill(model.get("_still"), -1);
   };
 }
 
-// Where scripts run, the picture for those who have none is put away.
-function hideStill(name, hidden) {
-  if (name) for (const still of document.querySelectorAll(`.${name}`)) still.hidden = hidden;
+// While a view is there, the picture for those who have none is put away.
+function hideStill(name, more) {
+  if (!name) return;
+  for (const still of document.querySelectorAll(`.${name}`)) {
+    still.dataset.views = Number(still.dataset.views ?? 0) + more;
+    still.hidden = Number(still.dataset.views) > 0;
+  }
 }
 
 function makeView(contents, model) {
@@ -60,7 +64,16 @@ function makeView(contents, model) {
   const label = (word) => contents.words[word].label;
   let waiting = 0;
   let saving = 0;
+  const save = () => {
+    saving = 0;
+    model.save_changes();
+  };
   const view = {
+    stop() {
+      cancelAnimationFrame(waiting);
+      clearTimeout(saving);
+      if (saving) save();
+    },
     // The traits, with words as their places in the prompt.
     state() {
       const state = Object.fromEntries(TRAITS.map((name) => [name, model.get(name) ?? null]));
@@ -70,10 +83,7 @@ function makeView(contents, model) {
     set(changes) {
       for (const [name, value] of Object.entries(changes))
         if (JSON.stringify(model.get(name)) !== JSON.stringify(value)) model.set(name, value);
-      saving ||= setTimeout(() => {
-        saving = 0;
-        model.save_changes();
-      }, 60);
+      saving ||= setTimeout(save, 60);
       view.show();
     },
     show() {

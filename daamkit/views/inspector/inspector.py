@@ -11,11 +11,13 @@ import pandas as pd
 import traitlets
 
 from daamkit.errors import DaamkitError
+from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
 from daamkit.views import modules, report, still
 from daamkit.views.inspector import contents, painting, tables
 from daamkit.views.inspector.state import State, inside
 from daamkit.views.inspector.svg import svg
+from daamkit.views.labels import labels
 from daamkit.views.page import page
 from daamkit.views.widget import Widget
 
@@ -67,7 +69,7 @@ class Inspector(Widget):
     Notes
     -----
     Click and code set the same traits, and `table` has the numbers shown. Where JavaScript does
-    not run, a notebook keeps a still picture.
+    not run, a notebook keeps a still picture. A widget lives, and holds its runs, until `close`.
 
     Examples
     --------
@@ -110,9 +112,7 @@ class Inspector(Widget):
             )
         self.runs = dict(zip(named, runs, strict=True))
         self._contents = contents.Contents(runs, named, parser)
-        self._words = dict(
-            zip(contents.labels(self._contents.words), self._contents.words, strict=True)
-        )
+        self._words = dict(zip(labels(self._contents.words), self._contents.words, strict=True))
         super().__init__(
             _about=self._contents.about,
             _data=self._contents.data,
@@ -214,6 +214,7 @@ class Inspector(Widget):
             threshold=self.threshold,
             region=None if region is None else (region[0], region[1], region[2], region[3]),
             pixel=None if pixel is None else (pixel[0], pixel[1]),
+            columns=self.columns,
             difference=self.difference,
         )
 
@@ -255,6 +256,10 @@ class Inspector(Widget):
                 got=f"{', '.join(unknown)}",
                 mend="name only these",
             )
+        if not proposal["value"]:
+            raise DaamkitError(
+                wanted="a column to show", got="none", mend=f"name some of {', '.join(self.runs)}"
+            )
         return [name for name in self.runs if name in proposal["value"]]
 
     @traitlets.validate("region", "pixel")
@@ -269,43 +274,72 @@ class Inspector(Widget):
                 got=f"{tuple(value)}",
                 mend="in pixels of the image",
             )
+        box = value if length == 4 else [*value, value[0] + 1, value[1] + 1]
         sizes = [run.maps.size for run in self.runs.values()]
-        largest = (max(size[0] for size in sizes), max(size[1] for size in sizes))
-        inside(value if length == 4 else [*value, value[0] + 1, value[1] + 1], largest)
+        if not any(inside(box, size) for size in sizes):
+            raise DaamkitError(
+                wanted=f"{'(top, left, bottom, right)' if length == 4 else '(y, x)'} within "
+                + " or ".join(dict.fromkeys(f"{h} x {w}" for h, w in sizes))
+                + " pixels (height x width)",
+                got=f"{tuple(value)}",
+                mend="rows count from the top, columns from the left; bottom and right are not in",
+            )
         return list(value)
 
     @traitlets.validate("step", "site", "head")
     def _kept(self, proposal: Any) -> Any:
-        """Parts are checked against the first run; the other columns say what they lack."""
-        name, value = proposal["trait"].name, proposal["value"]
-        maps = next(iter(self.runs.values())).maps
-        if value is not None and name == "step":
-            maps.select(steps=value)
-        if value is not None and name == "site" and value not in maps.layers:
-            raise DaamkitError(
-                wanted="a layer of the maps",
-                got=repr(value),
-                mend=f"the layers are {', '.join(maps.layers)}",
-            )
-        if value is not None and name == "head":
-            if self.site is None:
+        """A part that some run has; the columns of the others say what they lack."""
+        if proposal["value"] is not None:
+            self._some_run_has(proposal["trait"].name, proposal["value"])
+        return proposal["value"]
+
+    def _some_run_has(self, name: str, value: Any) -> None:
+        problems = []
+        for run in self.runs.values():
+            try:
+                return self._take(run.maps, name, value)
+            except DaamkitError as error:
+                problems.append(error)
+        raise problems[0]
+
+    def _take(self, maps: HeatMaps, name: str, value: Any) -> None:
+        """Raises if the maps have no such part."""
+        if name == "site":
+            if value not in maps.layers:
                 raise DaamkitError(
-                    wanted="the layer of that head",
-                    got="none",
-                    mend="set `inspector.site` first; `run.maps.layers` has the names",
+                    wanted="a layer of the maps",
+                    got=repr(value),
+                    mend=f"the layers are {', '.join(maps.layers)}",
                 )
-            maps.select(heads=value)
-        return value
+            return
+        if value < 0:
+            raise DaamkitError(wanted=f"a {name} from 0", got=f"{value}", mend="count from 0")
+        if name == "step":
+            maps.select(steps=value)
+        elif self.site is None:
+            raise DaamkitError(
+                wanted="the layer of that head",
+                got="none",
+                mend="set `inspector.site` first; `run.maps.layers` has the names",
+            )
+        else:
+            maps.select(sites=lambda layer: layer.name == self.site).select(heads=value)
 
     @traitlets.observe("step", "site")
     def _one_part(self, change: Any) -> None:
-        """A step of all layers, or a layer of all steps."""
-        if change["name"] == "step" and change["new"] is not None:
+        """A step of all layers, or a layer of all steps; a head that the layer has."""
+        if change["new"] is None:
+            if change["name"] == "site":
+                self.head = None
+        elif change["name"] == "step":
             self.site = None
-        if change["name"] == "site":
-            self.head = None
-            if change["new"] is not None:
-                self.step = None
+        else:
+            self.step = None
+            try:
+                if self.head is not None:
+                    self._some_run_has("head", self.head)
+            except DaamkitError:
+                self.head = None
 
     # -- how it is shown
 
@@ -321,6 +355,11 @@ class Inspector(Widget):
             "text/html": still.html(*runs, names=list(self.runs)),
             "image/png": base64.b64encode(still.png(*runs)).decode(),
         }
+
+    def close(self) -> None:
+        """Take the widget out of the notebook, and let go of the runs."""
+        self.runs = {}
+        super().close()
 
     def __repr__(self) -> str:
         return f"Inspector({self._about['prompt']!r}, {', '.join(self.runs)})"

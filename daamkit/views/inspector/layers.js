@@ -41,6 +41,7 @@ export function makeLayers(contents, view) {
     const now = view.state();
     const same = now.site === site && now.head === head;
     view.set(same ? { site: null, head: null } : { site, head, step: null });
+    if (!now.pins.length && drawnWord !== undefined) view.pinOnly([drawnWord]);
   }
 
   // Each head by the maximum of the whole grid: what gives little is dark.

@@ -7,7 +7,7 @@ export function mapOf(contents, column, word, { step, site, head }) {
   const key = `${word}/${step}/${site}/${head}`;
   column.seen ??= new Map();
   if (!column.seen.has(key)) {
-    if (column.seen.size > 64) column.seen.delete(column.seen.keys().next().value);
+    if (column.seen.size > 256) column.seen.delete(column.seen.keys().next().value);
     column.seen.set(key, makeMap(contents, column, word, step, site, head));
   }
   return column.seen.get(key);
@@ -31,7 +31,7 @@ function makeMap(contents, column, word, step, site, head) {
     const bytes = column.part(layer, word, each);
     for (let i = 0; i < sum.length; i++) sum[i] += (bytes[i] * layer.peaks[row][each]) / 255;
   }
-  return levelled(contents, column, sum, layer.grid, 1);
+  return levelled(contents, column, sum, layer.grid, 1 / layer.divisors[head === null ? 1 : 0]);
 }
 
 function levelled(contents, column, values, grid, unit) {

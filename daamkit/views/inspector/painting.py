@@ -32,7 +32,7 @@ def paint(runs: Mapping[str, Run], state: State, name: str) -> Pixels:
         base = state.map(first, single)
         if base is not None and base.size == own.size:
             gaps = _gap(run, first, state, single)
-            scale = max(_largest(other, first, state, single) for other in runs.values())
+            scale = max(_largest(runs[each], first, state, single) for each in state.columns)
             at = 127 + np.floor((gaps / scale if scale > 0 else gaps * 0) * 127 + 0.5).astype(int)
             return palettes.colours(np.linspace(0, 1, 255), palettes.DIFFERENCE)[at]
     heat = palettes.colours(np.clip((levels(own).astype(float) - 0.5) / CUTS, 0, 1))

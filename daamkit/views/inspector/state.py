@@ -26,6 +26,7 @@ class State:
     threshold: float
     region: tuple[int, int, int, int] | None
     pixel: tuple[int, int] | None
+    columns: Sequence[str]
     difference: bool
 
     @property
@@ -43,25 +44,15 @@ class State:
         return maps if self.head is None else maps.select(heads=self.head)
 
     def map(self, run: Run, word: Word) -> WordMap | None:
-        """A word's map there; None if the run's prompt has no such word."""
+        """A word's map there; None if the run has no such word, or did not keep that part."""
         own = matched(run.maps.prompt, word)
-        return None if own is None else self.maps(run).of(own)
+        try:
+            return None if own is None else self.maps(run).of(own)
+        except DaamkitError:
+            return None
 
 
-def inside(region: Sequence[int], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """A region of (top, left, bottom, right), which must be within (height, width).
-
-    Raises
-    ------
-    DaamkitError
-        If it is empty or goes beyond the image.
-    """
+def inside(region: Sequence[int], size: tuple[int, int]) -> bool:
+    """Whether (top, left, bottom, right) is a region within (height, width)."""
     top, left, bottom, right = region
-    if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
-        raise DaamkitError(
-            wanted=f"a region (top, left, bottom, right) within {size[0]} x {size[1]} pixels "
-            "(height x width)",
-            got=f"{tuple(region)}",
-            mend="rows from top to before bottom, columns from left to before right",
-        )
-    return top, left, bottom, right
+    return 0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]

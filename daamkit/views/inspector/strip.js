@@ -1,7 +1,12 @@
 // The prompt: a button for each word, and arcs from heads to dependents over them.
 import { colour, drawn, element } from "./elements.js";
 
+const LONGEST = 20; // words; a longer prompt has several lines, over which no arc can go
+
 export function makeStrip(contents, view) {
+  const letters = Array.from(contents.prompt); // Python counts characters, not UTF-16
+  const text = (start, end) => letters.slice(start, end).join("");
+  const long = contents.words.length > LONGEST;
   const buttons = contents.words.map(({ label, start, end }, word) =>
     element(
       "button",
@@ -13,25 +18,28 @@ export function makeStrip(contents, view) {
         tabindex: word ? -1 : 0,
         onpointerenter: () => view.look(word),
         onpointerleave: () => view.look(null),
+        onfocus: () => view.look(word),
         onclick: () => view.pin(word),
       },
-      contents.prompt.slice(start, end),
+      text(start, end),
     ),
   );
-  const line = element("div", { class: "words", role: "group", "aria-label": "words of the prompt" });
+  const line = element("div", { class: long ? "words long" : "words", dir: "auto", role: "group", "aria-label": "words of the prompt" });
   let at = 0;
   contents.words.forEach(({ start, end }, word) => {
-    line.append(contents.prompt.slice(at, start), buttons[word]);
+    line.append(text(at, start), buttons[word]);
     at = end;
   });
-  line.append(contents.prompt.slice(at));
+  line.append(text(at));
   line.addEventListener("keydown", (event) => moveFocus(event, buttons, view));
   line.addEventListener("focusout", (event) => line.contains(event.relatedTarget) || view.look(null));
   const arcs = drawn("svg", { class: "arcs" });
-  const note = contents.silent ? element("p", { class: "note" }, contents.silent) : null;
+  const unsaid = long ? "Arcs are drawn for prompts of up to 20 words; run.relations() has all." : contents.silent;
+  const note = unsaid ? element("p", { class: "note" }, unsaid) : null;
   const strip = element("div", { class: "strip" }, arcs, line);
-  const place = () => placeArcs(contents, view, strip, arcs, buttons);
-  new ResizeObserver(place).observe(line);
+  const placed = new ResizeObserver(() => long || placeArcs(contents, view, strip, arcs, buttons));
+  placed.observe(line);
+  arcs.addEventListener("keydown", (event) => rove(event, [...arcs.children]));
 
   function show({ word, pins }) {
     buttons.forEach((button, i) => {
@@ -43,23 +51,28 @@ export function makeStrip(contents, view) {
     for (const arc of arcs.children)
       arc.setAttribute("aria-pressed", pins.length === 2 && arc.dataset.pair === String(pins));
   }
-  return { node: element("div", { class: "prompt" }, strip, note), show };
+  return { node: element("div", { class: "prompt" }, strip, note), show, stop: () => placed.disconnect() };
 }
 
-// Arrow keys go from word to word and look at it; Enter and space press the button.
+// Arrow keys go from word to word; Enter and space press the button.
 function moveFocus(event, buttons, view) {
-  const now = buttons.indexOf(event.target);
-  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  if (event.key === "Escape") view.pinOnly([]);
+  rove(event, buttons);
+}
+
+// Of a group only one element can be tabbed to; arrow keys go from one to the next.
+function rove(event, group) {
+  const now = group.indexOf(event.target);
+  const back = getComputedStyle(event.currentTarget).direction === "rtl" ? 1 : -1;
+  const steps = { ArrowRight: -back, ArrowDown: 1, ArrowLeft: back, ArrowUp: -1 };
   let next = now + (steps[event.key] ?? 0);
   if (event.key === "Home") next = 0;
-  if (event.key === "End") next = buttons.length - 1;
-  if (event.key === "Escape") view.pinOnly([]);
-  if (now < 0 || next === now || !buttons[next]) return;
+  if (event.key === "End") next = group.length - 1;
+  if (now < 0 || next === now || !group[next]) return;
   event.preventDefault();
-  buttons[now].tabIndex = -1;
-  buttons[next].tabIndex = 0;
-  buttons[next].focus();
-  view.look(next);
+  group[now].setAttribute("tabindex", -1);
+  group[next].setAttribute("tabindex", 0);
+  group[next].focus();
 }
 
 const LEVEL = 20; // pixels between an arc and the next one over it
@@ -83,11 +96,12 @@ function placeArcs(contents, view, strip, svg, buttons) {
       event.preventDefault();
       pick();
     };
-    const curve = `M${from},${base} C${from},${top - 8} ${to},${top - 8} ${to},${base - 5}`;
+    const lift = base - ((base - top) * 4) / 3; // so that the curve's highest point is `top`
+    const curve = `M${from},${base} C${from},${lift} ${to},${lift} ${to},${base - 5}`;
     return drawn(
       "g",
       {
-        class: "arc", role: "button", tabindex: 0, "data-pair": `${head},${dependent}`,
+        class: "arc", role: "button", tabindex: i ? -1 : 0, "data-pair": `${head},${dependent}`,
         "aria-label": `${relation}: head ${a}, dependent ${b}`, onclick: pick, onkeydown: key,
       },
       drawn("path", { class: "reach", d: curve }),

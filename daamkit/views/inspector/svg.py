@@ -26,6 +26,7 @@ def svg(
     caption
         Words, each with the place of its hue, or None for black.
     """
+    named = sum(len(word) + 2 for word, _ in caption) * 8  # about as wide as it is written
     scale = TALL / max(picture.shape[0] for _, picture in pictures)
     hues = palettes.distinct(5)
     words = "".join(
@@ -42,8 +43,9 @@ def svg(
         )
         parts.append(f'<text x="{x:g}" y="{38 + height:g}" font-size="12">{escape(name)}</text>')
         x += width + GAP
+    wide = max(x - GAP, named)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {x - GAP:g} 300" '
-        f'width="{x - GAP:g}" height="300" font-family="sans-serif">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} 300" '
+        f'width="{wide:g}" height="300" font-family="sans-serif">'
         f'<text y="14" font-size="13" font-weight="bold">{words}</text>{"".join(parts)}</svg>\n'
     )

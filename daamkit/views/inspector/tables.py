@@ -14,8 +14,8 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.measures.overlap import ioa, iou
-from daamkit.views.inspector.contents import labels
 from daamkit.views.inspector.state import State, inside
+from daamkit.views.labels import labels
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "words": ("column", "word", "area", "centre_y", "centre_x", "peak_y", "peak_x", "peak"),
@@ -75,7 +75,8 @@ def _pixel(run: Run, state: State) -> Iterable[dict[str, Any]]:
             wanted="a pixel", got="none", mend="point at one: `inspector.pixel = (y, x)`"
         )
     y, x = state.pixel
-    inside((y, x, y + 1, x + 1), run.maps.size)
+    if not inside((y, x, y + 1, x + 1), run.maps.size):
+        return
     here = {label: float(_values(word)[y, x]) for label, word in _known(run, state)}
     total = sum(here.values())
     for label, value in sorted(here.items(), key=lambda row: -row[1]):
@@ -89,7 +90,9 @@ def _region(run: Run, state: State) -> Iterable[dict[str, Any]]:
             got="none",
             mend="brush one: `inspector.region = (top, left, bottom, right)`",
         )
-    top, left, bottom, right = inside(state.region, run.maps.size)
+    if not inside(state.region, run.maps.size):
+        return []
+    top, left, bottom, right = state.region
     region = np.zeros(run.maps.size, bool)
     region[top:bottom, left:right] = True
     rows = []

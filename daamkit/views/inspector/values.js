@@ -4,7 +4,11 @@ import { overlapOf, wordsAt, wordsIn } from "./measures.js";
 import { colour, element, percent } from "./elements.js";
 
 export function makeValues(contents) {
-  const node = element("div", { class: "values", "aria-live": "polite" });
+  const tables = element("div", { class: "values" });
+  const spoken = element("p", { class: "spoken", "aria-live": "polite" });
+  const node = element("div", {}, tables, spoken);
+  const regions = new Map(); // by column: what was measured last, and of what
+  let speaking = 0;
   const label = (word) => contents.words[word].label;
 
   function show(state) {
@@ -16,7 +20,18 @@ export function makeValues(contents) {
     if (!parts.length) parts.push(help());
     if (state.step !== null || state.site !== null)
       parts.push(element("p", { class: "note" }, "Of a part of the maps, from 8 bits: near, not exact."));
-    node.replaceChildren(...parts.filter((part) => part !== null));
+    const next = parts.filter((part) => part !== null);
+    const same = next.length === tables.children.length
+      && next.every((part, i) => part === tables.children[i] || part.outerHTML === tables.children[i].outerHTML);
+    if (same) return;
+    tables.replaceChildren(...next);
+    clearTimeout(speaking);
+    speaking = setTimeout(say, 500); // not while the pointer moves
+  }
+
+  function say() {
+    const rows = [...tables.querySelectorAll("h3, tr")].slice(0, 12);
+    spoken.textContent = rows.map((row) => [...(row.cells ?? [row])].map((cell) => cell.textContent).join(" ")).join("; ");
   }
 
   function pairs(columns, state) {
@@ -47,21 +62,30 @@ export function makeValues(contents) {
     return titled(column, `Pixel ${y}, ${x}`, table("pixel", ["word", "share", "value"], rows));
   }
 
+  // Measured anew only where something changed: it takes all pixels of all words.
   function regionOf(column, state) {
+    const { region, threshold, step, site, head } = state;
+    const key = JSON.stringify([region, threshold, step, site, head]);
+    if (regions.get(column)?.key !== key) regions.set(column, { key, part: measure(column, state) });
+    return regions.get(column).part;
+  }
+
+  function measure(column, state) {
     const [top, left, bottom, right] = state.region;
     if (bottom > column.height || right > column.width) return null;
     const rows = wordsIn(contents, column, state.region, state).map(({ word, mass, iou, lift }) => [
       label(word), percent(mass), iou.toFixed(2), lift.toFixed(2),
     ]);
     const name = `Rows ${top}-${bottom}, columns ${left}-${right}`;
-    return titled(column, name, table("region", ["word", "mass", "IoU", "lift"], rows));
+    const note = element("p", { class: "note" }, "Click the image, or press Escape, to let the box go.");
+    return titled(column, name, table("region", ["word", "mass", "IoU", "lift"], rows), note);
   }
 
-  function titled(column, text, body) {
+  function titled(column, text, ...body) {
     const of = contents.columns.length > 1 ? `${column.name}: ` : "";
-    return element("section", {}, element("h3", {}, `${of}${text}`), body);
+    return element("section", {}, element("h3", {}, `${of}${text}`), ...body);
   }
-  return { node, show };
+  return { node, show, stop: () => clearTimeout(speaking) };
 }
 
 function table(kind, names, rows) {
