@@ -45,9 +45,9 @@ run
 
 # %% [markdown]
 # Yellow is where a word was asked for most. *Cat* and *red* lie on the cat, *car* and *blue* on the
-# car; the first *a* and *next* lie on the background, the others on most of the image. As numbers: `mass` is the share of all
-# attention that a word receives, `area` the share of the image where its map is above 0.4 of its
-# highest value.
+# car; the first *a* and *next* lie on the background, the others on most of the image. As numbers:
+# `mass` is the share of all attention that a word receives, `area` the share of the image where its
+# map is above 0.4 of its highest value.
 
 # %%
 run.table()[["word", "mass", "area", "centre_y", "centre_x"]].round(3)

@@ -43,10 +43,10 @@ tables = study.tables(rows)
 study.plot(tables)
 # %% [markdown]
 # Every word of a few captions, by its tag in Universal Dependencies; points are means, lines 95 %
-# intervals over prompts. Entropy says how evenly a map is spread (1: all even), sharpness how far its peak stands above its
-# mean. Nouns and adjectives lie on a small part of the image and peak sharply;
-# articles (DET), prepositions (ADP) and conjunctions (CCONJ) are spread over most of it, and so are
-# verbs. Of the rarest tags a point says nothing: the number of words stands beside each.
+# intervals over prompts. Entropy says how evenly a map is spread (1: all even), sharpness how far
+# its peak stands above its mean. Nouns and adjectives lie on a small part of the image and peak
+# sharply; articles (DET), prepositions (ADP) and conjunctions (CCONJ) are spread over most of it,
+# and so are verbs. Of the rarest tags a point says nothing: the number of words stands beside each.
 #
 # ## A control
 #
@@ -81,8 +81,8 @@ tables["survives"].set_index("measure")["order"].to_dict()
 # ## Ratings
 #
 # The DAAM paper had people rate maps from 1 (bad) to 5 (excellent). Here you may: the keys 1 to 5,
-# blind, shuffled, each answer on the disk at once. Stop whenever you like; the last line, run again,
-# goes on where you were.
+# blind, shuffled, each answer on the disk at once. Stop whenever you like; the last line, run
+# again, goes on where you were.
 
 # %%
 runs = []

@@ -50,6 +50,8 @@ run = draw(PROMPT, SEED)
 run.relations()[["head", "dependent", "relation", "iou", "iod", "ioh"]].round(2)
 
 # %% [markdown]
+# What the relations are called, and what they mean: [a table](../docs/language.md).
+#
 # `iou` is what both masks share, of all they cover; `iod` the share of the *dependent's* mask that
 # the head covers too, `ioh` the share of the *head's*. In pictures, head blue, dependent orange,
 # what both have black:

@@ -60,9 +60,9 @@ plots.grid(both[STRANGER], [WORD, STRANGER])
 #
 # ## Over pairs
 #
-# The study `cohyponyms` takes pairs that WordNet calls kin, here ten of the toybox's eleven, and, as
-# control, the same words equally often, paired with strangers: neither how common a word is nor how well the model draws it
-# can make the difference.
+# The study `cohyponyms` takes pairs that WordNet calls kin, here ten of the toybox's eleven, and,
+# as control, the same words equally often, paired with strangers: neither how common a word is nor
+# how well the model draws it can make the difference.
 
 # %%
 study = Cohyponyms(model=MODEL, vocabulary=VOCABULARY, n=N, seed=SEED, steps=STEPS, truth=TRUTH)

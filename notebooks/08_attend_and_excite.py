@@ -110,8 +110,9 @@ print("not moved, the image is the unguided one:", still.image == run.image)
 losses["moved"][["step", "loss", "iterations", "moved"]].round(3)
 
 # %% [markdown]
-# Some steps are *refined*: moved again, up to twenty times, until m reaches a threshold; the loss is
-# noted after that, so the curves differ from the first step on. Half of the way is made there, where the image is still noise and can become anything.
+# Some steps are *refined*: moved again, up to twenty times, until m reaches a threshold; the loss
+# is noted after that, so the curves differ from the first step on. Half of the way is made there,
+# where the image is still noise and can become anything.
 #
 # ## Luck?
 #

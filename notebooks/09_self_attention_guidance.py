@@ -147,10 +147,10 @@ means(pd.DataFrame(rows), ["setting"], "change", cluster="seed").round(3)
 # others come.
 #
 # Is it better? Four images cannot say. Over forty from the empty prompt the toybox's FID *rises*
-# under this guidance, by 1.64 [0.81, 2.69], and stays lower with either control, though above
-# no guidance at all ([what it does](../docs/guidance_studies.md)); the paper's falls. The reason found there: all of the
-# toybox's unguided images already lie among the real ones, so there is nothing to sharpen. What
-# helps one model need not help another; Stable Diffusion does differ here.
+# under this guidance, by 1.64 [0.80, 2.69], and stays lower with either control, though above no
+# guidance at all ([what it does](../docs/guidance_studies.md)); the paper's falls. The reason found
+# there: all of the toybox's unguided images already lie among the real ones, so there is nothing to
+# sharpen. What helps one model need not help another; Stable Diffusion does differ here.
 #
 # **Exercise.** Mask where the model looks in another layer, `guide(layer="up")`: have those
 # patches still more contrast? (Change `received` too.) Next:

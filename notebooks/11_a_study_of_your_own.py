@@ -194,11 +194,11 @@ axes.set(title="Each word, named second", xlabel="what it has more than named fi
 axes.figure.set_size_inches(6, 2.2)
 
 # %% [markdown]
-# In these eight pairs place made no difference to whether an animal is there. But named second, the same word receives
-# about a twentieth more attention, and its thing does not grow for it: more looking is not more
-# picture. Whether the small loss of area is real eight pairs cannot say: intervals of so few are
-# too narrow, and three measures are three chances to err. This is the toybox, with ten steps;
-# Stable Diffusion may differ.
+# In these eight pairs place made no difference to whether an animal is there. But named second, the
+# same word receives about a twentieth more attention, and its thing does not grow for it: more
+# looking is not more picture. Whether the small loss of area is real eight pairs cannot say:
+# intervals of so few are too narrow, and three measures are three chances to err. This is the
+# toybox, with ten steps; Stable Diffusion may differ.
 #
 # ## For keeps
 #

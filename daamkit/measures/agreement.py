@@ -81,6 +81,7 @@ def alpha(
             mend="choose one of these and 0.95, for instance",
         )
     units = list(units)
+    _need(rows, [*units, value, rater])
     rows = rows[rows[value].notna()]
     twice = rows[rows.duplicated([*units, rater])]
     if len(twice):
@@ -120,6 +121,7 @@ def opinion(rows: pd.DataFrame, by: Sequence[str], value: str = "score") -> pd.D
     frame
         A row a group: the columns of `by`, mean, low, high, n (answers).
     """
+    _need(rows, [*IMAGE, *by, value])
     images = pd.Series(list(zip(*(rows[name] for name in IMAGE), strict=True)), rows.index, object)
     return means(rows.assign(image=images), by, value, cluster="image")
 
@@ -139,7 +141,13 @@ def preferences(rows: pd.DataFrame) -> pd.DataFrame:
         that prefer the first, ties counted half), low, high (its 95% interval over images); p that
         neither is the better (two-sided sign test over images: an image is won by whom more of its
         raters prefer, images without a winner left out); images, n (answers).
+
+    Raises
+    ------
+    DaamkitError
+        If a column is missing.
     """
+    _need(rows, [*IMAGE, "first", "second", "preferred"])
     out = []
     for (first, second), part in rows.groupby(["first", "second"], sort=False):
         said = part["preferred"]
@@ -165,6 +173,16 @@ def preferences(rows: pd.DataFrame) -> pd.DataFrame:
         )
     columns = ["first", "second", "first_wins", "second_wins", "ties", "share", "low", "high"]
     return pd.DataFrame(out, columns=[*columns, "p", "images", "n"])
+
+
+def _need(rows: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in rows.columns]
+    if missing:
+        raise DaamkitError(
+            wanted=f"answers with the columns {', '.join(columns)}",
+            got=f"no {', '.join(missing)}",
+            mend="take them from `measures.ratings.read` or a rating's `table()`",
+        )
 
 
 # -- pieces of alpha

@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from daamkit.errors import DaamkitError
@@ -76,7 +77,8 @@ def add(file: str | os.PathLike[str], **said: Any) -> None:
     DaamkitError
         If a field is missing or the answer is none that there is.
     """
-    row = said | {"made": datetime.now(UTC).isoformat(timespec="seconds")}
+    plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in said.items()}
+    row = plain | {"made": datetime.now(UTC).isoformat(timespec="seconds")}
     line = json.dumps(row, ensure_ascii=False)
     _check(line, "this answer")
     with Path(file).open("a+b") as lines:

@@ -10,21 +10,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w/]+\.js)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "(\.{1,2}/[\w/]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async |function|const|class))", re.MULTILINE)
 
 
 def join(entry: Path) -> str:
-    """The module `entry`, which has a default export, with all it imports from its folder."""
+    """The module `entry`, which has a default export, with all it imports."""
     order: list[Path] = []
 
     def visit(module: Path) -> None:
         if module in order:
             return
         for name in _IMPORT.findall(module.read_text(encoding="utf-8")):
-            visit(module.with_name(name))
+            visit((module.parent / name).resolve())
         order.append(module)
 
-    visit(entry)
+    visit(entry.resolve())
     texts = (_IMPORT.sub("", module.read_text(encoding="utf-8")) for module in order)
     return "\n".join(_EXPORT.sub("", text).strip("\n") for text in texts) + "\n"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from daamkit.maps.run import Run
 from daamkit.views import plots
 from daamkit.views.labels import labels
+from daamkit.views.png import data_uri
+from daamkit.views.png import png as file
 
 SIDE, ROW = 128, 7  # longest side of a small picture, and how many stand in a row
 
@@ -46,7 +46,7 @@ def png(run: Run, *others: Run) -> bytes:
                 text = text.removesuffix("…")[:-1] + "…"
             pen.text((i * (SIDE + 6), y + height - line - 4), text, "black", font)
         y += height
-    return _png(page)
+    return file(page)
 
 
 def _cells(run: Run) -> list[tuple[str, str, Image.Image]]:
@@ -70,7 +70,7 @@ def _table(run: Run) -> str:
     rows = []
     for row in _rows(_cells(run)):
         images = "".join(
-            f'<td><img src="data:image/png;base64,{base64.b64encode(_png(image)).decode()}" '
+            f'<td><img src="{data_uri(image)}" '
             f'alt="{escape(alt)}" width="{image.width}" height="{image.height}"></td>'
             for _, alt, image in row
         )
@@ -87,9 +87,3 @@ def _small(image: Image.Image) -> Image.Image:
     small = image.convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     return small
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

@@ -190,3 +190,16 @@ def test_every_pair_has_a_row_and_nothing_but_ties_no_p() -> None:
     assert math.isnan(told["p"][0]) and told["p"][1] == 1
     empty = preferences(rows[:0])
     assert empty.empty and "share" in empty.columns
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda rows: alpha(rows, ["prompt"], "score", "ordinal"),
+        lambda rows: opinion(rows, ["pos"]),
+        preferences,
+    ],
+)
+def test_missing_columns_are_named(ask) -> None:
+    with pytest.raises(DaamkitError, match="no .*(score|pos|first)"):
+        ask(pd.DataFrame({"prompt": ["a"], "seed": [0], "rater": ["x"]}))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -209,3 +210,8 @@ def test_what_nobody_was_asked_is_an_error(file: Path) -> None:
     file.write_text("")
     with pytest.raises(DaamkitError, match="shows 'cat'"):
         ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"])
+
+
+def test_numbers_of_numpy_are_numbers(file) -> None:
+    ratings.add(file, **without(SCORE, "score") | {"score": np.int64(3)})
+    assert ratings.read(file)["score"].tolist() == [3]

@@ -159,6 +159,6 @@ def test_self_attention() -> None:
     chosen = masks[masks["psi"] == 1.0]
     assert drawn(middle) == [chosen["over_random"].tolist(), chosen["over_centre"].tolist()]
     assert right.lines[0].get_ydata().tolist() == spectra["difference"][1:3].tolist()
-    assert right.get_title(loc="left") == "Detail where attention is above 1"
+    assert right.get_title(loc="left") == "Contrast where attention is above 1"
     _, _, right = seen(charts.self_attention(quality, masks, spectra[:0]))
     assert not right.lines

@@ -114,5 +114,5 @@ def self_attention(
     shown = frequency[frequency["psi"] == psi]
     if len(shown):
         plots.frequency(shown, ax=right)
-    right.set_title(f"Detail where attention is above {psi:g}", fontsize=10, loc="left")
+    right.set_title(f"Contrast where attention is above {psi:g}", fontsize=10, loc="left")
     return figure

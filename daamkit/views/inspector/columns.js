@@ -1,7 +1,7 @@
 // The images side by side: what lies over them, a pointed pixel, a brushed region.
 import { mapOf } from "./maps.js";
 import { differenceScale, paintDifference, paintHeat, paintMasks } from "./paint.js";
-import { element } from "./elements.js";
+import { element } from "../elements.js";
 
 export function makeColumns(contents, view) {
   const figures = contents.columns.map((column) => makeFigure(contents, column, view));

@@ -8,9 +8,7 @@ heads go as one byte a cell on a grid of their own; what is measured on them is 
 
 from __future__ import annotations
 
-import base64
 import gzip
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +28,8 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Prompt, Word
 from daamkit.views import palettes
-from daamkit.views.labels import labels
+from daamkit.views.labels import labels, method
+from daamkit.views.png import data_uri
 
 CUTS = 200  # thresholds a view can be set to: 0, 1/200, ..., 1
 STEP_GRID, HEAD_GRID = 64, 32  # longest side of the maps of steps, and of layers and heads
@@ -56,10 +55,7 @@ def matched(prompt: Prompt, word: Word) -> Word | None:
 
 def names(runs: Sequence[Run]) -> list[str]:
     """What guided each run, told apart by a number where that is the same."""
-    found = []
-    for run in runs:
-        methods = [row["method"] for row in run.record.get("guidance", ())]
-        found.append(" + ".join(methods) or "unguided")
+    found = [method(run) for run in runs]
     seen: Counter[str] = Counter()
     for i, name in enumerate(found):
         seen[name] += 1
@@ -213,10 +209,3 @@ def _put(array: np.ndarray, parts: list[bytes]) -> int:
 
 def _lut(palette: str, values: np.ndarray) -> list[list[int]]:
     return palettes.colours(values, palette).tolist()
-
-
-def data_uri(image: Any) -> str:
-    """An image as a PNG within a text."""
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,5 +1,5 @@
 // Threshold, step and play, columns and their difference; the colours' scale.
-import { colour, element } from "./elements.js";
+import { colour, element } from "../elements.js";
 
 export function makeControls(contents, view) {
   const threshold = makeThreshold(contents, view);

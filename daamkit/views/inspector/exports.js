@@ -1,5 +1,5 @@
 // What is seen as a file: PNG, SVG, or the whole inspector as one HTML page.
-import { colour, drawn, element } from "./elements.js";
+import { colour, drawn, element } from "../elements.js";
 
 export function makeExports(contents, view, model) {
   const button = (name, make) =>

@@ -2,9 +2,10 @@
 import { readContents } from "./contents.js";
 import { makeColumns } from "./columns.js";
 import { makeControls } from "./controls.js";
-import { element } from "./elements.js";
+import { element, hideStill } from "../elements.js";
 import { makeExports } from "./exports.js";
 import { makeLayers } from "./layers.js";
+import { mixHeat } from "./paint.js";
 import { makeStrip } from "./strip.js";
 import { makeValues } from "./values.js";
 
@@ -14,6 +15,7 @@ const TRAITS = [
 
 async function render({ model, el }) {
   const contents = await readContents(model.get("_about"), model.get("_data"));
+  contents.table = mixHeat(contents.heat);
   const view = makeView(contents, model);
   const strip = makeStrip(contents, view);
   const columns = makeColumns(contents, view);
@@ -48,15 +50,6 @@ async function render({ model, el }) {
     model.off(events, view.show);
     hideStill(model.get("_still"), -1);
   };
-}
-
-// While a view is there, the picture for those who have none is put away.
-function hideStill(name, more) {
-  if (!name) return;
-  for (const still of document.querySelectorAll(`.${name}`)) {
-    still.dataset.views = Number(still.dataset.views ?? 0) + more;
-    still.hidden = Number(still.dataset.views) > 0;
-  }
 }
 
 function makeView(contents, model) {

@@ -1,5 +1,5 @@
 // Layer x head: what each head of each layer gives a word. Clicking one narrows the map to it.
-import { element } from "./elements.js";
+import { element } from "../elements.js";
 
 export function makeLayers(contents, view) {
   const column = contents.columns[0];

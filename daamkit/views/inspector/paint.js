@@ -6,14 +6,29 @@ const mix = (over, under, opacity) => Math.floor(opacity * over + (1 - opacity) 
 
 // One map: its colours over the grey image, and a white line around what reaches the threshold.
 export function paintHeat(contents, column, map, threshold, pixels) {
-  const { heat } = contents;
-  for (let i = 0; i < map.levels.length; i++)
-    for (let c = 0; c < 3; c++)
-      pixels[4 * i + c] = mix(heat[3 * map.levels[i] + c], column.grey[i], OPACITY);
+  const { levels } = map;
+  const { grey } = column;
+  const { table } = contents;
+  const words = new Uint32Array(pixels.buffer); // a pixel at a time
+  for (let i = 0; i < levels.length; i++) words[i] = table[levels[i] * 256 + grey[i]];
   const cut = cutAt(contents, threshold);
-  const mask = map.levels.map((level) => (level >= cut ? 1 : 0));
+  const mask = new Uint8Array(levels.length);
+  for (let i = 0; i < levels.length; i++) mask[i] = levels[i] >= cut ? 1 : 0;
   const line = outline(mask, column.height, column.width);
-  for (let i = 0; i < line.length; i++) if (line[i]) pixels.fill(255, 4 * i, 4 * i + 3);
+  for (let i = 0; i < line.length; i++) if (line[i]) words[i] = 0xffffffff;
+}
+
+// The colour of each level over each grey, as one number: alpha, blue, green, red.
+export function mixHeat(heat) {
+  const table = new Uint32Array((heat.length / 3) * 256);
+  for (let i = 0; i < table.length; i++) {
+    const at = 3 * (i >> 8);
+    const red = mix(heat[at], i & 255, OPACITY);
+    const green = mix(heat[at + 1], i & 255, OPACITY);
+    const blue = mix(heat[at + 2], i & 255, OPACITY);
+    table[i] = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  }
+  return table;
 }
 
 // Several words: the mask of each in its hue, in stripes where they overlap.
@@ -61,12 +76,16 @@ function outline(mask, height, width) {
     const next = inner.slice();
     for (let y = 0, i = 0; y < height; y++)
       for (let x = 0; x < width; x++, i++)
-        if (
-          (y > 0 && !inner[i - width]) || (y < height - 1 && !inner[i + width]) ||
-          (x > 0 && !inner[i - 1]) || (x < width - 1 && !inner[i + 1])
-        )
-          next[i] = 0;
+        if (inner[i]) {
+          const above = y === 0 || inner[i - width];
+          const below = y === height - 1 || inner[i + width];
+          const before = x === 0 || inner[i - 1];
+          const after = x === width - 1 || inner[i + 1];
+          if (!(above && below && before && after)) next[i] = 0;
+        }
     inner = next;
   }
-  return mask.map((inside, i) => (inside && !inner[i] ? 1 : 0));
+  const line = new Uint8Array(mask.length);
+  for (let i = 0; i < mask.length; i++) line[i] = mask[i] && !inner[i] ? 1 : 0;
+  return line;
 }

@@ -1,5 +1,5 @@
 // The prompt: a button for each word, and arcs from heads to dependents over them.
-import { colour, drawn, element } from "./elements.js";
+import { colour, drawn, element } from "../elements.js";
 
 const LONGEST = 20; // words; a longer prompt has several lines, over which no arc can go
 

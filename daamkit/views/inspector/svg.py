@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from daamkit.views import palettes
-from daamkit.views.inspector.contents import data_uri
+from daamkit.views.png import data_uri
 
 GAP, TALL = 8, 256
 

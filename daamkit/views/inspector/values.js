@@ -1,7 +1,7 @@
 // What is measured of what is seen: two words' overlap, a pixel's words, a region's words.
 import { mapOf } from "./maps.js";
 import { overlapOf, wordsAt, wordsIn } from "./measures.js";
-import { colour, element, percent } from "./elements.js";
+import { colour, element, percent } from "../elements.js";
 
 export function makeValues(contents) {
   const tables = element("div", { class: "values" });

@@ -1,7 +1,8 @@
 """Plots. Of runs: pictures of their maps. Of tidy frames: means with 95% intervals.
 
 Those of one axes draw into `ax`, or a new figure, and return the axes; those of several return the
-figure. With ``hover=True`` they return a plotly figure instead, whose points say what they are.
+figure. With ``hover=True``, `relations`, `sweep` and `guidance` return a plotly figure, whose
+points say what they are.
 """
 
 from daamkit.views.plots.files import save

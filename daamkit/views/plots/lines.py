@@ -103,6 +103,6 @@ def frequency(frame: pd.DataFrame, cluster: str = "prompt", ax: Axes | None = No
     pieces.band(ax, table, "frequency", "layer")
     pieces.zero(ax, along="y")
     y = "log magnitude - that of all patches"
-    pieces.name(ax, "Detail where attention is high", "cycles per pixel", y, grid="both")
+    pieces.name(ax, "Contrast where attention is high", "cycles per pixel", y, grid="both")
     pieces.legend(ax)
     return ax

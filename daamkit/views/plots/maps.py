@@ -25,7 +25,7 @@ _TILE = 1.7  # inches
 
 def grid(
     run: Run,
-    words: Sequence[str | Word] | None = None,
+    words: str | Sequence[str | Word] | None = None,
     columns: int = 5,
     *,
     shared: bool = True,
@@ -51,6 +51,7 @@ def grid(
     DaamkitError
         If the prompt has no words.
     """
+    words = [words] if isinstance(words, str) else words
     chosen = run.maps.prompt.words() if words is None else [_word(run.maps, w) for w in words]
     if not chosen or columns < 1:
         raise DaamkitError(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
@@ -18,6 +16,8 @@ from daamkit.maps.run import Run
 from daamkit.maps.words import Word, WordError
 from daamkit.measures.ratings import TIE
 from daamkit.views import plots
+from daamkit.views.labels import method
+from daamkit.views.png import png
 from daamkit.views.rating.questions import Kind
 
 
@@ -53,7 +53,7 @@ class Item:
         if self.word is not None:
             run = self.shown[0][1]
             images.append(plots.overlay(run.image, run.maps.of(self.word)))
-        return [_png(image) for image in images]
+        return [png(image) for image in images]
 
     def turned(self) -> Item:
         """The same with the sides exchanged."""
@@ -192,7 +192,7 @@ def _named(runs: Sequence[Run], names: Sequence[str] | None) -> Named:
             f"{sum(not run.record.get('seed') for run in runs)} without a seed",
             mend="trace a call that returns images, with `generator=torch.manual_seed(0)`",
         )
-    names = [_method(run) for run in runs] if names is None else list(names)
+    names = [method(run) for run in runs] if names is None else list(names)
     if len(names) != len(runs) or TIE in names:
         raise DaamkitError(
             wanted=f"a name for each of {len(runs)} runs, none of them {TIE!r}",
@@ -212,17 +212,5 @@ def _named(runs: Sequence[Run], names: Sequence[str] | None) -> Named:
     return list(zip(names, runs, strict=True))
 
 
-def _method(run: Run) -> str:
-    """What guided it."""
-    return " + ".join(row["method"] for row in run.record.get("guidance", ())) or "unguided"
-
-
 def _which(run: Run) -> dict[str, Any]:
     return {"prompt": run.prompt, "seed": run.record["seed"]["seed"]}
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    plain = Image.fromarray(np.asarray(image.convert("RGB")))  # leaves notes in the file behind
-    plain.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -1,41 +1,35 @@
 // A rating: shows what Python asks, says which key was pressed, waits until that is on the disk.
+import { element, hideStill } from "../elements.js";
 
 const BACK = "Backspace";
 const ARROWS = { ArrowLeft: "left", ArrowRight: "right" };
 const PATIENCE = 5000; // ms
 const SHOWN = ["index", "total", "text", "image", "beside", "given", "problem", "heard"];
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 function render({ model, el }) {
   const press = (key) => say(model, root, status, key);
-  const bar = make("progress", { "aria-label": "rated" });
-  const count = make("span", { class: "count" });
-  const question = make("p", { class: "question" }, model.get("question"));
-  const text = make("p", { class: "text", dir: "auto" });
+  const bar = element("progress", { "aria-label": "rated" });
+  const count = element("span", { class: "count" });
+  const question = element("p", { class: "question" }, model.get("question"));
+  const text = element("p", { class: "text", dir: "auto" });
   const pictures = model.get("captions").map(makePicture);
   const choices = model.get("choices").map(([key, label]) => makeButton(key, label, press));
   const undo = makeButton(BACK, "back", press);
   const keys = model.get("choices").map(([key]) => key).join(" ");
   const arrows = model.get("choices").some(([, label]) => label === ARROWS.ArrowLeft) ? " or arrows" : "";
-  const status = make("p", { class: "status", role: "status", "aria-live": "polite" });
-  const item = make(
+  const status = element("p", { class: "status", role: "status", "aria-live": "polite" });
+  const item = element(
     "div", { class: "item" },
-    question, text, make("div", { class: "pictures" }, ...pictures.map((picture) => picture.node)),
+    question, text, element("div", { class: "pictures" }, ...pictures.map((picture) => picture.node)),
   );
-  const root = make(
+  const root = element(
     "div",
     { class: "daamkit-rating", role: "group", "aria-label": "rating", tabindex: "0",
       "data-lm-suppress-shortcuts": "true" },
-    make("div", { class: "passed" }, bar, count),
+    element("div", { class: "passed" }, bar, count),
     item,
-    make("div", { class: "choices" }, ...choices, undo),
-    make("p", { class: "note" }, `Keys: ${keys}${arrows}; Backspace goes back.`),
+    element("div", { class: "choices" }, ...choices, undo),
+    element("p", { class: "note" }, `Keys: ${keys}${arrows}; Backspace goes back.`),
     status,
   );
 
@@ -49,7 +43,7 @@ function render({ model, el }) {
     count.textContent = `${index} of ${total} rated`;
     item.hidden = !left;
     const [before, marked, after] = model.get("text");
-    text.replaceChildren(before, ...(marked ? [make("mark", {}, marked)] : []), after);
+    text.replaceChildren(before, ...(marked ? [element("mark", {}, marked)] : []), after);
     pictures.forEach((picture, i) => picture.show(model.get(i ? "beside" : "image")));
     for (const button of choices) {
       button.hidden = !left;
@@ -81,12 +75,12 @@ function render({ model, el }) {
     if (!event.repeat) press(key);
   });
   model.on(events, show);
-  hideStill(model.get("_still"), true);
+  hideStill(model.get("_still"), 1);
   el.append(root);
   draw();
   return () => {
     model.off(events, show);
-    hideStill(model.get("_still"), false);
+    hideStill(model.get("_still"), -1);
     for (const picture of pictures) picture.show(null);
   };
 }
@@ -120,16 +114,16 @@ function meant(event, choices) {
 
 function makeButton(key, label, press) {
   const name = key === BACK ? "⌫" : key;
-  const button = make("button", { type: "button", "data-key": key }, make("b", {}, name), ` ${label}`);
+  const button = element("button", { type: "button", "data-key": key }, element("b", {}, name), ` ${label}`);
   button.addEventListener("click", () => press(key));
   return button;
 }
 
 function makePicture(caption) {
-  const image = make("img", { alt: caption, draggable: "false" });
+  const image = element("img", { alt: caption, draggable: "false" });
   let url = null;
   return {
-    node: make("figure", {}, image, make("figcaption", {}, caption)),
+    node: element("figure", {}, image, element("figcaption", {}, caption)),
     show(png) {
       if (url) URL.revokeObjectURL(url);
       url = png?.byteLength ? URL.createObjectURL(new Blob([png], { type: "image/png" })) : null;
@@ -137,11 +131,6 @@ function makePicture(caption) {
       else image.removeAttribute("src");
     },
   };
-}
-
-// Where scripts run, the picture for those who have none is put away.
-function hideStill(name, hidden) {
-  if (name) for (const still of document.querySelectorAll(`.${name}`)) still.hidden = hidden;
 }
 
 export default { render };

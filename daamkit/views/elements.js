@@ -20,3 +20,12 @@ function fill(node, attributes, children) {
 
 export const percent = (share) => `${Math.round(100 * share)} %`;
 export const colour = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
+
+// While a view is there, the picture for those who have none is put away.
+export function hideStill(name, more) {
+  if (!name) return;
+  for (const still of document.querySelectorAll(`.${name}`)) {
+    still.dataset.views = Number(still.dataset.views ?? 0) + more;
+    still.hidden = Number(still.dataset.views) > 0;
+  }
+}
