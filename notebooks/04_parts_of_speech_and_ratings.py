@@ -122,14 +122,14 @@ pd.DataFrame(found, index=[*groups])[["alpha", "low", "high", "units"]].round(2)
 # %% [markdown]
 # Krippendorff's alpha is 1 where raters agree and 0 where they agree no better than by chance. The
 # rulers agree; of ruler and dice the interval holds 0, and is wide: so few maps show little. Mean
-# opinion scores by tag:
+# opinion scores by tag, with intervals over images (nan: a single image):
 
 # %%
 tags = rows[["prompt", "seed", "start", "end", "pos"]].drop_duplicates()
 rated = answers.merge(tags, on=["prompt", "seed", "start", "end"])
 opinion = agreement.opinion(rated, ["pos", "rater"])
-shown = opinion[["mean", "low", "high"]].round(1).astype(str)
-opinion["opinion"] = shown["mean"] + " [" + shown["low"] + ", " + shown["high"] + "]"
+found = opinion[["mean", "low", "high"]].itertuples(index=False)
+opinion["opinion"] = ["{:.1f} [{:.1f}, {:.1f}]".format(*row) for row in found]
 opinion.pivot(index="pos", columns="rater", values="opinion")
 
 # %% [markdown]
