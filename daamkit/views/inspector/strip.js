@@ -33,7 +33,7 @@ export function makeStrip(contents, view) {
   line.append(text(at));
   line.addEventListener("keydown", (event) => moveFocus(event, buttons, view));
   line.addEventListener("focusout", (event) => line.contains(event.relatedTarget) || view.look(null));
-  const arcs = drawn("svg", { class: "arcs" });
+  const arcs = drawn("svg", { class: "arcs", hidden: long || !contents.arcs.length });
   const unsaid = long ? "Arcs are drawn for prompts of up to 20 words; run.relations() has all." : contents.silent;
   const note = unsaid ? element("p", { class: "note" }, unsaid) : null;
   const strip = element("div", { class: "strip" }, arcs, line);
