@@ -10,6 +10,7 @@ import os
 import pkgutil
 import re
 import shutil
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import daamkit
 
 DOCS = Path(__file__).parent
 NOTEBOOKS, COPIES = DOCS.parent / "notebooks", DOCS / "notebooks"
+LIVE = Path("_static") / "inspector.html"
 LEFT_OUT = ("charts", "modules", "page", "pieces")  # of views: what studies and pages are made of
 
 project = "daamkit"
@@ -61,6 +63,16 @@ def copy_notebooks(app: Any) -> None:
             shutil.copyfile(place, copy)
 
 
+def live_inspector(app: Any) -> None:
+    """Make the page to which the inspector's picture leads here: itself, to be tried."""
+    sys.path.insert(0, str(DOCS))
+    import pictures
+
+    pipe = daamkit.load("toybox")
+    pipe.set_progress_bar_config(disable=True)
+    pictures.inspector(pipe).save(DOCS / LIVE)
+
+
 def reference(package: str) -> str:
     """Markdown that takes in the docstrings of a package and its modules."""
     module = import_module(package)
@@ -92,6 +104,8 @@ def read(app: Any, name: str, source: list[str]) -> None:
         kind = "" if DOCS in there.parents else "path:"  # of no page: to download
         return f"]({kind}{os.path.relpath(there, own)}"
 
+    alive = rf'<a href="{os.path.relpath(DOCS / LIVE, own)}">\1</a>\n\nClick it: here it is alive.'
+    source[0] = re.sub(r"\[(!\[.*\]\(images/inspector\.png\))\]\(.*\)", alive, source[0])
     source[0] = re.sub(r"\]\((?!https?:|#)([^)#\s]+)", lead, source[0])
     if name.startswith("reference/"):
         source[0] += reference("daamkit." + name.removeprefix("reference/"))
@@ -134,6 +148,7 @@ def signature(app: Any, what: str, name: str, obj: Any, options: Any, args: Any,
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", copy_notebooks)
+    app.connect("builder-inited", live_inspector)
     app.connect("source-read", read)
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", prose, priority=400)  # before napoleon

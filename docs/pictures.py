@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from playwright.sync_api import sync_playwright
 
 import daamkit
 from daamkit.studies import prompts
@@ -86,8 +85,8 @@ def guided(pipe: object) -> Image.Image:
     return sheet(tiles, 6)
 
 
-def inspected(pipe: object, dark: bool = False) -> Image.Image:
-    """The inspector's page of the first of these prompts, without and with guidance."""
+def inspector(pipe: object) -> daamkit.Inspector:
+    """The first of these prompts, without and with guidance."""
     seed, a, b = NEGLECTED[0]
     runs = []
     for method in (nullcontext(), daamkit.guide(pipe, daamkit.AttendAndExcite([a, b], out_of=50))):
@@ -98,16 +97,22 @@ def inspected(pipe: object, dark: bool = False) -> Image.Image:
                 generator=torch.Generator().manual_seed(seed),
             )
         runs.append(tracer.run)
-    inspector = daamkit.Inspector(*runs)
-    inspector.pins = [a, b]
+    made = daamkit.Inspector(*runs)
+    made.pins = [a, b]
+    return made
+
+
+def inspected(made: daamkit.Inspector, scheme: str) -> Image.Image:
+    """What its page shows, "light" or "dark"."""
+    from playwright.sync_api import sync_playwright
+
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(
-            viewport={"width": 1240, "height": 700}, color_scheme="dark" if dark else "light"
-        )
-        page.goto(inspector.save(Path(folder) / "page.html").as_uri())
+        view = {"width": 1240, "height": 700}
+        page = browser.new_page(viewport=view, color_scheme=scheme)  # type: ignore[arg-type]
+        page.goto(made.save(Path(folder) / "page.html").as_uri())
         page.wait_for_selector("html[data-ready]")
         page.locator(".columns canvas").first.hover(position={"x": 215, "y": 200})
         page.wait_for_timeout(200)
@@ -146,8 +151,9 @@ def main() -> None:
     pipe = daamkit.load("toybox")
     explain(pipe).save(FOLDER / "explain.png", optimize=True)
     guided(pipe).save(FOLDER / "guided.png", optimize=True)
-    inspected(pipe).save(FOLDER / "inspector.png", optimize=True)
-    inspected(pipe, dark=True).save(FOLDER / "inspector-dark.png", optimize=True)
+    made = inspector(pipe)
+    inspected(made, "light").save(FOLDER / "inspector.png", optimize=True)
+    inspected(made, "dark").save(FOLDER / "inspector-dark.png", optimize=True)
     samples(pipe).save(FOLDER / "samples.png", optimize=True)
     readings(pipe).save(FOLDER / "oracle.jpg", quality=88)
 
