@@ -336,3 +336,7 @@ def test_after_the_end_there_is_nothing_to_answer(file) -> None:
         rating.answer("tie")
     rating.undo()
     assert (rating.index, rating.given) == (0, "0")
+
+
+def test_a_single_run_needs_no_list(file) -> None:
+    assert Rating(made(), file).total == Rating([made()], file).total

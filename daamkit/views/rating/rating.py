@@ -40,7 +40,7 @@ class Rating(Widget):
     Parameters
     ----------
     runs
-        With images and recorded seeds.
+        One or several, with images and recorded seeds.
     path
         A file of answers, one a line (`measures.ratings`); made if there is none.
     kind
@@ -88,7 +88,7 @@ class Rating(Widget):
 
     def __init__(
         self,
-        runs: Sequence[Run],
+        runs: Run | Sequence[Run],
         path: str | os.PathLike[str],
         *,
         kind: Kind = "score",
@@ -103,7 +103,8 @@ class Rating(Widget):
             )
         self._question, self._path, self._rater = QUESTIONS[kind], Path(path), rater
         words = [words] if isinstance(words, str) else words
-        items = order(make(kind, list(runs), words, names), rater, seed)
+        given = [runs] if isinstance(runs, Run) else list(runs)
+        items = order(make(kind, given, words, names), rater, seed)
         self._open()
         self._answers = self._known(items)
         place = {which: i for i, which in enumerate(self._answers)}
