@@ -269,7 +269,7 @@ def test_guidance_pair_by_pair(guided) -> None:
     assert (before, after) == (pytest.approx(0.1), pytest.approx(0.35))
     (label,) = ax.get_xticklabels()
     assert label.get_text() == "attend-and-excite\n+0.250 [+0.250, +0.250]\nn = 3"
-    assert ax.get_ylabel() == "iou"
+    assert ax.get_ylabel() == "IoU"
     figure = plots.guidance(guided, hover=True)
     assert figure.data[0].hovertext[0] == (
         "prompt: &lt;b&gt;0&lt;/b&gt;<br>seed: 0<br>0.000 → 0.250 (+0.250)"

@@ -13,6 +13,7 @@ from daamkit.errors import DaamkitError
 from daamkit.measures.intervals import bootstrap
 from daamkit.views import pieces
 from daamkit.views.plots.frames import need, one
+from daamkit.views.plots.lines import NAMES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -92,10 +93,11 @@ def guidance(
     known = [column for column in PAIRS if column in frame.columns]
     found = _methods(frame, value, base, [*dict.fromkeys([cluster, *(pairs or known)])], cluster)
     y = frame["measure"].iloc[0] if value == "value" and "measure" in frame.columns else value
+    y = NAMES.get(str(y), str(y))
     if hover:
         from daamkit.views.plots import hover as hovering
 
-        return hovering.pairs(found, APART, title="Without guidance and with it", y=str(y))
+        return hovering.pairs(found, APART, title="Without guidance and with it", y=y)
     ax = pieces.axes(ax, (1.6 + 1.7 * len(found), 4))
     for i, method in enumerate(found):
         sides = np.array([[i - APART], [i + APART]])
@@ -110,7 +112,7 @@ def guidance(
         ax.plot(at, mean, "o", color=tint, markersize=7, label=side)
     ax.set_xticks(range(len(found)), [pieces.plain(method.label) for method in found], fontsize=8)
     ax.set_xlim(-0.5, len(found) - 0.5)
-    pieces.name(ax, "Without guidance and with it", "", str(y), grid="y")
+    pieces.name(ax, "Without guidance and with it", "", y, grid="y")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
