@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 
 
-def labels(words: Sequence[Word]) -> list[str]:
-    """Names that tell words apart: their text, and the second "cat" is "cat (2)"."""
-    total = Counter(word.text for word in words)
+def told_apart(names: Iterable[str]) -> list[str]:
+    """Names of their own: the second "cat" is "cat (2)"."""
     seen: Counter[str] = Counter()
     found = []
-    for word in words:
-        seen[word.text] += 1
-        again = f" ({seen[word.text]})" if total[word.text] > 1 and seen[word.text] > 1 else ""
-        found.append(word.text + again)
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return found
+
+
+def labels(words: Iterable[Word]) -> list[str]:
+    """What words are called: their text, told apart."""
+    return told_apart(word.text for word in words)
 
 
 def method(run: Run) -> str:

@@ -2,10 +2,12 @@
 
 import base64
 import dataclasses
+import gc
 import gzip
 import io
 import json
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -183,9 +185,16 @@ def test_what_fits_only_the_larger_image_is_of_that_image() -> None:
         inspector.pixel = (128, 0)
 
 
-def test_closed_it_holds_no_run(inspector: Inspector) -> None:
+def test_closed_it_holds_no_run(inspector: Inspector, run: Run) -> None:
     inspector.close()
     assert not inspector.runs
+    own = Run(run.image, run.branches)
+    held = weakref.ref(own)
+    again = Inspector(own)
+    again.close()
+    del own
+    gc.collect()
+    assert held() is None
 
 
 def test_parts_that_were_not_kept_are_said(other: Run) -> None:

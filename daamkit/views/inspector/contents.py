@@ -9,7 +9,6 @@ heads go as one byte a cell on a grid of their own; what is measured on them is 
 from __future__ import annotations
 
 import gzip
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +27,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Prompt, Word
 from daamkit.views import palettes
-from daamkit.views.labels import labels, method
+from daamkit.views.labels import labels
 from daamkit.views.png import data_uri
 
 CUTS = 200  # thresholds a view can be set to: 0, 1/200, ..., 1
@@ -51,17 +50,6 @@ def matched(prompt: Prompt, word: Word) -> Word | None:
         if (own.text.casefold(), own.occurrence) == (word.text.casefold(), word.occurrence):
             return own
     return None
-
-
-def names(runs: Sequence[Run]) -> list[str]:
-    """What guided each run, told apart by a number where that is the same."""
-    found = [method(run) for run in runs]
-    seen: Counter[str] = Counter()
-    for i, name in enumerate(found):
-        seen[name] += 1
-        if seen[name] > 1:
-            found[i] = f"{name} ({seen[name]})"
-    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,11 @@ import pandas as pd
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.views import modules, report, still
-from daamkit.views.inspector import contents, painting, tables
+from daamkit.views.inspector import painting, tables
+from daamkit.views.inspector.contents import Contents
 from daamkit.views.inspector.svg import svg
 from daamkit.views.inspector.traits import STATE, Traits
-from daamkit.views.labels import labels
+from daamkit.views.labels import labels, method, told_apart
 from daamkit.views.page import page
 
 _HERE = Path(__file__).parent
@@ -84,7 +85,7 @@ class Inspector(Traits):
         self, run: Run, *others: Run, names: Sequence[str] | None = None, parser: Any = None
     ) -> None:
         runs = (run, *others)
-        named = list(names) if names is not None else contents.names(runs)
+        named = list(names) if names is not None else told_apart(map(method, runs))
         if len(named) != len(runs) or len(set(named)) != len(runs):
             raise DaamkitError(
                 wanted=f"{len(runs)} names, each of its own",
@@ -92,13 +93,9 @@ class Inspector(Traits):
                 mend="give one to each run, or none",
             )
         self.runs = dict(zip(named, runs, strict=True))
-        self._contents = contents.Contents(runs, named, parser)
-        self._words = dict(zip(labels(self._contents.words), self._contents.words, strict=True))
-        super().__init__(
-            _about=self._contents.about,
-            _data=self._contents.data,
-            columns=named,
-        )
+        sent = Contents(runs, named, parser)  # not kept: it holds the runs
+        self._words = dict(zip(labels(sent.words), sent.words, strict=True))
+        super().__init__(_about=sent.about, _data=sent.data, columns=named)
         self.on_msg(self._asked)
 
     def table(self, kind: str | None = None) -> pd.DataFrame:
@@ -126,7 +123,7 @@ class Inspector(Traits):
             else "pixel" if state.pixel
             else "words"
         )  # fmt: skip
-        shown = {name: run for name, run in self.runs.items() if name in self.columns}
+        shown = {name: self.runs[name] for name in self.columns}
         return tables.table(shown, state, kind or chosen)
 
     def to_html(self) -> str:
@@ -167,8 +164,7 @@ class Inspector(Traits):
 
     def _pictures(self) -> list[tuple[str, painting.Pixels]]:
         state = self._state()
-        shown = [name for name in self.runs if name in self.columns]
-        return [(name, painting.paint(self.runs, state, name)) for name in shown]
+        return [(name, painting.paint(self.runs, state, name)) for name in self.columns]
 
     def _caption(self) -> list[tuple[str, int | None]]:
         """The words shown with the place of their hue, or the prompt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
@@ -13,7 +13,7 @@ from daamkit.maps.words import Word
 from daamkit.views.inspector.contents import matched
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """The traits of an `Inspector` at one moment; words are those of the first prompt."""
 
@@ -28,6 +28,7 @@ class State:
     pixel: tuple[int, int] | None
     columns: Sequence[str]
     difference: bool
+    _parts: dict[Run, HeatMaps] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def single(self) -> Word | None:
@@ -35,13 +36,15 @@ class State:
         return self.word or (self.pins[0] if len(self.pins) == 1 else None)
 
     def maps(self, run: Run) -> HeatMaps:
-        """The part of a run's maps that is looked at."""
-        maps = run.maps
-        if self.step is not None:
-            maps = maps.select(steps=self.step)
-        if self.site is not None:
-            maps = maps.select(sites=lambda layer: layer.name == self.site)
-        return maps if self.head is None else maps.select(heads=self.head)
+        """The part of a run's maps that is looked at; the same object again, which has pooled."""
+        if run not in self._parts:
+            maps = run.maps
+            if self.step is not None:
+                maps = maps.select(steps=self.step)
+            if self.site is not None:
+                maps = maps.select(sites=lambda layer: layer.name == self.site)
+            self._parts[run] = maps if self.head is None else maps.select(heads=self.head)
+        return self._parts[run]
 
     def map(self, run: Run, word: Word) -> WordMap | None:
         """A word's map there; None if the run has no such word, or did not keep that part."""
