@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 from IPython.display import display
 
+COLOURS = Path(__file__).with_name("widget.css").read_text(encoding="utf-8")
 LIVE = "application/vnd.jupyter.widget-view+json"
 
 

@@ -18,6 +18,7 @@ from daamkit.views.inspector.svg import svg
 from daamkit.views.inspector.traits import STATE, Traits
 from daamkit.views.labels import labels, method, told_apart
 from daamkit.views.page import page
+from daamkit.views.widget import COLOURS
 
 _HERE = Path(__file__).parent
 
@@ -79,7 +80,7 @@ class Inspector(Traits):
     """
 
     _esm = modules.join(_HERE / "inspector.js")
-    _css = (_HERE / "inspector.css").read_text(encoding="utf-8")
+    _css = COLOURS + (_HERE / "inspector.css").read_text(encoding="utf-8")
 
     def __init__(
         self, run: Run, *others: Run, names: Sequence[str] | None = None, parser: Any = None

@@ -18,7 +18,7 @@ from daamkit.views import modules
 from daamkit.views.rating import still
 from daamkit.views.rating.items import Item, make, order
 from daamkit.views.rating.questions import QUESTIONS, Kind
-from daamkit.views.widget import Widget
+from daamkit.views.widget import COLOURS, Widget
 
 _HERE = Path(__file__).parent
 _METRICS: dict[str, Metric] = {
@@ -71,7 +71,7 @@ class Rating(Widget):
     """
 
     _esm = modules.join(_HERE / "rating.js")
-    _css = (_HERE / "rating.css").read_text(encoding="utf-8")
+    _css = COLOURS + (_HERE / "rating.css").read_text(encoding="utf-8")
 
     index = traitlets.Int(read_only=True).tag(sync=True)
     total = traitlets.Int(read_only=True).tag(sync=True)
