@@ -13,9 +13,9 @@ import json
 
 import numpy as np
 
-from daamkit.measures import alignment
 from daamkit.measures.intervals import bootstrap
 from daamkit.toybox import scenes
+from daamkit.vision import alignment
 
 
 def measure(groups: int, seed: int, model: str = "toybox", of: int = 64) -> dict[str, object]:

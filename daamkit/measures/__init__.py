@@ -1,1 +1,1 @@
-"""Numbers about pictures, maps and texts: overlap, intervals, quality, alignment."""
+"""Numbers about pictures, maps and texts: overlap, intervals, quality."""

@@ -172,7 +172,7 @@ class Adjectives(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Change inside and outside for each change, and outside over what counts as visible."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         return charts.adjectives(tables["changes"], tables["sweep"])
 

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
-from daamkit.measures import alignment, captioning
-from daamkit.measures.captioning import Captioner
 from daamkit.toybox import oracle
 from daamkit.toybox.captions import NUMBERS, PLACES, Noun, Sentence
 from daamkit.toybox.scenes import SIDE
+from daamkit.vision import alignment, captioning
+from daamkit.vision.captioning import Captioner
 
 _PLAIN = {"own", "plain", "ordinary"}  # what the oracle says of looks that nobody would mention
 _DOUBLE = re.compile(r"\b(?:a|the) (?=(?:an?|the) )")
@@ -56,7 +56,7 @@ def _its_own(images: Sequence[Image.Image]) -> None:
 
 
 def load(name: str, device: str = "cpu") -> Captioner:
-    """A captioner by name: "toybox", or a BLIP's folder or id (`measures.captioning.load`)."""
+    """A captioner by name: "toybox", or a BLIP's folder or id (`vision.captioning.load`)."""
     return Read() if name == "toybox" else captioning.load(name, device)
 
 

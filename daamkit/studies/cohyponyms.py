@@ -150,7 +150,7 @@ class Cohyponyms(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Both there, overlap, and the difference of overlap over the cuts."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         return charts.cohyponyms(tables["groups"], tables["sweep"])
 

@@ -179,7 +179,7 @@ class GuidanceEffects(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Truth and overlap before and after, and whether maps follow."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         return charts.effects(tables["effects"], tables["neglected"], tables["changes"])
 

@@ -21,8 +21,6 @@ from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.maps import words
 from daamkit.maps.run import Run
-from daamkit.measures import alignment
-from daamkit.measures.captioning import Captioner
 from daamkit.measures.intervals import means
 from daamkit.measures.overlap import ioa, iou
 from daamkit.measures.syntax import cut
@@ -33,6 +31,8 @@ from daamkit.studies.relations import CHIEF
 from daamkit.studies.study import Case, Row, Stage, Study
 from daamkit.toybox import claims, oracle
 from daamkit.tracing.prompts import tokenizers
+from daamkit.vision import alignment
+from daamkit.vision.captioning import Captioner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -252,7 +252,7 @@ class Neglect(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """What is drawn, what methods add, and where the maps lie."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         return charts.neglect(tables["methods"], tables["localisation"])
 

@@ -174,7 +174,7 @@ class Objects(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """mIoU by method, and over thresholds."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         table = tables["miou"]
         return charts.objects(table[~table["cut"].str.startswith("fixed")], tables["sweep"])

@@ -80,7 +80,7 @@ class PartsOfSpeech(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """A panel a measure, a row a tag."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         return charts.parts_of_speech(tables["tags"])
 

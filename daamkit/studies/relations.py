@@ -89,7 +89,7 @@ class Relations(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Overlap and dominance by relation, and dominance over all cuts."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         return charts.relations(tables["relations"], tables["sweep"])
 

@@ -26,7 +26,7 @@ from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.language import parsing
 from daamkit.maps.run import Run
 from daamkit.maps.selfmaps import SelfMaps
-from daamkit.measures import alignment, quality
+from daamkit.measures import quality
 from daamkit.measures.frequency import contrast
 from daamkit.measures.intervals import bootstrap, means, paired
 from daamkit.measures.overlap import iou
@@ -35,6 +35,7 @@ from daamkit.studies.objects import ALIASES
 from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
 from daamkit.studies.variants import SETTINGS, base, read
 from daamkit.toybox import oracle, scenes, sprites
+from daamkit.vision import alignment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -245,7 +246,7 @@ class SelfAttention(Study):
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """FID of each setting, overlap with things, and detail above psi."""
-        from daamkit.views import charts
+        from daamkit.studies import charts
 
         return charts.self_attention(*tables.values())
 

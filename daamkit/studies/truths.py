@@ -13,8 +13,8 @@ from jaxtyping import Bool
 from PIL import Image
 
 from daamkit.errors import DaamkitError
-from daamkit.measures import annotation, segmentation
 from daamkit.toybox import oracle
+from daamkit.vision import annotation, segmentation
 
 Mask = Bool[np.ndarray, "height width"]
 SMALLEST = 0.005  # of the image's pixels: less is not present
@@ -59,7 +59,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Segmented:
-    """A segmenter of `measures.segmentation`; classes that it lacks it cannot say."""
+    """A segmenter of `vision.segmentation`; classes that it lacks it cannot say."""
 
     segmenter: segmentation.Segmenter
 
@@ -76,7 +76,7 @@ class Segmented:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Masks drawn by hand, in the files of `measures.annotation.Folder`."""
+    """Masks drawn by hand, in the files of `vision.annotation.Folder`."""
 
     folder: annotation.Folder
 
@@ -92,7 +92,7 @@ def load(name: str, device: str = "cpu") -> Truth:
     ----------
     name
         "oracle" (images of the toybox); "masks:FOLDER" (drawn by hand); else a segmenter's folder
-        or id, as `measures.segmentation.load` takes it.
+        or id, as `vision.segmentation.load` takes it.
     device
         Of the segmenter.
     """

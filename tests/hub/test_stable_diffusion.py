@@ -139,7 +139,7 @@ def test_the_maps_are_daams_formula(pipe, run):
 
 @pytest.mark.skipif(not SEGMENTER, reason="wants DAAMKIT_SEGMENTER, a name for segmentation.load")
 def test_the_cat_is_where_its_map_is_high(run):
-    from daamkit.measures import segmentation
+    from daamkit.vision import segmentation
 
     (mask,) = segmentation.load(SEGMENTER).segment(run.image, ["cat"])
     assert mask.any(), "the segmenter sees no cat"

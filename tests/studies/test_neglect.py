@@ -16,13 +16,13 @@ from PIL import Image
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
-from daamkit.measures import alignment
 from daamkit.measures.overlap import ioa, iou
 from daamkit.studies import captions, gains, neglect, prompts, runner
 from daamkit.studies.neglect import Neglect
 from daamkit.studies.study import Stage
 from daamkit.toybox import oracle, scenes
 from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
+from daamkit.vision import alignment
 
 METHODS = ("none", "attend_and_excite", "syngen")
 SEEN = ("both", "bound", "colour", "extra", "iou_a", "iou_b", "on_other_a", "on_other_b",

@@ -312,7 +312,7 @@ def test_what_the_oracle_knows_and_what_it_does_not() -> None:
 def test_a_segmenter_without_a_class_cannot_say() -> None:
     class Closed:
         def segment(self, image, names):
-            from daamkit.measures.segmentation import _classes
+            from daamkit.vision.segmentation import _classes
 
             return [np.ones((4, 4), bool) for name in names if _classes({0: "cat"}, name)]
 

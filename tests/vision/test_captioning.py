@@ -14,7 +14,7 @@ from transformers import (
 
 from daamkit import resources
 from daamkit.errors import DaamkitError
-from daamkit.measures import captioning
+from daamkit.vision import captioning
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]"]
 WORDS = ["a", "picture", "of", "cat", "dog", "red", "blue", "and", "car", "the"]

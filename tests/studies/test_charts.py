@@ -8,7 +8,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daamkit.views import charts, pieces
+from daamkit.studies import charts
+from daamkit.views import pieces
 
 METHODS = ("none", "attend_and_excite", "syngen+self_attention")
 

@@ -13,8 +13,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
-from daamkit.measures import segmentation
-from daamkit.measures.segmentation import ClipSeg, Detector, MaskRcnn, Sam, Universal
+from daamkit.vision import segmentation
+from daamkit.vision.segmentation import ClipSeg, Detector, MaskRcnn, Sam, Universal
 from tests import tiny
 
 LABELS = {0: "wall", 1: "car, auto, automobile", 2: "Traffic Light", 3: "cat", 4: "auto;van"}

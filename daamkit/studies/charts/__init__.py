@@ -1,14 +1,14 @@
 """Charts of the studies' tables. Points are means, or numbers of whole sets, lines through them 95%
 intervals."""
 
-from daamkit.views.charts.attributions import (
+from daamkit.studies.charts.attributions import (
     adjectives,
     cohyponyms,
     objects,
     parts_of_speech,
     relations,
 )
-from daamkit.views.charts.guided import effects, neglect, self_attention
+from daamkit.studies.charts.guided import effects, neglect, self_attention
 
 __all__ = [
     "adjectives",

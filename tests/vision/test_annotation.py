@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from daamkit.errors import DaamkitError
-from daamkit.measures.annotation import Folder
+from daamkit.vision.annotation import Folder
 
 
 def draw(path: Path, mode: str = "L", fill: object = 255) -> None:

@@ -7,9 +7,9 @@ from transformers import CLIPImageProcessor
 
 from benchmarks import clip as benchmark
 from daamkit.errors import DaamkitError
-from daamkit.measures import alignment
 from daamkit.toybox import clip as teacher
 from daamkit.toybox import pipeline, scenes, tokenizer
+from daamkit.vision import alignment
 
 
 def test_a_scenes_own_caption_is_the_nearest_of_64() -> None:
