@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from daamkit import fingerprint
 
 PACKAGES = ("daamkit", "torch", "diffusers", "transformers", "numpy")
 
@@ -65,7 +66,7 @@ def _of_all(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _model(pipe: Any) -> dict[str, str | None]:
+def _model(pipe: Any) -> dict[str, Any]:
     """Name, revision and fingerprint; in the Hub's cache, paths of parts tell the revision."""
     name = str(getattr(pipe, "name_or_path", "") or pipe.config.get("_name_or_path") or "")
     revision = None
@@ -80,19 +81,7 @@ def _model(pipe: Any) -> dict[str, str | None]:
             break
     if Path(name).is_absolute():
         name = Path(name).name  # where somebody's files lie is nobody's business
-    return {"name": name or None, "revision": revision, "fingerprint": _fingerprint(pipe)}
-
-
-def _fingerprint(pipe: Any) -> str | None:
-    """A digest of the denoiser's first and last weights: the same model or another?"""
-    denoiser = getattr(pipe, "unet", None)
-    weights = list(denoiser.parameters()) if denoiser is not None else []
-    if not weights:
-        return None
-    digest = hashlib.sha256()
-    for weight in (weights[0], weights[-1]):
-        digest.update(weight.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return {"name": name or None, "revision": revision, **fingerprint.of(pipe)}
 
 
 def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:

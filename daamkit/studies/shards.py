@@ -130,14 +130,31 @@ class Folder:
         found = {name: record.get(name) for name in HOW}
         found["device"] = str(found["device"]).split(":")[0]
         found = json.loads(json.dumps(found))
+        unread = [k for k, v in ((found["model"] or {}).get("parts") or {}).items() if v is None]
+        if unread:
+            raise DaamkitError(
+                wanted="a model that can be told from another, to keep its rows",
+                got=f"{', '.join(unread)}, whose weights are nowhere to be read",
+                mend="load it without that way of offloading, or run with no folder",
+            )
         for name, value in (self.record or {}).items():
             if found[name] != value:
+                wanted, got = _unlike(value, found[name])
                 raise DaamkitError(
-                    wanted=f"what began {self.place}: {name} {value}",
-                    got=f"{found[name]}",
+                    wanted=f"what began {self.place}: {name} {wanted}",
+                    got=f"{got}",
                     mend="name another folder: rows made in two ways do not mix",
                 )
         self.record = found
+
+
+def _unlike(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two values; of mappings only what differs."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return one, other
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    pairs = {key: _unlike(one.get(key), other.get(key)) for key in keys}
+    return {key: pair[0] for key, pair in pairs.items()}, {k: pair[1] for k, pair in pairs.items()}
 
 
 def manifest(folder: Path) -> dict[str, Any]:
