@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,25 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import HeatMaps, Layer
+from daamkit.maps import saved
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.saved import RunFolderError as RunFolderError
 from daamkit.maps.selfmaps import SelfMaps
-from daamkit.maps.words import Prompt
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT, VERSION = "daamkit.run", 1
 COLUMNS = (
     "word", "start", "end", "occurrence", "tokens", "mass", "area",
     "centre_y", "centre_x", "peak_y", "peak_x", "peak",
 )  # fmt: skip
-
-
-class RunFolderError(DaamkitError):
-    """A folder that is not a run, or a damaged one, or one that cannot be written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +119,7 @@ class Run:
         """
         import pandas as pd
 
-        frame = pd.DataFrame(_token_rows(self.branch(branch)))
+        frame = pd.DataFrame(saved.token_rows(self.branch(branch)))
         return frame.assign(
             special=frame["special"].astype(object).where(frame["special"].notna(), None)
         )
@@ -137,22 +131,18 @@ class Run:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder.
 
-        An earlier run there is replaced, but only once the new one lies whole on the disk.
+        An earlier run there is replaced, but only once the new one lies whole on the disk. Of a
+        link to a folder, the folder is meant.
 
         Raises
         ------
         RunFolderError
-            If the folder holds something else, or the disk is full.
+            If the folder holds anything else, the maps are not finite, or the disk is full.
         """
-        place = Path(folder)
-        if place.exists() and not (place.is_dir() and (_is_run(place) or not any(place.iterdir()))):
-            raise RunFolderError(
-                wanted="a new folder, an empty one, or an earlier run's",
-                got=f"{place}, which holds something else",
-                mend="name another folder",
-            )
         part = None
         try:
+            place = Path(os.path.realpath(folder, strict=False))
+            _free(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             part = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
             self._write(part)
@@ -170,18 +160,24 @@ class Run:
                 part.rename(place)
         except (OSError, SafetensorError) as error:
             raise RunFolderError(
-                wanted=f"to save a run in {place}",
+                wanted=f"to save a run in {folder}",
                 got=f"{getattr(error, 'strerror', None) or error}",
                 mend="free some space or name a folder on another disk; what lay there is whole",
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise RunFolderError(
+                wanted="a run of finite maps, with a record of plain data",
+                got=f"{error}",
+                mend="generate in bfloat16 or float32 if the model has overflowed",
             ) from error
         finally:
             if part is not None and part.exists():
                 shutil.rmtree(part, ignore_errors=True)
-        return place
+        return Path(folder)
 
     def _write(self, folder: Path) -> None:
         tensors = {}
-        data: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+        data: dict[str, Any] = {"format": saved.FORMAT, "version": saved.VERSION, "seal": "0" * 64}
         kinds: tuple[tuple[str, Mapping[str, Any]], ...] = (
             ("cross", self.branches),
             ("self", self.self_attention),
@@ -195,11 +191,13 @@ class Run:
                 for layer in maps.layers.values():
                     name = f"{kind}/{branch}/{layer.name}"
                     tensors[name] = layer.values.detach().float().cpu().contiguous()
+                    saved.check(name, tensors[name])
                     layers.append(
                         {
                             "name": layer.name,
                             "tensor": name,
                             "axes": leading + last,
+                            "shape": list(layer.values.shape),
                             "sites": list(layer.sites),
                             "stage": layer.stage,
                             "heads": layer.heads,
@@ -209,112 +207,45 @@ class Run:
                 if isinstance(maps, HeatMaps):
                     entry |= {"base": maps.base, "rule": maps.rule, "chosen": maps.chosen}
                     entry["prompt"] = maps.prompt.to_json()
-                    entry["prompt"]["tokens"] = _token_rows(maps)
+                    entry["prompt"]["tokens"] = saved.token_rows(maps)
                 data[kind][branch] = entry | {"layers": layers}
-        save_file(tensors, folder / "maps.safetensors")
+        save_file(tensors, folder / saved.MAPS)
         if self.image is not None:
-            self.image.save(folder / "image.png")
-        files = {file.name: _digest(file) for file in sorted(folder.iterdir())}
+            self.image.save(folder / saved.IMAGE)
+        files = {file.name: saved.digest(file) for file in sorted(folder.iterdir())}
         data |= {"sha256": files, "record": dict(self.record)}
-        (folder / "run.json").write_text(
-            json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8"
+        written = json.dumps(data, indent=1, ensure_ascii=False).encode()
+        (folder / saved.JSON).write_bytes(saved.seal(written))
+
+
+def _free(place: Path) -> None:
+    """Refuse to put a run where something else lies."""
+    if not place.exists():
+        return
+    own = {saved.JSON, saved.MAPS, saved.IMAGE}
+    there = {each.name for each in place.iterdir()} if place.is_dir() else {place.name}
+    if not place.is_dir() or (there and not (saved.is_run(place) and there <= own)):
+        others = ", ".join(sorted(there - own if saved.is_run(place) else there)[:3])
+        raise RunFolderError(
+            wanted="a new folder, an empty one, or an earlier run's",
+            got=f"{place}, which holds something else ({others})",
+            mend="name another folder",
         )
 
 
-def open_run(folder: str | os.PathLike[str]) -> Run:
+def open_run(folder: str | os.PathLike[str], *, budget: int | None = saved.BUDGET) -> Run:
     """Read a run that `Run.save` has written. Needs no model and no diffusers.
+
+    Parameters
+    ----------
+    folder
+        Where it lies. It may come from anybody: nothing in it is run, and only PNG is decoded.
+    budget
+        Most bytes of maps to read; None reads any number.
 
     Raises
     ------
     RunFolderError
-        If there is none, it is damaged, or a newer daamkit wrote it.
+        If there is none, it is damaged or over the budget, or another version wrote it.
     """
-    place = Path(folder)
-    if not _is_run(place):
-        raise RunFolderError(
-            wanted=f"a run saved by daamkit in {place}",
-            got="no such folder" if not place.exists() else "a folder without a daamkit run.json",
-            mend="name the folder that `run.save()` wrote",
-        )
-    try:
-        data = json.loads((place / "run.json").read_text(encoding="utf-8"))
-        if data["version"] != VERSION:
-            raise RunFolderError(
-                wanted=f"a run of format version {VERSION}",
-                got=f"version {data['version']}",
-                mend="open it with the daamkit that wrote it, or a newer one",
-            )
-        for name, digest in data["sha256"].items():
-            if _digest(place / Path(name).name) != digest:
-                raise ValueError(f"{name} is not the file that was saved")
-        tensors = load_file(place / "maps.safetensors")
-        image = None
-        if "image.png" in data["sha256"]:
-            with Image.open(place / "image.png") as file:
-                image = file.copy()
-        cross = {name: _heat_maps(entry, tensors) for name, entry in data["cross"].items()}
-        self_ = {name: _self_maps(entry, tensors) for name, entry in data["self"].items()}
-        return Run(image, cross, self_, data["record"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
-        if isinstance(error, DaamkitError):
-            raise
-        raise RunFolderError(
-            wanted=f"a whole run in {place}",
-            got=f"a damaged one ({type(error).__name__}: {error})",
-            mend="save the run again",
-        ) from error
-
-
-def _token_rows(maps: HeatMaps) -> list[dict[str, Any]]:
-    seen: Counter[tuple[str, str]] = Counter()
-    rows = []
-    for token in maps.prompt.tokens:
-        name = (token.encoder, token.special or token.text.casefold())
-        row = {"occurrence": seen[name], "mass": float(maps.mass[token.column])}
-        rows.append(vars(token) | row)
-        seen[name] += 1
-    return rows
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _is_run(place: Path) -> bool:
-    try:
-        head = (place / "run.json").read_text(encoding="utf-8", errors="replace")[:200]
-    except OSError:
-        return False
-    return f'"{FORMAT}"' in head
-
-
-def _layers(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Layer]:
-    layers = {}
-    for row in entry["layers"]:
-        values = tensors[row["tensor"]]
-        if values.ndim != len(row["axes"]):
-            raise ValueError(f"{row['tensor']} has not the axes {row['axes']}")
-        layers[row["name"]] = Layer(
-            row["name"], tuple(row["sites"]), row["stage"], row["heads"], values
-        )
-    return layers
-
-
-def _heat_maps(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> HeatMaps:
-    return HeatMaps(
-        Prompt.from_json(entry["prompt"]),
-        _layers(entry, tensors),
-        frozenset(entry["keep"]),
-        entry["steps"],
-        (entry["size"][0], entry["size"][1]),
-        entry["base"],
-        entry["rule"],
-        entry["chosen"],
-    )
-
-
-def _self_maps(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> SelfMaps:
-    height, width = entry["size"]
-    return SelfMaps(
-        _layers(entry, tensors), frozenset(entry["keep"]), entry["steps"], (height, width)
-    )
+    return Run(*saved.read(Path(folder), budget))

@@ -55,7 +55,7 @@ def test_opening_needs_no_model(run, tmp_path):
 def test_named_axes_and_a_version_on_disk(run, tmp_path):
     run.save(tmp_path / "run")
     data = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert (data["format"], data["version"]) == ("daamkit.run", 1)
+    assert (data["format"], data["version"]) == ("daamkit.run", 2)
     assert data["cross"]["cond"]["layers"][0]["axes"] == ["head", "token", "y", "x"]
     assert data["self"]["cond"]["layers"][0]["axes"] == ["key", "y", "x"]
     tokens = data["cross"]["cond"]["prompt"]["tokens"]
@@ -176,8 +176,8 @@ def test_a_damaged_run(run, tmp_path, damage):
 def test_a_run_of_a_newer_format(run, tmp_path):
     place = run.save(tmp_path / "run")
     file = place / "run.json"
-    file.write_text(file.read_text().replace('"version": 1', '"version": 2', 1))
-    with pytest.raises(RunFolderError, match=r"format version 1; got version 2"):
+    file.write_text(file.read_text().replace('"version": 2', '"version": 3', 1))
+    with pytest.raises(RunFolderError, match=r"format version 2; got version 3"):
         daamkit.open(place)
 
 

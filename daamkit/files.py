@@ -1,0 +1,142 @@
+"""Files from elsewhere, read in bounded time and memory, and files written whole or not at all.
+
+What is no regular file is never waited for, what is too large never read, and a picture is decoded
+as PNG and as nothing else, after its size is known. What does not fit is a `ValueError` that says
+why; readers tell which file it was and how to mend it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import struct
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+MOST = 64 * 2**20  # bytes of a file that is read into memory
+ENTRIES = 2**22  # of lists and mappings in JSON; each costs about 100 bytes
+PIXELS = 2**26
+KINDS: dict[Callable[[int], bool], str] = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a FIFO",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
+
+
+def size(file: str | os.PathLike[str]) -> int:
+    """Its size in bytes.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is missing, or no file: a folder, a FIFO, a device.
+    """
+    told = Path(file).stat()
+    for is_kind, name in KINDS.items():
+        if is_kind(told.st_mode):
+            raise ValueError(f"{name} and no file")
+    return told.st_size
+
+
+def content(file: str | os.PathLike[str], most: int = MOST) -> bytes:
+    """All bytes of a file.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is missing, no file, or larger than `most`.
+    """
+    size(file)  # opening some devices is an act; a FIFO would wait for a writer
+    with open(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise ValueError("no file any more")
+        found = opened.read(most + 1)
+    if len(found) > most:
+        raise ValueError(f"more than {most:,} bytes")
+    return found
+
+
+def text(file: str | os.PathLike[str], most: int = MOST, encoding: str = "utf-8") -> str:
+    """A file's text, ends of lines as they are; otherwise as `content`."""
+    return content(file, most).decode(encoding)
+
+
+def plain(written: str | bytes) -> Any:
+    """JSON as plain data.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, nests too deep, has too many entries, or one name twice in a mapping.
+    """
+    many = sum(written.count(mark if isinstance(written, str) else mark.encode()) for mark in ",[{")
+    if many > ENTRIES:
+        raise ValueError(f"JSON of more than {ENTRIES:,} entries")
+    try:
+        return json.loads(written, object_pairs_hook=_mapping)
+    except RecursionError:
+        raise ValueError("JSON that nests too deep") from None
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} twice in one mapping")
+    return found
+
+
+def picture(file: str | os.PathLike[str], wanted: tuple[int, int] | None = None) -> Image.Image:
+    """A PNG, decoded.
+
+    Parameters
+    ----------
+    file
+        Where.
+    wanted
+        Its (height, width), where that is known.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is missing, no PNG, damaged, of another size, or of more than `PIXELS` pixels.
+    """
+    raw = content(file, 4 * PIXELS)
+    if raw[:8] != b"\x89PNG\r\n\x1a\n" or raw[12:16] != b"IHDR":
+        raise ValueError("no PNG")
+    width, height = struct.unpack(">II", raw[16:24].ljust(8, b"\0"))
+    if wanted is not None and (height, width) != wanted:
+        raise ValueError(f"a picture of {height} x {width} in place of {wanted[0]} x {wanted[1]}")
+    if height * width > PIXELS:
+        raise ValueError(f"a picture of {height} x {width}, over {PIXELS:,} pixels")
+    try:
+        with Image.open(io.BytesIO(raw), formats=["PNG"]) as opened:
+            return opened.copy()
+    except Exception as error:  # of many kinds: the decoder's, for each way to be damaged
+        raise ValueError(f"a damaged PNG ({error})") from error
+
+
+def replace(file: str | os.PathLike[str], written: bytes) -> None:
+    """Write a file whole or not at all, also when the machine stops; a link to it stays one."""
+    place = Path(os.path.realpath(file)) if Path(file).is_symlink() else Path(file)
+    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent)
+    part = Path(name)
+    try:
+        with open(handle, "wb") as opened:  # noqa: PTH123
+            opened.write(written)
+            opened.flush()
+            os.fsync(opened.fileno())
+        part.chmod(0o644)
+        part.replace(place)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
