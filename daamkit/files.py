@@ -77,7 +77,8 @@ def plain(written: str | bytes) -> Any:
     ValueError
         If it is no JSON, nests too deep, has too many entries, or one name twice in a mapping.
     """
-    many = sum(written.count(mark if isinstance(written, str) else mark.encode()) for mark in ",[{")
+    content = written.encode() if isinstance(written, str) else written
+    many = sum(content.count(mark) for mark in (b",", b"[", b"{"))
     if many > ENTRIES:
         raise ValueError(f"JSON of more than {ENTRIES:,} entries")
     try:

@@ -81,7 +81,7 @@ def read(
         tensors = _tensors(place, data, budget)
         cross = {name: _heat_maps(entry, tensors) for name, entry in data["cross"].items()}
         selves = {name: _self_maps(entry, tensors) for name, entry in data["self"].items()}
-        sizes = {maps.size for maps in (*cross.values(), *selves.values())}
+        sizes = {maps.size for maps in cross.values()} | {maps.size for maps in selves.values()}
         _check(len(sizes) == 1, "branches of one size")
         image = files.picture(place / IMAGE, *sizes) if IMAGE in data["sha256"] else None
         _check(isinstance(data["record"], dict), "a record")
