@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
+
+import numpy as np
+from torch import Tensor
 
 from daamkit.attention.calls import Call
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
-from daamkit.maps.words import Prompt
+from daamkit.maps.words import Occurrence, Prompt
 from daamkit.tracing import prompts
 
-Subject = str | tuple[str, int] | int | tuple[int, ...]
-Subjects = str | Sequence[Subject] | Sequence[Sequence[Subject]]
+Subject = str | tuple[str, Occurrence] | SupportsIndex | tuple[SupportsIndex, ...]
+Subjects = str | Sequence[Subject] | Sequence[Sequence[Subject]] | np.ndarray | Tensor
 Columns = tuple[int, ...]
 
 
@@ -26,7 +29,8 @@ def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Column
     subjects
         "nouns", which the parser finds; or a list of subjects; or such a list for each prompt. A
         subject is a word or a phrase ("cat", "fire truck"), one of several occurrences
-        (("cat", 1)), a token's number as the tokenizer counts, SOS being 0 (2), or several (2, 3).
+        (("cat", 1), or "cat (2)"), a token's number as the tokenizer counts, SOS being 0 (2), or
+        several (2, 3). Numbers may be those of arrays.
     prompt
         What `prompt_embeds` stand for.
 
@@ -37,6 +41,8 @@ def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Column
         many lists as prompts.
     """
     texts = prompts.read(call, "cond", prompt)
+    if hasattr(subjects, "tolist"):  # an array: a row a prompt, or the numbers of single tokens
+        subjects = subjects.tolist()
     if isinstance(subjects, str):
         if subjects != "nouns":
             raise DaamkitError(
@@ -73,11 +79,11 @@ def _columns(prompt: Prompt, subjects: Any) -> list[Columns]:
 
 def locate(prompt: Prompt, subject: Any) -> Columns:
     """The token columns of one subject; see `find`."""
+    if hasattr(subject, "tolist"):  # numbers of an array, as the papers' code has them
+        subject = tuple(subject.tolist()) if getattr(subject, "ndim", 0) else int(subject)
     match subject:
-        case str():
+        case str() | (str(), _):
             return prompt.word(subject).columns
-        case (str(), int()):
-            return prompt.word(*subject).columns
         case int():
             numbers = (subject,)
         case tuple() if subject and all(isinstance(each, int) for each in subject):

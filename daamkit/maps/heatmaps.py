@@ -16,7 +16,7 @@ from torch import Tensor
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap, enlarge
-from daamkit.maps.words import Prompt, Special, Word
+from daamkit.maps.words import Asked, Occurrence, Prompt, Special, Word
 
 Pooling = Literal["daam", "paper"]
 Index = SupportsIndex | slice | Iterable[SupportsIndex]
@@ -96,8 +96,8 @@ class HeatMaps:
 
     def word(
         self,
-        text: str,
-        occurrence: int | Literal["all"] | None = None,
+        text: Asked,
+        occurrence: Occurrence | None = None,
         *,
         rule: Pooling | None = None,
     ) -> WordMap:
@@ -141,15 +141,37 @@ class HeatMaps:
         return self.of(Word(" ".join(map(str, chosen)), 0, 0, chosen), rule=rule)
 
     def of(self, word: Word, *, rule: Pooling | None = None) -> WordMap:
-        """The map of a word found before."""
+        """The map of a word found before, in this prompt."""
+        self.prompt.check(word)
         pooled = self._pool(rule or self.rule, None)
         return WordMap(pooled[list(word.columns)].mean(0), word, self.size)
 
     def argmax(
-        self, words: Iterable[Word | str], *, rule: Pooling | None = None
+        self,
+        words: Asked | Iterable[Asked],
+        occurrence: Occurrence | None = None,
+        *,
+        rule: Pooling | None = None,
     ) -> Int[np.ndarray, "height width"]:
-        """For each pixel, which of the words has the highest map: its index in `words`."""
-        found = [self.prompt.word(word) if isinstance(word, str) else word for word in words]
+        """For each pixel, which of the words has the highest map: its index in `words`.
+
+        Parameters
+        ----------
+        words
+            Two or more, each as in `word`.
+        occurrence
+            Of each that is given by its text.
+        rule
+            "daam" or "paper"; default this object's.
+
+        Raises
+        ------
+        WordError
+            If the prompt has no such word, or several.
+        DaamkitError
+            If none is named, or a map is not finite.
+        """
+        found = self.prompt.each(words, occurrence)
         if not found:
             raise DaamkitError(wanted="words to choose from", got="none", mend="name some")
         maps = [self.of(word, rule=rule).expand(absolute=True) for word in found]

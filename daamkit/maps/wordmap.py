@@ -48,23 +48,59 @@ class WordMap:
     size: tuple[int, int]
 
     def expand(
-        self, size: tuple[int, int] | None = None, *, absolute: bool = False
+        self, size: tuple[int, int] | int | None = None, *, absolute: bool = False
     ) -> Float[Tensor, "height width"]:
-        """The map at the image's size (or another), from 0 to 1 unless `absolute`."""
-        values = self._large if size is None else enlarge(self.values, size)
+        """The map at the image's size, from 0 to 1 unless `absolute`.
+
+        Parameters
+        ----------
+        size
+            Another (height, width); a number is the side of a square.
+        absolute
+            Leave the values as they are.
+
+        Raises
+        ------
+        DaamkitError
+            If a value is infinite or missing, or the size none. `values` has them as they are.
+        """
+        if size is None:
+            values = self._large
+        else:
+            asked = (size, size) if isinstance(size, int) else tuple(size)
+            if len(asked) != 2 or not all(isinstance(n, int) and n > 0 for n in asked):
+                raise DaamkitError(
+                    wanted="a size: (height, width) in pixels, or the side of a square",
+                    got=repr(size),
+                    mend="write (512, 512) or 512",
+                )
+            values = enlarge(self._finite, (asked[0], asked[1]))
         return values.clone() if absolute else _unit(values)
 
     @cached_property
     def _large(self) -> Float[Tensor, "height width"]:
-        return enlarge(self.values, self.size)
+        return enlarge(self._finite, self.size)
 
-    def mask(self, threshold: float = 0.4, rule: Rule = "max") -> Bool[np.ndarray, "height width"]:
+    @cached_property
+    def _finite(self) -> Float[Tensor, "y x"]:
+        """The values, if they are numbers: of what is not, nothing can be said."""
+        if not bool(torch.isfinite(self.values).all()):
+            raise DaamkitError(
+                wanted=f"a finite map of {self.word.text!r}",
+                got="infinite or missing values",
+                mend="the model has overflowed; generate in bfloat16 or float32",
+            )
+        return self.values
+
+    def mask(
+        self, threshold: float | Rule = 0.4, rule: Rule = "max"
+    ) -> Bool[np.ndarray, "height width"]:
         """The places that belong to the word, at the image's size.
 
         Parameters
         ----------
         threshold
-            In [0, 1], but for "absolute"; "otsu" finds its own.
+            In [0, 1], but for "absolute"; "otsu" finds its own, and ``mask("otsu")`` is enough.
         rule
             With D the enlarged map and t the threshold: "max": D >= t max(D) (the DAAM paper);
             "minmax": (D - min) / (max - min) > t (the daam package); "absolute": D >= t;
@@ -74,27 +110,24 @@ class WordMap:
         Raises
         ------
         DaamkitError
-            If the threshold is not in [0, 1] or the rule unknown.
+            If the threshold is not in [0, 1], the rule unknown, or the map not finite.
         """
+        if isinstance(threshold, str):
+            rule, threshold = threshold, 0.4
         if rule not in get_args(Rule):
             raise DaamkitError(
                 wanted=f"one of the rules {', '.join(get_args(Rule))}",
                 got=repr(rule),
                 mend="name one of these",
             )
-        if not (0 <= threshold <= 1 or (rule == "absolute" and math.isfinite(threshold))):
+        number = isinstance(threshold, int | float | np.number) and math.isfinite(threshold)
+        if not (number and (0 <= threshold <= 1 or rule == "absolute")):
             raise DaamkitError(
                 wanted="a threshold in [0, 1]",
                 got=f"{threshold}",
                 mend="give a share of the maximum, such as 0.4, or take `rule='absolute'`",
             )
         values = self.expand(absolute=rule != "minmax").cpu().numpy()
-        if not np.isfinite(values).all():
-            raise DaamkitError(
-                wanted=f"a finite map of {self.word.text!r}",
-                got="infinite or missing values",
-                mend="the model has overflowed; generate in bfloat16 or float32",
-            )
         if rule == "minmax":
             return values > threshold
         if not values.max() > 0:
@@ -105,13 +138,13 @@ class WordMap:
             return values >= np.quantile(values, threshold)
         return values >= (threshold if rule == "absolute" else threshold * values.max())
 
-    def area(self, threshold: float = 0.4, rule: Rule = "max") -> float:
+    def area(self, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
         """Share of the image's pixels in the mask."""
         return float(self.mask(threshold, rule).mean())
 
     def centre(self) -> tuple[float, float]:
         """(y, x) centre of mass in pixels of the image."""
-        values = self.values.clamp(min=0).double()
+        values = self._finite.clamp(min=0).double()
         total = values.sum().clamp(min=1e-30)
         height, width = values.shape
         y = (values.sum(1) @ (torch.arange(height, device=values.device).double() + 0.5)) / total
@@ -123,8 +156,32 @@ class WordMap:
         index = int(self.expand(absolute=True).argmax())
         return index // self.size[1], index % self.size[1]
 
-    def iou(self, other: WordMap, *, absolute: bool = False) -> float:
-        """Soft intersection over union, sum(ab) / (sum a + sum b - sum ab), of maps from 0 to 1.
+    def iou(self, other: WordMap, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
+        """Intersection over union of both words' masks; 0 where both are empty.
+
+        Parameters
+        ----------
+        other
+            A map of an image of the same size.
+        threshold, rule
+            How both maps are cut, as in `mask`. `Run.relations` and the inspector cut alike.
+        """
+        a, b = self._masks(other, threshold, rule)
+        return _share((a & b).sum(), (a | b).sum())
+
+    def ioa(self, other: WordMap, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
+        """The share of this word's mask that lies in the other's; 0 where this is empty. See `iou`.
+
+        Of a head and its dependent the DAAM paper (arXiv 2210.04885) calls ``head.ioa(dependent)``
+        IoH and ``dependent.ioa(head)`` IoD.
+        """
+        a, b = self._masks(other, threshold, rule)
+        return _share((a & b).sum(), a.sum())
+
+    def soft_iou(self, other: WordMap, *, absolute: bool = False) -> float:
+        """Overlap without a cut, sum(ab) / (sum a + sum b - sum ab), of maps from 0 to 1.
+
+        Less than 1 of a map with itself, unless all its values are 0 or 1.
 
         Parameters
         ----------
@@ -133,24 +190,39 @@ class WordMap:
         absolute
             Take the values as they are, as daam's ``compute_iou`` does; above 1 they give nonsense.
         """
-        a, b = self._with(other, absolute)
+        a, b = self._soft(other, absolute)
         both = (a * b).sum()
         return float(both / (a.sum() + b.sum() - both + 1e-8))
 
-    def ioa(self, other: WordMap, *, absolute: bool = False) -> float:
-        """Soft intersection over this map's own area, sum(ab) / sum a; see `iou`."""
-        a, b = self._with(other, absolute)
+    def soft_ioa(self, other: WordMap, *, absolute: bool = False) -> float:
+        """The same over this map's own area, sum(ab) / sum a; see `soft_iou`."""
+        a, b = self._soft(other, absolute)
         return float((a * b).sum() / (a.sum() + 1e-8))
 
-    def _with(self, other: WordMap, absolute: bool) -> tuple[Tensor, Tensor]:
-        if self.values.shape != other.values.shape:
-            raise DaamkitError(
-                wanted="two maps of one size",
-                got=f"{tuple(self.values.shape)} and {tuple(other.values.shape)}",
-                mend="compare maps of one pooling rule and one image size",
-            )
-        a, b = self.values, other.values
+    def _masks(
+        self, other: WordMap, threshold: float | Rule, rule: Rule
+    ) -> tuple[Bool[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
+        if self.size != other.size:
+            raise _unequal(self.size, other.size)
+        return self.mask(threshold, rule), other.mask(threshold, rule)
+
+    def _soft(self, other: WordMap, absolute: bool) -> tuple[Tensor, Tensor]:
+        a, b = self._finite, other._finite
+        if a.shape != b.shape:
+            raise _unequal(tuple(a.shape), tuple(b.shape))
         return (a, b) if absolute else (_unit(a), _unit(b))
+
+
+def _unequal(one: tuple[int, ...], other: tuple[int, ...]) -> DaamkitError:
+    return DaamkitError(
+        wanted="two maps of one size",
+        got=f"{one} and {other}",
+        mend="compare maps of one pooling rule and one image size",
+    )
+
+
+def _share(part: np.integer, whole: np.integer) -> float:
+    return float(part / whole) if whole else 0.0
 
 
 def _unit(values: Tensor) -> Tensor:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import operator
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 from daamkit.errors import DaamkitError
 
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 # What may stand around a word: first as `_WORD` has it, then also a part of a compound.
 _ENDS = ((r"(?<!\w)(?<!\w[-'’])", r"(?!\w)(?![-'’]\w)"), (r"(?<!\w)", r"(?!\w)"))
+_NUMBERED = re.compile(r"(.+?)\s*\((\d+)\)", re.DOTALL)  # "cat (2)", as views name the second
 Special = Literal["SOS", "EOS", "padding"]
+Occurrence = SupportsIndex | Literal["all"]
 
 
 class WordError(DaamkitError, KeyError):
@@ -73,6 +76,9 @@ class Word:
     occurrence: int = 0
 
 
+Asked = str | tuple[str, Occurrence] | Word  # "cat", "cat (2)", ("cat", 1), or one found before
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A prompt and its tokens.
@@ -117,8 +123,8 @@ class Prompt:
 
     def word(
         self,
-        text: str,
-        occurrence: int | Literal["all"] | None = None,
+        text: Asked,
+        occurrence: Occurrence | None = None,
         encoder: str | None = None,
     ) -> Word:
         """Find a word or a phrase.
@@ -127,7 +133,8 @@ class Prompt:
         ----------
         text
             Whole words; case and the width of spaces do not matter. Where there is none, a part of
-            a compound ("cat" of "cat-like" or "cat's").
+            a compound ("cat" of "cat-like" or "cat's"); then "cat (2)", the second "cat". Also
+            ("cat", 1), text and occurrence together; a `Word` found before is returned.
         occurrence
             Which one, from 0, where it stands several times; "all" takes them together.
         encoder
@@ -138,6 +145,17 @@ class Prompt:
         WordError
             If it is not there, stands several times, or lies beyond the model's limit.
         """
+        if isinstance(text, Word):
+            return self.check(text)
+        if isinstance(text, tuple) and len(text) == 2 and occurrence is None:
+            text, occurrence = text
+        whole = isinstance(occurrence, SupportsIndex) and not isinstance(occurrence, bool)
+        if not (isinstance(text, str) and (occurrence in (None, "all") or whole)):
+            raise WordError(
+                wanted="one word or phrase, and perhaps which one of several",
+                got=f"{text!r}, occurrence={occurrence!r}",
+                mend='write "red car", or "cat" with `occurrence=1`, or [... for word in words]',
+            )
         words = text.split()
         if not words:
             raise WordError(wanted="a word", got=repr(text), mend="name a word of the prompt")
@@ -155,7 +173,10 @@ class Prompt:
             if matches:
                 break
         else:
-            raise self._missing(text)
+            numbered = _NUMBERED.fullmatch(text.strip())
+            if numbered is None or occurrence is not None:
+                raise self._missing(text)
+            return self.word(numbered[1], int(numbered[2]) - 1, encoder)
         if occurrence == "all":
             each = [self._word(name, *match.span(), 0) for match in matches]
             columns = tuple(column for word in each for column in word.columns)
@@ -165,9 +186,9 @@ class Prompt:
             raise WordError(
                 wanted=f"one {text!r}",
                 got=f"{len(matches)} in {self.texts[name]!r} ({places})",
-                mend="choose with `occurrence=`, a number or 'all'",
+                mend=f"choose with `occurrence=`, a number or 'all', or write '{text} (2)'",
             )
-        index = occurrence or 0
+        index = operator.index(occurrence or 0)
         if not 0 <= index < len(matches):
             raise WordError(
                 wanted=f"occurrence {index} of {text!r}",
@@ -175,6 +196,34 @@ class Prompt:
                 mend=f"choose from 0 to {len(matches) - 1}",
             )
         return self._word(name, *matches[index].span(), index)
+
+    def each(
+        self, asked: Asked | Iterable[Asked], occurrence: Occurrence | None = None
+    ) -> list[Word]:
+        """One word or several, each as `word` finds it; the occurrence is that of bare texts."""
+        one = isinstance(asked, str | Word) or (
+            isinstance(asked, tuple) and len(asked) == 2 and not isinstance(asked[1], str | Word)
+        )
+        several: Any = [asked] if one else asked
+        return [self.word(w, occurrence if isinstance(w, str) else None) for w in several]
+
+    def check(self, word: Word) -> Word:
+        """A word found before, if it was found in this prompt.
+
+        Raises
+        ------
+        WordError
+            If another text stands there.
+        """
+        here = any(text[word.start : word.end] == word.text for text in self.texts.values())
+        known = all(0 <= column < self.columns for column in word.columns)
+        if not known or not (here or word.start == word.end):
+            raise WordError(
+                wanted=f"a word of {self.text!r}",
+                got=f"{word.text!r} at character {word.start}, of another prompt",
+                mend="find it by its text: `prompt.word(...)`",
+            )
+        return word
 
     def span(self, start: int, end: int, encoder: str | None = None) -> Word:
         """The word or phrase at given characters.

@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
+from daamkit.errors import DaamkitError
+
+_SLACK = 1e-6  # of rounding, below 0 and above 1
 Maps = Bool[np.ndarray, "*maps height width"] | Float[np.ndarray, "*maps height width"]
 
 
@@ -18,6 +21,11 @@ def iou(a: Maps, b: Maps) -> np.ndarray | float:
     """Intersection over union of masks, or of stacks of them; 0 where both are empty.
 
     Maps of numbers from 0 to 1 are taken softly: sum(ab) / (sum a + sum b - sum ab).
+
+    Raises
+    ------
+    DaamkitError
+        If they are not of one size, or numbers are not from 0 to 1.
 
     >>> a, b = np.zeros((2, 2, 4), bool)
     >>> a[:, :2], b[:, 1:3] = True, True
@@ -40,6 +48,23 @@ def ioa(a: Maps, b: Maps) -> np.ndarray | float:
 
 
 def _both(a: Maps, b: Maps) -> np.ndarray:
+    if a.shape[-2:] != b.shape[-2:]:
+        raise DaamkitError(
+            wanted="maps of one size",
+            got=f"{a.shape[-2:]} and {b.shape[-2:]}",
+            mend="enlarge both to the image's size",
+        )
+    for each in (a, b):  # comparisons with NaN are false
+        if (
+            each.dtype != bool
+            and each.size
+            and not (each.min() >= -_SLACK and each.max() <= 1 + _SLACK)
+        ):
+            raise DaamkitError(
+                wanted="masks, or maps of numbers from 0 to 1",
+                got=f"numbers from {each.min():g} to {each.max():g}",
+                mend="cut the maps, or scale them: `WordMap.expand()` does",
+            )
     return _area(a * b)
 
 

@@ -10,7 +10,7 @@ from daamkit.maps.words import Word
 
 
 def told_apart(names: Iterable[str]) -> list[str]:
-    """Names of their own: the second "cat" is "cat (2)"."""
+    """Names of their own: the second "unguided" is "unguided (2)"."""
     seen: Counter[str] = Counter()
     found = []
     for name in names:
@@ -20,8 +20,8 @@ def told_apart(names: Iterable[str]) -> list[str]:
 
 
 def labels(words: Iterable[Word]) -> list[str]:
-    """What words are called: their text, told apart."""
-    return told_apart(word.text for word in words)
+    """What words are called: their text, and which one of several; `Prompt.word` knows them so."""
+    return [f"{w.text} ({w.occurrence + 1})" if w.occurrence else w.text for w in words]
 
 
 def method(run: Run) -> str:

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
+from daamkit.measures import overlap
 
 WORD = Word("cat", 0, 3, (1,))
 RULES = ("max", "minmax", "quantile")
@@ -52,9 +53,9 @@ def test_the_scale_of_a_map_does_not_matter(values, factor):
 @given(maps)
 def test_overlap_with_itself_and_order(values):
     a, b = word_map(values), word_map(values[::-1].copy())
-    assert a.iou(b) == pytest.approx(b.iou(a), abs=1e-6)
-    assert -1e-6 <= a.iou(b) <= 1 + 1e-6 and -1e-6 <= a.ioa(b) <= 1 + 1e-6
-    assert a.iou(b) <= a.ioa(b) + 1e-5
+    assert a.soft_iou(b) == pytest.approx(b.soft_iou(a), abs=1e-6)
+    assert -1e-6 <= a.soft_iou(b) <= 1 + 1e-6 and -1e-6 <= a.soft_ioa(b) <= 1 + 1e-6
+    assert a.soft_iou(b) <= a.soft_ioa(b) + 1e-5
 
 
 def test_the_rules_on_a_square():
@@ -109,4 +110,61 @@ def test_a_map_that_has_overflowed():
 
 def test_maps_of_different_sizes():
     with pytest.raises(DaamkitError, match=r"one size; got \(8, 8\) and \(4, 4\)"):
-        square().iou(word_map(np.zeros((4, 4), np.float32)))
+        square().soft_iou(word_map(np.zeros((4, 4), np.float32)))
+
+
+def test_what_is_not_finite_is_not_answered():
+    """NaN is larger than nothing and smaller than nothing: each answer would be a wrong one."""
+    for wrong in (np.nan, np.inf, -np.inf):
+        values = np.ones((4, 4), np.float32)
+        values[1, 2] = wrong
+        broken, whole = word_map(values), word_map(np.ones((4, 4), np.float32))
+        asked = (
+            broken.peak, broken.centre, broken.area, broken.expand, broken.mask,
+            lambda b=broken: b.expand(8), lambda b=broken: b.mask("minmax"),
+            lambda b=broken: b.expand(absolute=True),
+            *(lambda m=m, b=broken, w=whole: getattr(w, m)(b) for m in OVERLAPS),
+            *(lambda m=m, b=broken, w=whole: getattr(b, m)(w) for m in OVERLAPS),
+        )  # fmt: skip
+        for ask in asked:
+            with pytest.raises(DaamkitError, match=r"finite map of 'cat'"):
+                ask()
+
+
+OVERLAPS = ("iou", "ioa", "soft_iou", "soft_ioa")
+
+
+@given(maps, st.floats(0, 1), st.sampled_from(("max", "minmax", "quantile", "otsu")))
+def test_overlap_is_of_masks(values, threshold, rule):
+    a, b = word_map(values), word_map(values[::-1].copy())
+    one, other = a.mask(threshold, rule), b.mask(threshold, rule)
+    assert a.iou(b, threshold, rule) == overlap.iou(one, other) == b.iou(a, threshold, rule)
+    assert a.ioa(b, threshold, rule) == overlap.ioa(one, other)
+    assert a.iou(a, threshold, rule) == float(one.any())
+
+
+def test_a_map_with_itself():
+    assert square().iou(square()) == square().ioa(square()) == 1.0
+    assert square().soft_iou(word_map(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))) < 0.5
+    ramp = word_map(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))
+    assert ramp.iou(ramp) == 1.0 and ramp.soft_iou(ramp) == pytest.approx(0.508, abs=0.01)
+
+
+def test_masks_of_maps_of_two_grids_are_compared_on_the_image():
+    coarse = word_map(np.eye(4, dtype=np.float32), (64, 32))
+    assert 0 < square().iou(coarse) < 1
+    with pytest.raises(DaamkitError, match=r"one size; got \(64, 32\) and \(12, 20\)"):
+        square().iou(word_map(np.eye(4, dtype=np.float32)))
+
+
+def test_a_rule_alone_and_a_side_alone():
+    found = square()
+    assert np.array_equal(found.mask("otsu"), found.mask(rule="otsu"))
+    assert found.area("minmax") == found.area(0.4, "minmax")
+    assert torch.equal(found.expand(16), found.expand((16, 16)))
+    for size in (0, -4, (8,), (8, 0), (8, 8, 8)):
+        with pytest.raises(DaamkitError, match="a size"):
+            inspect.unwrap(WordMap.expand)(found, size)
+    for threshold in (None, [0.4], "mean"):
+        with pytest.raises(DaamkitError):
+            inspect.unwrap(WordMap.mask)(found, threshold)

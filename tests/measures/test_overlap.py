@@ -1,12 +1,15 @@
 """Overlaps: known values on hand-drawn masks, and what must hold of all."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from daamkit.measures.overlap import ioa, iou
+from daamkit.errors import DaamkitError
+from daamkit.measures.overlap import _both, ioa, iou
 
 masks = arrays.arrays(bool, (5, 6))
 maps = arrays.arrays(np.float64, (5, 6), elements=st.floats(0, 1))
@@ -50,3 +53,17 @@ def test_of_maps(a: np.ndarray, b: np.ndarray, more: np.ndarray) -> None:
     assert iou(a, b) == pytest.approx(iou(b, a))
     assert -1e-9 <= iou(a, b) <= 1 + 1e-9 and -1e-9 <= ioa(a, b) <= 1 + 1e-9
     assert ioa(a, np.maximum(b, more)) >= ioa(a, b) - 1e-9  # a larger other covers more
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    a, b = np.full((4, 4), 0.5), np.ones((4, 4), bool)
+    for wrong in (np.nan, np.inf, 1.5, -0.5):
+        spoiled = a.copy()
+        spoiled[1, 2] = wrong
+        for one, other in ((spoiled, b), (b, spoiled), (spoiled, a)):
+            with pytest.raises(DaamkitError, match="from 0 to 1"):
+                iou(one, other)
+            with pytest.raises(DaamkitError, match="from 0 to 1"):
+                ioa(one, other)
+    with pytest.raises(DaamkitError, match="one size"):
+        inspect.unwrap(_both)(b, np.ones((1, 4), bool))  # NumPy would stretch it

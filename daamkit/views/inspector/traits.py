@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import traitlets
@@ -10,7 +11,7 @@ import traitlets
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
-from daamkit.maps.words import Word
+from daamkit.maps.words import Word, WordError
 from daamkit.views.inspector.contents import CUTS
 from daamkit.views.inspector.state import State, inside
 from daamkit.views.widget import Widget
@@ -73,7 +74,14 @@ class Traits(Widget):
         return list(dict.fromkeys(self._known(word) for word in proposal["value"]))
 
     def _known(self, label: str) -> str:
+        """What a word is called here, however `Prompt.word` would find it."""
         if label not in self._words:
+            prompt = next(iter(self.runs.values())).maps.prompt
+            with suppress(WordError):
+                found = prompt.word(label)
+                for own, word in self._words.items():
+                    if (word.start, word.end) == (found.start, found.end):
+                        return own
             raise DaamkitError(
                 wanted="a word of the prompt",
                 got=repr(label),

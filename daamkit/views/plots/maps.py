@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps, Layer
 from daamkit.maps.run import Run
-from daamkit.maps.words import Word
+from daamkit.maps.words import Asked, Occurrence, Word
 from daamkit.views import palettes, pieces
+from daamkit.views.labels import labels
 
 _STAGES = ("down", "mid", "up")  # the order in which a UNet runs
 _TILE = 1.7  # inches
@@ -25,10 +26,11 @@ _TILE = 1.7  # inches
 
 def grid(
     run: Run,
-    words: str | Sequence[str | Word] | None = None,
+    words: Asked | Sequence[Asked] | None = None,
     columns: int = 5,
     *,
     shared: bool = True,
+    occurrence: Occurrence | None = None,
 ) -> Figure:
     """The image and the maps of its words, with one scale of colours.
 
@@ -43,6 +45,8 @@ def grid(
     shared
         The same attention has the same colour in all maps, from 0; else each map runs from its
         lowest to its highest value, and says which that is.
+    occurrence
+        Of the words that are given by their text, where one stands several times.
 
     Raises
     ------
@@ -51,8 +55,8 @@ def grid(
     DaamkitError
         If the prompt has no words.
     """
-    words = [words] if isinstance(words, str) else words
-    chosen = run.maps.prompt.words() if words is None else [_word(run.maps, w) for w in words]
+    prompt = run.maps.prompt
+    chosen = prompt.words() if words is None else prompt.each(words, occurrence)
     if not chosen or columns < 1:
         raise DaamkitError(
             wanted="a word or more, in a column or more",
@@ -60,21 +64,28 @@ def grid(
             mend="name words of the prompt",
         )
     maps = [run.maps.of(word).expand(absolute=True).cpu().numpy() for word in chosen]
-    texts = [word.text for word in chosen]
+    texts = labels(chosen)
     if not shared:
         texts = [f"{t}\nup to {m.max():.2g}" for t, m in zip(texts, maps, strict=True)]
     return _sheet(run, maps, texts, columns, shared, _unit(run.maps))
 
 
-def steps(run: Run, word: str | Word, at: Sequence[int] | None = None, columns: int = 5) -> Figure:
+def steps(
+    run: Run,
+    word: Asked,
+    at: Sequence[int] | None = None,
+    columns: int = 5,
+    *,
+    occurrence: Occurrence | None = None,
+) -> Figure:
     """The image and a word's map at some steps, with one scale of colours.
 
     Parameters
     ----------
     run
         Traced with "step" in `keep=`.
-    word
-        Which.
+    word, occurrence
+        Which, as in `HeatMaps.word`.
     at
         Steps, from 0; default up to nine, from the first to the last.
     columns
@@ -87,7 +98,7 @@ def steps(run: Run, word: str | Word, at: Sequence[int] | None = None, columns: 
     DaamkitError
         If steps were not kept apart, or there is no such step.
     """
-    found, maps = _word(run.maps, word), run.maps
+    found, maps = run.maps.prompt.word(word, occurrence), run.maps
     if at is None:
         at = np.unique(np.linspace(0, maps.steps - 1, 9).round().astype(int)).tolist()
     parts = [maps.select(steps=int(step)) for step in at]
@@ -102,7 +113,13 @@ def steps(run: Run, word: str | Word, at: Sequence[int] | None = None, columns: 
     return _sheet(run, shown, texts, columns, True, _unit(parts[0]))
 
 
-def heads(run: Run, word: str | Word, ax: Axes | None = None) -> Axes:
+def heads(
+    run: Run,
+    word: Asked,
+    ax: Axes | None = None,
+    *,
+    occurrence: Occurrence | None = None,
+) -> Axes:
     """A word's map in each layer and head: attention probability, its mean over steps.
 
     Rows are cross-attention layers in the order in which a UNet runs, the middle included; columns
@@ -112,8 +129,8 @@ def heads(run: Run, word: str | Word, ax: Axes | None = None) -> Axes:
     ----------
     run
         Traced with "site" and "head" in `keep=`, as is the default.
-    word
-        Which.
+    word, occurrence
+        Which, as in `HeatMaps.word`.
     ax
         Where; default a new figure.
 
@@ -124,7 +141,7 @@ def heads(run: Run, word: str | Word, ax: Axes | None = None) -> Axes:
     DaamkitError
         If sites or heads were not kept apart.
     """
-    found, maps = _word(run.maps, word), run.maps
+    found, maps = run.maps.prompt.word(word, occurrence), run.maps
     if not {"site", "head"} <= maps.keep:
         raise DaamkitError(
             wanted="sites and heads kept apart",
@@ -208,10 +225,6 @@ def _sheet(
         bar.set_ticks([0, 1], labels=["lowest", "highest"])
     figure.suptitle(pieces.plain(prompt), fontsize=10)
     return figure
-
-
-def _word(maps: HeatMaps, word: str | Word) -> Word:
-    return maps.prompt.word(word) if isinstance(word, str) else word
 
 
 def _unit(maps: HeatMaps) -> str:

@@ -115,7 +115,7 @@ Named = list[tuple[str, Run]]
 def _scores(named: Named, words: Sequence[str] | None) -> list[Item]:
     for text in words or ():
         if not any(_places(run, text) for _, run in named):
-            named[0][1].maps.prompt.word(text, 0)  # says what is wrong
+            named[0][1].maps.prompt.word(text)  # says what is wrong
     items = []
     for name, run in named:
         for word in _words(run, words):
@@ -134,10 +134,13 @@ def _words(run: Run, words: Sequence[str] | None) -> list[Word]:
 
 
 def _places(run: Run, text: str) -> list[Word]:
-    """A word wherever it stands in a prompt."""
+    """A word wherever it stands in a prompt; "cat (2)" at that place alone."""
     found: list[Word] = []
     with contextlib.suppress(WordError):
         found.extend(run.maps.prompt.word(text, i) for i in itertools.count())
+    if not found:
+        with contextlib.suppress(WordError):
+            found.append(run.maps.prompt.word(text))
     return found
 
 
