@@ -12,12 +12,9 @@ Everything here is loaded when it is first used; importing the package costs not
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from daamkit.errors import DaamkitError as DaamkitError
     from daamkit.guidance.attend_and_excite import AttendAndExcite as AttendAndExcite
     from daamkit.guidance.classifier import ClassifierGuidance as ClassifierGuidance
@@ -68,23 +65,7 @@ def __getattr__(name: str) -> Any:
     module, attribute = _WHERE[name].split(":")
     value = getattr(importlib.import_module(f"daamkit.{module}"), attribute)
     globals()[name] = value
-    _tie()
     return value
-
-
-def _tie() -> None:
-    """Give runs what `maps` itself does not know: pictures in notebooks, syntax."""
-    run = sys.modules.get("daamkit.maps.run")
-    if run is not None:
-        run.Run._repr_html_ = lambda self: __getattr__("html")(self)
-        run.Run.relations = _relations
-
-
-def _relations(run: Run, *args: Any, **kwargs: Any) -> pd.DataFrame:
-    """The prompt's heads and dependents and what their maps share: `measures.syntax.relations`."""
-    from daamkit.measures.syntax import relations
-
-    return relations(run, *args, **kwargs)
 
 
 def __dir__() -> list[str]:

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from daamkit import registry
 from daamkit.errors import DaamkitError
-from daamkit.studies import STUDIES, find
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,7 +73,7 @@ def _explain(asked: argparse.Namespace) -> int:
     import torch
 
     import daamkit
-    from daamkit.views import plots
+    from daamkit.views import report
 
     pipe = daamkit.load(asked.model, dtype=getattr(torch, asked.dtype))
     pipe.to(asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -101,24 +101,8 @@ def _explain(asked: argparse.Namespace) -> int:
     run = tracer.run
     for cut in run.maps.prompt.cuts.values():
         print(f"daamkit: the model has not read {run.prompt[cut:].strip()!r}", file=sys.stderr)
-    run.save(asked.out / "run")
-    if run.image is not None:
-        run.image.save(asked.out / "image.png")
-    words = asked.out / "words"
-    words.mkdir(exist_ok=True)
-    for old in words.glob("[0-9][0-9]-*.png"):  # an earlier prompt's
-        old.unlink()
-    for index, word in enumerate(run.maps.words()):
-        name = "".join(c if c.isalnum() else "-" for c in word.word.text)
-        plots.overlay(run.image, word, threshold=asked.threshold).save(
-            words / f"{index:02d}-{name}.png"
-        )
+    place = report.write(run, asked.out, asked.threshold)
     table = run.table(asked.threshold)
-    table.to_csv(asked.out / "words.csv", index=False)
-    place = asked.out / "report.html"
-    inspector = daamkit.Inspector(run)
-    inspector.threshold = asked.threshold
-    inspector.save(place)
     if asked.json:
         print(
             json.dumps(
@@ -226,7 +210,11 @@ def _add_study(verbs: Any) -> None:
         description="Run a study and write its rows, tables and plot. Killed at any moment, the "
         "same command goes on where it was. `daamkit study NAME --help` tells its settings.",
     )
-    study.add_argument("study", choices=STUDIES)
+    study.add_argument(
+        "study",
+        metavar="NAME",
+        help=f"{', '.join(registry.studies.names())}, or my_package:MyStudy",
+    )
     study.add_argument("settings", nargs=argparse.REMAINDER)
     study.set_defaults(run=_study)
 
@@ -248,22 +236,37 @@ def _settings(name: str, kind: Any) -> argparse.ArgumentParser:
     return parser
 
 
+_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
+
+
 def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
     """An option for a study's setting."""
     option = f"--{field.name.replace('_', '-')}"
-    kind = str(field.type).removesuffix(" | None")
+    told = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    kind = told.removesuffix(" | None")
     if kind == "bool":
         parser.add_argument(option, action="store_true")
     elif kind.startswith("tuple"):
         parser.add_argument(option, nargs="*", default=field.default)
+    elif kind in _TYPES:
+        parser.add_argument(option, type=_TYPES[kind], default=field.default)
     else:
-        types = {"int": int, "float": float, "str": str}
-        parser.add_argument(option, type=types[kind], default=field.default)
+        raise DaamkitError(
+            wanted=f"a setting that can be written in a shell, {field.name!r}",
+            got=f"one of the type {told}",
+            mend=f"annotate it as bool, tuple[str, ...], {', '.join(_TYPES)}, or run the study "
+            "from Python",
+        )
 
 
 def _study(asked: argparse.Namespace) -> int:
-    name, kind = asked.study, find(asked.study)
+    from daamkit import studies
     from daamkit.studies import runner
+
+    name = asked.study
+    if registry.is_path(name):  # as `python -m` does: what lies in this folder is found
+        sys.path.insert(0, str(Path.cwd()))
+    kind = studies.find(name)
 
     asked = _settings(name, kind).parse_args(asked.settings)
     _quiet()
@@ -283,14 +286,11 @@ def _study(asked: argparse.Namespace) -> int:
         engine=asked.engine,
         workers=asked.workers,
     )
-    tables = study.tables(rows)
-    for title, table in tables.items():
-        table.to_csv(asked.out / f"{title}.csv", index=False)
+    for title, table in study.write(rows, asked.out).items():
         if title not in ("sweep", "frequency"):  # long; their files have them
             text = table.to_string(index=False, float_format=lambda x: f"{x:.3f}")
             print(f"\n{title}\n{text}")
-    study.plot(tables).savefig(asked.out / f"{name}.png", dpi=110)
-    print(f"\nrows, tables and {name}.png in {asked.out}")
+    print(f"\nrows, tables and {study.name}.png in {asked.out}")
     return 0
 
 

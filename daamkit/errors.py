@@ -15,7 +15,8 @@ class DaamkitError(Exception):
     """
 
     def __init__(self, *, wanted: str, got: str, mend: str) -> None:
-        super().__init__(f"wanted {wanted}; got {got}. {mend[:1].upper()}{mend[1:]}.")
+        end = "" if mend.endswith("?") else "."
+        super().__init__(f"wanted {wanted}; got {got}. {mend[:1].upper()}{mend[1:]}{end}")
         self.wanted, self.got, self.mend = wanted, got, mend
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from daamkit import fingerprint
+from daamkit import compat, fingerprint
 
 PACKAGES = ("daamkit", "torch", "diffusers", "transformers", "numpy")
 
@@ -68,12 +68,10 @@ def _of_all(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model(pipe: Any) -> dict[str, Any]:
     """Name, revision and fingerprint; in the Hub's cache, paths of parts tell the revision."""
-    name = str(getattr(pipe, "name_or_path", "") or pipe.config.get("_name_or_path") or "")
+    name = str(getattr(pipe, "name_or_path", "") or compat.source(pipe.config))
     revision = None
     for part in (pipe, *pipe.components.values()):
-        config = getattr(part, "config", None)
-        source = config.get("_name_or_path") if isinstance(config, Mapping) else None
-        folders = Path(str(source or "")).parts
+        folders = Path(compat.source(getattr(part, "config", None))).parts
         if "snapshots" in folders[:-1]:
             revision = folders[folders.index("snapshots") + 1]
             cache = folders[folders.index("snapshots") - 1]

@@ -20,7 +20,7 @@ import daamkit
 DOCS = Path(__file__).parent
 NOTEBOOKS, COPIES = DOCS.parent / "notebooks", DOCS / "notebooks"
 LIVE = Path("_static") / "inspector.html"
-LEFT_OUT = ("charts", "modules", "page", "pieces")  # what studies and pages are made of
+LEFT_OUT = ("charts", "facts", "modules", "page", "pieces")  # what studies and pages are made of
 
 project = "daamkit"
 author = copyright = "The daamkit authors"  # noqa: A001

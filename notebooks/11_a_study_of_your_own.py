@@ -25,7 +25,7 @@ ENGINE, WORKERS = "ray", 1  # of the second run; local if Ray is not installed
 
 # %% [markdown]
 # A study answers two questions: what are the *cases*, and what is *measured* of a few of them.
-# Cases and rows are plain dictionaries. A case has a prompt and a seed; `stage.runs` draws and
+# Cases and rows are plain dictionaries. A case has a prompt and a seed; `session.runs` draws and
 # traces.
 
 # %%
@@ -62,12 +62,12 @@ class Order(Study):
             for k, i in enumerate(chosen)
         ]
 
-    def measure(self, stage, cases):
+    def measure(self, session, cases):
         truth, rows = truths.load(self.truth), [[] for _ in cases]
         seeds = [case["seed"] for case in cases]
         for turned in (False, True):
             orders = [case["words"][::-1] if turned else case["words"] for case in cases]
-            runs = stage.runs(["a {} and a {}".format(*words) for words in orders], seeds)
+            runs = session.runs(["a {} and a {}".format(*words) for words in orders], seeds)
             for own, case, words, run in zip(rows, cases, orders, runs, strict=True):
                 masks = truth.masks(run.image, "order", words)
                 for place, word, mask in zip(("first", "second"), words, masks, strict=True):
@@ -101,10 +101,10 @@ folder = Path(tempfile.mkdtemp()) / "order"
 
 
 class Stopped(Order):
-    def measure(self, stage, cases):
+    def measure(self, session, cases):
         if len(list(folder.glob("*.parquet"))) == 2:
             raise KeyboardInterrupt
-        return super().measure(stage, cases)
+        return super().measure(session, cases)
 
 
 options = {"batch_size": 2, "threads": 1, "progress": False}
@@ -129,9 +129,9 @@ drawn = []
 
 
 class Watched(Order):
-    def measure(self, stage, cases):
+    def measure(self, session, cases):
         drawn.extend(case["prompt"] for case in cases)
-        return super().measure(stage, cases)
+        return super().measure(session, cases)
 
 
 rows = Watched(model=MODEL, truth=TRUTH, n=N, seed=SEED, steps=STEPS).run(folder, **options)

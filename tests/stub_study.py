@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import torch
 
 from daamkit.studies import runner
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study
 
 ROWS = (2, 0, 1, 3, 0, 0, 1)  # of a case, by its place: the third batch of two has none
 
@@ -49,10 +50,10 @@ class Stub(Study):
     def cases(self) -> list[Case]:
         return [{"prompt": f"case {i}", "place": i, "seed": self.seed + i} for i in range(self.n)]
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
-        stage.record = {"model": {"fingerprint": stage.pipe.fingerprint}}
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
+        session.record = {"model": {"fingerprint": session.pipe.fingerprint}}
         time.sleep(self.pause)
-        return [self._rows(case, stage.pipe) for case in cases]
+        return [self._rows(case, session.pipe) for case in cases]
 
     def _rows(self, case: Case, pipe: Pipe) -> list[Row]:
         if case["place"] == pipe.trap:

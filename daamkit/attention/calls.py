@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from daamkit import compat
 from daamkit.attention.sites import Grid
 from daamkit.errors import DaamkitError
 
@@ -78,8 +79,7 @@ class Call:
 
     def planned_passes(self) -> int:
         """How many passes the call will make; known once its first pass begins."""
-        known = getattr(self.pipe, "_num_timesteps", None)
-        return int(known) if known else len(self.pipe.scheduler.timesteps)
+        return compat.planned_passes(self.pipe) or len(self.pipe.scheduler.timesteps)
 
     def branches(self, rows: int) -> dict[str, Rows]:
         """Which of a pass's batch rows are which, by name.

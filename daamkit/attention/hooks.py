@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from daamkit import compat
 from daamkit.attention import calls, sites
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.spies import Ended as Ended
@@ -298,7 +299,7 @@ def _install(
 
 def _refuse_compiled(denoiser: nn.Module) -> None:
     for name, module in denoiser.named_modules():
-        if getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod"):
+        if compat.is_compiled(module):
             raise DaamkitError(
                 wanted="a denoiser whose attention can be observed",
                 got=f"a compiled one ({name or type(denoiser).__name__}): hooks added after "

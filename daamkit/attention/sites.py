@@ -11,6 +11,7 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
+from daamkit import compat
 from daamkit.errors import DaamkitError
 
 _BLOCK = re.compile(r"(down_blocks|up_blocks|mid_block)(?:\.(\d+))?")
@@ -63,7 +64,7 @@ def denoisers(pipe: Any) -> dict[str, nn.Module]:
         If it has none whose attention daamkit knows.
     """
     unet = getattr(pipe, "unet", None)
-    plain = getattr(unet, "_orig_mod", unet)  # compiled models are refused with their own message
+    plain = compat.uncompiled(unet)  # compiled models are refused with their own message
     if not isinstance(plain, UNet2DConditionModel | UNet2DModel):
         raise DaamkitError(
             wanted="a pipeline with a UNet (Stable Diffusion 1, 2, XL, their kin; DDPM in pixels)",

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from daamkit import compat
 from daamkit.attention.calls import Pass
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents
@@ -103,8 +104,7 @@ def family(scheduler: Any) -> Family:
             " DDPM, PNDM, LCM, DPM-Solver, DEIS, UniPC, Euler, Heun, LMS, KDPM2 and flow matching "
             "are known as well, each only for models trained for it",
         )
-    solver = hasattr(scheduler, "_sigma_to_alpha_sigma_t")  # has sigmas, denoises unscaled
-    return "vp" if solver or not hasattr(scheduler, "sigmas") else "ve"
+    return "vp" if compat.is_solver(scheduler) or not hasattr(scheduler, "sigmas") else "ve"
 
 
 def kind(scheduler: Any) -> Prediction:

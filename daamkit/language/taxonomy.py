@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from daamkit import resources
+from daamkit import compat, resources
 from daamkit.errors import DaamkitError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def lemma(word: str, pos: str = "NOUN") -> str:
     """
     if pos not in _POS:
         return word.lower()
-    forms = wordnet()._morphy(_written(word), _POS[pos])  # itself first, where WordNet has it
+    forms = compat.base_forms(wordnet(), _written(word), _POS[pos])
     plural = pos == "NOUN" and _written(word).endswith(_PLURAL)
     if len(forms) > 1 and plural and forms[0] not in _TANTUM:
         forms = forms[1:]  # "windows" is an entry of its own

@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 
 from daamkit.errors import DaamkitError
 from daamkit.maps import saved
-from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.heatmaps import HeatMaps, Pooling
 from daamkit.maps.saved import RunFolderError as RunFolderError
 from daamkit.maps.selfmaps import SelfMaps
+from daamkit.maps.wordmap import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,51 @@ class Run:
         return frame.assign(
             special=frame["special"].astype(object).where(frame["special"].notna(), None)
         )
+
+    def relations(
+        self,
+        threshold: float = 0.4,
+        rule: Rule = "max",
+        *,
+        others: bool = False,
+        parser: Any = None,
+        pooling: Pooling | None = None,
+    ) -> pd.DataFrame:
+        """The prompt's heads and dependents and what their maps share (arXiv 2210.04885, sec. 4).
+
+        Parameters
+        ----------
+        threshold, rule
+            How a map is cut, as in `WordMap.mask`.
+        others
+            Also pronouns with what they mean ("coreferent") and content words with no edge between
+            them ("unrelated").
+        parser
+            A spaCy pipeline, by name or open; default the one that ships.
+        pooling
+            "daam" or "paper"; default the run's.
+
+        Returns
+        -------
+        frame
+            A row a pair; its columns are those of `measures.syntax.relations`, which makes it.
+
+        Raises
+        ------
+        DaamkitError
+            If the prompt has no word, or the model has not read all of it.
+        """
+        from daamkit.measures import syntax
+
+        return syntax.relations(
+            self, threshold, rule, others=others, parser=parser, pooling=pooling
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the image and the maps of the words."""
+        from daamkit.views import still
+
+        return still.html(self)
 
     def __repr__(self) -> str:
         height, width = self.maps.size

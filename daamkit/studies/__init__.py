@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from daamkit import registry
 from daamkit.errors import DaamkitError
 
 if TYPE_CHECKING:
     from daamkit.studies.study import Study
 
-STUDIES = {
-    "objects": "Objects",
-    "parts_of_speech": "PartsOfSpeech",
-    "relations": "Relations",
-    "cohyponyms": "Cohyponyms",
-    "adjectives": "Adjectives",
-    "neglect": "Neglect",
-    "self_attention": "SelfAttention",
-    "guidance_effects": "GuidanceEffects",
-}
-
 
 def find(name: str) -> type[Study]:
-    """A study by name.
+    """A study by its name, or by its place, "my_package:MyStudy".
 
     Raises
     ------
     DaamkitError
-        If there is none.
+        If there is none, it cannot be imported, or it is no study.
     """
-    if name not in STUDIES:
+    found = registry.studies.find(name)
+    from daamkit.studies.study import Study
+
+    if not (isinstance(found, type) and issubclass(found, Study) and found.name):
         raise DaamkitError(
-            wanted="the name of a study", got=repr(name), mend=f"name one of {', '.join(STUDIES)}"
+            wanted=f"a subclass of `daamkit.extend.Study` with a `name` of its own, {name!r}",
+            got=f"{found!r}",
+            mend="derive it, and write `name = 'my_study'` in it",
         )
-    return getattr(importlib.import_module(f"daamkit.studies.{name}"), STUDIES[name])
+    return found

@@ -21,7 +21,8 @@ from daamkit.maps.run import Run
 from daamkit.measures.intervals import bootstrap, means, paired, ratio
 from daamkit.studies import prompts, truths
 from daamkit.studies.replay import Replay, Tape
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study
 from daamkit.toybox import captions, sprites
 
 if TYPE_CHECKING:
@@ -82,19 +83,19 @@ class Adjectives(Study):
         versions = ((case["versions"].values(), case["seed"]) for case in self.cases())
         return [(text, seed) for texts, seed in versions for text in texts]
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a change and region: prompt, seed, kind, change, changed (the other prompt), there
         (whether both images show the noun's thing), region ("inside", "outside"), pixels, moved
         (mean absolute difference, of the whole range) and, for each of `VISIBLE`, the share of
         pixels that differ at least as much. Where the thing is missing they are NaN."""
         seeds = [case["seed"] for case in cases]
         tape = Tape()
-        with attach(stage.pipe, *([tape] if self.replay else [])):
-            before = stage.runs([case["prompt"] for case in cases], seeds)
+        with attach(session.pipe, *([tape] if self.replay else [])):
+            before = session.runs([case["prompt"] for case in cases], seeds)
         after = {}
         for change in CHANGES:
-            with attach(stage.pipe, *([Replay(tape)] if self.replay and change in HELD else [])):
-                after[change] = stage.runs([case["versions"][change] for case in cases], seeds)
+            with attach(session.pipe, *([Replay(tape)] if self.replay and change in HELD else [])):
+                after[change] = session.runs([case["versions"][change] for case in cases], seeds)
         return [
             self._rows(case, old, {change: runs[i] for change, runs in after.items()})
             for i, (case, old) in enumerate(zip(cases, before, strict=True))
@@ -136,7 +137,7 @@ class Adjectives(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.place)
+        return truths.load(self.truth, self.resolved_device)
 
     def check(self) -> None:
         """The truth."""

@@ -22,15 +22,23 @@ from daamkit.errors import DaamkitError
 from daamkit.toybox import oracle
 from daamkit.toybox.captions import NUMBERS, PLACES, Noun, Sentence
 from daamkit.toybox.scenes import SIDE
-from daamkit.vision import alignment, captioning
-from daamkit.vision.captioning import Captioner
+from daamkit.vision import alignment
 
 _PLAIN = {"own", "plain", "ordinary"}  # what the oracle says of looks that nobody would mention
 _DOUBLE = re.compile(r"\b(?:a|the) (?=(?:an?|the) )")
 
 
-class Read:
-    """What the toybox's oracle reads in a picture, written as the toy world's captions are."""
+class OracleCaptioner:
+    """What the toybox's oracle reads in a picture, written as the toy world's captions are.
+
+    Parameters
+    ----------
+    device
+        As every captioner is told; the oracle always reads on the CPU.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        pass
 
     def captions(self, images: Sequence[Image.Image]) -> list[str]:
         """A caption for each picture; see `write`.
@@ -53,11 +61,6 @@ def _its_own(images: Sequence[Image.Image]) -> None:
                 mend="name a BLIP and a CLIP, such as 'Salesforce/blip-image-captioning-base' and "
                 "'openai/clip-vit-base-patch16'",
             )
-
-
-def load(name: str, device: str = "cpu") -> Captioner:
-    """A captioner by name: "toybox", or a BLIP's folder or id (`vision.captioning.load`)."""
-    return Read() if name == "toybox" else captioning.load(name, device)
 
 
 def write(reading: pd.DataFrame) -> str:

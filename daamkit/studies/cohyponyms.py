@@ -26,7 +26,8 @@ from daamkit.measures.regression import logistic
 from daamkit.measures.syntax import cut
 from daamkit.studies import prompts, truths
 from daamkit.studies.relations import CHIEF, CUTS
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study
 from daamkit.toybox import sprites
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ class Cohyponyms(Study):
                 cases.append(case | {"seed": self.seed + i})
         return cases
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a cut: prompt, a, b, group, seed, present_a, present_b, both, rule, tau, iou."""
-        runs = stage.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
+        runs = session.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
         return [self._rows(case, run) for case, run in zip(cases, runs, strict=True)]
 
     def _rows(self, case: Case, run: Run) -> list[Row]:
@@ -122,7 +123,7 @@ class Cohyponyms(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.place)
+        return truths.load(self.truth, self.resolved_device)
 
     def check(self) -> None:
         """The truth, or people's answers."""

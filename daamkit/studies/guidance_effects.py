@@ -43,7 +43,8 @@ from daamkit.studies import gains, methods, truths
 from daamkit.studies.gains import BASE
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.relations import CHIEF
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +65,7 @@ class GuidanceEffects(Study):
     n
         How many prompts; each is drawn once without guidance and once by each method.
     methods
-        Names of `methods.METHODS`, or "placebo", which needs "attend_and_excite" before it.
+        Names that `methods.load` knows, or "placebo", which needs "attend_and_excite" before it.
     truth
         Where the things are; see `truths.load`.
     """
@@ -77,11 +78,12 @@ class GuidanceEffects(Study):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = [*(name for name in methods.METHODS if name != BASE), PLACEBO]
+        others = [name for name in self.methods if name not in (BASE, PLACEBO)]
         early = PLACEBO in self.methods and MODEL not in self.methods[: self.methods.index(PLACEBO)]
-        if not self.methods or not set(self.methods) <= set(known) or early:
+        if not others or BASE in self.methods or not all(map(methods.known, others)) or early:
+            ours = ", ".join(name for name in methods.METHODS if name != BASE)
             raise DaamkitError(
-                wanted=f"methods out of {', '.join(known)}, {MODEL} before {PLACEBO}",
+                wanted=f"methods out of {ours}, {PLACEBO}, or registered, {MODEL} before {PLACEBO}",
                 got=", ".join(self.methods) or "none",
                 mend="name some of these, separated by commas",
             )
@@ -99,9 +101,9 @@ class GuidanceEffects(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.place)
+        return truths.load(self.truth, self.resolved_device)
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a number: prompt, seed, method, of ("image", a word, two words "a / b", or a
         relation), start (character of the word, or of the dependent; else -1), measure, value.
 
@@ -112,13 +114,13 @@ class GuidanceEffects(Study):
         """
         parses = [parsing.parse(case["prompt"], self.parser) for case in cases]
         texts, seeds = [c["prompt"] for c in cases], [c["seed"] for c in cases]
-        runs = {BASE: stage.runs(texts, seeds)}
+        runs = {BASE: session.runs(texts, seeds)}
         for name in self.methods:
             if name == PLACEBO:
                 push: Sequence[Method] = [Placebo([_moved(r) for r in runs[MODEL]], seeds)]
             else:
                 push = methods.load(name, "nouns")
-            runs[name] = stage.runs(texts, seeds, methods=push)
+            runs[name] = session.runs(texts, seeds, methods=push)
         return [
             self._rows(case, parse, {name: each[i] for name, each in runs.items()})
             for i, (case, parse) in enumerate(zip(cases, parses, strict=True))

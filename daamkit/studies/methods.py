@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from daamkit import registry
 from daamkit.errors import DaamkitError
 from daamkit.guidance.attend_and_excite import AttendAndExcite
 from daamkit.guidance.denoising import Method
@@ -43,18 +45,40 @@ METHODS: dict[str, Callable[[Subjects], list[Method]]] = {
 }
 
 
+def known(name: str) -> bool:
+    """Whether `load` would know what is meant."""
+    return name in METHODS or name in registry.guidance_methods or registry.is_path(name)
+
+
 def load(name: str, subjects: Subjects) -> Sequence[Method]:
     """The methods behind a name, for a batch of prompts with these subjects.
+
+    Parameters
+    ----------
+    name
+        Of `METHODS`, or of a method in `registry.guidance_methods` that is made of its defaults,
+        or of the subjects where it has a setting of that name.
 
     Raises
     ------
     DaamkitError
-        If there is none of that name.
+        If there is none of that name, or it has settings without a default.
     """
-    if name not in METHODS:
+    if name in METHODS:
+        return METHODS[name](subjects)
+    if not known(name):
+        raise registry.guidance_methods.unknown(name, METHODS)
+    method = registry.guidance_methods.find(name)
+    needed = [
+        each.name
+        for each in inspect.signature(method).parameters.values()
+        if each.default is each.empty and each.name != "subjects"
+    ]
+    if needed:
         raise DaamkitError(
-            wanted=f"a way to guide: {', '.join(METHODS)}",
-            got=repr(name),
-            mend="name some of these, separated by commas",
+            wanted=f"a guidance method that a study can make by itself, {name!r}",
+            got=f"one with settings that nobody knows here: {', '.join(needed)}",
+            mend="give them defaults, or register a subclass that has some",
         )
-    return METHODS[name](subjects)
+    given = {"subjects": subjects} if "subjects" in inspect.signature(method).parameters else {}
+    return [method(**given)]

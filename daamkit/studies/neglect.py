@@ -28,10 +28,11 @@ from daamkit.studies import captions, drawing, gains, methods, prompts, truths
 from daamkit.studies.gains import BASE
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.relations import CHIEF
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study
 from daamkit.toybox import claims, oracle
 from daamkit.tracing.prompts import tokenizers
-from daamkit.vision import alignment
+from daamkit.vision import alignment, captioning
 from daamkit.vision.captioning import Captioner
 
 if TYPE_CHECKING:
@@ -62,14 +63,14 @@ class Neglect(Study):
     seeds
         Images of each prompt; case i has seed + i, for every method.
     methods
-        Names of `methods.METHODS`, "none" among them.
+        Names that `methods.load` knows, "none" among them.
     truth
         Who says what is there: see `truths.load`. Masks drawn by hand will not do, for they are
         of unguided images.
     clip
         "toybox", a folder or an id: see `alignment.load`.
     captioner
-        Who puts pictures into words: see `captions.load`.
+        Who puts pictures into words: see `captioning.load`.
     """
 
     name: ClassVar[str] = "neglect"
@@ -149,13 +150,13 @@ class Neglect(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.place)
+        return truths.load(self.truth, self.resolved_device)
 
     @cached_property
     def _captioner(self) -> Captioner:
-        return captions.load(self.captioner, self.place)
+        return captioning.load(self.captioner, self.resolved_device)
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a method: prompt, seed, group, a, b, method, and
 
         - present_a, present_b, both: whether the things are there;
@@ -172,12 +173,12 @@ class Neglect(Study):
           is that of any thing. An even map would have other_area and things_area of its mass there.
         """
         texts, seeds = [case["prompt"] for case in cases], [case["seed"] for case in cases]
-        subjects = [_columns(stage.pipe, case) for case in cases]
+        subjects = [_columns(session.pipe, case) for case in cases]
         rows: list[list[Row]] = [[] for _ in cases]
         told = {}
         for name in self.methods:
             begun = time.perf_counter()
-            runs = stage.runs(texts, seeds, methods=methods.load(name, subjects))
+            runs = session.runs(texts, seeds, methods=methods.load(name, subjects))
             spent = {"seconds": (time.perf_counter() - begun) / len(runs)}
             told[name] = _settings(runs[0])
             images = [run.image for run in runs if run.image is not None]
@@ -187,7 +188,7 @@ class Neglect(Study):
                 named = {key: case[key] for key in ("prompt", "seed", "group", "a", "b")}
                 row = named | {"method": name} | self._seen(case, run)
                 own.append(row | {"caption": caption} | fit | spent | _noted(run))
-        stage.record = {**stage.record, "guidance": told}
+        session.record = {**session.record, "guidance": told}
         return rows
 
     def _seen(self, case: Case, run: Run) -> Row:

@@ -21,7 +21,8 @@ from daamkit.language import parsing, taxonomy
 from daamkit.maps.run import Run
 from daamkit.measures import clustering
 from daamkit.studies import localisation, prompts, truths
-from daamkit.studies.study import Case, Row, Stage, Study
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study
 from daamkit.toybox import sprites
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ class Objects(Study):
         super().check()
         _ = self._truth, self._segmenters
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun, method and cut: prompt, seed, set, noun, word, coco, why ("" or why it is
         not measured: "not there", "not known", "named twice", "not read"), method, rule, tau, iou.
         A noun that is not measured has one row."""
-        runs = stage.runs(
+        runs = session.runs(
             [case["prompt"] for case in cases],
             [case["seed"] for case in cases],
             self_attention=True,
@@ -122,11 +123,11 @@ class Objects(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.place)
+        return truths.load(self.truth, self.resolved_device)
 
     @cached_property
     def _segmenters(self) -> dict[str, truths.Truth]:
-        return {name: truths.load(name, self.place) for name in self.segmenters}
+        return {name: truths.load(name, self.resolved_device) for name in self.segmenters}
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "miou": for each set and vocabulary each method's mean IoU with its interval, the maps

@@ -16,7 +16,8 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.measures import ratings
 from daamkit.measures.intervals import means
-from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study, not_compared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,12 +44,12 @@ class PartsOfSpeech(Study):
 
     name: ClassVar[str] = "parts_of_speech"
     n: int = 300
-    ratings: str | None = said_elsewhere(None)
+    ratings: str | None = not_compared(None)
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of `shape` for every word and mark: prompt, seed, word, start, end, pos, measure,
         value."""
-        runs = stage.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
+        runs = session.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
         return [
             [
                 case | _said(token) | {"measure": measure, "value": value}

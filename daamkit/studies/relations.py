@@ -19,7 +19,8 @@ from daamkit.maps.run import Run
 from daamkit.measures import syntax
 from daamkit.measures.intervals import bootstrap
 from daamkit.measures.syntax import Cut
-from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study, not_compared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,11 +49,11 @@ class Relations(Study):
 
     name: ClassVar[str] = "relations"
     n: int = 400
-    top: int = said_elsewhere(10)
+    top: int = not_compared(10)
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of `measures.syntax.relations` with every cut, the other pairs too."""
-        runs = stage.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
+        runs = session.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
         return [
             [case | row for row in syntax.overlaps(run.maps, _heard(run, self.parser), CUTS)]
             for case, run in zip(cases, runs, strict=True)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +19,10 @@ from tqdm.auto import tqdm
 
 from daamkit.errors import DaamkitError
 from daamkit.studies import shards, truths
-from daamkit.studies.study import AT_ONCE, Case, Row, Stage, Study
+from daamkit.studies.session import AT_ONCE, Case, Row, Session
+
+if TYPE_CHECKING:
+    from daamkit.studies.study import Study
 
 Engine = Literal["local", "ray"]
 Done = tuple[list[Row], Mapping[str, Any]]  # a batch's rows, and the record of the model
@@ -127,10 +130,10 @@ def draw(study: Study, folder: str | os.PathLike[str], pipe: Any = None) -> list
     left = [(file, each) for file, each in files.items() if not file.exists()]
     if not left:
         return list(files)
-    stage = Stage(study, pipe)
+    session = Session(study, pipe)
     for start in tqdm(range(0, len(left), AT_ONCE), study.name, disable=None):
         part = left[start : start + AT_ONCE]
-        runs = stage.runs([prompt for _, (prompt, _) in part], [seed for _, (_, seed) in part])
+        runs = session.runs([prompt for _, (prompt, _) in part], [seed for _, (_, seed) in part])
         for (file, _), run in zip(part, runs, strict=True):
             assert run.image is not None
             run.image.save(file)
@@ -182,26 +185,26 @@ def _join(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 # -- engines
 
 
-def _measure(study: Study, stage: Stage, start: int, batch: Sequence[Case]) -> Done:
-    size = stage.at_once
+def _measure(study: Study, session: Session, start: int, batch: Sequence[Case]) -> Done:
+    size = session.at_once
     found = [
         rows
         for first in range(0, len(batch), size)
-        for rows in study.measure(stage, batch[first : first + size])
+        for rows in study.measure(session, batch[first : first + size])
     ]
     if len(found) != len(batch):
         raise RuntimeError(f"{study.name} measured {len(found)} of {len(batch)} cases")
     rows = [{"case": start + i} | row for i, each in enumerate(found) for row in each]
-    return rows, stage.record
+    return rows, session.record
 
 
 def _local(
     study: Study, batches: Mapping[int, Sequence[Case]], threads: int, pipe: Any
 ) -> Generator[tuple[int, Done], None, None]:
     with _threads(threads):
-        stage = Stage(study, pipe)
+        session = Session(study, pipe)
         for start, batch in batches.items():
-            yield start, _measure(study, stage, start, batch)
+            yield start, _measure(study, session, start, batch)
 
 
 @contextmanager
@@ -220,12 +223,12 @@ class _Worker:
     def __init__(self, study: Study, threads: int) -> None:
         torch.set_num_threads(threads)
         self.study = study
-        self.stage: Stage | None = None
+        self.session: Session | None = None
 
     def measure(self, start: int, batch: Sequence[Case]) -> tuple[int, Done]:
         """A batch's rows."""
-        self.stage = self.stage or Stage(self.study)  # an actor that fails to begin says less
-        return start, _measure(self.study, self.stage, start, batch)
+        self.session = self.session or Session(self.study)  # an actor that fails to begin says less
+        return start, _measure(self.study, self.session, start, batch)
 
 
 def _on_ray(

@@ -32,7 +32,8 @@ from daamkit.measures.intervals import bootstrap, means, paired
 from daamkit.measures.overlap import iou
 from daamkit.studies import truths
 from daamkit.studies.objects import ALIASES
-from daamkit.studies.study import Case, Row, Stage, Study, said_elsewhere
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study, not_compared
 from daamkit.studies.variants import SETTINGS, base, read
 from daamkit.toybox import oracle, scenes, sprites
 from daamkit.vision import alignment
@@ -82,8 +83,8 @@ class SelfAttention(Study):
     settings: tuple[str, ...] = SETTINGS
     truth: str = "oracle"
     features: str = "oracle"
-    real: str | None = said_elsewhere(None)
-    scenes: int = said_elsewhere(1000)
+    real: str | None = not_compared(None)
+    scenes: int = not_compared(1000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +107,7 @@ class SelfAttention(Study):
         if self.real is not None:
             _files(self.real, self.fewest)
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of two parts, each with prompt and seed.
 
         "masks", one for each layer and psi: layer (stage and grid, of whose self-attention the last
@@ -121,10 +122,10 @@ class SelfAttention(Study):
         texts, seeds = [case["prompt"] for case in cases], [case["seed"] for case in cases]
         guided = self.guidance is None or self.guidance > 1
         branches = ("cond", "uncond") if guided else ("cond",)
-        runs = stage.runs(texts, seeds, self_attention=True, keep="site", branches=branches)
+        runs = session.runs(texts, seeds, self_attention=True, keep="site", branches=branches)
         rows = [self._masks(case, run) for case, run in zip(cases, runs, strict=True)]
         for setting in self.settings:
-            drawn = self._draw(stage, setting, texts, seeds)
+            drawn = self._draw(session, setting, texts, seeds)
             for own, row in zip(rows, drawn, strict=True):
                 own.append(row)
         said = [{"prompt": case["prompt"], "seed": case["seed"]} for case in cases]
@@ -163,20 +164,20 @@ class SelfAttention(Study):
         return np.any([nowhere, *(mask for mask in found if mask is not None)], axis=0)
 
     def _draw(
-        self, stage: Stage, setting: str, texts: Sequence[str], seeds: Sequence[int]
+        self, session: Session, setting: str, texts: Sequence[str], seeds: Sequence[int]
     ) -> list[Row]:
         """An image for each case in one setting: its features, and what it cost."""
         prompted, changed = read(setting)
-        inner = Stage(replace(self, guidance=self.cfg if prompted else 1.0), stage.pipe)
+        inner = Session(replace(self, guidance=self.cfg if prompted else 1.0), session.pipe)
         methods = [] if changed is None else [SelfAttentionGuidance(**changed)]
-        gpu = stage.pipe.device.type == "cuda"
+        gpu = session.pipe.device.type == "cuda"
         if gpu:
-            torch.cuda.reset_peak_memory_stats(stage.pipe.device)
+            torch.cuda.reset_peak_memory_stats(session.pipe.device)
         started = time.perf_counter()
         runs = inner.runs(texts if prompted else [""] * len(texts), seeds, methods, keep=())
         cost = {"seconds": (time.perf_counter() - started) / len(runs)}
         if gpu:
-            cost["gigabytes"] = torch.cuda.max_memory_allocated(stage.pipe.device) / 1e9
+            cost["gigabytes"] = torch.cuda.max_memory_allocated(session.pipe.device) / 1e9
         found = self._features([run.image for run in runs if run.image is not None])
         said = {"part": "quality", "setting": setting} | cost
         return [said | {"features": each.tolist()} for each in found]
@@ -188,7 +189,7 @@ class SelfAttention(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.place)
+        return truths.load(self.truth, self.resolved_device)
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "quality": FID against all real pictures, precision and recall against n of them, with

@@ -15,14 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daamkit.errors import DaamkitError
-from daamkit.studies.study import Case, Study
+from daamkit.studies.session import Case
+
+if TYPE_CHECKING:
+    from daamkit.studies.study import Study
 
 _KEY = b"daamkit"  # of a shard's provenance
 _SEAL = b'"digest": "%b"'  # in it: SHA-256 of the shard with zeros in place of this

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 import torch
 
-from daamkit import zoo
 from daamkit.errors import DaamkitError
-from daamkit.guidance.denoising import Method, guide
 from daamkit.language import parsing
-from daamkit.maps.run import Run
-from daamkit.studies import prompts
-from daamkit.tracing.trace import trace
+from daamkit.studies import prompts, runner
+from daamkit.studies.session import Case, Row, Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Case = dict[str, Any]  # plain data: "prompt", "seed", and what the study needs to know of it
-Row = dict[str, Any]  # plain data: what was measured
-AT_ONCE = 4  # cases on a CPU
 DTYPES = ("float32", "float16", "bfloat16")
 
 
-def said_elsewhere(default: Any) -> Any:
-    """A setting that may differ when a study is gone on with: what it decides is compared itself,
-    or only the tables need it."""
+def not_compared(default: Any) -> Any:
+    """A setting that may differ when a study is resumed: what it decides is compared itself (the
+    cases that follow from `prompts`), or only the tables need it."""
     return field(default=default, metadata={"compare": False})
 
 
@@ -61,13 +54,13 @@ class Study:
     name: ClassVar[str] = ""
     fewest: ClassVar[int] = 1  # cases
     model: str = "toybox"
-    prompts: str | None = said_elsewhere(None)
+    prompts: str | None = not_compared(None)
     n: int = 200
     seed: int = 0
     steps: int = 25
     guidance: float | None = None
     parser: str | None = None
-    device: str | None = said_elsewhere(None)
+    device: str | None = not_compared(None)
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -80,7 +73,7 @@ class Study:
             )
 
     @property
-    def place(self) -> str:
+    def resolved_device(self) -> str:
         """The device that `device` means."""
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -100,17 +93,30 @@ class Study:
         texts = prompts.texts(self.prompts, self.n, self.seed)
         return [{"prompt": text, "seed": self.seed + i} for i, text in enumerate(texts)]
 
-    def measure(self, stage: Stage, cases: Sequence[Case]) -> list[list[Row]]:
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """What is found in a batch of cases: some rows for each."""
         raise NotImplementedError
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """What the rows say, with intervals: tables by name, the first the chief one."""
-        raise NotImplementedError
+        """What the rows say, with intervals: tables by name, the main one first. Unless
+        overridden, the rows themselves."""
+        return {"rows": rows}
 
-    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
-        """The tables as a picture."""
-        raise NotImplementedError
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure | None:
+        """The tables as a figure; None, unless overridden."""
+        return None
+
+    def write(self, rows: pd.DataFrame, folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
+        """Write each table as ``TABLE.csv`` and the plot as ``NAME.png``; returns the tables."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        tables = self.tables(rows)
+        for title, table in tables.items():
+            table.to_csv(path / f"{title}.csv", index=False)
+        figure = self.plot(tables)
+        if figure is not None:
+            figure.savefig(path / f"{self.name}.png", dpi=110)
+        return tables
 
     def pictures(self) -> list[tuple[str, int]]:
         """Prompt and seed of every image that the study draws."""
@@ -124,68 +130,4 @@ class Study:
         out
             A folder that keeps what is done, to go on after an interruption; None keeps nothing.
         """
-        from daamkit.studies import runner
-
         return runner.run(self, out, **options)
-
-
-class UnreadWarning(UserWarning):
-    """A prompt beyond the model's limit: the words that it has not read are not measured."""
-
-
-class Stage:
-    """An open pipeline, on which a study has its images drawn and traced."""
-
-    def __init__(self, study: Study, pipe: Any = None) -> None:
-        self.study = study
-        if pipe is None:
-            pipe = zoo.load(study.model, dtype=getattr(torch, study.dtype))
-            pipe.to(study.place)
-            if getattr(pipe, "safety_checker", None) is not None:
-                pipe.safety_checker = None
-            pipe.set_progress_bar_config(disable=True)
-        self.pipe = pipe
-        self.record: Mapping[str, Any] = {}
-
-    @property
-    def at_once(self) -> int:
-        """Cases to measure together; more leave the caches of a CPU (benchmarks/studies.py)."""
-        return AT_ONCE if self.pipe.device.type == "cpu" else 1_000_000
-
-    def runs(
-        self,
-        texts: Sequence[str],
-        seeds: Sequence[int],
-        methods: Sequence[Method] = (),
-        **options: Any,
-    ) -> list[Run]:
-        """Draw one image a prompt, each with a generator of its own, guided by these methods.
-
-        Options are those of `trace`. An image is the same in whatever batch, up to rounding.
-        """
-        call: dict[str, Any] = {"num_inference_steps": self.study.steps}
-        if self.study.guidance is not None:
-            call["guidance_scale"] = self.study.guidance
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        guided = guide(self.pipe, *methods) if methods else nullcontext()
-        with guided, trace(self.pipe, **options) as tracer:
-            made = self.pipe(list(texts), generator=generators, **call)
-        if any(getattr(made, "nsfw_content_detected", None) or []):
-            raise DaamkitError(
-                wanted="images to measure",
-                got=f"black ones from the pipeline's safety checker, among those of {texts}",
-                mend="open it with `safety_checker=None`, or leave these prompts out",
-            )
-        for run in tracer.runs:
-            for cut in run.maps.prompt.cuts.values():
-                warnings.warn(
-                    f"the model has not read {run.prompt[cut:].strip()!r}; it is left out",
-                    UnreadWarning,
-                    stacklevel=2,
-                )
-        shared = dict(tracer.runs[0].record)
-        for of_one in ("seed", "sample", "made"):
-            shared.pop(of_one, None)
-        shared["arguments"] = {k: v for k, v in shared["arguments"].items() if k != "prompt"}
-        self.record = shared
-        return tracer.runs

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
+from daamkit import registry
 from daamkit.errors import DaamkitError
 from daamkit.toybox import oracle
 from daamkit.vision import annotation, segmentation
@@ -40,7 +41,16 @@ class Truth(Protocol):
 
 
 class Oracle:
-    """The toybox's oracle: its things and its places."""
+    """The toybox's oracle: its things and its places.
+
+    Parameters
+    ----------
+    device
+        As every truth is told; the oracle always reads on the CPU.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        pass
 
     def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
         """All instances of a name together."""
@@ -91,15 +101,19 @@ def load(name: str, device: str = "cpu") -> Truth:
     Parameters
     ----------
     name
-        "oracle" (images of the toybox); "masks:FOLDER" (drawn by hand); else a segmenter's folder
-        or id, as `vision.segmentation.load` takes it.
+        "oracle" (images of the toybox); "masks:FOLDER" (drawn by hand); one of
+        `registry.truths`, or "my_package:MyTruth"; else a segmenter's name, as
+        `vision.segmentation.load` takes it.
     device
-        Of the segmenter.
+        Where it runs.
     """
-    if name == "oracle":
-        return Oracle()
     if name.startswith("masks:"):
         return Drawn(annotation.Folder(name.removeprefix("masks:")))
+    if name in registry.truths:
+        return registry.truths.find(name)(device)
+    if registry.is_path(name):
+        made = registry.truths.find(name)(device)
+        return made if isinstance(made, Truth) else Segmented(made)
     return Segmented(segmentation.load(name, device))
 
 

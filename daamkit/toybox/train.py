@@ -23,6 +23,7 @@ from diffusers.utils import make_image_grid
 from safetensors.torch import load_file
 from torch import nn
 
+from daamkit import compat
 from daamkit.toybox import autoencoder, loop, pipeline, scenes, tokenizer
 from daamkit.toybox.loop import COOLING, Progress
 
@@ -104,7 +105,7 @@ def train_denoiser(
         hot = seen < samples * (1 - COOLING)
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(list(average.values()), [p.detach() for p in parameters], 1 - momentum)
+        compat.lerp([*average.values()], [p.detach() for p in parameters], 1 - momentum)
         progress.tell(seen, loss.item())
         if deadline is not None:
             samples = progress.total = progress.reached(deadline)

@@ -1,80 +1,48 @@
-"""What stands under an inspector's page: the words as numbers, and how each run was made."""
+"""A run as files for people: what `daamkit explain` writes, from wherever the run comes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from html import escape
+import os
+from pathlib import Path
 
 from daamkit.maps.run import Run
+from daamkit.views import plots
+from daamkit.views.inspector import Inspector
 
 
-def facts(runs: Mapping[str, Run], threshold: float = 0.4) -> str:
-    """A section of HTML a run; its name is told where there are several."""
-    parts = []
-    for name, run in runs.items():
-        of = f": {escape(name)}" if len(runs) > 1 else ""
-        cuts = run.maps.prompt.cuts
-        cut = (
-            f"<p class=note>The model has read the prompt up to character {min(cuts.values())}; "
-            f"its limit is {run.maps.prompt.limit} tokens.</p>"
-            if cuts
-            else ""
-        )
-        parts.append(
-            f"<section><h2>Words as numbers{of}</h2>{cut}"
-            f'<div class=scroll tabindex=0 role=region aria-label="words as numbers{of}">'
-            f"{_table(run, threshold)}</div>"
-            f"<h2>How it was made{of}</h2>{_how(run)}</section>"
-        )
-    return "".join(parts) + _NOTE.format(threshold)
+def write(run: Run, folder: str | os.PathLike[str], threshold: float = 0.4) -> Path:
+    """Write what `daamkit explain` writes: the run, its image, an overlay for each word, the table
+    of words, and the inspector as a page.
 
+    Parameters
+    ----------
+    run
+        Any run.
+    folder
+        Made if it is not there. Of an earlier report's files none stays that is not written anew.
+    threshold
+        Share of a map's maximum above which a pixel belongs to the word.
 
-_NOTE = """<p class=note>mass: share of all attention that the word receives. area: share of the
-image in its mask at {:g} of its maximum. centre and peak: (y, x) in pixels. A map shows where the
-model looked for a word (DAAM); that the word caused what is seen there is a further claim.</p>"""
-
-
-def _table(run: Run, threshold: float) -> str:
-    rows = []
-    for row in run.table(threshold).to_dict("records"):
-        cells = (
-            escape(row["word"]),
-            str(row["tokens"]),
-            f"{row['mass']:.3f}",
-            f"{row['area']:.1%}",
-            f"{row['centre_y']:.0f}, {row['centre_x']:.0f}",
-            f"{row['peak_y']}, {row['peak_x']}",
-            f"{row['peak']:.3g}",
-        )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    names = ("word", "tokens", "mass", "area", "centre", "peak at", "peak value")
-    head = "".join(f"<th scope=col>{name}</th>" for name in names)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _how(run: Run) -> str:
-    record, arguments = run.record, run.record.get("arguments", {})
-    if not record:
-        return ""
-    model, seed = record.get("model", {}), record.get("seed") or {}
-    fresh = "" if seed.get("fresh", True) else ", used before"
-    facts = {
-        "model": model.get("name"),
-        "revision": model.get("revision"),
-        "seed": f"{seed['seed']}{fresh}" if seed else None,
-        "steps": arguments.get("num_inference_steps"),
-        "passes": run.maps.steps,
-        "guidance": arguments.get("guidance_scale"),
-        "negative prompt": arguments.get("negative_prompt"),
-        "scheduler": record.get("scheduler", {}).get("class"),
-        "size": f"{run.maps.size[1]} x {run.maps.size[0]}",
-        "precision": record.get("dtype"),
-        "pooling": run.maps.rule,
-        "versions": ", ".join(f"{name} {v}" for name, v in record.get("versions", {}).items()),
-    }
-    rows = "".join(
-        f"<dt>{name}</dt><dd>{escape(str(value))}</dd>"
-        for name, value in facts.items()
-        if value not in (None, "")
-    )
-    return f"<dl>{rows}</dl>"
+    Returns
+    -------
+    page
+        ``report.html`` in the folder, beside ``run/``, ``image.png``, ``words/`` and ``words.csv``.
+    """
+    path = Path(folder)
+    words = path / "words"
+    words.mkdir(parents=True, exist_ok=True)
+    run.save(path / "run")
+    if run.image is not None:
+        run.image.save(path / "image.png")
+    for old in words.glob("[0-9][0-9]-*.png"):  # an earlier prompt's
+        old.unlink()
+    for index, word in enumerate(run.maps.words()):
+        name = "".join(c if c.isalnum() else "-" for c in word.word.text)
+        overlay = plots.overlay(run.image, word, threshold=threshold)
+        overlay.save(words / f"{index:02d}-{name}.png")
+    run.table(threshold).to_csv(path / "words.csv", index=False)
+    inspector = Inspector(run)
+    inspector.threshold = threshold
+    page = path / "report.html"
+    inspector.save(page)
+    return page

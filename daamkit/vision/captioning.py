@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from PIL import Image
 
+from daamkit import registry
 from daamkit.errors import DaamkitError
 
 
@@ -68,13 +69,14 @@ class Blip:
         return [text.strip() for text in texts]
 
 
-def load(model: str, device: str = "cpu") -> Blip:
-    """Open a BLIP, in float32.
+def load(model: str, device: str = "cpu") -> Captioner:
+    """Open a captioner: one of `registry.captioners`, or a BLIP, in float32.
 
     Parameters
     ----------
     model
-        A folder, or an id of the Hub ("Salesforce/blip-image-captioning-base").
+        A registered name ("toybox", or "my_package:MyCaptioner"), a folder, or an id of the Hub
+        ("Salesforce/blip-image-captioning-base").
     device
         Where it runs.
 
@@ -83,6 +85,8 @@ def load(model: str, device: str = "cpu") -> Blip:
     DaamkitError
         If the model is not on this machine and cannot be fetched, or is of another kind.
     """
+    if model in registry.captioners or registry.is_path(model):
+        return registry.captioners.find(model)(device)
     from transformers import AutoConfig, BlipForConditionalGeneration, BlipProcessor
 
     try:

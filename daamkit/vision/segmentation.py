@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch.nn import functional as F
 
+from daamkit import registry
 from daamkit.errors import DaamkitError
 
 Mask = Bool[np.ndarray, "height width"]
@@ -196,13 +197,14 @@ KINDS: dict[str, tuple[type, str]] = {  # a checkpoint's architecture: segmenter
 
 
 def load(name: str, device: str = "cpu", instances: bool = False) -> Segmenter:
-    """Open a segmenter, in float32.
+    """Open a segmenter: one of `registry.segmenters`, or a model, in float32.
 
     Parameters
     ----------
     name
-        A folder or an id of the Hub ("CIDAS/clipseg-rd64-refined", "facebook/sam3"), or one of
-        torchvision's ("maskrcnn_resnet50_fpn_v2").
+        A registered name (or "my_package:MySegmenter"), a folder or an id of the Hub
+        ("CIDAS/clipseg-rd64-refined", "facebook/sam3"), or one of torchvision's
+        ("maskrcnn_resnet50_fpn_v2").
     device
         Where it runs.
     instances
@@ -215,6 +217,8 @@ def load(name: str, device: str = "cpu", instances: bool = False) -> Segmenter:
         If the model is not on this machine and cannot be fetched, is of another kind, or needs a
         library that is not installed.
     """
+    if name in registry.segmenters or registry.is_path(name):
+        return registry.segmenters.find(name)(device)
     import transformers
 
     try:

@@ -19,7 +19,7 @@ from daamkit.errors import DaamkitError
 from daamkit.measures.overlap import ioa, iou
 from daamkit.studies import captions, gains, neglect, prompts, runner
 from daamkit.studies.neglect import Neglect
-from daamkit.studies.study import Stage
+from daamkit.studies.session import Session
 from daamkit.toybox import oracle, scenes
 from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
 from daamkit.vision import alignment
@@ -132,12 +132,12 @@ def test_every_method_draws_the_same_prompts_from_the_same_seeds(rows) -> None:
 
 def test_rows_of_none_are_those_of_an_unguided_run(rows, toybox) -> None:
     cases = study().cases()
-    stage = Stage(study(), toybox)
+    session = Session(study(), toybox)
     texts, seeds = [case["prompt"] for case in cases], [case["seed"] for case in cases]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the rows were measured: sums over other shares round differently
     try:
-        drawn = [*stage.runs(texts[:2], seeds[:2]), *stage.runs(texts[2:], seeds[2:])]
+        drawn = [*session.runs(texts[:2], seeds[:2]), *session.runs(texts[2:], seeds[2:])]
     finally:
         torch.set_num_threads(threads)
     clip = alignment.load()
@@ -355,12 +355,12 @@ def test_captions_say_what_was_drawn() -> None:
     right = 0
     for _ in range(20):
         scene = scenes.draw(rng, "pair")
-        (caption,) = captions.Read().captions([Image.fromarray(scene.image)])
+        (caption,) = captions.OracleCaptioner().captions([Image.fromarray(scene.image)])
         names = [thing.name for thing in scene.things]
         right += all(name in caption for name in names)
     assert right >= 17
     with pytest.raises(DaamkitError, match="128 x 128"):
-        captions.Read().captions([Image.new("RGB", (64, 64))])
+        captions.OracleCaptioner().captions([Image.new("RGB", (64, 64))])
     with pytest.raises(DaamkitError, match="clip-vit"):
         captions.compare([Image.new("RGB", (512, 512))], ["a cat"], ["a cat"])
 

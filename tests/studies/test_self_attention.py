@@ -17,7 +17,7 @@ from daamkit.maps.selfmaps import SelfMaps
 from daamkit.measures import frequency, overlap, quality
 from daamkit.studies import runner, self_attention
 from daamkit.studies.self_attention import PSI, SelfAttention, last
-from daamkit.studies.study import Stage
+from daamkit.studies.session import Session
 from daamkit.studies.variants import SETTINGS, base, read
 from daamkit.toybox import oracle, scenes, sprites
 
@@ -66,7 +66,7 @@ def test_rows_say_what_can_be_made_again(folder, toybox) -> None:
     case = SMALL.cases()[5]
     rows = runner.read(folder)
     own = rows[rows["case"] == 5]
-    (run,) = Stage(SMALL, toybox).runs(
+    (run,) = Session(SMALL, toybox).runs(
         [case["prompt"]], [case["seed"]], self_attention=True, keep="site"
     )
     maps = run.self_attention["cond"]
@@ -109,9 +109,9 @@ def test_a_resumed_run_ends_with_the_same_rows_but_for_time(folder, toybox, tmp_
 
 def test_with_guidance_the_unconditional_attention_is_looked_at(toybox) -> None:
     study = replace(SMALL, guidance=7.5, settings=("none",))
-    stage, case = Stage(study, toybox), SMALL.cases()[0]
-    (rows,) = study.measure(stage, [case])
-    (run,) = stage.runs(
+    session, case = Session(study, toybox), SMALL.cases()[0]
+    (rows,) = study.measure(session, [case])
+    (run,) = session.runs(
         [case["prompt"]], [case["seed"]], self_attention=True, branches=("cond", "uncond")
     )
     found = {row["layer"]: row["masked"] for row in rows if row.get("psi") == 1.0}

@@ -11,12 +11,13 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from daamkit import registry
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing, taxonomy
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import ratings
-from daamkit.studies import STUDIES, cohyponyms, find, objects, relations, runner, truths
+from daamkit.studies import cohyponyms, find, objects, relations, runner, truths
 from daamkit.studies.adjectives import CHANGES, Adjectives
 from daamkit.studies.cohyponyms import GROUPS, Cohyponyms
 from daamkit.studies.objects import Objects
@@ -35,7 +36,7 @@ def measured(study, pipe) -> pd.DataFrame:
     return runner.run(study, pipe=pipe, batch_size=4, progress=False)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", registry.studies.names())
 def test_a_study_is_found_by_name_and_its_cases_are_plain_data_that_come_again(name) -> None:
     study = find(name)(n=8, seed=3)
     cases = study.cases()
@@ -51,7 +52,7 @@ def test_a_study_that_is_not_there() -> None:
         find("colours")
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", registry.studies.names())
 def test_every_study_runs_and_shows_what_it_found(name, toybox) -> None:
     study = find(name)(n=8, steps=4, **BRIEF.get(name, {}))
     rows = measured(study, toybox)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.views import modules, report, still
+from daamkit.views import modules, still
+from daamkit.views.facts import facts
 from daamkit.views.inspector import painting, tables
 from daamkit.views.inspector.contents import Contents
 from daamkit.views.inspector.svg import svg
@@ -137,7 +138,7 @@ class Inspector(Traits):
             str(self._css),
             {"_about": self._about, "_data": self._data, "_still": "", **state},
             still=still.html(*self.runs.values(), names=list(self.runs)),
-            after=report.facts(self.runs, self.threshold),
+            after=facts(self.runs, self.threshold),
         )
 
     def save(self, path: str | Path) -> Path:

@@ -10,16 +10,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from html import escape
 from itertools import cycle
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from daamkit.views import pieces
-
-if TYPE_CHECKING:
-    from daamkit.views.plots.pairs import Method
+from daamkit.views.plots.comparisons import Comparison
 
 DASHES = ("solid", "dash", "dot", "dashdot")  # as `pieces.DASHES`
 
@@ -115,7 +113,7 @@ def band(
     return _named(figure, title, x_name, y_name, 420)
 
 
-def pairs(methods: Sequence[Method], apart: float, *, title: str, y: str) -> go.Figure:
+def pairs(methods: Sequence[Comparison], apart: float, *, title: str, y: str) -> go.Figure:
     """As `plots.guidance`: a line a pair, and the means."""
     figure = go.Figure()
     for i, method in enumerate(methods):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from daamkit.errors import DaamkitError
-from daamkit.measures.intervals import bootstrap
 from daamkit.views import pieces
+from daamkit.views.plots.comparisons import compare
 from daamkit.views.plots.frames import need, one
 from daamkit.views.plots.lines import NAMES
 
@@ -20,33 +19,6 @@ if TYPE_CHECKING:
 
 PAIRS = ("case", "prompt", "seed", "of", "start")
 APART = 0.22  # of both sides from their method's place
-
-
-class Method(NamedTuple):
-    """A method's pairs, and their means with intervals (mean, low, high).
-
-    Attributes
-    ----------
-    name
-        The method's.
-    pairs
-        The columns that tell pairs apart, before, after.
-    before, after, gain
-        Means; gain is that of after - before.
-    """
-
-    name: str
-    pairs: pd.DataFrame
-    before: tuple[float, float, float]
-    after: tuple[float, float, float]
-    gain: tuple[float, float, float]
-
-    @property
-    def label(self) -> str:
-        """Name, gain, number of pairs."""
-        mean, low, high = self.gain
-        within = f" [{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else ""
-        return f"{self.name.replace('_', '-')}\n{mean:+.3f}{within}\nn = {len(self.pairs)}"
 
 
 def guidance(
@@ -91,7 +63,7 @@ def guidance(
     need(frame, ["method", value, cluster, *(pairs or ())], what)
     one(frame, ["measure"], what)
     known = [column for column in PAIRS if column in frame.columns]
-    found = _methods(frame, value, base, [*dict.fromkeys([cluster, *(pairs or known)])], cluster)
+    found = compare(frame, value, base, [*dict.fromkeys([cluster, *(pairs or known)])], cluster)
     y = frame["measure"].iloc[0] if value == "value" and "measure" in frame.columns else value
     y = NAMES.get(str(y), str(y))
     if hover:
@@ -115,38 +87,3 @@ def guidance(
     pieces.name(ax, "Without guidance and with it", "", y, grid="y")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return ax
-
-
-def _methods(
-    frame: pd.DataFrame, value: str, base: str, pairs: list[str], cluster: str
-) -> list[Method]:
-    if frame.duplicated([*pairs, "method"]).any():
-        raise DaamkitError(
-            wanted=f"one row for each method and {', '.join(pairs)}",
-            got="several",
-            mend="name in `pairs=` the columns that tell them apart",
-        )
-    wide = frame.pivot(index=pairs, columns="method", values=value).astype(float)
-    names = [name for name in frame["method"].unique() if name != base]
-    if base not in wide or not names:
-        raise DaamkitError(
-            wanted=f"rows of the method {base!r} and of another",
-            got=", ".join(map(str, wide.columns)),
-            mend="name in `base=` the method that is none",
-        )
-    out = []
-    for name in names:
-        part = wide[[base, name]].dropna()
-        part.columns = pd.Index(["before", "after"])
-        part = part.reset_index()
-        if part.empty:
-            raise DaamkitError(
-                wanted=f"pairs of {base!r} and {name!r} with the same {', '.join(pairs)}",
-                got="none",
-                mend="draw the same prompts from the same seeds with both",
-            )
-        of = part[cluster].tolist()
-        three = (part["before"], part["after"], part["after"] - part["before"])
-        means = [bootstrap(each.to_numpy(float), of, draws=1000) for each in three]
-        out.append(Method(str(name), part, means[0], means[1], means[2]))
-    return out

@@ -1,0 +1,78 @@
+"""What daamkit uses of diffusers, torch and NLTK that they do not promise, each with its reason.
+
+A new release may take any of it away. Nothing else in daamkit touches a name of theirs that begins
+with an underscore, and ``tests/test_compat.py`` has a test for each entry, which says what broke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# -- torch
+
+
+def is_compiled(module: Any) -> bool:
+    """Whether `torch.compile` or `Module.compile` wrapped a module, which then ignores later hooks.
+
+    torch tells nobody: the wrapper keeps the module as ``_orig_mod``, `Module.compile` what it has
+    compiled as ``_compiled_call_impl``.
+    """
+    return getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+
+
+def uncompiled(module: Any) -> Any:
+    """The module within `torch.compile`'s wrapper, or the module itself: to tell what kind it is
+    before it is refused."""
+    return getattr(module, "_orig_mod", module)
+
+
+def lerp(tensors: Sequence[Any], others: Sequence[Any], weight: float) -> None:
+    """Move each of many tensors towards another, in place: a moving average of weights.
+
+    `torch.lerp` takes one pair at a time; this is how torch's own averaged models do all at once.
+    """
+    import torch
+
+    torch._foreach_lerp_(list(tensors), list(others), weight)
+
+
+# -- diffusers
+
+
+def planned_passes(pipe: Any) -> int | None:
+    """How many time steps the pipeline's running call has, None before it knows.
+
+    ``pipe.num_timesteps`` is a property of many pipelines, not of all; each of them sets
+    ``_num_timesteps``.
+    """
+    known = getattr(pipe, "_num_timesteps", None)
+    return int(known) if known else None
+
+
+def source(config: Any) -> str:
+    """Where a pipeline or a part of one was loaded from: a folder, a Hub id, or "".
+
+    Only the private entry ``_name_or_path`` of a config says so.
+    """
+    return str(config.get("_name_or_path") or "") if isinstance(config, Mapping) else ""
+
+
+def is_solver(scheduler: Any) -> bool:
+    """Whether a scheduler has sigmas but denoises unscaled samples: DPM-Solver, DEIS, UniPC, ...
+
+    No setting says so; those that do convert sigmas with ``_sigma_to_alpha_sigma_t``.
+    """
+    return hasattr(scheduler, "_sigma_to_alpha_sigma_t")
+
+
+# -- NLTK
+
+
+def base_forms(wordnet: Any, form: str, pos: str) -> list[str]:
+    """All forms in WordNet that a word may be an inflection of, itself first if it is one.
+
+    ``WordNetCorpusReader.morphy`` gives the first alone, and for "windows" that is an entry of its
+    own (the system); ``_morphy`` gives all.
+    """
+    return list(wordnet._morphy(form, pos))

@@ -1,0 +1,82 @@
+"""What an extension imports. These names stay where modules inside daamkit move.
+
+| to write | derive from or be like | register with |
+|---|---|---|
+| a guidance method | `Method` | `guidance_methods` |
+| something that watches or changes attention | `Tap`, in `attach` | |
+| a study | `Study` | `studies` |
+| who knows where things are | `Truth` | `truths` |
+| a segmenter | `Segmenter` | `segmenters` |
+| a captioner | `Captioner` | `captioners` |
+| a family of models | | `families` |
+
+Registering is needed for names only: ``my_package:MyStudy`` is known without. All of it, each as a
+few lines that run: docs/extending.md.
+"""
+
+from __future__ import annotations
+
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.hooks import attach
+from daamkit.attention.sites import Site
+from daamkit.attention.taps import Attention, Tap
+from daamkit.errors import DaamkitError
+from daamkit.guidance.aggregation import attend
+from daamkit.guidance.denoising import Latents, Method, count, denoise, index, opens, part
+from daamkit.guidance.subjects import find as find_subjects
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Prompt, Word
+from daamkit.registry import (
+    captioners,
+    families,
+    guidance_methods,
+    segmenters,
+    studies,
+    truths,
+)
+from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import Study, not_compared
+from daamkit.studies.truths import Truth
+from daamkit.vision.captioning import Captioner
+from daamkit.vision.segmentation import ClassError, Segmenter
+
+__all__ = [
+    "Attention",
+    "Call",
+    "Captioner",
+    "Case",
+    "ClassError",
+    "DaamkitError",
+    "HeatMaps",
+    "Latents",
+    "Method",
+    "Pass",
+    "Prompt",
+    "Row",
+    "Run",
+    "Segmenter",
+    "Session",
+    "Site",
+    "Study",
+    "Tap",
+    "Truth",
+    "Word",
+    "WordMap",
+    "attach",
+    "attend",
+    "captioners",
+    "count",
+    "denoise",
+    "families",
+    "find_subjects",
+    "guidance_methods",
+    "index",
+    "not_compared",
+    "opens",
+    "part",
+    "segmenters",
+    "studies",
+    "truths",
+]

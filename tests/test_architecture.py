@@ -1,0 +1,63 @@
+"""The house keeps its order. Who may import what is checked by import-linter; this is the rest."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import daamkit
+from daamkit.maps.run import Run
+from daamkit.measures import syntax
+
+
+def python(code: str, **options) -> str:
+    told = [sys.executable, "-c", code]
+    done = subprocess.run(told, capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_saved_run_opens_is_measured_and_shown_without_any_pipeline_library(
+    toybox, tmp_path
+) -> None:
+    import torch
+
+    with daamkit.trace(toybox, self_attention=True) as tracer:
+        toybox("a red cat", num_inference_steps=1, generator=torch.manual_seed(0))
+    tracer.run.save(tmp_path / "run")
+    python(
+        "import sys\n"
+        "for name in ('diffusers', 'transformers'): sys.modules[name] = None\n"
+        "import daamkit\n"
+        "from daamkit.views import plots, report\n"
+        "run = daamkit.open('run')\n"
+        "assert run.maps.word('cat').mask(0.4).any()\n"
+        "assert len(run.table()) == 3 and len(run.relations()) == 2\n"
+        "assert '<img' in run._repr_html_()\n"
+        "plots.grid(run); plots.heads(run, 'cat')\n"
+        "report.write(run, 'out')\n"
+        "daamkit.Inspector(run)\n",
+        cwd=tmp_path,
+    )
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("first", ["daamkit.maps.run", "daamkit", "daamkit.views.still"])
+def test_the_methods_of_a_run_are_its_own_whatever_was_imported_first(first) -> None:
+    python(
+        f"import {first}\n"
+        "from daamkit.maps.run import Run\n"
+        "assert {'relations', '_repr_html_', 'table', 'save'} <= set(vars(Run))\n"
+        "before = dict(vars(Run))\n"
+        "import daamkit\n"
+        "for name in daamkit.__all__: getattr(daamkit, name)\n"
+        "assert dict(vars(Run)) == before\n"
+    )
+
+
+def test_run_relations_says_what_the_function_behind_it_says() -> None:
+    own = list(inspect.signature(Run.relations).parameters.values())[1:]
+    theirs = list(inspect.signature(syntax.relations).parameters.values())[1:]
+    assert own == theirs
+    assert all(each.name in str(Run.relations.__doc__) for each in own)

@@ -1,0 +1,92 @@
+"""What other libraries do not promise is still there: when a release takes it away, one of these
+tests says what, and `daamkit/compat.py` is the place to mend."""
+
+import ast
+from pathlib import Path
+
+import diffusers
+import pytest
+import torch
+from torch import nn
+
+from daamkit import compat
+from daamkit.language import taxonomy
+from tests import tiny
+
+ROOT = Path(compat.__file__).parent
+
+
+def test_torch_marks_a_compiled_module() -> None:
+    wrapped = torch.compile(nn.Linear(2, 2), backend="eager")
+    assert isinstance(wrapped._orig_mod, nn.Linear) and compat.is_compiled(wrapped)
+    assert compat.uncompiled(wrapped) is wrapped._orig_mod
+    inside = nn.Linear(2, 2)
+    assert not compat.is_compiled(inside) and compat.uncompiled(inside) is inside
+    inside.compile(backend="eager")
+    assert inside._compiled_call_impl is not None and compat.is_compiled(inside)
+
+
+def test_torch_moves_many_tensors_at_once() -> None:
+    own, other = [torch.zeros(2), torch.ones(3)], [torch.ones(2), 3 * torch.ones(3)]
+    compat.lerp(own, other, 0.25)
+    assert own[0].tolist() == [0.25] * 2 and own[1].tolist() == [1.5] * 3
+
+
+@pytest.mark.parametrize("make", [tiny.sd, tiny.sdxl])
+def test_diffusers_pipelines_know_the_number_of_their_steps(make) -> None:
+    pipe, seen = make(), []
+
+    def note(pipe, step, time, kept):
+        seen.append(compat.planned_passes(pipe))
+        return kept
+
+    assert compat.planned_passes(pipe) is None
+    tiny.generate(pipe, steps=3, callback_on_step_end=note)
+    assert seen == [3] * 3 and compat.planned_passes(object()) is None
+
+
+def test_diffusers_and_transformers_note_where_a_part_was_loaded_from(tmp_path) -> None:
+    part = tiny.autoencoder()
+    assert compat.source(part.config) == "" and compat.source(None) == ""
+    part.save_pretrained(tmp_path / "vae")
+    assert compat.source(type(part).from_pretrained(tmp_path / "vae").config) == str(
+        tmp_path / "vae"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [
+        ("DPMSolverMultistepScheduler", True), ("DEISMultistepScheduler", True),
+        ("UniPCMultistepScheduler", True), ("EulerDiscreteScheduler", False),
+        ("HeunDiscreteScheduler", False), ("DDIMScheduler", False),
+    ],
+)  # fmt: skip
+def test_diffusers_solvers_are_told_from_other_schedulers(name, solver) -> None:
+    assert compat.is_solver(getattr(diffusers, name)()) == solver
+
+
+def test_nltk_gives_all_forms_of_a_word() -> None:
+    assert compat.base_forms(taxonomy.wordnet(), "windows", "n") == ["windows", "window"]
+
+
+def test_no_other_file_touches_what_begins_with_an_underscore() -> None:
+    found = []
+    for path in ROOT.rglob("*.py"):
+        if path.name == "compat.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                    continue
+                case ast.Attribute(attr=name):
+                    pass
+                case ast.Call(
+                    func=ast.Name(id="getattr" | "hasattr"), args=[_, ast.Constant(name), *_]
+                ):
+                    pass
+                case _:
+                    continue
+            if name.startswith("_") and not name.startswith("__"):
+                found.append(f"{path.relative_to(ROOT)}: {name}")
+    assert found == ["views/widget.py: _repr_mimebundle_"]  # IPython's protocol, of the super class
