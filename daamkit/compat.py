@@ -6,7 +6,7 @@ with an underscore, and ``tests/test_compat.py`` has a test for each entry, whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # -- torch
@@ -37,7 +37,23 @@ def lerp(tensors: Sequence[Any], others: Sequence[Any], weight: float) -> None:
     torch._foreach_lerp_(list(tensors), list(others), weight)
 
 
-# -- diffusers
+def saved_tensors(module: Any) -> Iterator[tuple[str, Any]]:
+    """A module's own parameters and the buffers that are saved with it, by name.
+
+    ``state_dict`` tells these, but copies hooks' work and walks all modules below; only
+    ``_non_persistent_buffers_set`` says which buffers it would leave out.
+    """
+    for name, value in (*module._parameters.items(), *module._buffers.items()):
+        if value is not None and name not in module._non_persistent_buffers_set:
+            yield name, value
+
+
+def writes(tensor: Any) -> int | None:
+    """How often a tensor was written to in place; None where torch does not count (inference)."""
+    return None if tensor.is_inference() else int(tensor._version)
+
+
+# -- diffusers and accelerate
 
 
 def planned_passes(pipe: Any) -> int | None:
@@ -56,6 +72,14 @@ def source(config: Any) -> str:
     Only the private entry ``_name_or_path`` of a config says so.
     """
     return str(config.get("_name_or_path") or "") if isinstance(config, Mapping) else ""
+
+
+def offloading(module: Any) -> Any:
+    """accelerate's hook on a module whose weights wait elsewhere between passes, or None.
+
+    accelerate has a function to add and one to remove it, none to see it: ``_hf_hook``.
+    """
+    return getattr(module, "_hf_hook", None)
 
 
 def is_solver(scheduler: Any) -> bool:

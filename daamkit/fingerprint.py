@@ -18,6 +18,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from daamkit import compat
+
 WHOLE = 2**20  # bytes
 BLOCKS, LENGTH, END = 16, 512, 4096  # of a larger tensor: evenly spread, elements each, of the end
 GLANCE = 8  # elements of each tensor that are compared at every call
@@ -158,15 +160,13 @@ def _freeu(part: nn.Module) -> dict[str, float]:
 def _tensors(part: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Weights and saved buffers by name; of offloaded ones, the copy that waits."""
     for prefix, module in part.named_modules():
-        fleeting = module._non_persistent_buffers_set
-        for name, value in (*module._parameters.items(), *module._buffers.items()):
-            if value is not None and name not in fleeting:
-                yield f"{prefix}.{name}", _waiting(module, name) if value.is_meta else value
+        for name, value in compat.saved_tensors(module):
+            yield f"{prefix}.{name}", _waiting(module, name) if value.is_meta else value
 
 
 def _waiting(module: nn.Module, name: str) -> Tensor:
     """Where accelerate keeps a weight that is on "meta" between passes; else as it is."""
-    hook = getattr(module, "_hf_hook", None)
+    hook = compat.offloading(module)
     for each in getattr(hook, "hooks", [hook]):
         try:
             return each.weights_map[name]
@@ -192,10 +192,7 @@ def _weights(part: nn.Module) -> str | None:
 
 def _seen(tensors: list[tuple[str, Tensor]]) -> Any:
     """What changes if a weight is exchanged or written to: it, its version, some elements."""
-    places = [
-        (name, id(value), None if value.is_inference() else value._version)
-        for name, value in tensors
-    ]
+    places = [(name, id(value), compat.writes(value)) for name, value in tensors]
     glances: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
     with torch.no_grad():
         for _, value in tensors:

@@ -32,6 +32,27 @@ def test_torch_moves_many_tensors_at_once() -> None:
     assert own[0].tolist() == [0.25] * 2 and own[1].tolist() == [1.5] * 3
 
 
+def test_torch_tells_saved_buffers_from_others_and_counts_writes() -> None:
+    module = nn.BatchNorm1d(2)
+    module.register_buffer("fleeting", torch.zeros(1), persistent=False)
+    saved = dict(compat.saved_tensors(module))
+    assert saved.keys() == module.state_dict().keys()
+    before = compat.writes(saved["weight"])
+    with torch.no_grad():
+        saved["weight"].mul_(2)
+    assert compat.writes(saved["weight"]) == before + 1
+    with torch.inference_mode():
+        assert compat.writes(torch.zeros(1)) is None
+
+
+def test_accelerate_hangs_its_hook_on_the_module() -> None:
+    hooks = pytest.importorskip("accelerate.hooks")
+    module, hook = nn.Linear(2, 2), hooks.ModelHook()
+    assert compat.offloading(module) is None
+    hooks.add_hook_to_module(module, hook)
+    assert compat.offloading(module) is hook
+
+
 @pytest.mark.parametrize("make", [tiny.sd, tiny.sdxl])
 def test_diffusers_pipelines_know_the_number_of_their_steps(make) -> None:
     pipe, seen = make(), []
