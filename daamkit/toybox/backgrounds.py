@@ -82,6 +82,23 @@ def speed_lines(rng: np.random.Generator, image: Image.Image, x: int, y: int) ->
         pen.line((start, y + dy, min(start + 26, image.width - 2), y + dy), (150, 150, 156), 2)
 
 
+def board(
+    rng: np.random.Generator, image: Image.Image, box: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    """Draw a board in front of the lower half of a box; returns its left, top, right and bottom
+    (the last two exclusive)."""
+    left, top, right, bottom = box
+    edge = round(top + (bottom - top) * rng.uniform(0.46, 0.56))
+    place = (max(left - 3, 0), edge, min(right + 3, image.width), min(bottom + 2, image.height))
+    tone = np.array((176, 150, 118)) + rng.uniform(-14, 14)
+    pen = ImageDraw.Draw(image)
+    inside = (place[0], place[1], place[2] - 1, place[3] - 1)
+    pen.rectangle(inside, tuple(int(value) for value in tone))
+    for y in range(edge, place[3], 9):  # planks
+        pen.line((place[0], y, place[2] - 1, y), tuple(int(value) for value in tone * 0.8))
+    return place
+
+
 def _wall(rng: np.random.Generator, side: int) -> Image.Image:
     """One light tone, or now and then two: a wall and a floor."""
     colour = rng.uniform(205, 246) + rng.uniform(-10, 10, 3)

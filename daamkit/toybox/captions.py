@@ -6,12 +6,30 @@ knows it. Sentences are built head first; every word remembers its characters in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from daamkit.errors import DaamkitError
 
-NUMBERS = {2: "two", 3: "three"}
-PLURALS = {"mouse": "mice", "glasses": "glasses", "bench": "benches"}
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
+PLURALS = {
+    "mouse": "mice", "glasses": "glasses", "bench": "benches", "tomato": "tomatoes",
+    "snowman": "snowmen",
+}  # fmt: skip
+# Names of things that are more than a noun: each word's part of speech, relation to the name's
+# head (or that itself, "head"). "hot" of "hot dog" is an `amod`, as EWT has it.
+NAMED: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "hot dog": (("hot", "ADJ", "amod"), ("dog", "NOUN", "head")),
+    "Mount Fuji": (("Mount", "PROPN", "compound"), ("Fuji", "PROPN", "head")),
+    "Tokyo Tower": (("Tokyo", "PROPN", "compound"), ("Tower", "PROPN", "head")),
+    "the Statue of Liberty": (
+        ("the", "DET", "det"),
+        ("Statue", "PROPN", "head"),
+        ("of", "ADP", "case"),
+        ("Liberty", "PROPN", "nmod"),
+    ),
+    "Saturn": (("Saturn", "PROPN", "head"),),
+    "Santa Claus": (("Santa", "PROPN", "head"), ("Claus", "PROPN", "flat")),
+}
 PLACES: dict[str, tuple[str, ...]] = {
     "grass": ("on", "the"),
     "beach": ("on", "the"),
@@ -66,7 +84,11 @@ class Noun:
     things
         Indices of what it names: one, or as many as `NUMBERS` has words for.
     colour, texture, size
-        Its adjectives; None for none.
+        Its adjectives; None for none. A size may be "very small" or "very big".
+    manner
+        "brightly coloured" or "half hidden", or None.
+    unsaid
+        A colour that the thing has and the phrase does not name.
     """
 
     name: str
@@ -74,11 +96,20 @@ class Noun:
     colour: str | None = None
     texture: str | None = None
     size: str | None = None
+    manner: str | None = None
+    unsaid: str | None = None
 
     @property
     def adjectives(self) -> tuple[str, ...]:
-        """The adjectives in the order of English: size, texture, colour."""
-        return tuple(word for word in (self.size, self.texture, self.colour) if word)
+        """The adjectives in the order of English: size, manner, texture, colour; those of two words
+        begin with an adverb."""
+        said = (self.size, self.manner, self.texture, self.colour)
+        return tuple(word for word in said if word)
+
+    @property
+    def drawn_colour(self) -> str | None:
+        """The colour that the thing is drawn in, said or not; None for its own."""
+        return self.colour or self.unsaid
 
 
 @dataclass
@@ -87,6 +118,8 @@ class Sentence:
 
     text: str = ""
     words: list[Word] = field(default_factory=list)
+    nouns: list[Noun] = field(default_factory=list)  # of its phrases, those of places left out
+    events: list[tuple[str, str, str]] = field(default_factory=list)  # verb, subject, object
 
     def add(
         self, text: str, pos: str, relation: str, head: int, things: tuple[int, ...] = ()
@@ -96,6 +129,16 @@ class Sentence:
         self.text = self.text.ljust(start) + text
         self.words.append(Word(text, start, len(self.text), pos, head, relation, things))
         return len(self.words) - 1
+
+    def hang(self, index: int, head: int) -> None:
+        """Give a word its head, once that is known."""
+        self.words[index] = replace(self.words[index], head=head)
+
+    def mention(self, index: int, things: tuple[int, ...]) -> None:
+        """Let a word, and all that depends on it so far, mention other things."""
+        for at, word in enumerate(self.words):
+            if at == index or (word.head == index and word.things):
+                self.words[at] = replace(word, things=things)
 
     def phrase(
         self,
@@ -107,8 +150,10 @@ class Sentence:
         case: tuple[str, ...] = (),
         article: str = "a",
         owner: tuple[int, ...] | None = None,
+        bare: bool = False,
     ) -> int:
-        """Append a noun phrase; all its words depend on the noun. Returns the noun's index.
+        """Append a noun phrase; all its words depend on the noun, but for an adverb, which depends
+        on its adjective, and names of several words (`NAMED`). Returns the noun's index.
 
         Parameters
         ----------
@@ -122,28 +167,42 @@ class Sentence:
             Prepositions. All of them are ``case`` of the noun, also "next" of "next to", which
             is one of the analyses in use (UniversalDependencies/docs issue 496).
         article
-            "a" (or "an" where a vowel follows), "the", or "" for none.
+            "a" (or "an" where a vowel follows), "the", "no", "one", or "" for none.
         owner
             The things that "its" refers to; it replaces the article.
+        bare
+            No number in front of several things: "apples" of "a group of apples".
 
         Raises
         ------
         DaamkitError
             If there are more things than `NUMBERS` has words for.
         """
+        if noun.things != (BACKGROUND,):
+            self.nouns.append(noun)
         before: list[_Function] = []
         if coordinator is not None:
             before.append((coordinator, *_COORDINATORS[coordinator], ()))
         before += [(word, "ADP", "case", ()) for word in case]
-        before += _determiner(noun, article, owner)
-        before += [(word, "ADJ", "amod", noun.things) for word in noun.adjectives]
-        centre = len(self.words) + len(before)
-        for text, pos, function, things in before:
-            self.add(text, pos, function, centre, things)
-        name = noun.name
-        if len(noun.things) > 1:
-            name = PLURALS.get(name, name + "s")
-        return self.add(name, "NOUN", relation, centre if head is None else head, noun.things)
+        if not bare:
+            before += _determiner(noun, article, owner)
+        for adjective in noun.adjectives:
+            *adverb, word = adjective.split()
+            before += [(said, "ADV", "advmod", noun.things) for said in adverb]
+            before.append((word, "ADJ", "amod", noun.things))
+        name = _spelled(noun)
+        first = len(self.words) + len(before)
+        centre = first + [function for _, _, function in name].index("head")
+        for at, (text, pos, function, things) in enumerate(before, len(self.words)):
+            self.add(text, pos, function, at + 1 if pos == "ADV" else centre, things)
+        for at, (text, pos, function) in enumerate(name, first):
+            above, function = centre, relation if function == "head" else function
+            if at == centre:
+                above = centre if head is None else head
+            elif pos == "ADP":  # "of" belongs to the word after it
+                above = at + 1
+            self.add(text, pos, function, above, noun.things)
+        return centre
 
     def place(self, name: str, head: int, relation: str = "nmod") -> int:
         """Append "on the grass", "at night" and the like. Returns the index of the place's noun.
@@ -169,6 +228,19 @@ class Sentence:
         return self.phrase(noun, relation, head, case=(preposition,), article="".join(the))
 
 
+def _spelled(noun: Noun) -> tuple[tuple[str, str, str], ...]:
+    """The words of a thing's name, in the plural for several: text, part of speech, relation."""
+    if noun.name in NAMED:
+        words = NAMED[noun.name]
+    else:
+        *modifiers, last = noun.name.split()
+        words = (*((word, "NOUN", "compound") for word in modifiers), (last, "NOUN", "head"))
+    if len(noun.things) < 2:
+        return words
+    *before, (text, pos, relation) = words
+    return (*before, (PLURALS.get(text, text + "s"), pos, relation))
+
+
 def _determiner(noun: Noun, article: str, owner: tuple[int, ...] | None) -> list[_Function]:
     """What a phrase opens with: "its", a number, an article or nothing."""
     if owner is not None:
@@ -182,7 +254,11 @@ def _determiner(noun: Noun, article: str, owner: tuple[int, ...] | None) -> list
                 mend="name them in several phrases",
             )
         return [(NUMBERS[count], "NUM", "nummod", noun.things)]
+    if article == "one":
+        return [("one", "NUM", "nummod", noun.things)]
     if not article:
+        return []
+    if NAMED.get(noun.name, (("", "NOUN", ""),))[-1][1] == "PROPN" and not noun.adjectives:
         return []
     following = (*noun.adjectives, noun.name)[0]
     vowel = article == "a" and following[0] in "aeiou"

@@ -1,4 +1,4 @@
-"""Kinds of scenes: what is said of them, word by word, and how often each is drawn."""
+"""Kinds of scenes of world 1: what is said of them, word by word, and how often each is drawn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from daamkit.toybox import layouts, sprites
 from daamkit.toybox.captions import Noun, Sentence
-from daamkit.toybox.layouts import Placed
+from daamkit.toybox.layouts import Placed, Plan
 
 # How a pair is linked: how often
 LINKS = {
@@ -22,8 +22,6 @@ VERBS: dict[str, tuple[float, tuple[str, ...]]] = {
     "sitting on": (0.22, ("chair", "bench", "suitcase", "car")),
     "chasing": (0.18, sprites.ANIMALS),
 }
-# What to draw, from back to front; how it is set; the index of the sentence's root
-Plan = tuple[list[Placed], str | None, int]
 
 
 def _noun(rng: np.random.Generator, name: str, *things: int) -> Noun:

@@ -10,18 +10,22 @@ What is said is drawn: a thing "to the left of" another is to its left, "striped
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from daamkit.errors import DaamkitError
-from daamkit.toybox import backgrounds, sprites
+from daamkit.toybox import backgrounds, heldout, sprites
 from daamkit.toybox.captions import BACKGROUND, PLACES, Sentence, Word
-from daamkit.toybox.kinds import KINDS
 from daamkit.toybox.layouts import Placed
+from daamkit.toybox.worlds import WORLDS
 
 SIDE = 128
+HIDDEN = "half hidden"
+Split = Literal["any", "training", "held-out"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Thing:
         As in `sprites`; None is the thing's own colour, no pattern, the ordinary size.
     box
         Left, top, right, bottom in pixels, of all its pixels, hidden ones too.
+    hidden
+        Whether a board stands in front of its lower half.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Thing:
     texture: str | None
     size: str | None
     box: tuple[int, int, int, int]
+    hidden: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +70,7 @@ class Scene:
     place
         One of `captions.PLACES`, or None.
     relation
-        How the things are set, as the caption has it: "and", "above", "wearing", ...; None for one
+        How the things are set: "and", "above", "wearing", "bigger than", "while", ...; None for one
         thing and for several of one kind.
     """
 
@@ -84,7 +91,9 @@ class Scene:
         return mask
 
 
-def sample(n: int, seed: int, kind: str | None = None) -> list[Scene]:
+def sample(
+    n: int, seed: int, kind: str | None = None, world: int = 1, split: Split = "any"
+) -> list[Scene]:
     """Draw scenes.
 
     Parameters
@@ -94,48 +103,77 @@ def sample(n: int, seed: int, kind: str | None = None) -> list[Scene]:
     seed
         Any integer from 0.
     kind
-        "single", "pair", "three", "verb" or "count"; None mixes them as the training does.
+        One of a world's kinds (`worlds.WORLDS`): "single", "pair", "three", "verb" or "count" of
+        world 1; None mixes them as the training does.
+    world
+        1, the Attend-and-Excite benchmark's things, or 2, which has twice as many, sentences with
+        verbs and scenes of up to five things.
+    split
+        "training" scenes hold no composition of `heldout`, "held-out" scenes at least one.
 
     Raises
     ------
     DaamkitError
-        If there is nothing to draw, the seed is negative or the kind is unknown.
+        If there is nothing to draw, the seed is negative or the kind, world or split is unknown.
     """
     if n < 1:
         raise DaamkitError(wanted="at least one scene", got=f"n={n}", mend="ask for n >= 1")
     if seed < 0:
         raise DaamkitError(wanted="a seed from 0", got=f"seed={seed}", mend="take one >= 0")
-    return [draw(np.random.default_rng((seed, index)), kind) for index in range(n)]
+    return [
+        draw(np.random.default_rng((seed, index)), kind, world, split) for index in range(n)
+    ]
 
 
-def draw(rng: np.random.Generator, kind: str | None = None) -> Scene:
+def draw(
+    rng: np.random.Generator, kind: str | None = None, world: int = 1, split: Split = "any"
+) -> Scene:
     """Draw one scene from a random number generator.
 
     Parameters
     ----------
     rng
         All that varies comes from it.
-    kind
+    kind, world, split
         As in `sample`.
 
     Raises
     ------
     DaamkitError
-        If the kind is unknown.
+        If the kind, the world or the split is unknown.
     """
+    kinds = _one_of("world", WORLDS, world)
+    _one_of("split", dict.fromkeys(get_args(Split)), split)
     if kind is None:
-        kind = str(rng.choice(list(KINDS), p=[weight for weight, _ in KINDS.values()]))
-    elif kind not in KINDS:
-        raise DaamkitError(
-            wanted="a kind of scene", got=repr(kind), mend=f"take one of {[*KINDS]} or None"
-        )
-    place = str(rng.choice(list(PLACES))) if rng.random() < 0.38 else None
-    sentence = Sentence()
-    placed, relation, root = KINDS[kind][1](rng, sentence)
+        kind = str(rng.choice(list(kinds), p=[weight for weight, _ in kinds.values()]))
+    _, plan = _one_of("kind of scene", kinds, kind)
+    place = str(rng.choice(list(PLACES))) if rng.random() < (0.38, 0.30)[world - 1] else None
+    for _ in range(10_000):
+        sentence = Sentence()
+        placed, relation, root = plan(rng, sentence)
+        if split == "any" or heldout.holds(sentence) == (split == "held-out"):
+            break
     if place is not None:
-        verb = next((i for i, word in enumerate(sentence.words) if word.pos == "VERB"), None)
-        sentence.place(place, root if verb is None else verb, "nmod" if verb is None else "obl")
+        _place(sentence, place, root)
+    if world == 2 and rng.random() < (0.45 if sentence.words[root].pos == "VERB" else 0.04):
+        sentence.add(".", "PUNCT", "punct", root)
     return paint(rng, sentence, placed, place, relation)
+
+
+def _one_of(what: str, known: Mapping[Any, Any], name: Any) -> Any:
+    if name not in known:
+        raise DaamkitError(
+            wanted=f"a {what} of the toy world", got=repr(name), mend=f"take one of {[*known]}"
+        )
+    return known[name]
+
+
+def _place(sentence: Sentence, place: str, root: int) -> None:
+    """Say where it is, of the verb if there is one, of the root otherwise."""
+    verbs = [i for i, word in enumerate(sentence.words) if word.pos == "VERB"]
+    head = root if root in verbs or not verbs else verbs[0]
+    acts = sentence.words[head].pos in ("VERB", "ADJ")
+    sentence.place(place, head, "obl" if acts else "nmod")
 
 
 def paint(
@@ -147,14 +185,15 @@ def paint(
 ) -> Scene:
     """Put the things on the background, in order, and keep what stays visible of each."""
     canvas, ground = backgrounds.draw(rng, place, SIDE)
-    if relation == "chasing":
-        backgrounds.speed_lines(rng, canvas, round(placed[-1].x), round(placed[-1].y))
+    for runner in placed:
+        if runner.runs:
+            backgrounds.speed_lines(rng, canvas, round(runner.x), round(runner.y))
     things: dict[int, Thing] = {}
     masks = np.zeros((len(placed), SIDE, SIDE), bool)
     for item in placed:
         noun = item.noun
         pixels = max(12, round(item.pixels / 2) * 2)  # even: fewer sprites to cache
-        image = sprites.sprite(noun.name, pixels, noun.colour, noun.texture, item.angle)
+        image = sprites.sprite(noun.name, pixels, noun.drawn_colour, noun.texture, item.angle)
         left = int(np.clip(round(item.x - image.width / 2), 0, SIDE - image.width))
         top = int(np.clip(round(item.y - image.height / 2), 0, SIDE - image.height))
         right, bottom = left + image.width, top + image.height
@@ -163,7 +202,12 @@ def paint(
         masks[:, top:bottom, left:right] &= ~alpha  # it covers what came before
         masks[item.thing, top:bottom, left:right] = alpha
         box = (left, top, right, bottom)
-        things[item.thing] = Thing(noun.name, noun.colour, noun.texture, noun.size, box)
+        if noun.manner == HIDDEN:
+            board = backgrounds.board(rng, canvas, box)
+            masks[:, board[1] : board[3], board[0] : board[2]] = False
+        things[item.thing] = Thing(
+            noun.name, noun.drawn_colour, noun.texture, noun.size, box, noun.manner == HIDDEN
+        )
     return Scene(
         image=np.asarray(canvas),
         caption=sentence.text,

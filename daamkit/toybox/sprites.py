@@ -19,7 +19,20 @@ OBJECTS = (
     "backpack", "glasses", "crown", "suitcase", "chair", "balloon",
     "bow", "car", "bowl", "bench", "clock", "apple",
 )  # fmt: skip
-THINGS = ANIMALS + OBJECTS
+THINGS = ANIMALS + OBJECTS  # the things of world 1
+# What world 2 adds: beings, things that look like others that are no kin of theirs (a coin and a
+# cookie) or are kin of some that look otherwise (a flamingo and a bird), compounds, names.
+BEINGS = (*ANIMALS, "tiger", "penguin", "flamingo")
+MORE = (
+    "tiger", "penguin", "flamingo", "banana", "tomato", "boat", "wheel", "cookie", "coin", "donut",
+    "ball", "pumpkin", "mushroom", "umbrella", "snowman",
+)  # fmt: skip
+COMPOUNDS = (
+    "teddy bear", "ice cream", "fire engine", "traffic light", "birthday cake", "alarm clock",
+    "hot dog",
+)  # fmt: skip
+NAMES = ("Mount Fuji", "Tokyo Tower", "the Statue of Liberty", "Saturn", "Santa Claus")
+EVERYTHING = THINGS + MORE + COMPOUNDS + NAMES
 # Co-hyponyms: carnivores, seats, containers.
 FAMILIES = (
     ("cat", "dog", "bear", "lion"),
@@ -57,6 +70,9 @@ HEADS: dict[str, tuple[float, float, float, float]] = {
     "turtle": (0.12, 0.30, 0.50, 0.32),
     "rabbit": (0.20, 0.30, 0.47, 0.38),
     "mouse": (0.20, 0.22, 0.38, 0.40),
+    "tiger": (0.50, 0.10, 0.50, 0.70),
+    "penguin": (0.50, 0.06, 0.20, 0.52),
+    "flamingo": (0.26, 0.04, 0.10, 0.34),
 }
 
 
@@ -67,6 +83,11 @@ def _check(what: str, name: str, known: Collection[str]) -> None:
         )
 
 
+def file_name(name: str) -> str:
+    """A thing's name as its file has it: no spaces, no article."""
+    return name.removeprefix("the ").replace(" ", "_")
+
+
 @cache
 def original(name: str) -> Image.Image:
     """The sprite of a thing as it was drawn: RGBA, 96 pixels on its longer side.
@@ -74,10 +95,10 @@ def original(name: str) -> Image.Image:
     Raises
     ------
     DaamkitError
-        If the thing is not one of `THINGS`.
+        If the thing is not one of `EVERYTHING`.
     """
-    _check("thing", name, THINGS)
-    with Image.open(resources.path("sprites", f"{name}.png")) as image:
+    _check("thing", name, EVERYTHING)
+    with Image.open(resources.path("sprites", f"{file_name(name)}.png")) as image:
         return image.convert("RGBA")
 
 
@@ -151,7 +172,7 @@ def sprite(
     Parameters
     ----------
     name
-        One of `THINGS`.
+        One of `EVERYTHING`.
     pixels
         Length of the longer side before the rotation.
     colour, texture
@@ -198,4 +219,31 @@ def draw_bowl() -> Image.Image:
     pen.pieslice((110, -40, 560, 800), 60, 180, (234, 92, 112, 255))
     pen.ellipse((60, 290, 964, 510), (240, 120, 134, 255))
     pen.ellipse((110, 322, 914, 488), (140, 24, 58, 255))
+    return image.resize((256, 256), Image.Resampling.LANCZOS)
+
+
+def draw_alarm_clock() -> Image.Image:
+    """A digital alarm clock, since the emoji set's alarm clock is world 1's clock; 256 pixels."""
+    image = Image.new("RGBA", (1024, 1024))
+    pen = ImageDraw.Draw(image)
+    for x in (190, 754):  # feet
+        pen.rounded_rectangle((x, 700, x + 80, 780), 20, (40, 44, 52, 255))
+    pen.rounded_rectangle((380, 230, 644, 330), 40, (206, 60, 60, 255))  # the button on top
+    pen.rounded_rectangle((60, 290, 964, 730), 110, (70, 78, 92, 255))
+    pen.rounded_rectangle((84, 304, 940, 420), 90, (104, 114, 130, 255))
+    pen.rounded_rectangle((140, 380, 884, 650), 50, (18, 26, 24, 255))
+    lit, sides = (96, 250, 140, 255), {"7": "top right_up right_down"}
+    sides["3"] = "top middle bottom right_up right_down"
+    sides["0"] = "top bottom right_up right_down left_up left_down"
+    for x, digit in ((210, "7"), (490, "3"), (690, "0")):
+        at = {
+            "top": (x, 410, x + 120, 436), "middle": (x, 500, x + 120, 526),
+            "bottom": (x, 594, x + 120, 620), "left_up": (x, 410, x + 26, 520),
+            "left_down": (x, 510, x + 26, 620), "right_up": (x + 94, 410, x + 120, 520),
+            "right_down": (x + 94, 510, x + 120, 620),
+        }  # fmt: skip
+        for side in sides[digit].split():
+            pen.rectangle(at[side], lit)
+    for y in (470, 560):
+        pen.rectangle((392, y, 424, y + 32), lit)
     return image.resize((256, 256), Image.Resampling.LANCZOS)
