@@ -1,0 +1,1 @@
+"""How the toybox's models are trained, from drawn scenes to the weights that ship."""

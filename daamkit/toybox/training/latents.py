@@ -1,0 +1,85 @@
+"""Scenes of world 2 as latents, with what lies in each place: what both denoisers learn from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file
+
+from daamkit import resources
+from daamkit.toybox import loop, scenes, sprites
+from daamkit.toybox.autoencoder import as_tensor
+from daamkit.toybox.captions import PLACES
+from daamkit.toybox.scenes import Scene
+
+PLACE = 8  # pixels a side of a place of the joint-attention model
+NAMES = ("", *sprites.EVERYTHING, *PLACES)
+SHARD = 1600  # scenes
+BATCH = 32  # encoded at once
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Drawn scenes as latents (n, 4, 32, 32) float16, what lies in each place (n, 16, 16) uint8, an
+    index into `NAMES`, and their captions."""
+
+    latents: torch.Tensor
+    labels: torch.Tensor
+    captions: list[str]
+
+
+def place_labels(scene: Scene) -> np.ndarray:
+    """(16, 16) uint8: which of `NAMES` has most pixels in each place; 0 is none of them."""
+    side = scenes.SIDE // PLACE
+    known = [(thing.name, mask) for thing, mask in zip(scene.things, scene.masks, strict=True)]
+    if scene.place is not None:
+        known.append((scene.place, scene.ground))
+    votes = np.zeros((len(NAMES), side, side), np.int32)
+    for name, mask in known:
+        votes[NAMES.index(name)] += mask.reshape(side, PLACE, side, PLACE).sum((1, 3))
+    votes[0] = PLACE**2 - votes.sum(0)
+    return votes.argmax(0).astype(np.uint8)
+
+
+def shard(out: Path, number: int, auto: AutoencoderKL, seed: int = 0) -> Shard:
+    """Scenes ``number * SHARD`` and on of the training split, from the folder or drawn now.
+
+    Both denoisers learn from the same shards, ``latents-NNN.safetensors`` with ``.json`` beside it.
+    """
+    place = out / f"latents-{number:03d}.safetensors"
+    if not place.exists():
+        _draw(place, range(number * SHARD, (number + 1) * SHARD), auto, seed)
+    data = load_file(place)
+    captions = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
+    return Shard(data["latents"], data["labels"], captions)
+
+
+@torch.no_grad()
+def _draw(place: Path, numbers: range, auto: AutoencoderKL, seed: int) -> None:
+    means, labels, captions = [], [], []
+    for start in range(0, len(numbers), BATCH):
+        drawn = [
+            scenes.draw(np.random.default_rng((seed, 2, i)), None, 2, "training")
+            for i in numbers[start : start + BATCH]
+        ]
+        images = as_tensor(np.stack([scene.image for scene in drawn])).to(auto.device)
+        means.append(auto.encode(images).latent_dist.mean.half().cpu())
+        labels += [place_labels(scene) for scene in drawn]
+        captions += [scene.caption for scene in drawn]
+    place.with_suffix(".json").write_text(json.dumps(captions), encoding="utf-8")
+    loop.write_tensors(
+        {"latents": torch.cat(means).contiguous(), "labels": torch.from_numpy(np.stack(labels))}, place
+    )
+
+
+def autoencoder(device: str = "cpu") -> AutoencoderKL:
+    """The shipped autoencoder, in float32."""
+    auto = AutoencoderKL.from_pretrained(
+        resources.path("toybox") / "vae", local_files_only=True, low_cpu_mem_usage=False
+    )
+    return auto.float().eval().to(device)
