@@ -24,7 +24,11 @@ VERBS: dict[str, tuple[str, str | None, float, tuple[str, ...], tuple[str, ...]]
         ("horse", "elephant", "turtle", "rabbit", "cat"),
     ),
 }  # fmt: skip
-QUIET = ("sitting on", "chasing", "riding")  # whose things are large enough to be drawn at half size
+QUIET = (
+    "sitting on",
+    "chasing",
+    "riding",
+)  # whose things are large enough to be drawn at half size
 
 
 def actors(rng: np.random.Generator, verb: str, first: int = 0) -> tuple[Noun, Noun]:

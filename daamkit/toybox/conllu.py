@@ -2,6 +2,7 @@
 
 python -m daamkit.toybox.conllu --n 5000 --without below holding --out build/captions.conllu
 python -m daamkit.toybox.conllu --n 1000 --only below holding --out build/held-out.conllu
+python -m daamkit.toybox.conllu --n 5000 --world 2 --out build/world2.conllu
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ def sentence(scene: Scene) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def sentences(n: int, seed: int, only: list[str], without: list[str]) -> Iterator[str]:
+def sentences(
+    n: int, seed: int, only: list[str], without: list[str], world: int = 1
+) -> Iterator[str]:
     """n captions, all different, whose scenes' relations are among `only` (if any) and not among
     `without`."""
     seen: set[str] = set()
     index = 0
     while len(seen) < n:
-        scene = scenes.draw(np.random.default_rng((seed, 6, index)))
+        scene = scenes.draw(np.random.default_rng((seed, 6, index)), world=world)
         index += 1
         wanted = scene.relation not in without and (not only or scene.relation in only)
         if wanted and scene.caption not in seen:
@@ -50,12 +53,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     parser.add_argument("--n", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--world", type=int, default=1, help="1 or 2: which world's captions")
     parser.add_argument("--only", nargs="*", default=[], help="relations, all others left out")
     parser.add_argument("--without", nargs="*", default=[], help="relations left out")
     asked = parser.parse_args(argv)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     with asked.out.open("w", encoding="utf-8") as file:
-        file.writelines(sentences(asked.n, asked.seed, asked.only, asked.without))
+        file.writelines(sentences(asked.n, asked.seed, asked.only, asked.without, asked.world))
 
 
 if __name__ == "__main__":

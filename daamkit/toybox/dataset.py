@@ -27,6 +27,7 @@ from daamkit.toybox.scenes import Scene, Thing
 
 _PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _THING = [(name, pa.string()) for name in ("name", "colour", "texture", "size")]
+_DRAWN = [("box", pa.list_(pa.int32())), ("hidden", pa.bool_())]
 _WORD = [("text", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("pos", pa.string())]
 _WORD += [("head", pa.int32()), ("relation", pa.string()), ("things", pa.list_(pa.int32()))]
 SCHEMA = pa.schema(
@@ -34,7 +35,7 @@ SCHEMA = pa.schema(
         ("image", _PICTURE),
         ("caption", pa.string()),
         ("words", pa.list_(pa.struct(_WORD))),
-        ("things", pa.list_(pa.struct([*_THING, ("box", pa.list_(pa.int32()))]))),
+        ("things", pa.list_(pa.struct([*_THING, *_DRAWN]))),
         ("masks", pa.list_(_PICTURE)),
         ("ground", _PICTURE),
         ("place", pa.string()),
@@ -43,7 +44,9 @@ SCHEMA = pa.schema(
 )
 
 
-def write(folder: Path, n: int, seed: int, shard: int = 1000) -> Iterator[int]:
+def write(
+    folder: Path, n: int, seed: int, shard: int = 1000, world: int = 1, split: str = "any"
+) -> Iterator[int]:
     """Draw scenes into ``scenes-00000.parquet`` and so on, file by file as the result is taken,
     which tells how many are written.
 
@@ -51,8 +54,8 @@ def write(folder: Path, n: int, seed: int, shard: int = 1000) -> Iterator[int]:
     ----------
     folder
         To write to; made if missing.
-    n, seed
-        The i-th scene is the i-th of `scenes.sample(n, seed)`.
+    n, seed, world, split
+        The i-th scene is the i-th of ``scenes.sample(n, seed, world=world, split=split)``.
     shard
         Scenes a file.
 
@@ -74,14 +77,17 @@ def write(folder: Path, n: int, seed: int, shard: int = 1000) -> Iterator[int]:
             got="one that has some",
             mend="name another, or remove them",
         )
-    return _shards(folder, n, seed, shard)
+    return _shards(folder, n, seed, shard, world, split)
 
 
-def _shards(folder: Path, n: int, seed: int, shard: int) -> Iterator[int]:
+def _shards(folder: Path, n: int, seed: int, shard: int, world: int, split: str) -> Iterator[int]:
     schema = SCHEMA.with_metadata({"huggingface": json.dumps({"info": {"features": _FEATURES}})})
     for number, start in enumerate(range(0, n, shard)):
         stop = min(start + shard, n)
-        rows = [_row(scenes.draw(np.random.default_rng((seed, i)))) for i in range(start, stop)]
+        rows = [
+            _row(scenes.draw(np.random.default_rng((seed, i)), None, world, split))
+            for i in range(start, stop)
+        ]
         table = pa.Table.from_pylist(rows, schema=schema)
         place = folder / f"scenes-{number:05d}.parquet"
         part = place.with_suffix(".part")

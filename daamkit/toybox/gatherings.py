@@ -79,7 +79,7 @@ def count(rng: np.random.Generator, sentence: Sentence) -> Plan:
 
 
 def collective(rng: np.random.Generator, sentence: Sentence) -> Plan:
-    """ "a pair of dogs", "a group of apples", "a bunch of balloons", now and then beside a thing."""
+    """ "a pair of dogs", "a group of apples", "a bunch of balloons"."""
     word = str(rng.choice(COLLECTIVES))
     n = 2 if word == "pair" else int(rng.integers(3, MANY + 1))
     name = str(rng.choice(BUNCHED)) if word == "bunch" else _countable(rng, 1)[0]
@@ -92,9 +92,7 @@ def collective(rng: np.random.Generator, sentence: Sentence) -> Plan:
 
 def _countable(rng: np.random.Generator, n: int) -> list[str]:
     """n different things that are more than one in the plural."""
-    names = [
-        name for name in sprites.EVERYTHING if name not in (*sprites.NAMES, phrases.PAIRED)
-    ]
+    names = [name for name in sprites.EVERYTHING if name not in (*sprites.NAMES, phrases.PAIRED)]
     return [str(name) for name in rng.choice(names, n, replace=False)]
 
 
@@ -123,9 +121,7 @@ def _sides(
     return root
 
 
-def _is(
-    rng: np.random.Generator, sentence: Sentence, first: Noun, link: str, second: Noun
-) -> int:
+def _is(rng: np.random.Generator, sentence: Sentence, first: Noun, link: str, second: Noun) -> int:
     """ "the cat is above the dog", "the cat is to the left of the dog"."""
     subject = phrases.say(rng, sentence, first, "nsubj", 0, definite=0.6)
     copula = sentence.add("is", "AUX", "cop", 0)

@@ -1,12 +1,12 @@
-"""Compositions of world 2 that no training caption holds, so that what a model has not seen is known.
+"""Compositions of world 2 that no training caption holds: what a model has not seen.
 
-A fifth of the pairs of nouns, a fifth of the pairs of colour and noun, and a fifth of the roles (who
-does what; to whom it is done), chosen by a hash of their names. ``data/toybox/heldout.json`` lists
-them; ``python -m daamkit.toybox.heldout`` writes it.
+A fifth of the pairs of nouns, a fifth of the pairs of colour and noun, and a fifth of the roles
+(who does what; to whom it is done), chosen by a hash of their names. ``data/toybox/heldout.json``
+lists them; ``python -m daamkit.toybox.heldout`` writes it.
 
     >>> from daamkit.toybox import heldout
     >>> len(heldout.pairs), heldout.is_held_out(["cat", "dog"])
-    (250, False)
+    (266, False)
 """
 
 from __future__ import annotations

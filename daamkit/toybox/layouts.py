@@ -56,7 +56,7 @@ def beside(rng: np.random.Generator, first: Noun, second: Noun, link: str) -> li
 def act(rng: np.random.Generator, subject: Noun, object_: Noun, verb: str) -> list[Placed]:
     """Set an animal and what it acts upon; later things cover earlier ones."""
     x, y = rng.uniform(50, 78), rng.uniform(62, 80)
-    animal = Placed(subject, *subject.things, x, y, min(size(rng, subject, 66, 80), 92.0))
+    animal = Placed(subject, subject.things[0], x, y, min(size(rng, subject, 66, 80), 92.0))
     if verb == "wearing":
         return [animal, _worn(animal, object_)]
     if verb == "holding":
@@ -68,10 +68,12 @@ def act(rng: np.random.Generator, subject: Noun, object_: Noun, verb: str) -> li
     y = rng.uniform(52, 84)  # chasing: both lean forward, the chaser behind
     hunter, prey = min(size(rng, subject, 46, 54), 58.0), min(size(rng, object_, 38, 46), 54.0)
     return [
-        Placed(object_, *object_.things, 30 + rng.uniform(-3, 3), y + rng.uniform(-5, 5), prey, 14),
+        Placed(
+            object_, object_.things[0], 30 + rng.uniform(-3, 3), y + rng.uniform(-5, 5), prey, 14
+        ),
         Placed(
             subject,
-            *subject.things,
+            subject.things[0],
             92 + rng.uniform(-3, 3),
             y + rng.uniform(-5, 5),
             hunter,
@@ -99,7 +101,7 @@ def _worn(animal: Placed, noun: Noun) -> Placed:
     pixels = max(24.0, {"crown": 0.9, "glasses": 1.0, "bow": 0.85}[noun.name] * head) * grow
     tall = _extent(noun.name, pixels)[1]
     y = {"crown": top - 0.3 * tall, "glasses": eyes, "bow": eyes + 0.55 * head}[noun.name]
-    return Placed(noun, *noun.things, x, y, pixels)
+    return Placed(noun, noun.things[0], x, y, pixels)
 
 
 def _held(rng: np.random.Generator, animal: Placed, noun: Noun) -> Placed:
@@ -109,7 +111,7 @@ def _held(rng: np.random.Generator, animal: Placed, noun: Noun) -> Placed:
     pixels = size(rng, noun, *((34, 40) if floats else (22, 27)))
     reach = _extent(animal.noun.name, animal.pixels)[0] * 0.42
     dy = (-0.38 if floats else 0.16) * animal.pixels
-    return Placed(noun, *noun.things, animal.x + side * reach, animal.y + dy, pixels)
+    return Placed(noun, noun.things[0], animal.x + side * reach, animal.y + dy, pixels)
 
 
 def _seated(rng: np.random.Generator, subject: Noun, seat: Noun, x: float) -> list[Placed]:
@@ -121,8 +123,8 @@ def _seated(rng: np.random.Generator, subject: Noun, seat: Noun, x: float) -> li
     height = _extent(subject.name, pixels)[1]
     y = below + depth * _extent(seat.name, wide)[1] - 0.40 * height
     return [
-        Placed(seat, *seat.things, x, below, wide),
-        Placed(subject, *subject.things, x, max(y, 24.0), pixels),
+        Placed(seat, seat.things[0], x, below, wide),
+        Placed(subject, subject.things[0], x, max(y, 24.0), pixels),
     ]
 
 
@@ -143,8 +145,10 @@ def _astride(rng: np.random.Generator, rider: Noun, mount: Noun, x: float) -> li
     seat = y + (top - 0.5) * height
     tall = _extent(rider.name, pixels)[1]
     return [
-        Placed(mount, *mount.things, x, y, wide),
-        Placed(rider, *rider.things, x + (back - 0.5) * width, max(seat - 0.28 * tall, 22), pixels),
+        Placed(mount, mount.things[0], x, y, wide),
+        Placed(
+            rider, rider.things[0], x + (back - 0.5) * width, max(seat - 0.28 * tall, 22), pixels
+        ),
     ]
 
 
@@ -172,7 +176,7 @@ def compared(rng: np.random.Generator, first: Noun, second: Noun, bigger: bool) 
     y = rng.uniform(54, 78)
     sizes = (large, small) if bigger else (small, large)
     return [
-        Placed(noun, *noun.things, x, y + rng.uniform(-8, 8), pixels)
+        Placed(noun, noun.things[0], x, y + rng.uniform(-8, 8), pixels)
         for noun, x, pixels in zip((first, second), xs, sizes, strict=True)
     ]
 

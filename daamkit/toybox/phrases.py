@@ -72,7 +72,7 @@ def say(
                 sentence, noun, "pair", relation, head, coordinator=coordinator, case=case
             )
         article = ""
-    elif article == "a" and 0.93 < chance and noun.name not in sprites.NAMES:
+    elif article == "a" and chance > 0.93 and noun.name not in sprites.NAMES:
         return sentence.phrase(
             noun, relation, head, coordinator=coordinator, case=case, article="one"
         )
@@ -116,5 +116,3 @@ def afterwards(rng: np.random.Generator, sentence: Sentence, noun: Noun, head: i
     if denied:
         sentence.add("not", "PART", "advmod", adjective)
     sentence.add(colour, "ADJ", "acl:relcl", head, () if denied else noun.things)
-
-

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -25,7 +25,7 @@ from daamkit.toybox.worlds import WORLDS
 
 SIDE = 128
 HIDDEN = "half hidden"
-Split = Literal["any", "training", "held-out"]
+SPLITS = ("any", "training", "held-out")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Scene:
 
 
 def sample(
-    n: int, seed: int, kind: str | None = None, world: int = 1, split: Split = "any"
+    n: int, seed: int, kind: str | None = None, world: int = 1, split: str = "any"
 ) -> list[Scene]:
     """Draw scenes.
 
@@ -120,13 +120,11 @@ def sample(
         raise DaamkitError(wanted="at least one scene", got=f"n={n}", mend="ask for n >= 1")
     if seed < 0:
         raise DaamkitError(wanted="a seed from 0", got=f"seed={seed}", mend="take one >= 0")
-    return [
-        draw(np.random.default_rng((seed, index)), kind, world, split) for index in range(n)
-    ]
+    return [draw(np.random.default_rng((seed, index)), kind, world, split) for index in range(n)]
 
 
 def draw(
-    rng: np.random.Generator, kind: str | None = None, world: int = 1, split: Split = "any"
+    rng: np.random.Generator, kind: str | None = None, world: int = 1, split: str = "any"
 ) -> Scene:
     """Draw one scene from a random number generator.
 
@@ -143,7 +141,7 @@ def draw(
         If the kind, the world or the split is unknown.
     """
     kinds = _one_of("world", WORLDS, world)
-    _one_of("split", dict.fromkeys(get_args(Split)), split)
+    _one_of("split", dict.fromkeys(SPLITS), split)
     if kind is None:
         kind = str(rng.choice(list(kinds), p=[weight for weight, _ in kinds.values()]))
     _, plan = _one_of("kind of scene", kinds, kind)

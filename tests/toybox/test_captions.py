@@ -176,8 +176,8 @@ def test_several_things_are_named_in_the_plural(one: str, many: str) -> None:
 
 
 def test_more_things_than_there_are_numbers_for_is_an_error() -> None:
-    with pytest.raises(DaamkitError, match="at most 3 things"):
-        Sentence().phrase(Noun("cat", (0, 1, 2, 3)))
+    with pytest.raises(DaamkitError, match="at most 5 things"):
+        Sentence().phrase(Noun("cat", (0, 1, 2, 3, 4, 5)))
 
 
 def test_an_unknown_place_is_an_error_that_names_the_places() -> None:

@@ -8,10 +8,10 @@ The tokenizer, the latents and the checkpoint stay in the folder, and a later ca
 there; `--hours` stops in time. The shipped autoencoder is used as it is.
 
 Rectified flow (arXiv 2209.03003) with logit-normal times (arXiv 2403.03206), one prompt in ten
-empty. Text is padded to 32 tokens mostly, to 64, 128 and 512 now and then, since Flux lets the image
-look at padding. For the first half of the samples the image's places behind the double blocks also
-tell what lies in them (a linear reading, cross-entropy), with a weight that falls to zero by then:
-the idea of REPA (arXiv 2410.06940), ended early; it spares hours of a small machine.
+empty. Text is padded to 32 tokens mostly, to 64, 128 and 512 now and then, since Flux lets the
+image look at padding. For the first half of the samples the image's places behind the double blocks
+also tell what lies in them (a linear reading, cross-entropy), with a weight that falls to zero by
+then: the idea of REPA (arXiv 2410.06940), ended early; it spares hours of a small machine.
 """
 
 from __future__ import annotations
@@ -227,7 +227,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--hours", type=float, help="stop after so long; --resume goes on")
     parser.add_argument("--grid", type=int, default=20_000, help="a picture every so many samples")
     parser.add_argument(
-        "--shards", type=int, default=64, help=f"{latents.SHARD} scenes each, before they come again"
+        "--shards",
+        type=int,
+        default=64,
+        help=f"{latents.SHARD} scenes each, before they come again",
     )
     parser.add_argument("--scenes", type=Path, help="folder of the scenes' latents; default: --out")
     parser.add_argument("--batch", type=int, default=16, help="samples a step")

@@ -73,7 +73,8 @@ def _draw(place: Path, numbers: range, auto: AutoencoderKL, seed: int) -> None:
         captions += [scene.caption for scene in drawn]
     place.with_suffix(".json").write_text(json.dumps(captions), encoding="utf-8")
     loop.write_tensors(
-        {"latents": torch.cat(means).contiguous(), "labels": torch.from_numpy(np.stack(labels))}, place
+        {"latents": torch.cat(means).contiguous(), "labels": torch.from_numpy(np.stack(labels))},
+        place,
     )
 
 
