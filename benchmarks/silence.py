@@ -26,10 +26,10 @@ from daamkit.attention.hooks import attach
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.measures.intervals import means
+from daamkit.prompts import read
 from daamkit.studies import drawing, prompts
 from daamkit.toybox import claims, oracle
 from daamkit.toybox.sprites import ANIMALS, COLOURS
-from daamkit.tracing.prompts import read
 
 
 class Silence(Tap):

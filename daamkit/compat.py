@@ -53,6 +53,33 @@ def writes(tensor: Any) -> int | None:
     return None if tensor.is_inference() else int(tensor._version)
 
 
+# Where torch keeps a module's hooks. A handle's `remove` comes too late where an interrupt falls
+# between registering and keeping the handle; and a deep copy of a module copies its hooks.
+_BEFORE = ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs")
+_AFTER = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called")
+
+
+def drop_hooks(module: Any, hooks: Sequence[Any]) -> None:
+    """Take forward hooks off a module by what they call."""
+    for number in _numbers(module, hooks):
+        for name in (*_BEFORE, *_AFTER):
+            getattr(module, name).pop(number, None)
+
+
+def state_without(module: Any, hooks: Sequence[Any]) -> dict[str, Any]:
+    """A module's attributes, as a copy of it has them, without some of its hooks."""
+    dropped, state = _numbers(module, hooks), dict(vars(module))
+    for name in (*_BEFORE, *_AFTER):
+        kept = {number: each for number, each in state[name].items() if number not in dropped}
+        state[name] = type(state[name])(kept)
+    return state
+
+
+def _numbers(module: Any, hooks: Sequence[Any]) -> list[int]:
+    kept = [*module._forward_pre_hooks.items(), *module._forward_hooks.items()]
+    return [number for number, each in kept if each in hooks]
+
+
 # -- diffusers and accelerate
 
 

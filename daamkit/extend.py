@@ -8,7 +8,7 @@
 | who knows where things are | `Truth` | `truths` |
 | a segmenter | `Segmenter` | `segmenters` |
 | a captioner | `Captioner` | `captioners` |
-| a family of models | | `families` |
+| a family of models | `Family` | `families` |
 
 Registering is needed for names only: ``my_package:MyStudy`` is known without. All of it, each as a
 few lines that run: docs/extending.md.
@@ -17,8 +17,9 @@ few lines that run: docs/extending.md.
 from __future__ import annotations
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.family import Encoder, Family, Reading
 from daamkit.attention.hooks import attach
-from daamkit.attention.sites import Site
+from daamkit.attention.sites import Layout, Site, Span
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
@@ -49,16 +50,21 @@ __all__ = [
     "Case",
     "ClassError",
     "DaamkitError",
+    "Encoder",
+    "Family",
     "HeatMaps",
     "Latents",
+    "Layout",
     "Method",
     "Pass",
     "Prompt",
+    "Reading",
     "Row",
     "Run",
     "Segmenter",
     "Session",
     "Site",
+    "Span",
     "Study",
     "Tap",
     "Truth",

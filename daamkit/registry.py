@@ -166,7 +166,11 @@ def _imported(kind: str, path: str, package: str | None = None) -> Any:
     return found
 
 
-families = Registry("a family of models", "daamkit.families", {})
+families = Registry(
+    "a family of models",
+    "daamkit.families",
+    {"unet": "attention.families.unet:UNet"},
+)
 guidance_methods = Registry(
     "a guidance method",
     "daamkit.guidance_methods",

@@ -100,7 +100,7 @@ pd.DataFrame(heads).T.unstack().round(2)
 columns = list(maps.prompt.word(WORD).columns)
 total, terms = torch.zeros(maps.size), 0
 for layer in maps.layers.values():
-    if layer.stage != "mid":
+    if layer.group != "mid":
         for one in layer.values[:, :, columns].flatten(0, 1):  # (tokens, y, x) of a step and head
             total += enlarge(one, maps.size).mean(0)
             terms += 1

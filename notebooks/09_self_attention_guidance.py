@@ -59,7 +59,7 @@ runs = draw()
 # %%
 def received(run):
     maps = run.self_attention["cond"]
-    middle = next(name for name, layer in maps.layers.items() if layer.stage == "mid")
+    middle = next(name for name, layer in maps.layers.items() if layer.group == "mid")
     return maps.received(middle).numpy()
 
 

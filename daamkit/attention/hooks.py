@@ -1,14 +1,15 @@
 """The only code that touches a model or a pipeline: it lets taps listen, and leaves no trace.
 
-Three things are installed while any tap is attached to a pipeline, and taken off with the last:
+While any tap is attached to a pipeline, these are installed, and taken off with the last:
 
-- hooks on the denoiser and its attention sites. While a wanted site runs, a `TorchFunctionMode`
+- hooks on the denoisers and their attention sites. While a wanted site runs, a `TorchFunctionMode`
   sees the arguments of `scaled_dot_product_attention`; the fused kernel itself runs as ever;
 - the pipeline object's class becomes a subclass of its own class whose ``__call__`` tells taps the
-  arguments and the images. (Python looks ``__call__`` up on the class: a function set on the
-  instance would have no effect.);
-- in the same way the scheduler, for as long as a call lasts and where a tap guides: it is told what
-  the denoiser was given and what taps have made of its prediction.
+  arguments and the images (see `faces`);
+
+and for as long as a call lasts: in the same way the scheduler, which tells when it steps, and the
+tokenizers; hooks on the text encoders, which tell what they read; and callbacks, whose own work is
+not the pipeline's.
 """
 
 from __future__ import annotations
@@ -19,20 +20,22 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from daamkit import compat
-from daamkit.attention import calls, sites
-from daamkit.attention.calls import Call, Pass
+from daamkit.attention import calls, families
+from daamkit.attention.audience import Audience
+from daamkit.attention.calls import Call
+from daamkit.attention.faces import locked, wear
+from daamkit.attention.modules import hook
+from daamkit.attention.readers import Reader
 from daamkit.attention.spies import Ended as Ended
 from daamkit.attention.spies import Spy, refuse_processor
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 
 
-@contextmanager
-def attach(pipe: Any, *taps: Tap) -> Iterator[None]:
+class attach(ExitStack):  # noqa: N801 - used like a function: `with attach(pipe, tap)`
     """Let taps listen to a pipeline until the context ends. Contexts nest in any order.
 
     Raises
@@ -40,23 +43,28 @@ def attach(pipe: Any, *taps: Tap) -> Iterator[None]:
     DaamkitError
         If the pipeline's attention cannot be observed.
     """
-    wiring = _WIRED.get(id(pipe)) or _Wiring(pipe)
-    _WIRED[id(pipe)] = wiring
-    group = list(taps)
-    wiring.groups.append(group)
-    try:
-        yield
-    finally:
-        wiring.groups = [other for other in wiring.groups if other is not group]
-        if not wiring.groups:
-            del _WIRED[id(pipe)]
-            wiring.remove()
+
+    def __init__(self, pipe: Any, *taps: Tap) -> None:
+        super().__init__()
+        self.pipe, self._taps = pipe, list(taps)
+
+    def __enter__(self):  # type: ignore[no-untyped-def]
+        try:
+            self._check()
+            _listen(self, self.pipe, self._taps)
+            return self
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        """Refuse to listen, before anything is installed."""
 
 
 def attached(pipe: Any) -> list[Tap]:
     """The taps that listen to a pipeline now."""
     wiring = _WIRED.get(id(pipe))
-    return [] if wiring is None else wiring.taps
+    return [] if wiring is None else wiring.audience.taps
 
 
 @contextmanager
@@ -79,222 +87,165 @@ def extra_passes(pipe: Any, *taps: Tap, branch: str = "cond") -> Iterator[None]:
     All their batch rows are one branch. A pass ends after the first site that is the last one for
     all taps; the denoiser's call then raises `Ended`, which the caller catches.
     """
-    wiring = _WIRED[id(pipe)]
-    before = wiring.extra
-    wiring.extra = (list(taps), branch)
+    audience = _WIRED[id(pipe)].audience
+    before = audience.extra
     try:
+        audience.extra = (list(taps), branch)
         yield
     finally:
-        wiring.extra = before
+        audience.extra = before
 
 
 class _Wiring:
     """All that is installed on one pipeline."""
 
     def __init__(self, pipe: Any) -> None:
-        self.groups: list[list[Tap]] = []  # the taps of each context
-        self.extra: tuple[list[Tap], str] | None = None  # an extra pass's taps and branch
-        self.told: list[Tap] = []  # the taps that were there when the call began
-        self.call: Call | None = None
-        self.steps: list[Pass | None] = []  # the passes under way: an extra one runs within another
+        self.family = families.of(pipe)
+        self.audience = Audience(pipe, self.family)
         self.spies: list[Spy] = []
-        self.unscaled: Tensor | None = None  # what the scheduler was last asked to scale
-        self.latest: Pass | None = None  # the last pass that was not an extra one
-        with ExitStack() as stack:
-            for denoiser in sites.denoisers(pipe).values():
-                _refuse_compiled(denoiser)
-                _install(stack, denoiser, self._before_pass(denoiser), self._after_pass)
-                for site in sites.find(denoiser):
-                    refuse_processor(site, denoiser)
-                    spy = Spy(self, site)
+        self.stack = ExitStack()
+
+    def install(self, pipe: Any) -> None:
+        """On the pipeline, its denoisers and their sites."""
+        found = self.family.denoisers(pipe)
+        for denoiser in found.values():
+            _refuse_compiled(denoiser)
+        for component, sites in families.sites(pipe).items():
+            denoiser = found[component]
+            self.audience.sites[id(denoiser)] = tuple(sites)
+            hook(self.stack, denoiser, self._before_pass(denoiser), self._after_pass)
+            for site in sites:
+                if site.observable:
+                    refuse_processor(site, self.family)
+                    spy = Spy(self.audience, site)
                     self.spies.append(spy)
-                    _install(stack, site.module, spy.before, spy.after)
-            self._swap_class(pipe, stack)
-            self.remove = stack.pop_all().close
+                    hook(self.stack, site.module, spy.before, spy.after)
+        wear(self.stack, pipe, _pipeline_verbs, self)
 
-    @property
-    def step(self) -> Pass | None:
-        """The pass under way; None outside the pipeline's call."""
-        return self.steps[-1] if self.steps else None
-
-    def listeners(self) -> list[Tap]:
-        """The taps that are told of what happens now."""
-        if self.extra is not None:
-            return self.extra[0]
-        attached = self.taps
-        return [tap for tap in self.told if tap in attached]
-
-    @property
-    def taps(self) -> list[Tap]:
-        """All taps attached."""
-        return [tap for group in self.groups for tap in group]
+    def remove(self) -> None:
+        """Take all of it off."""
+        self.stack.close()
 
     # -- the pipeline's call
 
-    def _swap_class(self, pipe: Any, stack: ExitStack) -> None:
-        own = type(pipe)
-        signature = inspect.signature(own.__call__)
-
-        @functools.wraps(own.__call__)
-        def call(pipe: Any, *args: Any, **kwargs: Any) -> Any:
-            run = functools.partial(own.__call__, pipe, *args, **kwargs)
-            return self.run_call(calls.read(pipe, signature, args, kwargs), run)
-
-        _swap(stack, pipe, {"__call__": call, "__deepcopy__": _refuse_copy})
-
     def run_call(self, call: Call, run: Callable[[], Any]) -> Any:
         """Run the pipeline and tell the taps; a call within a call is silent."""
-        if self.call is not None:
-            outer, self.call = self.call, None
-            try:
-                return run()
-            finally:
-                self.call = outer
-        self.call, self.told = call, self.taps
+        audience = self.audience
         with ExitStack() as stack:
-            stack.callback(self._forget)
+            if not audience.claim(stack):
+                return audience.aside(run)
+            stack.callback(self._close_spies)
+            audience.call, audience.told = call, audience.taps
             try:
-                if any(tap.guides for tap in self.told):
-                    self._watch_scheduler(call.pipe.scheduler, stack)
-                for tap in self.listeners():
+                audience.watch.install(call.pipe.scheduler, stack)
+                for encoder in self.family.encoders(call.pipe):
+                    Reader(audience, encoder).install(stack)
+                for tap in audience.listeners():
                     tap.start(call)
                 output = run()
-                images = _images(output)
-                for tap in self.listeners():
+                images = self.family.images(output)
+                call.changed_text = audience.text_changed()
+                for tap in audience.listeners():
                     tap.finish(call, images)
             except BaseException:
-                for tap in self.listeners():
+                for tap in audience.listeners():
                     tap.fail(call)
                 raise
         return output
 
-    def _forget(self) -> None:
+    def _close_spies(self) -> None:
         for spy in self.spies:
             spy.close()
-        self.call, self.steps, self.told, self.unscaled, self.latest = None, [], [], None, None
-
-    # -- the scheduler
-
-    def _watch_scheduler(self, scheduler: Any, stack: ExitStack) -> None:
-        own = type(scheduler)
-        signature = inspect.signature(own.step)
-
-        @functools.wraps(own.step)  # pipelines look for `eta` and `generator` in its signature
-        def step(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
-            given = signature.bind(scheduler, *args, **kwargs)
-            if self.extra is None and self.latest is not None:
-                self._guide(self.latest, given.arguments)
-            return own.step(*given.args, **given.kwargs)
-
-        @functools.wraps(getattr(own, "scale_model_input", step))
-        def scale(scheduler: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            if self.extra is None and not self.steps:
-                self.unscaled = sample
-            return own.scale_model_input(scheduler, sample, *args, **kwargs)
-
-        scales = {"scale_model_input": scale} if hasattr(own, "scale_model_input") else {}
-        _swap(stack, scheduler, {"step": step} | scales)
-
-    def _guide(self, latest: Pass, given: dict[str, Any]) -> None:
-        """Before the scheduler's step: what was really denoised, and what is made of it."""
-        if latest.moved:
-            given["sample"] = latest.noisy
-        else:
-            latest.noisy = given["sample"]
-        for tap in self.listeners():
-            if tap.guides:
-                given["model_output"] = tap.after(latest, given["model_output"])
-        self.unscaled = self.latest = None
-
-    def _move(self, step: Pass) -> bool:
-        """Before a pass: let taps move what is denoised. Whether any has."""
-        noisy, inputs, samples = step.inputs["sample"], step.inputs, step.call.samples
-        raw = noisy if self.unscaled is None else self.unscaled
-        step.noisy = raw[:samples]
-        for tap in self.listeners():
-            if tap.guides and (moved := tap.before(step)) is not None:
-                step.noisy, step.moved = moved.detach(), True
-        if step.moved:
-            rows = torch.cat([step.noisy] * (len(noisy) // samples))
-            inputs["sample"] = scaled(step, rows, noisy)
-        return step.moved
 
     # -- the denoiser's passes
 
-    def _before_pass(self, denoiser: nn.Module) -> Callable[..., None]:
+    def _before_pass(self, denoiser: nn.Module) -> Callable[..., Any]:
         signature = inspect.signature(type(denoiser).forward)
+        names = list(signature.parameters)[1:]
 
         def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
-            self.steps.append(None)
-            if self.call is None or not self.listeners():
+            if not self.audience.active:
                 return None
             inputs = signature.bind_partial(module, *args, **kwargs).arguments
-            inputs.pop("self")
-            noisy: Tensor = inputs["sample"]
-            time = inputs["timestep"]
-            if self.extra is None:
-                branches = self.call.branches(len(noisy))
-                self.call.times.append(time)
-            else:
-                branches = {self.extra[1]: slice(0, len(noisy))}
-            height, width = noisy.shape[-2:]
-            index = len(self.call.times) - 1
-            step = Pass(self.call, index, time, branches, (height, width), module, inputs)
-            self.steps[-1] = step
-            for tap in self.listeners():
-                tap.begin(step)
-            if self.extra is not None:
-                return None
-            self.latest = step
-            return ((), inputs) if self._move(step) else None
+            inputs.pop("self", None)
+            return self.audience.begin(module, dict(inputs), tuple(names[: len(args)]))
 
         return before
 
     def _after_pass(self, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
-        for step in self.steps[-1:]:
-            if step is not None and output is not None:
-                step.prediction = output[0]
-        del self.steps[-1:]
+        self.audience.end(output)
 
 
 _WIRED: dict[int, _Wiring] = {}  # by the pipeline's id, as long as a tap is attached
 
 
-def scaled(step: Pass, noisy: Tensor, sample: Tensor) -> Tensor:
-    """The denoiser's input for what is to be denoised: scaled as the scheduler does, with those
-    channels of an earlier input beside it that an inpainting or editing model has.
-
-    Parameters
-    ----------
-    step
-        In which pass.
-    noisy
-        (rows, channels, height, width), as the scheduler has it.
-    sample
-        (rows, channels or more, height, width): the earlier input.
-    """
-    scheduler, channels = step.call.pipe.scheduler, noisy.shape[1]
-    if hasattr(scheduler, "scale_model_input"):
-        noisy = scheduler.scale_model_input(noisy, step.time)
-    beside = sample[:, channels:]
-    return torch.cat([noisy, beside], 1) if beside.shape[1] else noisy
+@locked()
+def _listen(stack: ExitStack, pipe: Any, taps: list[Tap]) -> None:
+    """Attach taps until the stack closes; the first installs all that is needed."""
+    group = list(taps)
+    for _ in range(2):  # an interrupt within the first undoing leaves the rest to the second
+        stack.callback(_leave, pipe, group)
+    wiring = _WIRED.get(id(pipe))
+    if wiring is None:
+        wiring = _WIRED[id(pipe)] = _Wiring(pipe)
+        wiring.install(pipe)
+    wiring.audience.groups.append(group)
 
 
-def _swap(stack: ExitStack, thing: Any, verbs: dict[str, Any]) -> None:
-    """Make a thing's class a subclass of its own with other verbs, until the stack closes."""
-    own = type(thing)
-    names = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
-    stack.callback(object.__setattr__, thing, "__class__", own)
-    object.__setattr__(thing, "__class__", type(own.__name__, (own,), names | verbs))
+@locked()
+def _leave(pipe: Any, group: list[Tap]) -> None:
+    """Undo `_listen`; nothing happens where it is undone already."""
+    wiring = _WIRED.get(id(pipe))
+    if wiring is None:
+        return
+    audience = wiring.audience
+    audience.groups = [other for other in audience.groups if other is not group]
+    if not audience.groups:
+        wiring.remove()
+        wiring.remove()  # what an interrupt has left of the first
+        _WIRED.pop(id(pipe), None)
 
 
-def _install(
-    stack: ExitStack, module: nn.Module, before: Callable[..., None], after: Callable[..., None]
-) -> None:
-    """Hooks around a module's forward; the second runs after an exception too."""
-    stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-    handle = module.register_forward_hook(after, with_kwargs=True, always_call=True)
-    stack.callback(handle.remove)
+def _pipeline_verbs(own: Any, listeners: list[_Wiring]) -> dict[str, Any]:
+    signature = inspect.signature(own.__call__)
+    names = list(signature.parameters)[1:]
+
+    @functools.wraps(own.__call__)
+    def call(pipe: Any, *args: Any, **kwargs: Any) -> Any:
+        wiring = listeners[0]
+        read = calls.read(pipe, signature, args, kwargs, wiring.family)
+        with ExitStack() as stack:
+            given = list(zip(names, args, strict=False)) + list(kwargs.items())
+            given = [
+                (n, _aside(wiring.audience, v, stack) if "callback" in n else v) for n, v in given
+            ]
+            args = (*(value for _, value in given[: len(args)]), *args[len(names) :])
+            kwargs = dict(given[len(names[: len(args)]) :])
+            return wiring.run_call(read, functools.partial(own.__call__, pipe, *args, **kwargs))
+
+    return {"__call__": call, "__deepcopy__": _refuse_copy}
+
+
+def _aside(audience: Audience, callback: Any, stack: ExitStack) -> Any:
+    """A callback whose own passes of the denoiser are not taken for the pipeline's."""
+    if inspect.isroutine(callback) or isinstance(callback, functools.partial):
+
+        @functools.wraps(callback)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return audience.aside(functools.partial(callback, *args, **kwargs))
+
+        return call
+    if callable(callback) and not isinstance(callback, nn.Module | type):
+        wear(stack, callback, _callback_verbs, audience)
+    return callback
+
+
+def _callback_verbs(own: Any, listeners: list[Audience]) -> dict[str, Any]:
+    def call(callback: Any, *args: Any, **kwargs: Any) -> Any:
+        run = functools.partial(own.__call__, callback, *args, **kwargs)
+        return listeners[-1].aside(run) if listeners[-1].active else run()
+
+    return {"__call__": call}
 
 
 def _refuse_compiled(denoiser: nn.Module) -> None:
@@ -314,16 +265,3 @@ def _refuse_copy(pipe: Any, memo: Any) -> Any:
         got="one that is being traced or guided, whose hooks would be copied with it",
         mend="copy it before the context or after it",
     )
-
-
-def _images(output: Any) -> Any:
-    """What a pipeline's call has made."""
-    if isinstance(output, tuple):
-        return output[0]
-    if not hasattr(output, "images"):
-        raise DaamkitError(
-            wanted="a pipeline that returns images",
-            got=type(output).__name__,
-            mend="other kinds of pipelines are not read yet",
-        )
-    return output.images

@@ -1,25 +1,14 @@
-"""The attention modules of a model: what kind, on which grid, how many heads."""
+"""One attention module of a model: what kind, on which grid, how many heads."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from diffusers import UNet2DConditionModel, UNet2DModel
-from diffusers.models.attention_processor import Attention
 from torch import nn
 
-from daamkit import compat
-from daamkit.errors import DaamkitError
-
-_BLOCK = re.compile(r"(down_blocks|up_blocks|mid_block)(?:\.(\d+))?")
-
-Grid = tuple[int, int]  # (height, width), in cells
-Stage = Literal["down", "mid", "up"]
-RUNS: dict[str, int] = {"down": 0, "mid": 1, "up": 2}  # the order in which a UNet runs
-_STAGES: dict[str, Stage] = {"down_blocks": "down", "up_blocks": "up", "mid_block": "mid"}
+Grid = tuple[int, ...]  # (height, width) or (frames, height, width), in cells
+Kind = Literal["cross", "self", "joint", "text"]
 
 
 @dataclass(frozen=True)
@@ -29,79 +18,94 @@ class Site:
     Attributes
     ----------
     name
-        Its path in the denoiser, as in ``named_modules()``.
+        Its path in the denoiser, as in ``named_modules()``; of a pipeline with several denoisers
+        all but the first have their component's name before it ("transformer_2.blocks.0.attn1").
     kind
-        "cross" looks from the image's cells to the text's tokens, "self" from cells to cells.
-    stage, level
-        Where it is: down, middle or up, and how often the latents have been halved there.
+        "cross" looks from the image's cells to the text, "self" from cells to cells, "joint" from
+        both to both, "text" from text to text.
+    group
+        What it belongs with, as the family has it ("down", "mid", "up"; "double", "single"): sites
+        of one group, grid and number of heads are summed together where sites are not kept apart.
+    order
+        When it runs, among the sites of its denoiser.
     heads
         Number of heads.
     module
         The module itself.
+    level
+        How often the denoiser's grid has been halved there.
+    observable
+        Whether it has a softmax that can be seen; linear attention has none.
+    left_out
+        Pooling rules ("daam", "paper") that leave it out on any grid.
     """
 
     name: str
-    kind: Literal["cross", "self"]
-    stage: Stage
-    level: int
+    kind: Kind
+    group: str
+    order: int
     heads: int
     module: nn.Module = field(repr=False, compare=False)
+    level: int = 0
+    observable: bool = True
+    left_out: frozenset[str] = frozenset()
 
-    def grid(self, latents: Grid) -> Grid:
-        """The site's grid for latents of this (height, width); each halving rounds up."""
-        height, width = latents
+    @property
+    def reads_text(self) -> bool:
+        """Whether the image's cells attend to text here."""
+        return self.kind in ("cross", "joint") and self.observable
+
+    @property
+    def reads_image(self) -> bool:
+        """Whether the image's cells attend to each other here, and to nothing else."""
+        return self.kind == "self" and self.observable
+
+    def grid(self, whole: Grid) -> Grid:
+        """The site's grid, given the denoiser's; each halving of a side rounds up."""
+        *frames, height, width = whole
         for _ in range(self.level):
             height, width = -(-height // 2), -(-width // 2)
-        return height, width
+        return (*frames, height, width)
 
 
-def denoisers(pipe: Any) -> dict[str, nn.Module]:
-    """The models of a pipeline that predict noise, by component name.
+@dataclass(frozen=True)
+class Span:
+    """Consecutive places of an encoder's text on a site's key axis.
 
-    Raises
-    ------
-    DaamkitError
-        If it has none whose attention daamkit knows.
+    Attributes
+    ----------
+    encoder
+        Component name of the text encoder.
+    start
+        Key of the first place.
+    length
+        How many there are.
+    first
+        Which token of the encoder's input the first place stands for: above 0 where a pipeline
+        drops the first tokens (a template's) after encoding.
     """
-    unet = getattr(pipe, "unet", None)
-    plain = compat.uncompiled(unet)  # compiled models are refused with their own message
-    if not isinstance(plain, UNet2DConditionModel | UNet2DModel):
-        raise DaamkitError(
-            wanted="a pipeline with a UNet (Stable Diffusion 1, 2, XL, their kin; DDPM in pixels)",
-            got=f"{type(pipe).__name__} with {type(unet).__name__}"
-            if unet
-            else type(pipe).__name__,
-            mend="other families are not read yet; pass one of these pipelines",
-        )
-    assert isinstance(unet, nn.Module)
-    return {"unet": unet}
+
+    encoder: str
+    start: int
+    length: int
+    first: int = 0
 
 
-def find(denoiser: nn.Module) -> list[Site]:
-    """All attention sites of a denoiser in the order of its modules, cross and self alike.
+@dataclass(frozen=True)
+class Layout:
+    """What a site's queries and keys are.
 
-    Raises
-    ------
-    DaamkitError
-        If there is none: a compiled wrapper or an unknown family.
+    Attributes
+    ----------
+    grid
+        Of the image's cells.
+    cells
+        The queries that are the image's cells, row by row, frames outermost.
+    text
+        For each batch row of the pass: where which encoder's text is. Encoders that share places
+        (CLIP's two) have spans that overlap; empty where there is no text.
     """
-    sites = list(_unet_sites(denoiser))
-    if not sites:
-        raise DaamkitError(
-            wanted="attention modules in the denoiser",
-            got=f"none in {type(denoiser).__name__}",
-            mend="pass the model as diffusers loads it, neither wrapped nor compiled",
-        )
-    return sites
 
-
-def _unet_sites(unet: nn.Module) -> Iterator[Site]:
-    levels = len(getattr(unet, "down_blocks", ()))
-    for name, module in unet.named_modules():
-        place = _BLOCK.match(name)
-        if not isinstance(module, Attention) or place is None:
-            continue
-        stage, index = _STAGES[place[1]], int(place[2] or 0)
-        level = {"down": index, "mid": levels - 1, "up": levels - 1 - index}[stage]
-        kind: Literal["cross", "self"] = "cross" if module.is_cross_attention else "self"
-        yield Site(name, kind, stage, level, module.heads, module)
+    grid: Grid
+    cells: slice
+    text: tuple[tuple[Span, ...], ...] = ()

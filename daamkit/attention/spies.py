@@ -5,18 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from daamkit.attention.sites import Site
+from daamkit.attention.audience import Audience
+from daamkit.attention.families.family import Family
+from daamkit.attention.sites import Layout, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
-
-if TYPE_CHECKING:
-    from daamkit.attention.hooks import _Wiring as Wiring
 
 
 class Ended(Exception):
@@ -26,28 +25,33 @@ class Ended(Exception):
 class Spy:
     """Sees one site's attention while a tap wants it."""
 
-    def __init__(self, wiring: Wiring, site: Site) -> None:
-        self.wiring, self.site = wiring, site
-        self.mode: _Beside | None = None
+    def __init__(self, audience: Audience, site: Site) -> None:
+        self.audience, self.site = audience, site
+        self.mode: _Watching | None = None
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        if self.wiring.step is None:
+        """The site is about to run."""
+        if self.audience.now is None:
             return
-        taps = [tap for tap in self.wiring.listeners() if tap.wants(self.site)]
+        taps = [tap for tap in self.audience.listeners() if tap.wants(self.site)]
         if taps:
-            self.mode = _Beside(functools.partial(self.seen, taps))
+            self.mode = _Watching(functools.partial(self.seen, taps))
             self.mode.__enter__()
 
     def after(self, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+        """The site has run, or raised: then there is no output."""
+        if not self.audience.active:
+            return
         mode = self.close()
-        if mode is not None and not mode.saw and output is not None:  # no output: it raised
-            raise _unseen(self.site, type(getattr(module, "processor", module)).__name__)
-        if self.wiring.extra is not None and output is not None:
-            taps = self.wiring.extra[0]
+        if mode is not None and not mode.saw and output is not None:
+            processor = type(getattr(module, "processor", module)).__name__
+            raise _unseen(self.site, processor, self.audience.family)
+        if self.audience.extra is not None and output is not None:
+            taps = self.audience.extra[0]
             if taps and all(tap.last(self.site) for tap in taps):
                 raise Ended
 
-    def close(self) -> _Beside | None:
+    def close(self) -> _Watching | None:
         """Look no more; an interrupt (no `Exception`) leaves that to the end of the call."""
         mode, self.mode = self.mode, None
         if mode is not None:
@@ -55,23 +59,32 @@ class Spy:
         return mode
 
     def seen(
-        self, taps: list[Tap], fused: Callable[[], Tensor], given: inspect.BoundArguments
-    ) -> Tensor:
-        step = self.wiring.step
-        assert step is not None
+        self,
+        taps: list[Tap],
+        nth: int,
+        fused: Callable[[], Tensor],
+        given: inspect.BoundArguments,
+    ) -> Tensor | None:
+        """The kernel is called within the site. Its output, or None if another call is meant."""
+        now = self.audience.now
+        assert now is not None
         query, key, value, mask = (
             given.arguments[name] for name in ("query", "key", "value", "attn_mask")
         )
-        rows = max(rows.stop for rows in step.branches.values())
+        layout = self.audience.family.layout(self.site, now, query.shape[2], key.shape[2], nth)
+        if layout is None:
+            return None
+        rows = max(rows.stop for rows in now.branches.values())
         if len(query) > rows:
             raise DaamkitError(
-                wanted=f"{rows} batch rows ({', '.join(step.branches)}) at {self.site.name}",
+                wanted=f"{rows} batch rows ({', '.join(now.branches)}) at {self.site.name}",
                 got=f"{len(query)}",
-                mend="daamkit does not know what these rows are; video models are not read yet",
+                mend="daamkit does not know what these rows are; report the pipeline",
             )
+        _check(self.site, layout, query.shape[2], key.shape[2])
         scale = given.arguments["scale"]
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        attention = Attention(self.site, step, query, key, scale, mask, value)
+        attention = Attention(self.site, now, query, key, scale, mask, value, layout)
         eager = any(tap.eager(self.site) for tap in taps)
         output = attention.eager() if eager else fused()
         for tap in taps:
@@ -79,6 +92,30 @@ class Spy:
         for tap in taps:
             output = tap.edit(attention, output)
         return output
+
+
+def _check(site: Site, layout: Layout, queries: int, keys: int) -> None:
+    """Is the image there as large as was computed?"""
+    cells = 1
+    for side in layout.grid:
+        cells *= side
+    found = len(range(*layout.cells.indices(queries)))
+    if site.kind != "text" and cells != found:
+        by = " x ".join(map(str, layout.grid))
+        raise DaamkitError(
+            wanted=f"{cells} cells at {site.name}, a grid of {by}",
+            got=f"{found}",
+            mend="something merges or enlarges what this layer sees (token merging, a high-"
+            "resolution fix): take it off",
+        )
+    beyond = [span for row in layout.text for span in row if span.start + span.length > keys]
+    if beyond:
+        raise DaamkitError(
+            wanted=f"text of {beyond[0].encoder} up to key {beyond[0].start + beyond[0].length} "
+            f"at {site.name}",
+            got=f"{keys} keys",
+            mend="daamkit does not know how this model lays out its text; report the pipeline",
+        )
 
 
 def _sdpa(
@@ -89,19 +126,17 @@ def _sdpa(
     """The arguments of `scaled_dot_product_attention`, which has no Python signature."""
 
 
-class _Beside(TorchFunctionMode):
-    """Calls back with the first attention that runs while it is entered.
-
-    A site of Stable Diffusion attends to its text first; an IP-Adapter's image keys come after.
-    """
+class _Watching(TorchFunctionMode):
+    """Calls back with each attention that runs while it is entered, until one was meant."""
 
     _signature = inspect.signature(_sdpa)
 
     def __init__(
-        self, seen: Callable[[Callable[[], Tensor], inspect.BoundArguments], Tensor]
+        self,
+        seen: Callable[[int, Callable[[], Tensor], inspect.BoundArguments], Tensor | None],
     ) -> None:
         super().__init__()
-        self.callback, self.saw = seen, False
+        self.callback, self.saw, self.nth = seen, False, 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -109,26 +144,32 @@ class _Beside(TorchFunctionMode):
         run = functools.partial(func, *args, **(kwargs or {}))
         if func is not F.scaled_dot_product_attention or self.saw:
             return run()
-        self.saw = True
         given = self._signature.bind(*args, **(kwargs or {}))
         given.apply_defaults()
-        return self.callback(run, given)
+        output = self.callback(self.nth, run, given)
+        self.nth, self.saw = self.nth + 1, output is not None
+        return run() if output is None else output
 
 
 _UNSEEN = ("Sliced", "XFormers", "XLA", "NPU", "Flash", "Sage", "Flex", "AddedKV")
 
 
-def refuse_processor(site: Site, denoiser: nn.Module) -> None:
+def refuse_processor(site: Site, family: Family) -> None:
+    """Refuse a site whose attention is known to go around the kernel.
+
+    Raises
+    ------
+    DaamkitError
+        If it does.
+    """
     processor = type(getattr(site.module, "processor", None)).__name__
     if any(mark in processor for mark in _UNSEEN) or processor == "AttnProcessor":
-        raise _unseen(site, processor)
+        raise _unseen(site, processor, family)
 
 
-def _unseen(site: Site, processor: str) -> DaamkitError:
+def _unseen(site: Site, processor: str, family: Family) -> DaamkitError:
     return DaamkitError(
         wanted="attention computed by torch's scaled_dot_product_attention",
         got=f"{processor} at {site.name}",
-        mend="call `unet.set_attn_processor(AttnProcessor2_0())` "
-        "(from diffusers.models.attention_processor), which also undoes attention slicing and "
-        "xformers, and takes an IP-Adapter off",
+        mend=family.observe_hint,
     )

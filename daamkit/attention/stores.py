@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -28,7 +28,7 @@ class MemoryBudgetError(DaamkitError):
 
 @dataclass(frozen=True)
 class Slot:
-    """Where sites of one grid are summed: a single site, or all of a stage.
+    """Where sites of one grid are summed: a single site, or all of a group.
 
     Attributes
     ----------
@@ -36,15 +36,21 @@ class Slot:
         The site's name, or "up 16x16" and the like for several.
     sites
         Names of the sites summed here.
-    stage, grid, heads
+    group, grid, heads
         As in `Site`; with several sites, the heads of one.
+    order
+        When the first of them runs.
+    left_out
+        Pooling rules that leave them out.
     """
 
     name: str
     sites: tuple[str, ...]
-    stage: str
+    group: str
     grid: Grid
     heads: int
+    order: int = 0
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -85,20 +91,39 @@ class Plan:
         return sum(4 * prod(self.shape(slot)) for slot in self.slots)
 
     @staticmethod
-    def slots_of(sites: Iterable[Site], latents: Grid, keep: frozenset[str]) -> tuple[Slot, ...]:
-        """One slot a site, or one for each stage, grid and number of heads."""
+    def slots_of(
+        sites: Iterable[Site],
+        whole: Grid,
+        keep: frozenset[str],
+        left_out: Callable[[Site], frozenset[str]] = lambda site: site.left_out,
+    ) -> tuple[Slot, ...]:
+        """One slot a site, or one for each group, grid and number of heads.
+
+        Parameters
+        ----------
+        sites
+            Of all denoisers.
+        whole
+            The denoiser's grid.
+        keep
+            Axes that are not summed over.
+        left_out
+            Which pooling rules leave a site out.
+        """
         groups: dict[object, list[Site]] = {}
         for site in sites:
-            alike = (site.stage, site.grid(latents), site.heads)
+            alike = (site.group, site.grid(whole), site.heads, left_out(site))
             groups.setdefault(site.name if "site" in keep else alike, []).append(site)
         slots: list[Slot] = []
         for group in groups.values():
-            first, (height, width) = group[0], group[0].grid(latents)
-            name = first.name if "site" in keep else f"{first.stage} {height}x{width}"
+            first, grid = group[0], group[0].grid(whole)
+            name = first.name if "site" in keep else f"{first.group} {'x'.join(map(str, grid))}"
             if "site" not in keep and any(name == slot.name for slot in slots):
                 name += f" {first.heads} heads"
             names = tuple(site.name for site in group)
-            slots.append(Slot(name, names, first.stage, (height, width), first.heads))
+            order = min(site.order for site in group)
+            slot = Slot(name, names, first.group, grid, first.heads, order, left_out(first))
+            slots.append(slot)
         return tuple(slots)
 
 
@@ -137,6 +162,7 @@ class Store:
         self.sums: dict[str, Tensor] = {}
         self._slot = {site: slot for slot in plan.slots for site in slot.sites}
         self.sites = frozenset(self._slot)
+        self.passes: dict[str, set[int]] = {}  # in which each site has run
         self._spill: Path | None = None
         if spill is not None:
             self._spill = Path(tempfile.mkdtemp(dir=spill, prefix="daamkit-"))
@@ -155,6 +181,7 @@ class Store:
             Which cells these are, where they are not all.
         """
         slot = self._slot[attention.site.name]
+        self.passes.setdefault(attention.site.name, set()).add(attention.step.index)
         sums = self.sums.get(slot.name)
         if sums is None:
             sums = self.sums[slot.name] = self._zeros(slot, columns.device)

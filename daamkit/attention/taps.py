@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Site
+from daamkit.attention.sites import Layout, Site
+from daamkit.errors import DaamkitError
 
 
 class Attention:
@@ -26,6 +27,8 @@ class Attention:
         What the products are multiplied with.
     mask
         Added to the products (or False where a key may not be seen), or None.
+    layout
+        Which queries are the image's cells, which keys which encoder's text.
     branches
         Batch rows by name: those of the pass, as far as this site has them.
     """
@@ -39,8 +42,10 @@ class Attention:
         scale: float,
         mask: Tensor | None = None,
         value: Float[Tensor, "batch keyheads keys channels"] | None = None,
+        layout: Layout | None = None,
     ) -> None:
         self.site, self.step = site, step
+        self.layout = layout or Layout(site.grid(step.grid), slice(0, query.shape[2]))
         self.query, self.key, self.scale, self.mask = query, key, scale, mask
         self._value = value
         self.branches = {  # a processor may attend to the first branches alone
@@ -73,6 +78,12 @@ class Attention:
                 self._kept[branch] = self._softmax(branch, slice(None))
         return self._kept[branch]
 
+    def cells(
+        self, branch: str, *, gradient: bool = False
+    ) -> Float[Tensor, "samples heads cells keys"]:
+        """`probabilities` of the image's cells alone, over all keys."""
+        return self.probabilities(branch, gradient=gradient)[:, :, self.layout.cells]
+
     @property
     def value(self) -> Float[Tensor, "batch keyheads keys channels"]:
         """As the model has it."""
@@ -86,6 +97,12 @@ class Attention:
         mask = self.mask if self.mask is None else self.mask.expand(*self.query.shape[:2], -1, -1)
         mask = None if mask is None else mask.flatten(0, 1)
         module: Any = self.site.module
+        if not hasattr(module, "get_attention_scores"):
+            raise DaamkitError(
+                wanted="attention rounded as diffusers' eager processor does",
+                got=f"{type(module).__name__} at {self.site.name}, which has no such way",
+                mend="leave `exact` off",
+            )
         weights = module.get_attention_scores(query, key, mask)
         self._eager = weights.unflatten(0, self.query.shape[:2])
         return torch.bmm(weights, value).unflatten(0, self.query.shape[:2])
@@ -93,14 +110,16 @@ class Attention:
     def blocks(
         self, branch: str, bytes_at_once: int = 2**26
     ) -> Iterator[tuple[slice, Float[Tensor, "samples heads block keys"]]]:
-        """The probabilities a block of queries at a time, for maps too large to hold at once."""
+        """`cells` a block of cells at a time, for maps too large to hold at once."""
         samples = self.branches[branch].stop - self.branches[branch].start
         row = samples * self.query.shape[1] * self.key.shape[2] * 4
         size = max(1, bytes_at_once // row)
-        with torch.no_grad():
-            for start in range(0, self.query.shape[2], size):
-                block = slice(start, min(start + size, self.query.shape[2]))
-                yield block, self._softmax(branch, block)
+        start, stop, _ = self.layout.cells.indices(self.query.shape[2])
+        for at in range(start, stop, size):
+            block = slice(at, min(at + size, stop))
+            with torch.no_grad():
+                softmax = self._softmax(branch, block)
+            yield slice(block.start - start, block.stop - start), softmax
 
     def _softmax(self, branch: str, queries: slice) -> Tensor:
         with torch.autocast(self.query.device.type, enabled=False):
@@ -118,7 +137,10 @@ class Attention:
                 scores = scores.masked_fill(~mask, -torch.inf)
             else:
                 scores = scores + mask.float()
-        return scores.softmax(-1)
+        shares = scores.softmax(-1)
+        if self.mask is not None and self.mask.dtype == torch.bool:
+            shares = shares.nan_to_num(0.0)  # a query that may see no key attends to nothing
+        return shares
 
 
 class Tap:

@@ -10,12 +10,10 @@ from torch import Tensor
 
 from daamkit.attention.calls import Pass
 from daamkit.attention.hooks import frozen
-from daamkit.attention.sites import RUNS, Grid, Site, find
+from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import denoise
-
-ORDER = {"up": 0, "down": 1, "mid": 2}  # in which the reference adds up
 
 
 class Aggregate(Tap):
@@ -37,18 +35,17 @@ class Aggregate(Tap):
     """
 
     def __init__(self, step: Pass, attn_res: Grid | None = None, eager: bool = False) -> None:
-        sites = [site for site in find(step.denoiser) if site.kind == "cross"]
+        sites = [site for site in step.sites if site.reads_text]
         self.step, self.all_eager = step, eager
         self.grid = attn_res or grid(step, sites)
-        self.sites = [site for site in sites if site.grid(step.latents) == self.grid]
+        self.sites = [site for site in sites if site.grid(step.grid) == self.grid]
         if not self.sites:
             raise DaamkitError(
                 wanted=f"cross-attention on a grid of {_by(self.grid)} cells",
-                got=f"grids of {_grids(sites, step.latents)}",
+                got=f"grids of {_grids(sites, step.grid)}",
                 mend="set `attn_res=` to one of these, (height, width)",
             )
-        final = max(self.sites, key=lambda site: RUNS[site.stage]).stage
-        self.final = [site.name for site in self.sites if site.stage == final][-1]
+        self.final = max(self.sites, key=lambda site: site.order).name
         self.names = [site.name for site in self.sites]
         self.maps: dict[str, Tensor] = {}
 
@@ -61,17 +58,15 @@ class Aggregate(Tap):
     def observe(self, attention: Attention) -> None:
         if attention.site.name in self.names:
             (branch,) = attention.branches
-            self.maps[attention.site.name] = attention.probabilities(branch, gradient=True)
+            self.maps[attention.site.name] = attention.cells(branch, gradient=True)
 
     def last(self, site: Site) -> bool:
         return site.name == self.final
 
     def mean(self) -> Float[Tensor, "y x tokens"]:
         """The flat mean over sites and heads, float32, of the only image."""
-        sites = sorted(self.sites, key=lambda site: ORDER[site.stage])
-        maps = [
-            self.maps[s.name].reshape(-1, *self.grid, self.maps[s.name].shape[-1]) for s in sites
-        ]
+        kept = [self.maps[site.name] for site in self.step.family.summed(self.sites)]
+        maps = [each.reshape(-1, *self.grid, each.shape[-1]) for each in kept]
         stacked = torch.cat(maps)
         return (stacked.sum(0) / stacked.shape[0]).float()
 
@@ -99,12 +94,12 @@ def grid(step: Pass, sites: list[Site]) -> Grid:
     DaamkitError
         If no cross-attention is there.
     """
-    found = [site.grid(step.latents) for site in sites if site.level == 2]
+    found = [site.grid(step.grid) for site in sites if site.level == 2]
     if not found:
-        quarter = tuple(-(-side // 4) for side in step.latents)
+        quarter = tuple(-(-side // 4) for side in step.grid)
         raise DaamkitError(
             wanted=f"cross-attention on {_by(quarter)} cells, a quarter of the latents' grid",
-            got=f"grids of {_grids(sites, step.latents)}" if sites else "a model without any",
+            got=f"grids of {_grids(sites, step.grid)}" if sites else "a model without any",
             mend="set `attn_res=` to one of these, (height, width)"
             if sites
             else "take a method that needs no text, such as SelfAttentionGuidance",

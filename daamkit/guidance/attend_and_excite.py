@@ -19,7 +19,7 @@ from daamkit.guidance.denoising import Method, count, index, opens
 from daamkit.guidance.descent import SECOND_HAND, check, descend, leaf
 from daamkit.guidance.subjects import Subjects, find
 from daamkit.maps.words import Prompt
-from daamkit.tracing.prompts import read
+from daamkit.prompts import read
 
 
 @dataclass(eq=False)
@@ -115,7 +115,7 @@ class AttendAndExcite(Method):
     def eager(self, site: Site) -> bool:
         return self.exact
 
-    def start(self, call: Call) -> None:
+    def read(self, call: Call) -> None:
         self._subjects = find(call, self.subjects, self.prompt)
         self._ends = [-1] * call.samples  # where the tokens end that compete for attention
         if self.normalize_eot:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,10 +22,13 @@ from torch import Tensor
 
 from daamkit import record
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.hooks import Ended, attach, attached, extra_passes, scaled
-from daamkit.attention.sites import Site, denoisers
+from daamkit.attention.families import denoisers
+from daamkit.attention.hooks import Ended, attach, attached, extra_passes
+from daamkit.attention.schedulers import scaled
+from daamkit.attention.sites import Site
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
+from daamkit.prompts import unchanged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +51,12 @@ class Method(Tap):
         """Which attention of the pipeline's own passes to be told of; none, unless overridden."""
         return False
 
+    def read(self, call: Call) -> None:
+        """The text encoders have run: which words does the method work on?
+
+        Override it where a method needs words; if it does, the text may not change within the call.
+        """
+
     def settings(self) -> dict[str, Any]:
         """What it was told to do, as plain data."""
         names = [each.name for each in fields(self)] if is_dataclass(self) else list[str]()
@@ -61,7 +69,7 @@ class Method(Tap):
                 entry["steps"].append({"step": index(step), **numbers})
 
 
-class guide:  # noqa: N801 - used like a function: `with daamkit.guide(pipe, method)`
+class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(pipe, method)`
     """Guide a pipeline's generations while the context lasts.
 
     Methods act in the order given: each sees what is left by those before it. Guides nest with each
@@ -104,11 +112,11 @@ class guide:  # noqa: N801 - used like a function: `with daamkit.guide(pipe, met
             raise DaamkitError(
                 wanted="a guidance method", got="none", mend="name one after the pipeline"
             )
-        self.pipe, self._methods = pipe, [copy.copy(method) for method in methods]
+        self._methods = [copy.copy(method) for method in methods]
         self._log = _Log(self._methods)
-        self._open = ExitStack()
+        super().__init__(pipe, self._log, *self._methods)
 
-    def __enter__(self) -> guide:
+    def _check(self) -> None:
         kinds = [type(tap) for tap in (*attached(self.pipe), *self._methods)]
         for method in self._methods:
             if kinds.count(type(method)) > 1:
@@ -117,11 +125,6 @@ class guide:  # noqa: N801 - used like a function: `with daamkit.guide(pipe, met
                     got="a second one, which would guide what is guided already",
                     mend="leave one out, or put all that it shall do into one",
                 )
-        self._open.enter_context(attach(self.pipe, self._log, *self._methods))
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._open.close()
 
     def table(self) -> pd.DataFrame:
         """What the methods noted, a row for each image and step.
@@ -177,7 +180,14 @@ class _Log(Tap):
                 entry = {"method": name, "settings": method.settings(), "steps": []}
                 notes.setdefault("guidance", []).append(entry)
 
+    def begin(self, step: Pass) -> None:
+        if step.index == 0 and not step.earlier:
+            for method in self.methods:
+                method.read(step.call)
+
     def finish(self, call: Call, images: Any) -> None:
+        if any(type(method).read is not Method.read for method in self.methods):
+            unchanged(call)
         own = [type(method).__name__ for method in self.methods]
         for notes in call.notes:
             self.images.append([entry for entry in notes["guidance"] if entry["method"] in own])
@@ -189,7 +199,7 @@ def _forgets(denoiser: Any) -> bool:
 
 def index(step: Pass) -> int:
     """Which step a pass belongs to, from 0: schedulers of second order make two passes a step."""
-    return step.index // step.call.pipe.scheduler.order
+    return step.step
 
 
 def count(step: Pass) -> int:
@@ -242,36 +252,19 @@ def denoise(
             got=f"{type(step.call.pipe).__name__}, whose perturbed layers take all three branches",
             mend="guide the plain pipeline with PerturbedAttentionGuidance beside this method",
         )
-    rows = range(step.branches[branch].start, step.branches[branch].stop)
+    own = step.holding(branch)
+    rows = range(own.branches[branch].start, own.branches[branch].stop)
     chosen = [rows[i] for i in (range(len(rows)) if samples is None else samples)]
-    total = len(step.inputs["sample"])
-    inputs = {
-        name: value if name == "cross_attention_kwargs" else _pick(value, chosen, total)
-        for name, value in step.inputs.items()
-    }
-    inputs["sample"] = scaled(step, noisy, inputs["sample"])
+    inputs = step.family.write(step.family.select(own, chosen), scaled(step, noisy))
+    args, kwargs = own.arguments(inputs)
     with extra_passes(step.call.pipe, *taps, branch=branch):
         try:
-            prediction: Tensor = step.denoiser(**inputs)[0]
+            return step.family.predicted(own.denoiser(*args, **kwargs))
         except Ended:
             return None
-    return prediction
 
 
 def part(step: Pass, branch: str) -> Latents:
     """A branch's part of what the denoiser has predicted."""
-    prediction: Tensor = step.prediction[step.branches[branch]]
+    prediction: Tensor = step.prediction_of(branch)
     return prediction
-
-
-def _pick(value: Any, rows: list[int], total: int) -> Any:
-    """Some batch rows of an argument, however deep its tensors lie."""
-    if isinstance(value, Tensor) and value.ndim and len(value) == total:
-        if rows == [*range(rows[0], rows[-1] + 1)]:
-            return value[rows[0] : rows[-1] + 1]
-        return value[rows]
-    if isinstance(value, dict):
-        return {name: _pick(each, rows, total) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_pick(each, rows, total) for each in value)
-    return value

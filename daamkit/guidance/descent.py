@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.attention.calls import Pass
-from daamkit.attention.hooks import scaled
+from daamkit.attention.schedulers import scaled
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents, index
 
@@ -37,7 +37,7 @@ def descend(
     """
     if loss == 0:
         return latents, 0.0
-    unit = scaled(step, torch.ones_like(latents), latents).detach()
+    unit = scaled(step, torch.ones_like(latents)).detach()
     gradient = torch.autograd.grad(loss, [latents])[0] / unit
     norm = gradient.float().norm().item()
     check(step, "gradient", norm)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Site, denoisers
+from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.guidance.denoising import Method, denoise, part
-from daamkit.guidance.layers import Layers, find
+from daamkit.guidance.layers import Layers, meant
 
 
 @dataclass(eq=False)
@@ -41,8 +42,8 @@ class Perturbation(Method):
         raise NotImplementedError
 
     def start(self, call: Call) -> None:
-        models = denoisers(call.pipe).values()
-        self._names = {site.name for model in models for site in find(model, self.layers)}
+        known = [site for own in families.sites(call.pipe).values() for site in own]
+        self._names = {site.name for site in meant(known, self.layers)}
 
     def after(self, step: Pass, prediction: Tensor) -> Tensor:
         perturbed = denoise(step, step.noisy, _Perturbed(self, self._names))

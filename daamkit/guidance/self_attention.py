@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import RUNS, Grid, Site, denoisers
+from daamkit.attention.families import denoisers
+from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance import layers
@@ -146,7 +147,7 @@ class SelfAttentionGuidance(Method):
         self, step: Pass, detail: Float[Tensor, "samples height width"]
     ) -> Bool[Tensor, "samples rows columns"]:
         """Which cells of the layer's grid are masked."""
-        grid = self._site.grid(step.latents)
+        grid = self._site.grid(step.grid)
         chosen = self._received > self.threshold  # (samples, cells)
         counts = chosen.sum(1)
         match self.strategy:
@@ -156,7 +157,7 @@ class SelfAttentionGuidance(Method):
                 squares = [_square(grid, count) for count in counts.tolist()]
                 chosen = torch.stack(squares).flatten(1).to(chosen.device)
             case "high-frequency":
-                scores = F.adaptive_avg_pool2d(detail[:, None], grid).flatten(1)
+                scores = F.adaptive_avg_pool2d(detail[:, None], (grid[-2], grid[-1])).flatten(1)
                 chosen = _first(scores, counts)
             case "random":
                 draws = np.random.default_rng([self.seed, step.index]).random(chosen.shape[1])
@@ -179,7 +180,7 @@ class _Eager(Tap):
 
 def choose(denoiser: nn.Module, layer: str) -> Site:
     """The self-attention site that `layer` means: see `SelfAttentionGuidance`."""
-    fit = sorted(layers.find(denoiser, layer, "layer"), key=lambda site: RUNS[site.stage])
+    fit = sorted(layers.find(denoiser, layer, "layer"), key=lambda site: site.order)
     return fit[0] if layer == "mid" else fit[-1]
 
 

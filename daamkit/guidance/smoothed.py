@@ -64,7 +64,7 @@ class SmoothedEnergyGuidance(Perturbation):
         return super().settings() | infinite
 
     def perturb(self, attention: Attention, output: Tensor) -> Tensor:
-        grid = attention.site.grid(attention.step.latents)
+        grid = attention.layout.grid
         return F.scaled_dot_product_attention(
             blur(attention.query, grid, self.sigma),
             attention.key,

@@ -8,11 +8,11 @@ from typing import Any, SupportsIndex
 import numpy as np
 from torch import Tensor
 
+from daamkit import prompts
 from daamkit.attention.calls import Call
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.maps.words import Occurrence, Prompt
-from daamkit.tracing import prompts
 
 Subject = str | tuple[str, Occurrence] | SupportsIndex | tuple[SupportsIndex, ...]
 Subjects = str | Sequence[Subject] | Sequence[Sequence[Subject]] | np.ndarray | Tensor

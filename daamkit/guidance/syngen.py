@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Grid
 from daamkit.errors import DaamkitError
@@ -21,7 +22,6 @@ from daamkit.guidance.subjects import Columns, Subject
 from daamkit.language import parsing
 from daamkit.language.binding import bound
 from daamkit.maps.words import Prompt
-from daamkit.tracing import prompts
 
 Pairs = Sequence[tuple[Subject, list[Subject]]]  # nouns with their modifiers
 Sets = list[tuple[Columns, list[Columns]]]
@@ -88,7 +88,7 @@ class SynGen(Method):
     gradient = True
     unserved = SECOND_HAND
 
-    def start(self, call: Call) -> None:
+    def read(self, call: Call) -> None:
         texts = prompts.read(call, "cond", self.prompt)
         self._sets = self._parsed(call, texts) if self.pairs is None else self._given(call, texts)
         self._words = [[c for word in text.words() for c in word.columns] for text in texts]

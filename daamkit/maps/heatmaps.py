@@ -30,20 +30,26 @@ class Layer:
     ----------
     name, sites
         What it is called, and the sites it sums.
-    stage
-        "down", "mid" or "up".
+    group
+        What its sites belong to, as the model's family has it: "down", "mid", "up" of a UNet.
     heads
         Heads summed or kept, over all its sites.
     values
         (step?, head?, column, y, x) float32; columns are tokens for cross-attention and, for
         self-attention, the cells looked at, row by row.
+    order
+        When it runs, among the layers of its model.
+    left_out
+        The pooling rules that leave it out, unless layers are chosen by name.
     """
 
     name: str
     sites: tuple[str, ...]
-    stage: str
+    group: str
     heads: int
     values: Float[Tensor, "*kept columns y x"]
+    order: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -76,10 +82,10 @@ class HeatMaps:
 
     Notes
     -----
-    "daam" (the package daam 0.2.0): every kept site and head of the down and up stages is enlarged
-    to `base`, clamped at 0 and averaged; maps 8 times coarser than `base` are left out. "paper"
-    (the DAAM paper, arXiv 2210.04885): down and up sites of every grid, enlarged to the image's
-    size and summed over sites, heads and steps.
+    "daam" (the package daam 0.2.0): every kept site and head is enlarged to `base`, clamped at 0
+    and averaged. "paper" (the DAAM paper, arXiv 2210.04885): sites of every grid, enlarged to the
+    image's size and summed over sites, heads and steps. Each leaves out what a layer's `left_out`
+    says: of a UNet both the middle block; "daam" also the 8 x 8 maps of a 512-pixel image.
     """
 
     prompt: Prompt
@@ -231,8 +237,7 @@ class HeatMaps:
         )
         total, keys = torch.zeros(()), 0
         for layer in self.layers.values():
-            coarse = math.isqrt(self.base**2 // math.prod(layer.grid)) == 8
-            if not self.chosen and (coarse or layer.stage == "mid"):
+            if not self.chosen and "daam" in layer.left_out:
                 continue
             values = self._over_steps(layer)
             if "head" in self.keep:
@@ -246,7 +251,7 @@ class HeatMaps:
     def _paper(self) -> Tensor:
         total, keys = torch.zeros(()), 0
         for layer in self.layers.values():
-            if self.chosen or layer.stage != "mid":
+            if self.chosen or "paper" not in layer.left_out:
                 values = self._over_steps(layer)
                 values = values.sum(0) if "head" in self.keep else values
                 total = total + enlarge(values, self.size)
@@ -260,7 +265,7 @@ class HeatMaps:
     def _some(self, keys: int) -> int:
         if not keys:
             raise DaamkitError(
-                wanted="attention of the down and up stages to pool",
+                wanted="layers that the rule does not leave out",
                 got=f"{', '.join(self.layers) or 'no layers'}",
                 mend="name the layers you want with `select(sites=...)`",
             )

@@ -245,7 +245,9 @@ class Run:
                             "axes": leading + last,
                             "shape": list(layer.values.shape),
                             "sites": list(layer.sites),
-                            "stage": layer.stage,
+                            "group": layer.group,
+                            "order": layer.order,
+                            "left_out": list(layer.left_out),
                             "heads": layer.heads,
                         }
                     )

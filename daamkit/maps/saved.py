@@ -203,7 +203,10 @@ def _layers(
         _check(each * len(sites) == heads, f"the heads of {name}")
         _check("head" not in keep or kept[-1] == each, f"the heads of {name}")
         _check(name not in layers, "layers of their own names")
-        layers[name] = Layer(name, tuple(map(_text, sites)), _text(row["stage"]), heads, values)
+        (order,) = _whole([row["order"]], 0)
+        out, named = tuple(map(_text, row["left_out"])), tuple(map(_text, sites))
+        _check({*out} <= {*get_args(Pooling)}, "pooling rules")
+        layers[name] = Layer(name, named, _text(row["group"]), heads, values, order, out)
     _check(len(layers) > 0, "a layer")
     return layers
 

@@ -7,7 +7,7 @@ import itertools
 import operator
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, SupportsIndex
 
@@ -17,7 +17,7 @@ _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 # What may stand around a word: first as `_WORD` has it, then also a part of a compound.
 _ENDS = ((r"(?<!\w)(?<!\w[-'’])", r"(?!\w)(?![-'’]\w)"), (r"(?<!\w)", r"(?!\w)"))
 _NUMBERED = re.compile(r"(.+?)\s*\((\d+)\)", re.DOTALL)  # "cat (2)", as views name the second
-Special = Literal["SOS", "EOS", "padding"]
+Special = Literal["SOS", "EOS", "padding", "template"]
 Occurrence = SupportsIndex | Literal["all"]
 
 
@@ -42,7 +42,8 @@ class Token:
     start, end
         Where they are.
     special
-        "SOS", "EOS", or "padding", which stands for all padding together; None for text.
+        "SOS", "EOS", "padding" or "template" (what a pipeline writes around the prompt), the last
+        two of consecutive places together; None for text.
     """
 
     column: int
@@ -240,7 +241,8 @@ class Prompt:
         return end <= self.cuts.get(encoder or next(iter(self.texts)), end)
 
     def special(self, name: Special, encoder: str | None = None) -> Word:
-        """The start of text (SOS), its end (EOS), or all padding together, as if it were a word.
+        """The start of text (SOS), its end (EOS), or all padding or all of the template together,
+        as if it were a word.
 
         Parameters
         ----------
@@ -320,30 +322,130 @@ class Prompt:
         return cls(dict(data["texts"]), tokens, dict(data["cuts"]), data["limit"])
 
 
-def _code(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+@dataclass(frozen=True)
+class Place:
+    """What one place of a text encoder's input stands for: characters, or something special."""
+
+    start: int = 0
+    end: int = 0
+    special: Special | None = None
+
+
+def lay(
+    texts: Mapping[str, str],
+    places: Mapping[str, Sequence[Place]],
+    cuts: Mapping[str, int],
+    limit: int,
+    shares: Mapping[str, str] | None = None,
+) -> tuple[Prompt, dict[str, list[int]]]:
+    """Number the places of all encoders as columns of one key axis.
+
+    Parameters
+    ----------
+    texts, cuts, limit
+        As in `Prompt`.
+    places
+        Of each encoder's input, to its end.
+    shares
+        For an encoder whose places are another's (both CLIPs'), which; others follow each other.
+
+    Returns
+    -------
+    prompt
+        Its tokens; consecutive padding is one token, and so is consecutive template.
+    columns
+        For each encoder: the column of each place.
+    """
+    shares = shares or {}
+    groups: dict[str, list[str]] = {}
+    for encoder in texts:
+        groups.setdefault(shares.get(encoder, encoder), []).append(encoder)
+    rows: dict[str, list[Token]] = {encoder: [] for encoder in texts}
+    columns: dict[str, list[int]] = {encoder: [] for encoder in texts}
+    column, before = -1, ""
+    for group in groups.values():
+        before = ""
+        for at in range(max(len(places[encoder]) for encoder in group)):
+            each = {
+                encoder: places[encoder][at]
+                if at < len(places[encoder])
+                else Place(0, 0, "padding")
+                for encoder in group
+            }
+            kinds = {place.special for place in each.values()}
+            run = str(*kinds) if kinds in ({"padding"}, {"template"}) else ""
+            new = not run or run != before
+            column, before = column + new, run
+            for encoder, place in each.items():
+                columns[encoder].append(column)
+                if new:
+                    text = texts[encoder][place.start : place.end]
+                    token = Token(column, encoder, text, place.start, place.end, place.special)
+                    rows[encoder].append(token)
+    tokens = tuple(token for row in rows.values() for token in row)
+    return Prompt(dict(texts), tokens, dict(cuts), limit), columns
+
+
+def code(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
     """Token ids and their characters; a textual inversion of several vectors is several tokens.
 
     diffusers replaces such a token t by "t t_1 t_2 ..." (`maybe_convert_prompt`) before it
     tokenizes; all of them stand for the characters of t.
+
+    Raises
+    ------
+    DaamkitError
+        If the tokenizer does not tell characters.
     """
+    if not tokenizer.is_fast:
+        raise DaamkitError(
+            wanted="a tokenizer that tells which characters a token stands for",
+            got=f"{type(tokenizer).__name__}, a slow one",
+            mend="install transformers 5 or load the fast tokenizer",
+        )
     coded = tokenizer(text, return_offsets_mapping=True, verbose=False)
     added = tokenizer.get_added_vocab()
     names = {index: name for name, index in added.items()}
-    ids, places = [], []
-    for index, place in zip(coded["input_ids"], coded["offset_mapping"], strict=True):
+    ids, spans = [], []
+    for index, span in zip(coded["input_ids"], coded["offset_mapping"], strict=True):
         ids.append(index)
-        places.append(place)
+        spans.append((int(span[0]), int(span[1])))
         for number in itertools.count(1):
             following = added.get(f"{names.get(index)}_{number}")
             if following is None:
                 break
             ids.append(following)
-            places.append(place)
-    return ids, places
+            spans.append((int(span[0]), int(span[1])))
+    return ids, spans
+
+
+def cut(
+    ids: list[int], spans: list[tuple[int, int]], limit: int
+) -> tuple[list[int], list[tuple[int, int]], int | None]:
+    """A text cut at a limit, its last token kept; and the first character not read, if any."""
+    if len(ids) <= limit:
+        return ids, spans, None
+    ids, spans = [*ids[: limit - 1], ids[-1]], [*spans[: limit - 1], spans[-1]]
+    return ids, spans, spans[-2][1]
+
+
+def places_of(tokenizer: Any, ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[Place]:
+    """What the tokens of a text stand for, padding not among them."""
+    found = []
+    for at, (token, (start, end)) in enumerate(zip(ids, spans, strict=True)):
+        special: Special | None = None
+        if at == 0 and token in (tokenizer.bos_token_id, tokenizer.cls_token_id):
+            special = "SOS"
+        elif at == len(ids) - 1 and token in (tokenizer.eos_token_id, tokenizer.sep_token_id):
+            special = "EOS"
+        elif start == end and token in tokenizer.all_special_ids:
+            special = "template"
+        found.append(Place(0, 0, special) if special else Place(start, end))
+    return found
 
 
 def read(texts: Mapping[str, str], tokenizers: Mapping[str, Any]) -> Prompt:
-    """Tokenize a prompt as its pipeline does.
+    """Tokenize a prompt as CLIP's encoders read it, which share their places.
 
     Parameters
     ----------
@@ -357,35 +459,16 @@ def read(texts: Mapping[str, str], tokenizers: Mapping[str, Any]) -> Prompt:
     DaamkitError
         If a tokenizer does not tell characters.
     """
-    rows: dict[str, list[Token]] = {}
+    places: dict[str, list[Place]] = {}
     cuts: dict[str, int] = {}
     limit = 0
     for encoder, text in texts.items():
         tokenizer = tokenizers[encoder]
-        if not tokenizer.is_fast:
-            raise DaamkitError(
-                wanted="a tokenizer that tells which characters a token stands for",
-                got=f"{type(tokenizer).__name__}, a slow one",
-                mend="install transformers 5 or load the fast tokenizer",
-            )
         limit = tokenizer.model_max_length
-        ids, places = _code(tokenizer, text)
-        if len(ids) > limit:
-            ids, places = [*ids[: limit - 1], ids[-1]], [*places[: limit - 1], places[-1]]
-            cuts[encoder] = places[-2][1]
-        rows[encoder] = []
-        for column, (token, (start, end)) in enumerate(zip(ids, places, strict=True)):
-            special: Special | None = None
-            if column == 0 and token == tokenizer.bos_token_id:
-                special = "SOS"
-            elif column == len(ids) - 1 and token == tokenizer.eos_token_id:
-                special = "EOS"
-            if special:
-                start = end = 0
-            rows[encoder].append(Token(column, encoder, text[start:end], start, end, special))
-    longest = max(map(len, rows.values()))
-    for encoder, row in rows.items():
-        row.extend(Token(c, encoder, "", 0, 0, "padding") for c in range(len(row), longest))
-        if longest < limit:
-            row.append(Token(longest, encoder, "", 0, 0, "padding"))
-    return Prompt(dict(texts), tuple(t for row in rows.values() for t in row), cuts, limit)
+        ids, spans, end = cut(*code(tokenizer, text), limit)
+        if end is not None:
+            cuts[encoder] = end
+        own = places_of(tokenizer, ids, spans)
+        places[encoder] = own + [Place(0, 0, "padding")] * (limit - len(own))
+    first = next(iter(texts))
+    return lay(texts, places, cuts, limit, dict.fromkeys(texts, first))[0]

@@ -19,11 +19,11 @@ import pandas as pd
 
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
-from daamkit.maps import words
 from daamkit.maps.run import Run
 from daamkit.measures.intervals import means
 from daamkit.measures.overlap import ioa, iou
 from daamkit.measures.syntax import cut
+from daamkit.prompts import tokenized
 from daamkit.studies import captions, drawing, gains, methods, prompts, truths
 from daamkit.studies.gains import BASE
 from daamkit.studies.objects import ALIASES
@@ -31,7 +31,6 @@ from daamkit.studies.relations import CHIEF
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import Study
 from daamkit.toybox import claims, oracle
-from daamkit.tracing.prompts import tokenizers
 from daamkit.vision import alignment, captioning
 from daamkit.vision.captioning import Captioner
 
@@ -260,8 +259,7 @@ class Neglect(Study):
 
 def _columns(pipe: Any, case: Case) -> list[Any]:
     """The tokens of a prompt's two nouns, as guidance is told its subjects."""
-    known = tokenizers(pipe)
-    prompt = words.read(dict.fromkeys(known, str(case["prompt"])), known)
+    prompt = tokenized(pipe, str(case["prompt"]))
     return [prompt.span(*span).columns for span in case["spans"]]
 
 

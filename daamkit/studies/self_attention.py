@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Bool
 from PIL import Image
 
-from daamkit.attention.sites import RUNS
 from daamkit.errors import DaamkitError
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.language import parsing
@@ -256,9 +255,9 @@ class SelfAttention(Study):
 
 
 def last(maps: SelfMaps) -> dict[str, str]:
-    """Names of the last self-attention of each stage and grid ("up 16x16"), in running order."""
-    ordered = sorted(maps.layers.items(), key=lambda item: RUNS[item[1].stage])
-    return {"{} {}x{}".format(layer.stage, *layer.grid): name for name, layer in ordered}
+    """Names of the last self-attention of each group and grid ("up 16x16"), in running order."""
+    ordered = sorted(maps.layers.items(), key=lambda item: item[1].order)
+    return {"{} {}x{}".format(layer.group, *layer.grid): name for name, layer in ordered}
 
 
 def _centred(mask: Mask) -> Mask:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from daamkit import record
+from daamkit import prompts, record
+from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Grid, Site, denoisers, find
+from daamkit.attention.sites import Grid, Site, Span
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps, Layer, Pooling
 from daamkit.maps.run import Run
 from daamkit.maps.selfmaps import SelfMaps
-from daamkit.maps.words import Prompt
-from daamkit.tracing import prompts
+from daamkit.prompts import Read
 
 Branch = Literal["cond", "uncond", "negative", "image", "perturbed"]
 Texts = str | Sequence[str] | None
@@ -54,10 +55,10 @@ class Recorder(Tap):
         """Nothing of one call stays for the next."""
         self.cross: dict[str, Store] = {}
         self.self_: dict[str, Store] = {}
-        self.prompts: dict[str, list[Prompt]] = {}
+        self.texts: dict[str, list[Read]] = {}
         self.passes: dict[str, list[int]] = {}  # of each branch: guidance may end early
         self.records: list[dict[str, Any]] = []
-        self.latents = (0, 0)
+        self.grid: Grid = ()
 
     # -- while the pipeline runs
 
@@ -72,8 +73,14 @@ class Recorder(Tap):
         self.records = record.of_call(call.pipe, call.arguments, call.samples)
 
     def begin(self, step: Pass) -> None:
-        if not self.cross:
-            self._open_stores(step)
+        self.grid = self.grid or step.grid
+        self._open_stores(step)
+        if step.grid != self.grid:
+            raise DaamkitError(
+                wanted=f"passes on one grid, {_by(self.grid)} as the first",
+                got=f"{_by(step.grid)} in pass {step.index}",
+                mend="generate at one size; what is enlarged in between has other cells",
+            )
         for branch in step.branches:
             self.passes.setdefault(branch, []).append(step.index)
 
@@ -88,22 +95,34 @@ class Recorder(Tap):
                     self.self_[branch].add(attention, probabilities, block)
             return
         for branch in attention.branches.keys() & self.cross.keys():
-            probabilities = attention.probabilities(branch)
-            limit, keys = self.prompts[branch][0].limit, probabilities.shape[-1]
-            if keys != limit:
-                raise DaamkitError(
-                    wanted=f"text of {limit} tokens, as the tokenizer has it",
-                    got=f"{keys} keys at {attention.site.name}",
-                    mend="trace with a prompt, or with embeddings of one prompt of that length",
-                )
-            text = self.cross[branch].plan.columns - 1  # all padding becomes the last column
-            if text + 1 < keys:
-                rest = probabilities[..., text:].sum(-1, keepdim=True)
-                probabilities = torch.cat([probabilities[..., :text], rest], -1)
-            self.cross[branch].add(attention, probabilities)
+            width = self.cross[branch].plan.columns
+            if attention.site.kind == "cross":
+                shares = attention.cells(branch)
+                self.cross[branch].add(attention, self._columns(attention, branch, shares, width))
+                continue
+            for block, shares in attention.blocks(branch):
+                columns = self._columns(attention, branch, shares, width)
+                self.cross[branch].add(attention, columns, block)
+
+    def _columns(
+        self,
+        attention: Attention,
+        branch: str,
+        shares: Float[Tensor, "samples heads cells keys"],
+        width: int,
+    ) -> Float[Tensor, "samples heads cells columns"]:
+        """What the text's keys get, as columns of each image's prompt."""
+        rows = attention.branches[branch]
+        runs = [
+            _runs(spans, read, attention.site.name)
+            for spans, read in zip(attention.layout.text[rows], self.texts[branch], strict=True)
+        ]
+        if all(own == runs[0] for own in runs):
+            return _gather(shares, runs[0], width)
+        return torch.cat([_gather(shares[i : i + 1], own, width) for i, own in enumerate(runs)])
 
     def plans(
-        self, pipe: Any, latents: Grid, samples: int, steps: int, columns: int
+        self, pipe: Any, whole: Grid, samples: int, steps: int, columns: int
     ) -> tuple[Plan, Plan | None]:
         """What one branch keeps of its cross-attention and, if asked for, its self-attention.
 
@@ -112,48 +131,52 @@ class Recorder(Tap):
         DaamkitError
             If the sites asked for are not there.
         """
-        sites = [site for denoiser in denoisers(pipe).values() for site in find(denoiser)]
-        cross = [site for site in sites if site.kind == "cross" and self._named(site)]
+        family = families.of(pipe)
+        base = family.base(pipe)
+        out = lambda site: family.left_out(site, whole, base)  # noqa: E731
+        sites = [site for own in families.sites(pipe).values() for site in own]
+        cross = [site for site in sites if site.reads_text and self._named(site)]
         if not cross:
             raise DaamkitError(
                 wanted=f"cross-attention sites named {' or '.join(self.wishes.sites or ())}",
                 got="none",
-                mend=f"name a part of {', '.join(s.name for s in sites if s.kind == 'cross')}",
+                mend=f"name a part of {', '.join(s.name for s in sites if s.reads_text)}",
             )
-        slots = Plan.slots_of(cross, latents, self.wishes.keep)
+        slots = Plan.slots_of(cross, whole, self.wishes.keep, out)
         plan = Plan(self.wishes.keep, slots, samples, steps, columns)
         if not self.wishes.self_grid:
             return plan, None
         keep = self.wishes.keep - {"head"}
-        near = [
-            s for s in sites if s.kind == "self" and max(s.grid(latents)) <= self.wishes.self_grid
-        ]
+        near = [s for s in sites if s.reads_image and max(s.grid(whole)) <= self.wishes.self_grid]
         if not near:
             raise DaamkitError(
                 wanted=f"self-attention sites of at most {self.wishes.self_grid} cells a side",
-                got=f"none for latents of {latents[0]} x {latents[1]}",
+                got=f"none for a grid of {_by(whole)}",
                 mend="raise `self_grid=`",
             )
-        return plan, Plan(keep, Plan.slots_of(near, latents, keep), samples, steps, 0)
+        return plan, Plan(keep, Plan.slots_of(near, whole, keep, out), samples, steps, 0)
 
     def _open_stores(self, step: Pass) -> None:
-        """Before the first pass: which words, which sites, how many bytes."""
+        """Before a branch's first pass: which words, which sites, how many bytes."""
         call, wishes = step.call, self.wishes
+        named = [_row_name(asked, step.branches) for asked in wishes.branches]
+        new = [name for name in dict.fromkeys(named) if name and name not in self.cross]
+        if not new:
+            return
         plans: dict[str, tuple[Plan, Plan | None]] = {}
-        for asked in dict.fromkeys(wishes.branches):
-            branch = _row_name(asked, step)
-            texts = prompts.read(call, branch, wishes.prompt, wishes.negative_prompt)
-            columns = max(text.columns for text in texts)
+        for branch in new:
+            texts = prompts.texts(call, branch, wishes.prompt, wishes.negative_prompt)
+            columns = max(text.prompt.columns for text in texts)
             steps = call.planned_passes()
-            plans[branch] = self.plans(call.pipe, step.latents, call.samples, steps, columns)
-            self.prompts[branch] = texts
+            plans[branch] = self.plans(call.pipe, step.grid, call.samples, steps, columns)
+            self.texts[branch] = texts
         if wishes.spill is None:
-            check([plan for both in plans.values() for plan in both if plan], wishes.budget)
+            held = [store.plan for own in (self.cross, self.self_) for store in own.values()]
+            check([p for both in plans.values() for p in both if p] + held, wishes.budget)
         for branch, (cross, near) in plans.items():
             self.cross[branch] = Store(cross, wishes.spill)
             if near is not None:
                 self.self_[branch] = Store(near, wishes.spill)
-        self.latents = step.latents
 
     def _named(self, site: Site) -> bool:
         return self.wishes.sites is None or any(name in site.name for name in self.wishes.sites)
@@ -161,24 +184,33 @@ class Recorder(Tap):
     # -- when the call ends
 
     def finish(self, call: Call, images: Any) -> None:
-        if not self.cross:
+        if not self.passes:
             raise DaamkitError(
                 wanted="a pass of the traced denoiser",
                 got="a generation without one",
-                mend="exchange `pipe.unet` before the trace, and let the pipeline make a step",
+                mend="exchange the pipeline's denoiser before the trace, and let the pipeline make "
+                "a step",
             )
-        pictures = _pictures(images, call)
-        scale = getattr(call.pipe, "vae_scale_factor", 8)
-        pixels = scale * side_of(next(iter(denoisers(call.pipe).values())))
-        base = 64 if pixels in (512, 1024) else 96
+        for asked in self.wishes.branches:
+            if _row_name(asked, self.passes) is None:
+                raise DaamkitError(
+                    wanted=f"attention of the branch {asked!r}",
+                    got=f"a call with the branches {', '.join(self.passes)}",
+                    mend="call with a negative prompt for 'negative', with guidance_scale above 1 "
+                    "for 'uncond'",
+                )
+        prompts.unchanged(call)
+        for branch, store in [*self.cross.items(), *self.self_.items()]:
+            _whole(store, self.passes[branch])
+        family = families.of(call.pipe)
+        pixels, base = family.pixels(call.pipe, self.grid), family.base(call.pipe)
         timesteps = call.timesteps
-        for sample, picture in enumerate(pictures):
-            size = (self.latents[0] * scale, self.latents[1] * scale)
-            if picture is not None:
-                size = (picture.height, picture.width)
+        for sample, picture in enumerate(_pictures(images, call)):
+            size = pixels if picture is None else (picture.height, picture.width)
+            _same_shape(self.grid, size)
             cross, selves = {}, {}
             for branch, store in self.cross.items():
-                prompt, passes = self.prompts[branch][sample], self.passes[branch]
+                prompt, passes = self.texts[branch][sample].prompt, self.passes[branch]
                 layers = _layers(store, sample, passes, prompt.columns)
                 cross[branch] = HeatMaps(
                     prompt,
@@ -203,30 +235,97 @@ class Recorder(Tap):
         self._forget()
 
 
-def side_of(denoiser: Any) -> int:
-    """Cells a side of the latents that a denoiser was made for."""
-    side = denoiser.config.sample_size or 64
-    return side if isinstance(side, int) else max(side)
+def _by(grid: Grid) -> str:
+    return " x ".join(map(str, grid))
 
 
-def _row_name(asked: Branch, step: Pass) -> str:
+def _row_name(asked: Branch, branches: Collection[str]) -> str | None:
     """What the pipeline's call names the rows asked for."""
-    if asked in step.branches:
-        return asked
-    unguided = {"uncond", "negative"}
-    if asked == "uncond" and (found := unguided & step.branches.keys()):
-        return found.pop()
-    raise DaamkitError(
-        wanted=f"attention of the branch {asked!r}",
-        got=f"a call with the branches {', '.join(step.branches)}",
-        mend="call with a negative prompt for 'negative', with guidance_scale above 1 for 'uncond'",
-    )
+    names = (asked, "negative") if asked == "uncond" else (asked,)
+    return next((name for name in names if name in branches), None)
+
+
+def _whole(store: Store, passes: list[int]) -> None:
+    """Refuse sites that have run in some passes only; those that never ran are left out."""
+    for site, ran in store.passes.items():
+        if ran != set(passes):
+            raise DaamkitError(
+                wanted=f"attention of {site} in all {len(passes)} passes",
+                got=f"in {len(ran)}",
+                mend="something skips layers (a feature cache?): take it off while tracing",
+            )
+
+
+def _same_shape(grid: Grid, size: tuple[int, int]) -> None:
+    """Refuse an image of which the passes have seen a part."""
+    (rows, columns), (height, width) = grid[-2:], size
+    side = (height * width / (rows * columns)) ** 0.5
+    if max(abs(height - rows * side), abs(width - columns * side)) > side:
+        raise DaamkitError(
+            wanted=f"passes that see the whole image of {height} x {width} pixels",
+            got=f"a grid of {rows} x {columns}",
+            mend="pipelines that put an image together of crops are not read yet",
+        )
+
+
+Runs = tuple[tuple[slice, int, bool], ...]  # keys, their first column, whether all go into it
+
+
+def _runs(spans: Sequence[Span], read: Read, site: str) -> Runs:
+    """Which keys go to which columns of a prompt.
+
+    Raises
+    ------
+    DaamkitError
+        If the site has not as many keys as the encoders have read tokens.
+    """
+    special = {token.column: token.special for token in read.prompt.tokens}
+    runs: list[tuple[slice, int, bool]] = []
+    done = 0
+    for span in spans:
+        columns = read.columns[span.encoder]
+        own = columns[span.first : span.first + span.length]
+        beyond = columns[span.first + span.length :]
+        if len(own) < span.length or any(
+            special.get(column) not in ("padding", "template") for column in beyond
+        ):
+            raise DaamkitError(
+                wanted=f"text of {len(columns)} tokens, as the tokenizer has it",
+                got=f"{span.length} keys at {site}",
+                mend="trace with a prompt, or with embeddings of one prompt of that length",
+            )
+        if span.start < done:  # encoders that share their places
+            continue
+        done = span.start + span.length
+        at = 0
+        while at < len(own):
+            to, merged = at + 1, own[at : at + 2] == [own[at]] * 2
+            while to < len(own) and own[to] == own[at] + (0 if merged else to - at):
+                to += 1
+            if not merged and to < len(own) and own[to] == own[to - 1]:
+                to -= 1  # the last of these is the first of a merged run
+            runs.append((slice(span.start + at, span.start + to), own[at], merged))
+            at = to
+    return tuple(runs)
+
+
+def _gather(
+    shares: Float[Tensor, "samples heads cells keys"], runs: Runs, width: int
+) -> Float[Tensor, "samples heads cells columns"]:
+    """What the keys get, summed into columns."""
+    columns = shares.new_zeros((*shares.shape[:-1], width))
+    for keys, first, merged in runs:
+        if merged:
+            columns[..., first] += shares[..., keys].sum(-1)
+        else:
+            columns[..., first : first + keys.stop - keys.start] += shares[..., keys]
+    return columns
 
 
 def _layers(
     store: Store, sample: int, passes: list[int], columns: int | None = None
 ) -> dict[str, Layer]:
-    """One image's part of the sums, its own tokens apart and its padding together."""
+    """One image's part of the sums, of its own tokens."""
     layers = {}
     for slot in store.plan.slots:
         if slot.name not in store.sums:  # the pipeline has skipped these sites
@@ -234,14 +333,21 @@ def _layers(
         values = store.sums[slot.name][sample]
         if "step" in store.plan.keep:
             values = values[passes]  # those that this branch had
-        if columns is not None and columns < values.shape[-2]:  # a longer prompt in the batch
-            rest = values[..., columns - 1 :, :].sum(-2, keepdim=True)
-            values = torch.cat([values[..., : columns - 1, :], rest], -2)
-        elif store.plan.samples > 1:
+        if columns is not None:
+            values = values[..., :columns, :]  # a longer prompt in the batch has more
+        if store.plan.samples > 1:
             values = values.clone()  # a run that is kept must not keep its whole batch
         heads = slot.heads * len(slot.sites)
         values = values.unflatten(-1, slot.grid).cpu()
-        layers[slot.name] = Layer(slot.name, slot.sites, slot.stage, heads, values)
+        layers[slot.name] = Layer(
+            slot.name,
+            slot.sites,
+            slot.group,
+            heads,
+            values,
+            slot.order,
+            tuple(sorted(slot.left_out)),
+        )
     return layers
 
 

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from daamkit import prompts
+from daamkit.attention import families
 from daamkit.attention.hooks import attach
-from daamkit.attention.sites import denoisers
 from daamkit.attention.stores import AXES
 from daamkit.errors import DaamkitError
-from daamkit.maps import words
 from daamkit.maps.heatmaps import Pooling
 from daamkit.maps.run import Run
-from daamkit.tracing import prompts
-from daamkit.tracing.recorder import Branch, Recorder, Wishes, side_of
+from daamkit.tracing.recorder import Branch, Recorder, Wishes
 
 
 class RunError(DaamkitError, LookupError):
     """A run was asked for that is not there, or one where there are several."""
 
 
-class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as tracer`
+class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as tracer`
     """Observe a pipeline's attention while the context lasts.
 
     Parameters
@@ -91,7 +89,6 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
         spill: str | os.PathLike[str] | None = None,
         rule: Pooling = "daam",
     ) -> None:
-        self.pipe = pipe
         self.runs: list[Run] = []
         kept = frozenset([keep] if isinstance(keep, str) else keep)
         if not kept <= set(AXES):
@@ -119,15 +116,8 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
             None if spill is None else Path(spill),
             rule,
         )
-        self._tap = Recorder(self.runs, wishes)
-        self._open = ExitStack()
-
-    def __enter__(self) -> trace:
-        self._open.enter_context(attach(self.pipe, self._tap))
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._open.close()
+        self._recorder = Recorder(self.runs, wishes)
+        super().__init__(pipe, self._recorder)
 
     def bytes(
         self,
@@ -157,13 +147,10 @@ class trace:  # noqa: N801 - used like a function: `with daamkit.trace(pipe) as 
                 got=f"{height} and {width}",
                 mend="give both: pipelines take their own size for both if one is missing",
             )
-        tokenizers = prompts.tokenizers(self.pipe)
-        columns = words.read(dict.fromkeys(tokenizers, prompt), tokenizers).columns
-        scale = self.pipe.vae_scale_factor
-        side = scale * side_of(next(iter(denoisers(self.pipe).values())))
-        latents = ((height or side) // scale, (width or side) // scale)
-        plans = self._tap.plans(self.pipe, latents, images, steps, columns)
-        branches = len(set(self._tap.wishes.branches))
+        columns = prompts.tokenized(self.pipe, prompt).columns
+        grid = families.of(self.pipe).grid(self.pipe, height, width)
+        plans = self._recorder.plans(self.pipe, grid, images, steps, columns)
+        branches = len(set(self._recorder.wishes.branches))
         return branches * sum(plan.bytes for plan in plans if plan is not None)
 
     @property

@@ -7,7 +7,8 @@ from torch import nn
 import daamkit
 from daamkit.attention import hooks
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Site, find
+from daamkit.attention.families import find
+from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
 from tests.tiny import generate
 

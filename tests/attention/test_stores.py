@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import daamkit
-from daamkit.attention.sites import find
+from daamkit.attention.families import find
 from daamkit.attention.stores import MemoryBudgetError, Plan
 from daamkit.errors import DaamkitError
 from tests.tiny import generate

@@ -27,7 +27,7 @@ def test_daam_pooling_written_out(full):
     maps = full.maps
     keys = []
     for layer in maps.layers.values():
-        if layer.stage == "mid" or int((96 * 96 // np.prod(layer.grid)) ** 0.5) == 8:
+        if layer.group == "mid" or int((96 * 96 // np.prod(layer.grid)) ** 0.5) == 8:
             continue
         keys += [enlarge(head, (96, 96)).clamp(min=0) for head in layer.values.sum(0)]
     assert torch.allclose(maps.pool("daam"), torch.stack(keys).mean(0), atol=1e-6)
@@ -38,7 +38,7 @@ def test_paper_pooling_written_out(full):
     total = sum(
         enlarge(head, maps.size)
         for layer in maps.layers.values()
-        if layer.stage != "mid"
+        if layer.group != "mid"
         for step in layer.values
         for head in step
     )
@@ -71,7 +71,7 @@ def test_special_tokens_have_maps(full):
     for name in ("SOS", "EOS", "padding"):
         assert full.maps.special(name).values.sum() > 0
     together = sum(full.maps.pool("paper")).sum()
-    layers = [layer for layer in full.maps.layers.values() if layer.stage != "mid"]
+    layers = [layer for layer in full.maps.layers.values() if layer.group != "mid"]
     keys = sum(layer.heads for layer in layers) * 3 * 64 * 64
     assert together == pytest.approx(keys, rel=1e-3)  # nothing is lost: each cell's sum is 1
 
@@ -88,7 +88,7 @@ def test_parts_add_up(full):
 
 def test_parts_know_their_counts(full):
     part = full.maps.select(
-        steps=slice(1, None), heads=[0, 2], sites=lambda layer: layer.stage == "mid"
+        steps=slice(1, None), heads=[0, 2], sites=lambda layer: layer.group == "mid"
     )
     assert part.steps == 2
     assert [layer.heads for layer in part.layers.values()] == [2]

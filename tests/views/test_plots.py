@@ -161,10 +161,10 @@ def test_heads_in_the_order_of_the_network(run, sums) -> None:
     page = np.ma.filled(ax.images[0].get_array(), np.nan)
     finest = max(layer.grid[0] for layer in run.maps.layers.values())
     top = next(iter(run.maps.layers.values()))
-    assert top.stage == "down" and top.grid == (finest, finest)
+    assert top.group == "down" and top.grid == (finest, finest)
     values = top.values.sum(0)[0, list(run.maps.word("cat").word.columns)].mean(0) / 3
     assert np.allclose(page[:finest, :finest], values)
-    middle = next(layer for layer in run.maps.layers.values() if layer.stage == "mid")
+    middle = next(layer for layer in run.maps.layers.values() if layer.group == "mid")
     values = middle.values.sum(0)[1, list(run.maps.word("cat").word.columns)].mean(0) / 3
     gap = max(1, finest // 16)
     y, x = stages.index("mid") * (finest + gap), finest + gap

@@ -161,7 +161,7 @@ def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[
         single = every // values.shape[0] if maps.rule == "daam" else 1
         head = {
             "name": layer.name,
-            "stage": layer.stage,
+            "stage": layer.group,
             "heads": values.shape[0],
             "divisors": [single, every],
         }

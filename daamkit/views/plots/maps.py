@@ -20,7 +20,6 @@ from daamkit.maps.words import Asked, Occurrence, Word
 from daamkit.views import palettes, pieces
 from daamkit.views.labels import labels
 
-_STAGES = ("down", "mid", "up")  # the order in which a UNet runs
 _TILE = 1.7  # inches
 
 
@@ -148,7 +147,7 @@ def heads(
             got=f"a trace that kept {sorted(maps.keep) or 'sums only'}",
             mend="trace with `keep=('site', 'head')`, which is the default",
         )
-    layers = sorted(maps.layers.values(), key=lambda layer: _STAGES.index(layer.stage))
+    layers = sorted(maps.layers.values(), key=lambda layer: layer.order)
     tiles = [_heads(layer, found, maps) for layer in layers]
     side = max(tile.shape[-2:] for tile in tiles)
     most = max(len(tile) for tile in tiles)
@@ -252,4 +251,4 @@ def _repeated(
 def _short(layer: Layer) -> str:
     """ "up_blocks.1.attentions.0.transformer_blocks.0.attn2" as "up 1.0.0, 16 x 16"."""
     numbers = ".".join(re.findall(r"\.(\d+)", layer.name))
-    return f"{layer.stage} {numbers}, {layer.grid[0]} x {layer.grid[1]}"
+    return f"{layer.group} {numbers}, {layer.grid[0]} x {layer.grid[1]}"

@@ -1,0 +1,95 @@
+"""The families of models that are read: see `family` for how one is added."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from daamkit import registry
+from daamkit.attention.families.family import Family
+from daamkit.attention.sites import Site
+from daamkit.errors import DaamkitError
+
+
+def known() -> list[Family]:
+    """All families: those registered last first, so that they may refine ours."""
+    found = [registry.families.find(name) for name in reversed(registry.families.names())]
+    return [each() if isinstance(each, type) else each for each in found]
+
+
+def of(pipe: Any) -> Family:
+    """The family that a pipeline is of.
+
+    Raises
+    ------
+    DaamkitError
+        If none is known.
+    """
+    for family in known():
+        if family.matches(pipe):
+            return family
+    models = [
+        f"{type(model).__name__} as {name}"
+        for name in ("unet", "transformer", "prior")
+        if (model := getattr(pipe, name, None)) is not None
+    ]
+    raise DaamkitError(
+        wanted="a pipeline of a family that daamkit reads, such as a pipeline with a UNet "
+        "(Stable Diffusion 1, 2, XL, their kin; DDPM in pixels)",
+        got=f"{type(pipe).__name__}{' with ' if models else ''}{', '.join(models)}",
+        mend="pass one of these, or register a `Family` of its own",
+    )
+
+
+def denoisers(pipe: Any) -> dict[str, nn.Module]:
+    """The models of a pipeline that predict noise, by component name.
+
+    Raises
+    ------
+    DaamkitError
+        If it has none whose attention daamkit knows.
+    """
+    return of(pipe).denoisers(pipe)
+
+
+def sites(pipe: Any) -> dict[str, list[Site]]:
+    """The attention sites of each denoiser of a pipeline, their names unique in the pipeline.
+
+    Raises
+    ------
+    DaamkitError
+        If there is none: a compiled wrapper or an unknown model.
+    """
+    family, found = of(pipe), dict[str, list[Site]]()
+    for component, denoiser in family.denoisers(pipe).items():
+        own = _some(family.sites(denoiser), denoiser)
+        if found:  # a second denoiser has the same paths
+            own = [replace(site, name=f"{component}.{site.name}") for site in own]
+        found[component] = own
+    return found
+
+
+def find(denoiser: nn.Module) -> list[Site]:
+    """All attention sites of a denoiser that comes without its pipeline.
+
+    Raises
+    ------
+    DaamkitError
+        If there is none, or no family knows it.
+    """
+    for family in known():
+        if family.knows(denoiser):
+            return _some(family.sites(denoiser), denoiser)
+    return _some([], denoiser)
+
+
+def _some(found: list[Site], denoiser: nn.Module) -> list[Site]:
+    if found:
+        return found
+    raise DaamkitError(
+        wanted="attention modules in the denoiser",
+        got=f"none in {type(denoiser).__name__}",
+        mend="pass the model as diffusers loads it, neither wrapped nor compiled",
+    )

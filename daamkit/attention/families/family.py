@@ -1,0 +1,294 @@
+"""What differs between models, and nothing else does.
+
+A family is a class of stateless objects. The hooks, taps, traces, guidance and edits ask it; they
+know no model by themselves. To add one:
+
+1. Subclass `Family`, in a file of this folder, or anywhere outside the package. Where several
+   models have one shape, write one class whose instances differ in data.
+2. Say `matches` (is this pipeline mine?), `denoisers`, `sites` and `read`; then, as far as the
+   model needs it, `write`, `select`, `layout`, `encoders`, `unpack` and `pack`, `predicted`,
+   `pixels` and `grid`. The defaults serve a model of (samples, channels, height, width) inputs
+   whose first tensor of inputs is the image and whose predictions look like it.
+3. Register it by a name: ours in `daamkit.registry`, in the table `families`; another package's by
+   ``@daamkit.extend.families.register("mine")`` on the class (or on an instance), or as an entry
+   point of the group "daamkit.families". The last registered that matches is taken, so that another
+   package may refine one of ours.
+
+What each must say:
+
+- `sites` gives all attention modules, each with its kind, group and order of execution. Where the
+  softmax cannot be seen (linear attention), `observable=False`.
+- `read` is asked at the beginning of each pass of a denoiser what its inputs hold. Guidance that
+  lets the denoiser run once for each branch is told apart by `earlier`: the passes that the same
+  step of the scheduler has already seen. `call.branches(rows)` serves pipelines that stack
+  [uncond, cond]; `call.rows(names, rows)` any other order.
+- `layout` is asked at each call of `scaled_dot_product_attention` within a site, which queries are
+  the image's cells and which keys which encoder's text. None says: this is not the call meant (a
+  site may attend to image keys first and to text after). What it says is checked against the
+  queries and keys that are there.
+- `encoders` tells which text encoders' places stand on the key axis, so that the ids that entered
+  them in this very call can be matched with the words of the prompt.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from daamkit import compat
+from daamkit.attention.calls import Call, Pass, Rows
+from daamkit.attention.sites import Grid, Layout, Site
+from daamkit.errors import DaamkitError
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A text encoder whose places stand on the key axis.
+
+    Attributes
+    ----------
+    name
+        Component name in the pipeline.
+    tokenizer
+        Its tokenizer, of the fast kind, which knows characters.
+    model
+        The encoder itself; None where the pipeline was loaded without.
+    argument
+        Which argument of the call says its text; "prompt" where that is not given. The negative's
+        is the same with "negative_" before it.
+    limit
+        Places it has at most; None: the tokenizer's ``model_max_length``.
+    template
+        Text around the prompt, before and after, as the tokenizer is given it; for prompts that
+        come as embeddings. Where the tokenizer runs in the call, what it was given tells.
+    shares
+        Name of the encoder whose places are this one's too, channels side by side (both CLIPs');
+        "" where it has places of its own, after those of the encoder before it.
+    """
+
+    name: str
+    tokenizer: Any
+    model: nn.Module | None = None
+    argument: str = "prompt"
+    limit: int | None = None
+    template: tuple[str, str] = ("", "")
+    shares: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the inputs of a pass say.
+
+    Attributes
+    ----------
+    noisy
+        The image's part of the input, batch rows first, in the form that the scheduler has it but
+        scaled for the denoiser.
+    time
+        As the denoiser is told it.
+    branches
+        Batch rows by name; those of other branches may come in other passes of the same step.
+    grid
+        The denoiser's own grid: (height, width), or (frames, height, width), in cells.
+    text
+        The text's tensors, batch rows first (or lists with one tensor a row): should they change
+        within a call, words would be told wrongly.
+    """
+
+    noisy: Tensor
+    time: Any
+    branches: dict[str, Rows]
+    grid: Grid
+    text: tuple[Tensor | Sequence[Tensor], ...] = ()
+
+
+class Family(ABC):
+    """All that is particular to models of one kind. Stateless."""
+
+    name: ClassVar[str] = ""
+    image: str = "sample"  # the denoiser's argument that holds what is denoised
+    observe_hint: str = (
+        "choose attention that goes through torch's scaled_dot_product_attention "
+        "(`set_attention_backend('native')`)"
+    )
+
+    # -- which models
+
+    @abstractmethod
+    def matches(self, pipe: Any) -> bool:
+        """Whether a pipeline is of this family."""
+
+    @abstractmethod
+    def denoisers(self, pipe: Any) -> dict[str, nn.Module]:
+        """The models of a pipeline that predict noise, by component name."""
+
+    @abstractmethod
+    def sites(self, denoiser: nn.Module) -> list[Site]:
+        """All attention sites of a denoiser in the order of its modules, named by their paths."""
+
+    def knows(self, denoiser: nn.Module) -> bool:
+        """Whether a denoiser that comes without its pipeline is of this family."""
+        return False
+
+    # -- a pass and its inputs
+
+    @abstractmethod
+    def read(
+        self, call: Call, denoiser: nn.Module, inputs: dict[str, Any], earlier: Sequence[Pass]
+    ) -> Reading:
+        """What the inputs of a pass say.
+
+        Parameters
+        ----------
+        call
+            The pipeline's call.
+        denoiser
+            The model that is about to run.
+        inputs
+            What it is given, by the names of its arguments.
+        earlier
+            The passes before it within the same step of the scheduler.
+
+        Raises
+        ------
+        DaamkitError
+            If they are not what the call asks for.
+        """
+
+    def write(self, inputs: dict[str, Any], noisy: Tensor) -> dict[str, Any]:
+        """Inputs with another image in them: the inverse of `read`.
+
+        Parameters
+        ----------
+        inputs
+            Of a pass; they are not changed.
+        noisy
+            (rows, ...), scaled for the denoiser. Channels that the input has beyond these (of
+            inpainting and editing models) stay.
+        """
+        given: Tensor = inputs[self.image]
+        beside = given[:, noisy.shape[1] :]
+        return inputs | {self.image: torch.cat([noisy, beside], 1) if beside.shape[1] else noisy}
+
+    def select(self, now: Pass, rows: Sequence[int]) -> dict[str, Any]:
+        """The inputs of some batch rows alone, for an extra pass.
+
+        The default takes these rows of every tensor, however deep, that is as long as the batch.
+        """
+        total = len(now.inputs[self.image])
+        return {name: pick(value, rows, total) for name, value in now.inputs.items()}
+
+    def predicted(self, output: Any) -> Tensor:
+        """What a denoiser has predicted, batch rows first."""
+        said: Tensor = output[0]
+        return said
+
+    def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
+        """What is denoised as an image: (samples, channels, [frames,] height, width)."""
+        return noisy
+
+    def pack(self, now: Pass, image: Tensor) -> Tensor:
+        """The inverse of `unpack`."""
+        return image
+
+    # -- a site at work
+
+    def layout(self, site: Site, now: Pass, queries: int, keys: int, nth: int) -> Layout | None:
+        """What a site's queries and keys are.
+
+        Parameters
+        ----------
+        site, now
+            Which site, in which pass.
+        queries, keys
+            How many there are.
+        nth
+            Which call of the kernel it is within the site, from 0.
+
+        Returns
+        -------
+        layout
+            None if another call of the same site is meant. By default the first, all of whose
+            queries are cells and whose keys are, at cross sites, the first encoder's text.
+        """
+        raise NotImplementedError
+
+    # -- text
+
+    def encoders(self, pipe: Any) -> list[Encoder]:
+        """The text encoders whose places stand on the key axis, in the order of a prompt's texts.
+
+        Empty for a pipeline without text or without a tokenizer.
+        """
+        return []
+
+    # -- pictures
+
+    def grid(self, pipe: Any, height: int | None, width: int | None) -> Grid:
+        """The denoiser's grid for an image of so many pixels; None: the pipeline's own size."""
+        raise DaamkitError(
+            wanted="the size of maps before a generation",
+            got=f"{type(self).__name__}, which does not tell",
+            mend="generate once and look at the run's layers",
+        )
+
+    def pixels(self, pipe: Any, grid: Grid) -> tuple[int, int]:
+        """(height, width) of the image for a grid of the denoiser."""
+        scale = int(getattr(pipe, "vae_scale_factor", 8))
+        return grid[-2] * scale, grid[-1] * scale
+
+    def images(self, output: Any) -> Any:
+        """What a pipeline's call has made, of its output.
+
+        Raises
+        ------
+        DaamkitError
+            If these are no images.
+        """
+        if isinstance(output, tuple):
+            return output[0]
+        if not hasattr(output, "images"):
+            raise DaamkitError(
+                wanted="a pipeline that returns images",
+                got=type(output).__name__,
+                mend="other kinds of pipelines are not read yet",
+            )
+        return output.images
+
+    # -- pooling
+
+    def summed(self, sites: Sequence[Site]) -> list[Site]:
+        """Sites in the order in which a sum over them is rounded as a reference rounds it."""
+        return list(sites)
+
+    def base(self, pipe: Any) -> int:
+        """Side of daam's square maps for this model."""
+        return 64
+
+    def left_out(self, site: Site, whole: Grid, base: int) -> frozenset[str]:
+        """Pooling rules that leave a site out, on a grid."""
+        return site.left_out
+
+
+def pick(value: Any, rows: Sequence[int], total: int) -> Any:
+    """Some batch rows of an argument, however deep its tensors lie."""
+    rows = list(rows)
+    if isinstance(value, Tensor) and value.ndim and len(value) == total:
+        if rows == [*range(rows[0], rows[-1] + 1)]:
+            return value[rows[0] : rows[-1] + 1]
+        return value[rows]
+    if isinstance(value, dict):
+        return {name: pick(each, rows, total) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(pick(each, rows, total) for each in value)
+    return value
+
+
+def classes(thing: Any) -> set[str]:
+    """The names of a thing's class and of all it inherits from: what a family may match by."""
+    return {each.__name__ for each in type(compat.uncompiled(thing)).__mro__}
