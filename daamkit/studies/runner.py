@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -88,27 +88,32 @@ def run(
     batches = {
         start: cases[start : start + batch_size] for start in range(0, len(cases), batch_size)
     }
-    frames = {} if folder is None else folder.frames(list(batches))
-    left = {start: batch for start, batch in batches.items() if start not in frames}
-    if left:
-        source = (
-            _local(study, left, threads, pipe)
-            if engine == "local"
-            else _on_ray(study, left, threads, workers)
-        )
-        done = sum(len(batches[start]) for start in frames)
-        with (
-            closing(source),
-            tqdm(
-                total=len(cases), initial=done, desc=study.name, unit="case", disable=not progress
-            ) as bar,
-        ):
-            for start, (rows, record) in source:
-                table = _table(rows)
-                if folder is not None:
-                    folder.write(start, table, record)
-                frames[start] = table.to_pandas()
-                bar.update(len(batches[start]))
+    with nullcontext() if folder is None else folder.held():
+        frames = {} if folder is None else folder.frames(list(batches))
+        left = {start: batch for start, batch in batches.items() if start not in frames}
+        if left:
+            source = (
+                _local(study, left, threads, pipe)
+                if engine == "local"
+                else _on_ray(study, left, threads, workers)
+            )
+            done = sum(len(batches[start]) for start in frames)
+            with (
+                closing(source),
+                tqdm(
+                    total=len(cases),
+                    initial=done,
+                    desc=study.name,
+                    unit="case",
+                    disable=not progress,
+                ) as bar,
+            ):
+                for start, (rows, record) in source:
+                    table = _table(rows)
+                    if folder is not None:
+                        folder.write(start, table, record)
+                    frames[start] = table.to_pandas()
+                    bar.update(len(batches[start]))
     return _join([frames[start] for start in batches])
 
 
@@ -153,10 +158,10 @@ def read(out: str | os.PathLike[str]) -> pd.DataFrame:
     for shard in sorted(folder.glob("cases-*.parquet")):
         try:
             frames.append(shards.read(shard, told)[0])
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except shards.DamagedError as error:
             raise DaamkitError(
                 wanted=f"a whole shard, {shard}",
-                got=f"a damaged one ({str(error).splitlines()[0]})",
+                got=f"a damaged one ({error})",
                 mend="run the study again with the same settings: it makes what is missing",
             ) from error
     if not frames:
@@ -263,6 +268,13 @@ def _on_ray(
         if isinstance(error.cause, DaamkitError):
             raise error.cause from error
         raise
+    except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError) as error:
+        raise DaamkitError(
+            wanted="workers that live until all is measured",
+            got=f"one that was ended for the third time ({str(error).splitlines()[0]})",
+            mend="run the same command again, with fewer workers or a smaller batch if memory is "
+            "short: what is done is kept",
+        ) from error
     finally:
         if own:
             ray.shutdown()

@@ -1,17 +1,18 @@
 """The folder of a study: what study it is, and a shard for each batch that is done.
 
 A shard appears whole or not at all, and carries a digest of itself, the study's settings and how
-its images were made.
+its images were made. One that fails its digest is made again; a whole one is never taken away: if
+it is of something else, the folder is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from daamkit import files
 from daamkit.errors import DaamkitError
+from daamkit.studies import locks
 from daamkit.studies.session import Case
 
 if TYPE_CHECKING:
@@ -31,6 +34,17 @@ _KEY = b"daamkit"  # of a shard's provenance
 _SEAL = b'"digest": "%b"'  # in it: SHA-256 of the shard with zeros in place of this
 _OPEN = _SEAL % (b"0" * 64)
 HOW = ("model", "dtype", "device", "scheduler", "versions")  # of a record: must stay the same
+
+
+ROWS, BYTES = 2**22, 2**28  # of a shard, unpacked
+
+
+class FolderError(DaamkitError, OSError):
+    """A folder that cannot be read or written."""
+
+
+class DamagedError(ValueError):
+    """A shard that fails its digest."""
 
 
 class ShardWarning(UserWarning):
@@ -58,16 +72,41 @@ class Folder:
         self.loose = {f.name for f in fields(study) if not f.metadata.get("compare", True)}
         self.record: dict[str, Any] | None = None
         self.manifest = json.loads(json.dumps(self.manifest))  # tuples are lists
-        rest = place / ".study.json.part"  # of a run that was killed at once
-        self.begun = place.exists() and (
-            not place.is_dir() or any(each != rest for each in place.iterdir())
-        )
+        self.begun = False
+        self._look()
+
+    def _look(self) -> None:
+        """Whose folder it is."""
+        try:
+            self.begun = self.place.exists() and (
+                not self.place.is_dir() or any(not _is_rest(each) for each in self.place.iterdir())
+            )
+            if not self.begun:
+                self.place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self.place, error) from error
         if self.begun:
-            there = manifest(place)
+            there = manifest(self.place)
             self._compare(there)
             self.manifest = there
-        else:
-            place.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else writes into the folder.
+
+        Raises
+        ------
+        locks.HeldError
+            If somebody does.
+        """
+        try:
+            with locks.held(self.place):
+                self._look()  # what was there may be another's now
+                yield
+        except OSError as error:
+            if isinstance(error, DaamkitError):
+                raise
+            raise _unusable(self.place, error) from error
 
     def _compare(self, there: Mapping[str, Any]) -> None:
         own, old = dict(self.manifest), dict(there)
@@ -86,20 +125,26 @@ class Folder:
         return self.place / f"cases-{start:07d}.parquet"
 
     def frames(self, starts: Sequence[int]) -> dict[int, pd.DataFrame]:
-        """What is done, by each batch's first case; damaged shards are named and taken away."""
+        """What is done, by each batch's first case; damaged shards are named and taken away.
+
+        Raises
+        ------
+        DaamkitError
+            If a whole shard is of another study, other cases, or another model.
+        """
         for name in ("study.json", *(self._shard(start).name for start in starts)):
-            (self.place / f".{name}.part").unlink(missing_ok=True)
+            for part in self.place.glob(f".{name}*.part"):
+                part.unlink(missing_ok=True)
         found = {}
         for start in starts:
             shard = self._shard(start)
             if not shard.exists():
                 continue
             try:
-                frame, about = read(shard, self.manifest)
-            except (pa.ArrowException, ValueError) as error:
-                reason = str(error).splitlines()[0]
+                frame, about = read(shard, self.manifest, self.loose)
+            except DamagedError as error:
                 warnings.warn(
-                    f"{shard} is damaged ({reason}); its cases are measured again",
+                    f"{shard} is damaged ({error}); its cases are measured again",
                     ShardWarning,
                     stacklevel=4,
                 )
@@ -113,10 +158,11 @@ class Folder:
         """Keep a batch."""
         self._same_model(record)
         if not self.begun:
-            _write(self.place / "study.json", json.dumps(self.manifest, indent=1).encode())
+            self._write(self.place / "study.json", json.dumps(self.manifest, indent=1).encode())
             self.begun = True
         about = self.manifest | {
             "start": start,
+            "loose": sorted(self.loose),
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "record": dict(record),
             "digest": "0" * 64,
@@ -126,7 +172,13 @@ class Folder:
         pq.write_table(table.replace_schema_metadata(metadata), sink)
         content = sink.getvalue().to_pybytes()
         seal = _SEAL % hashlib.sha256(content).hexdigest().encode()
-        _write(self._shard(start), content.replace(_OPEN, seal, 1))
+        self._write(self._shard(start), content.replace(_OPEN, seal, 1))
+
+    def _write(self, place: Path, content: bytes) -> None:
+        try:
+            files.replace(place, content)
+        except OSError as error:
+            raise _unusable(place, error) from error
 
     def _same_model(self, record: Mapping[str, Any]) -> None:
         """Rows made in another way do not mix."""
@@ -160,9 +212,23 @@ def _unlike(one: Any, other: Any) -> tuple[Any, Any]:
     return {key: pair[0] for key, pair in pairs.items()}, {k: pair[1] for k, pair in pairs.items()}
 
 
+def _is_rest(file: Path) -> bool:
+    """Whether a file is left of a run that was killed at once."""
+    return file.name == locks.NAME or re.fullmatch(r"\.study\.json\..*part", file.name) is not None
+
+
+def _unusable(place: Path, error: OSError) -> FolderError:
+    return FolderError(
+        wanted=f"a folder to write to, {place}",
+        got=f"{error.strerror or error}",
+        mend="free some space or name another; what is done is kept, and the same command goes on",
+    )
+
+
 def manifest(folder: Path) -> dict[str, Any]:
+    """What study a folder is of."""
     try:
-        found = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        found = files.plain(files.content(folder / "study.json"))
         if found["format"] == "daamkit.study":
             return found
     except (OSError, ValueError, LookupError, TypeError):
@@ -174,28 +240,67 @@ def manifest(folder: Path) -> dict[str, Any]:
     )
 
 
-def read(shard: Path, told: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Its rows and its provenance, if it is whole and of this study."""
-    content = shard.read_bytes()
+def read(
+    shard: Path, told: Mapping[str, Any], loose: Collection[str] | None = None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Its rows and its provenance, if it is whole and of this study.
+
+    Parameters
+    ----------
+    shard
+        Where.
+    told
+        What the folder is of.
+    loose
+        Settings that may differ; default those that the shard names.
+
+    Raises
+    ------
+    DamagedError
+        If it fails its digest.
+    DaamkitError
+        If it is whole and of something else, or no file.
+    """
+    try:
+        content = files.content(shard)
+    except (OSError, ValueError) as error:
+        raise _strange(shard, str(getattr(error, "strerror", None) or error)) from error
     seal = re.search(_SEAL % rb"(\w{64})", content)
     if seal is None:
-        raise ValueError("no shard of a study, or a part of one")
+        raise DamagedError("no shard of a study, or a part of one")
     blank = content.replace(seal[0], _OPEN, 1)
     if hashlib.sha256(blank).hexdigest().encode() != seal[1]:
-        raise ValueError("other bytes than were written")
-    table = pq.read_table(pa.BufferReader(content))
-    about = json.loads(table.schema.metadata[_KEY])
-    wanted = {**told, "start": int(shard.stem.removeprefix("cases-"))}
-    if any(about.get(key) != value for key, value in wanted.items()):
-        raise ValueError("of another study or other cases")
-    return table.to_pandas(), about
+        raise DamagedError("other bytes than were written")
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        if sum(group.total_byte_size for group in groups) > BYTES or file.metadata.num_rows > ROWS:
+            raise ValueError(f"more than {ROWS:,} rows or {BYTES:,} bytes")
+        about = files.plain(file.schema_arrow.metadata[_KEY])
+        start = int(shard.stem.removeprefix("cases-"))
+        known = about.get("loose", ()) if loose is None else loose
+        _same(about, {**told, "start": start}, known)
+        return file.read().to_pandas(), about
+    except (pa.ArrowException, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _strange(shard, str(error).splitlines()[0]) from error
 
 
-def _write(place: Path, content: bytes) -> None:
-    """Whole or not at all, also when the machine stops."""
-    part = place.with_name(f".{place.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(place)
+def _same(about: Mapping[str, Any], told: Mapping[str, Any], loose: Collection[str]) -> None:
+    """Raises if a shard is of another study, leaving out what may differ and what people noted."""
+    keys = ("study", "batch_size", "threads", "cases", "sha256", "start")
+    pairs = [(key, about.get(key), told.get(key)) for key in keys]
+    own, other = about["settings"], told["settings"]
+    tight = [name for name in {**own, **other} if name not in loose]
+    pairs += [(name, own.get(name), other.get(name)) for name in tight]
+    for name, mine, theirs in pairs:
+        if mine != theirs:
+            raise ValueError(f"one of {name} {mine!r} and not {theirs!r}")
+
+
+def _strange(shard: Path, got: str) -> DaamkitError:
+    return DaamkitError(
+        wanted=f"a shard of this study, {shard}",
+        got=got,
+        mend="take it out of the folder, or put back the study.json that it belongs to; nothing "
+        "was touched",
+    )

@@ -1,5 +1,6 @@
 """Studies stopped, damaged and gone on with: the rows are those of an undisturbed run."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -9,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +25,12 @@ import torch
 from daamkit import cli
 from daamkit.errors import DaamkitError
 from daamkit.studies import runner
+from daamkit.studies.locks import HeldError
 from daamkit.studies.relations import Relations
 from daamkit.studies.shards import ShardWarning
 from daamkit.studies.study import Study
 from tests import stub_study
+from tests.maps.test_saved import in_its_place
 from tests.stub_study import ROWS, Other, Pipe, Stub
 
 STARTS = range(0, Stub().n, 2)
@@ -294,15 +299,123 @@ def test_all_damaged_shards_are_made_again(folder, whole) -> None:
     assert_same(found, whole)
 
 
-def test_a_shard_in_the_place_of_another_is_not_taken(folder, whole, tmp_path) -> None:
+def test_a_whole_shard_of_something_else_is_refused_and_stays(folder, tmp_path) -> None:
     first, second = shards(folder)[:2]
+    own = second.read_bytes()
     shutil.copy(first, second)
-    with pytest.warns(ShardWarning, match=re.escape(str(second))):
-        assert_same(run(Stub(), folder), whole)
+    before = contents(folder)
+    for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+        with pytest.raises(DaamkitError, match=re.escape(str(second)) + ".*start 0 and not 2"):
+            attempt()
+    assert contents(folder) == before
+    second.write_bytes(own)
     run(Stub(seed=5), tmp_path / "else")
     shutil.copy(tmp_path / "else" / first.name, first)
-    with pytest.warns(ShardWarning, match=re.escape(str(first))):
-        assert_same(run(Stub(), folder), whole)
+    before = contents(folder)
+    for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+        with pytest.raises(DaamkitError, match=re.escape(str(first))):
+            attempt()
+    assert contents(folder) == before
+
+
+EDITS = {
+    '"device": null': '"device": "cpu"',
+    '"format"': '"note": "mine", "format"',
+    '"prompts": null': '"prompts": "mine.txt"',
+    '"version": 1': '"version": 1, "by": ["me"]',
+}
+
+
+@pytest.mark.parametrize("old", EDITS)
+def test_an_edit_that_changes_nothing_loses_nothing(folder, whole, old) -> None:
+    manifest = folder / "study.json"
+    assert old in manifest.read_text()
+    manifest.write_text(manifest.read_text().replace(old, EDITS[old], 1))
+    before, pipe = contents(folder), Pipe()
+    assert_same(run(Stub(), folder, pipe=pipe), whole)
+    assert_same(runner.read(folder), whole)
+    assert pipe.cases == [] and contents(folder) == before
+    shards(folder)[1].unlink()
+    assert_same(run(Stub(), folder), whole)
+
+
+@pytest.mark.parametrize("old", ['"seed": 0', '"cases": 11', '"batch_size": 2', '"steps": 25'])
+def test_an_edit_that_makes_another_study_is_refused(folder, old) -> None:
+    manifest = folder / "study.json"
+    manifest.write_text(manifest.read_text().replace(old, old + "1", 1))
+    before = contents(folder)
+    for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+        with pytest.raises(DaamkitError):
+            attempt()
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "far too large"])
+def test_what_is_no_shard_and_no_file_is_refused_and_stays(folder, kind) -> None:
+    for name in ("study.json", shards(folder)[1].name):
+        own = (folder / name).read_bytes()
+        in_its_place(kind, folder / name)
+        start = time.monotonic()
+        for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+            with pytest.raises(DaamkitError, match=re.escape(str(folder))):
+                attempt()
+        assert time.monotonic() - start < 4
+        where = folder / name
+        where.rmdir() if kind == "folder" else where.unlink()
+        where.write_bytes(own)
+
+
+# -- several at once
+
+
+def test_a_folder_that_is_written_to_says_by_whom(processes, tmp_path, whole) -> None:
+    study, out = Stub(n=60, pause=0.1), tmp_path / "out"
+    process = begin(processes, study, out, pipe=Pipe())
+    await_shard(out)
+    held = rf"nobody writes to, {re.escape(str(out))}; got process {process.pid} on .*since 20"
+    with pytest.raises(DaamkitError, match=held):
+        run(study, out)
+    assert len(runner.read(out)) > 0  # to look is allowed
+    process.join(60)
+    assert process.exitcode == 0  # nobody dies
+    assert_same(runner.read(out), run(Stub(n=60)))
+    assert not [*out.glob(".*")]
+
+
+def test_two_threads_in_one_folder(tmp_path) -> None:
+    study, told = Stub(n=40, pause=0.05), []
+
+    def go() -> None:
+        try:
+            told.append(run(study, tmp_path / "out"))
+        except DaamkitError as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=go) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    frames = [each for each in told if isinstance(each, pd.DataFrame)]
+    assert len(frames) == 1 and len(told) == 3
+    assert all(isinstance(each, HeldError) for each in told if each is not frames[0])
+
+
+def test_a_lock_of_a_run_that_was_killed_holds_nobody_up(folder, whole) -> None:
+    (folder / ".lock").write_text('{"process": 1, "machine": "gone", "since": "2020"}')
+    assert_same(run(Stub(), folder), whole)
+    assert not (folder / ".lock").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_is_full_or_read_only_is_told(tmp_path, monkeypatch, number) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(DaamkitError, match=f"a folder to write to.*{os.strerror(number)}"):
+        run(Stub(), tmp_path / "out")
+    assert not [*(tmp_path / "out").iterdir()]
 
 
 def test_read_wants_a_study_with_rows(tmp_path, monkeypatch) -> None:
