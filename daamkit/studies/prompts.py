@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.toybox import claims, scenes
 from daamkit.toybox.captions import PLACES
@@ -106,8 +110,12 @@ def from_file(file: Path, seeds: Iterable[int]) -> list[Case]:
     return [Case("file", each, seed) for seed in seeds for each in asked]
 
 
+class FewerWarning(UserWarning):
+    """A file with fewer prompts than were asked for."""
+
+
 def texts(source: str | Path | None, n: int, seed: int) -> list[str]:
-    """n different prompts, fewer if there are no more.
+    """n different prompts; where a file has fewer, all of them, and a warning.
 
     Parameters
     ----------
@@ -119,6 +127,12 @@ def texts(source: str | Path | None, n: int, seed: int) -> list[str]:
     rng = np.random.default_rng((seed, 40))
     if source is not None:
         known = list(dict.fromkeys(read(Path(source))))
+        if len(known) < n:
+            warnings.warn(
+                f"{source} has {len(known)} different prompts, fewer than the {n} asked for",
+                FewerWarning,
+                stacklevel=2,
+            )
         return [known[i] for i in rng.permutation(len(known))[:n]]
     found: dict[str, None] = {}
     while len(found) < n:
@@ -127,19 +141,19 @@ def texts(source: str | Path | None, n: int, seed: int) -> list[str]:
 
 
 def read(file: Path) -> list[str]:
-    """The prompts of a file.
+    """The prompts of a file, which is read as what its name ends in, in capitals or not.
 
     Parameters
     ----------
     file
-        A text file with a prompt a line; a table (.csv, .tsv, .jsonl, .parquet) with a column
-        "prompt"; COCO's captions (.json), or the folder with COCO's ``annotations`` in it, whose
-        validation captions are taken.
+        A text file with a prompt a line (.txt, .prompts, .md, no ending); a table (.csv, .tsv,
+        .jsonl, .parquet) with one column "prompt" of text; COCO's captions (.json), or the folder
+        with COCO's ``annotations`` in it, whose validation captions are taken.
 
     Raises
     ------
     DaamkitError
-        If it is missing, empty, of another kind, or a table without that column.
+        If it is missing, no file, empty, of another kind, or something in it is no prompt.
     """
     if file.is_dir():
         known = sorted([*file.glob("captions_*.json"), *file.glob("annotations/captions_*.json")])
@@ -151,13 +165,17 @@ def read(file: Path) -> list[str]:
             )
         file = next((each for each in known if "val" in each.name), known[0])
     try:
-        found = _read(file)
+        reader = _READERS.get(file.suffix.lower())
+        if reader is None:
+            raise ValueError(f"a name that ends in {file.suffix!r}, not {', '.join(_READERS)}")
+        found = reader(file)
     except (
         OSError,
         ValueError,
         LookupError,
         TypeError,
         AttributeError,
+        csv.Error,
         pa.ArrowException,
     ) as error:
         raise DaamkitError(
@@ -184,37 +202,105 @@ def _what(error: Exception) -> str:
         return "No such file"
     if isinstance(error, KeyError | TypeError | AttributeError):
         return "no captions in COCO's way"
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or (str(error).splitlines() or [repr(error)])[0]
 
 
-def _read(file: Path) -> list[str]:
-    if file.suffix == ".json":
-        entries = json.loads(file.read_bytes())["annotations"]
-        return [" ".join(entry["caption"].split()) for entry in entries]
-    if file.suffix not in _TABLES:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    try:
-        table = _TABLES[file.suffix](file)
-    except pd.errors.EmptyDataError:
+# -- readers, by what a name ends in
+
+
+def _lines(file: Path) -> list[str]:
+    text = files.text(file, encoding="utf-8-sig")
+    if "\0" in text:
+        raise ValueError("a file of bytes, not of text")
+    return text.splitlines()
+
+
+def _captions(file: Path) -> list[str]:
+    """COCO's."""
+    entries = files.plain(files.content(file, 2 * files.MOST))["annotations"]
+    return [_prompt(entry["caption"], i) for i, entry in enumerate(entries)]
+
+
+def _separated(file: Path, mark: str) -> list[str]:
+    """A column of a table with one separator."""
+    text = files.text(file, encoding="utf-8-sig")
+    table = [
+        (row, number)
+        for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=mark, strict=True), 1)
+        if row
+    ]
+    if not table:
         return []
-    if not len(table.columns):
+    names = table[0][0]
+    place = _column(names, file)
+    for row, number in table[1:]:
+        if len(row) != len(names):
+            raise ValueError(
+                f"{len(row)} fields in row {number} under {len(names)} names: put quotes around "
+                "prompts with commas"
+            )
+    return [row[place] for row, _ in table[1:]]
+
+
+def _objects(file: Path) -> list[str]:
+    """The field of an object a line; other lines may lack it, or have null."""
+    rows = []
+    for number, line in enumerate(files.text(file, encoding="utf-8-sig").split("\n"), 1):
+        if line.strip():
+            row = files.plain(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"no object in line {number}")
+            rows.append((row, number))
+    if rows:
+        _column(list(dict.fromkeys(name for row, _ in rows for name in row)), file)
+    said = [(row.get("prompt"), number) for row, number in rows]
+    return [_prompt(text, number) for text, number in said if text is not None]
+
+
+def _parquet(file: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(pa.BufferReader(files.content(file, 2 * files.MOST)))
+    names = table.schema_arrow.names
+    if not names:
         return []
-    if not isinstance(table.index, pd.RangeIndex) and file.suffix in (".csv", ".tsv"):
-        raise ValueError("more fields than columns: put quotes around prompts with commas")
-    if "prompt" not in table:
+    place = _column(names, file)
+    kind = table.schema_arrow.field(place).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+        raise ValueError(f"a column 'prompt' of {kind}, not of text")
+    groups = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
+    if table.metadata.num_rows > files.ENTRIES or sum(g.total_byte_size for g in groups) > 2**28:
+        raise ValueError(f"more than {files.ENTRIES:,} rows or {2**28:,} bytes")
+    found: list[Any] = table.read(columns=["prompt"]).column(0).to_pylist()
+    return [text for text in found if text is not None]
+
+
+def _prompt(value: Any, place: int) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{json.dumps(value)[:60]}, which is no text, in place {place}")
+    return value
+
+
+def _column(names: Sequence[str], file: Path) -> int:
+    """Where the prompts are."""
+    many = list(names).count("prompt")
+    if many != 1:
         raise DaamkitError(
-            wanted=f"a column 'prompt' in {file}",
-            got=f"{', '.join(map(repr, table.columns)) or 'no column'}",
-            mend="name the column with the prompts 'prompt'",
+            wanted=f"{'one' if many else 'a'} column 'prompt' in {file}",
+            got=f"{', '.join(map(repr, names)) or 'no column'}",
+            mend="name the column with the prompts 'prompt', and no other",
         )
-    return table["prompt"].dropna().astype(str).tolist()
+    return list(names).index("prompt")
 
 
-_TABLES = {
-    ".csv": partial(pd.read_csv, dtype=str, keep_default_na=False),
-    ".tsv": partial(pd.read_csv, sep="\t", dtype=str, keep_default_na=False),
-    ".jsonl": partial(pd.read_json, lines=True, dtype=False),
-    ".parquet": pd.read_parquet,
+_READERS: dict[str, Callable[[Path], list[str]]] = {
+    **dict.fromkeys(("", ".txt", ".prompts", ".md"), _lines),
+    ".csv": partial(_separated, mark=","),
+    ".tsv": partial(_separated, mark="\t"),
+    ".jsonl": _objects,
+    ".parquet": _parquet,
+    ".json": _captions,
 }
 
 

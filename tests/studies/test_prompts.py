@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from daamkit.errors import DaamkitError
 from daamkit.studies import prompts
+from daamkit.studies.prompts import FewerWarning
 from daamkit.toybox import claims
+from tests.maps.test_saved import in_its_place
 
 THREE = ["a red cat", "a dog, a bird and a “frog”", "a café at night"]
 
@@ -95,7 +99,7 @@ def test_of_cocos_folder_the_validation_captions_are_taken(tmp_path: Path, where
     assert prompts.read(tmp_path) == ["a dog"]
     (folder / "captions_val2017.json").write_text(coco(["a cat"]))
     assert prompts.read(tmp_path) == ["a cat"]
-    assert prompts.texts(tmp_path, 9, seed=0) == ["a cat"]
+    assert prompts.texts(tmp_path, 1, seed=0) == ["a cat"]
 
 
 # What can be wrong
@@ -175,6 +179,73 @@ def test_a_comma_without_quotes_is_an_error_not_half_a_prompt(tmp_path: Path, te
         prompts.read(file)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_capitals_in_a_name_change_nothing(tmp_path: Path, name: str) -> None:
+    loud = tmp_path / name.upper()
+    written(tmp_path / name).rename(loud)
+    assert prompts.read(loud) == THREE
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.jsonl", '{"prompt": "a cat"}\n{"prompt": ["a cat", "a dog"]}\n'),
+        ("p.jsonl", '{"prompt": {"en": "a cat"}}\n'),
+        ("p.jsonl", '{"prompt": true}\n'),
+        ("p.jsonl", '{"prompt": 7}\n'),
+        ("p.jsonl", '{"prompt": NaN}\n'),
+        ("p.jsonl", '["a cat"]\n'),
+        ("p.jsonl", '{"prompt": "a cat", "prompt": "a dog"}\n'),
+        ("p.json", '{"annotations": [{"caption": ["a cat"]}]}'),
+        ("p.json", '{"annotations": [{"caption": "a cat", "caption": "a dog"}]}'),
+        ("p.csv", "prompt,prompt\na cat,a dog\n"),
+        ("p.tsv", "prompt\tn\tprompt\na cat\t1\ta dog\n"),
+        ("p.csv", "n,prompt\na cat\n"),
+        ("p.txt", "a\0cat"),
+        ("p.yaml", "prompt: a cat"),
+        ("p.xlsx", "a cat"),
+        ("p.csv.gz", "prompt\na cat"),
+    ],
+)
+def test_what_is_no_prompt_is_not_read_as_one(tmp_path: Path, name: str, content: str) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(DaamkitError, match=name):
+        prompts.read(file)
+
+
+@pytest.mark.parametrize("values", [[["a cat", "a dog"]], [{"en": "a cat"}], [1], [True], [b"cat"]])
+def test_a_column_of_something_else(tmp_path: Path, values: list) -> None:
+    file = tmp_path / "p.parquet"
+    pd.DataFrame({"prompt": values}).to_parquet(file)
+    with pytest.raises(DaamkitError, match="a column 'prompt' of .*, not of text"):
+        prompts.read(file)
+
+
+def test_two_columns_of_one_name_in_parquet(tmp_path: Path) -> None:
+    table = pa.table([pa.array(["a cat"]), pa.array(["a dog"])], names=["prompt", "prompt"])
+    pq.write_table(table, tmp_path / "p.parquet")
+    with pytest.raises(DaamkitError, match=r"one column 'prompt'.*got 'prompt', 'prompt'"):
+        prompts.read(tmp_path / "p.parquet")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["fifo", "device", "far too large"])
+def test_what_is_no_file_of_prompts(tmp_path: Path, name: str, kind: str) -> None:
+    in_its_place(kind, written(tmp_path / name))
+    with pytest.raises(
+        DaamkitError, match="a file of prompts, .*; got (a FIFO|a device|more than)"
+    ):
+        prompts.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
+def test_json_that_nests_too_deep(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"prompt": ' + "[" * 10**5 + "]" * 10**5 + "}")
+    with pytest.raises(DaamkitError, match="nests too deep"):
+        prompts.read(tmp_path / name)
+
+
 # Which are asked
 
 
@@ -187,7 +258,8 @@ def test_prompts_drawn_from_a_file(tmp_path: Path) -> None:
     assert prompts.texts(str(file), 12, seed=1) == some
     assert prompts.texts(file, 12, seed=2) != some
     assert prompts.texts(file, 5, seed=1) == some[:5]
-    assert sorted(prompts.texts(file, 99, seed=1)) == sorted(every)
+    with pytest.warns(FewerWarning, match="has 30 different prompts, fewer than the 99"):
+        assert sorted(prompts.texts(file, 99, seed=1)) == sorted(every)
     assert prompts.texts(file, 0, seed=1) == []
 
 
