@@ -42,9 +42,9 @@ notebooks: env  # run them and write what they show
 	$(BIN)/python notebooks/execute.py
 
 train: env
-	$(BIN)/python -m daamkit.toybox.train --out build/toybox --resume
-	$(BIN)/python -m daamkit.toybox.teacher --out build/toybox
-	$(BIN)/python -m daamkit.toybox.clip --out build/toybox
+	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox --resume
+	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox
+	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox
 
 studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours
 	$(BIN)/daamkit study objects --n 400 --out build/studies/objects

@@ -18,7 +18,7 @@ import numpy as np
 
 from daamkit.toybox import oracle, scenes
 from daamkit.toybox.scenes import Scene
-from daamkit.toybox.teacher import labels
+from daamkit.toybox.training.oracle import labels
 
 
 def measure(drawn: list[Scene]) -> dict[str, float]:

@@ -268,7 +268,8 @@ def on_drawn(
     rows
         Of `overlaps`, with prompt, image and level.
     """
-    from daamkit.toybox import autoencoder, claims
+    from daamkit.toybox import claims
+    from daamkit.toybox.training import autoencoder
 
     scheduler = OneStep.from_config(pipe.scheduler.config)
     once = type(pipe)(**(pipe.components | {"scheduler": scheduler}), requires_safety_checker=False)

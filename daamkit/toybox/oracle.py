@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from daamkit import resources
 from daamkit.errors import DaamkitError
 from daamkit.toybox.captions import PLACES
-from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
+from daamkit.toybox.sprites import COLOURS, EVERYTHING, SIZES, TEXTURES, THINGS
 
 # What each head tells apart; 0 is nothing, or the thing as it comes.
 NAMES = ("", *THINGS, *PLACES)
@@ -37,6 +37,16 @@ HEADS: dict[str, tuple[str, ...]] = {
     "colour": ("own", *COLOURS),
     "texture": ("plain", *TEXTURES),
     "size": ("ordinary", *SIZES),
+}
+# Of each world. That of world 2 has no size: a thing's length in pixels is measured, and "small"
+# says less than that ("small" among three things is as long as others beside one).
+HEADS_OF: dict[int, dict[str, tuple[str, ...]]] = {
+    1: HEADS,
+    2: {
+        "name": ("", *EVERYTHING, *PLACES),
+        "colour": HEADS["colour"],
+        "texture": HEADS["texture"],
+    },
 }
 CENTRE = 2  # and two numbers: from a pixel to its instance's centre, (y, x), in parts of REACH
 REACH = 32.0
@@ -63,21 +73,22 @@ class Block(nn.Module):
 class Oracle(nn.Module):
     """A U-Net (arXiv 1505.04597) at a half to a sixteenth of the image's size, finished at its own.
 
-    Its heads are `HEADS`, each a score for each pixel, and "centre", by which pixels of one
-    instance find together (Panoptic-DeepLab, arXiv 1911.10194).
+    Its heads are those of a world (`HEADS_OF`), each a score for each pixel, and "centre", by which
+    pixels of one instance find together (Panoptic-DeepLab, arXiv 1911.10194).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, world: int = 1) -> None:
         super().__init__()
         c = _CHANNELS
+        self.heads = HEADS_OF[world]
         self.stem = nn.Conv2d(3, c[0], 4, stride=2, padding=1)
         self.down = nn.ModuleList([Block(c[max(i - 1, 0)], c[i]) for i in range(4)])
         self.middle = Block(c[3], c[3])
         self.up = nn.ModuleList([Block(c[min(i + 1, 3)] + c[i], c[i]) for i in range(4)])
-        self.sizes = [*(len(names) for names in list(HEADS.values())[1:]), CENTRE]
+        self.sizes = [*(len(names) for names in list(self.heads.values())[1:]), CENTRE]
         self.likeness = nn.Conv2d(c[0], sum(self.sizes), 1)
         self.fine = nn.Conv2d(c[0] + 3, c[0], 3, padding=1)
-        self.name = nn.Conv2d(c[0], len(NAMES), 1)
+        self.name = nn.Conv2d(c[0], len(self.heads["name"]), 1)
 
     def encode(self, image: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8 and 1/16 of the image's size."""
@@ -98,7 +109,7 @@ class Oracle(nn.Module):
         *likeness, centre = self.likeness(F.silu(x)).split(self.sizes, 1)
         x = torch.cat([F.interpolate(x, scale_factor=2.0), image], 1)
         scores = [self.name(F.silu(self.fine(x))), *likeness, centre * REACH]
-        return dict(zip([*HEADS, "centre"], scores, strict=True))
+        return dict(zip([*self.heads, "centre"], scores, strict=True))
 
 
 @cache
@@ -136,9 +147,9 @@ def read_all(
     frames
         For each image a row an instance, from left to right: ``kind`` ("thing", or "place" for
         what a place's noun names), ``name``, ``colour`` ("own": as the thing comes), ``texture``
-        ("plain"), ``size`` ("ordinary"), ``confidence`` (mean probability of the name over its
-        pixels), ``left``, ``top``, ``right``, ``bottom`` (pixels of its visible part), ``area``
-        (pixels) and ``mask`` ((height, width) bool).
+        ("plain"), of world 1 ``size`` ("ordinary"), ``confidence`` (mean probability of the name
+        over its pixels), ``left``, ``top``, ``right``, ``bottom`` (pixels of its visible part),
+        ``area`` (pixels) and ``mask`` ((height, width) bool).
 
     Raises
     ------
@@ -151,10 +162,10 @@ def read_all(
             scores = model(part)
             size = scores["name"].shape[-2:]
             scores = {head: F.interpolate(value, size=size) for head, value in scores.items()}
-            parts = {head: scores[head].softmax(1).numpy() for head in HEADS}
+            parts = {head: scores[head].softmax(1).numpy() for head in model.heads}
             centres = scores["centre"].numpy()
         frames += [
-            _instances({head: values[i] for head, values in parts.items()}, centres[i])
+            _instances({head: values[i] for head, values in parts.items()}, centres[i], model.heads)
             for i in range(len(part))
         ]
     return frames
@@ -204,25 +215,27 @@ def _pixels(image: Image.Image | np.ndarray) -> UInt8[np.ndarray, "height width 
     return pixels
 
 
-def _instances(parts: dict[str, np.ndarray], centre: np.ndarray) -> pd.DataFrame:
+def _instances(
+    parts: dict[str, np.ndarray], centre: np.ndarray, heads: dict[str, tuple[str, ...]]
+) -> pd.DataFrame:
     """Group one image's pixels into instances and let each group's pixels vote on what it is."""
-    label = parts["name"].argmax(0)
+    known, label = heads["name"], parts["name"].argmax(0)
     rows: list[dict[str, Any]] = []
     for index in np.unique(label[label > 0]):
-        place = NAMES[index] in PLACES
+        place = known[index] in PLACES
         for mask in [label == index] if place else _split(label == index, centre):
             if mask.sum() < SMALLEST:
                 continue
             ys, xs = np.nonzero(mask)
             votes = {
                 head: names[parts[head][:, mask].mean(1).argmax()]
-                for head, names in HEADS.items()
+                for head, names in heads.items()
                 if head != "name"
             }
             rows.append(
                 {
                     "kind": "place" if place else "thing",
-                    "name": NAMES[index],
+                    "name": known[index],
                     **(dict.fromkeys(votes, "") if place else votes),
                     "confidence": float(parts["name"][index][mask].mean()),
                     "left": int(xs.min()),
@@ -233,8 +246,7 @@ def _instances(parts: dict[str, np.ndarray], centre: np.ndarray) -> pd.DataFrame
                     "mask": mask,
                 }
             )
-    columns = ["kind", "name", "colour", "texture", "size", "confidence"]
-    columns += ["left", "top", "right", "bottom", "area", "mask"]
+    columns = ["kind", *heads, "confidence", "left", "top", "right", "bottom", "area", "mask"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.sort_values(["kind", "left", "top"], ascending=[False, True, True]).reset_index(
         drop=True

@@ -8,8 +8,9 @@ from PIL import Image
 from benchmarks import blind
 from benchmarks import oracle as benchmark
 from daamkit.errors import DaamkitError
-from daamkit.toybox import oracle, scenes, teacher
+from daamkit.toybox import oracle, scenes
 from daamkit.toybox.oracle import HEADS, NAMES
+from daamkit.toybox.training import oracle as teacher
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,8 @@ def test_labels_are_the_scene(some) -> None:
 
 
 def test_a_short_lesson_goes_on_where_it_stopped(tmp_path) -> None:
-    from daamkit.toybox import autoencoder, pipeline
+    from daamkit.toybox import pipeline
+    from daamkit.toybox.training import autoencoder
 
     torch.manual_seed(0)
     autoencoder.write_tensors(

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 
 import daamkit
-from daamkit.toybox import autoencoder, loop, pipeline, scenes, tokenizer, train
+from daamkit.toybox import pipeline, scenes, tokenizer
+from daamkit.toybox.training import autoencoder, loop
+from daamkit.toybox.training import unet as train
 from tests.tiny import generate
 
 

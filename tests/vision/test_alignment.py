@@ -7,8 +7,8 @@ from transformers import CLIPImageProcessor
 
 from benchmarks import clip as benchmark
 from daamkit.errors import DaamkitError
-from daamkit.toybox import clip as teacher
 from daamkit.toybox import pipeline, scenes, tokenizer
+from daamkit.toybox.training import clip as teacher
 from daamkit.vision import alignment
 
 

@@ -28,8 +28,8 @@ from torch.nn import functional as F
 from transformers import T5TokenizerFast
 
 from daamkit import resources
-from daamkit.toybox import flux, loop, pipeline, scenes
-from daamkit.toybox.training import latents
+from daamkit.toybox import flux, pipeline, scenes
+from daamkit.toybox.training import latents, loop
 
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
 TOLD = 0.5  # weight of what lies in each place, at the start

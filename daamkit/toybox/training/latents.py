@@ -12,10 +12,11 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 from daamkit import resources
-from daamkit.toybox import loop, scenes, sprites
-from daamkit.toybox.autoencoder import as_tensor
+from daamkit.toybox import scenes, sprites
 from daamkit.toybox.captions import PLACES
 from daamkit.toybox.scenes import Scene
+from daamkit.toybox.training import loop
+from daamkit.toybox.training.autoencoder import as_tensor
 
 PLACE = 8  # pixels a side of a place of the joint-attention model
 NAMES = ("", *sprites.EVERYTHING, *PLACES)

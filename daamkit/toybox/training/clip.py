@@ -1,7 +1,7 @@
 """Teach a small CLIP (arXiv 2103.00020) the toy world, so that similarities run offline.
 
-    python -m daamkit.toybox.clip --out build/toybox
-    python -m daamkit.toybox.clip --out build/toybox --export data/clip
+    python -m daamkit.toybox.training.clip --out build/toybox
+    python -m daamkit.toybox.training.clip --out build/toybox --export data/clip
 
 Besides telling the captions of a batch apart, each patch of the picture learns what lies in it,
 which makes a vision transformer see after minutes instead of hours.
@@ -26,11 +26,12 @@ from transformers import (
 )
 
 from daamkit.toybox import pipeline, scenes
-from daamkit.toybox.autoencoder import as_tensor
-from daamkit.toybox.loop import Progress, descend, keep, rate, resume
 from daamkit.toybox.oracle import HEADS
 from daamkit.toybox.sprites import THINGS
-from daamkit.toybox.teacher import labels
+from daamkit.toybox.training import loop
+from daamkit.toybox.training.autoencoder import as_tensor
+from daamkit.toybox.training.loop import Progress, descend, keep, rate, resume
+from daamkit.toybox.training.oracle import labels
 
 BATCH, PATCH = 32, 16
 _LOOKS = [len(HEADS["name"]), len(HEADS["colour"])]
@@ -101,7 +102,7 @@ def teach(out: Path, images: int, seed: int = 0, device: str = "cpu", peak: floa
     pairs = Pairs(range(seen, images), seed, tokenizer)
     for pixels, ids, maps in DataLoader(pairs, BATCH, num_workers=1, drop_last=True):
         ids = ids[:, : int((ids != tokenizer.pad_token_id).sum(1).max()) + 1].to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with loop.half(device):
             vision = model.vision_model(pixel_values=as_tensor(pixels.numpy()).to(device))
             image = model.visual_projection(vision.pooler_output)
             text = model.text_projection(model.text_model(input_ids=ids).pooler_output)

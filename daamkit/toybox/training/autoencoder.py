@@ -10,7 +10,8 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 from daamkit.toybox import pipeline, scenes
-from daamkit.toybox.loop import Progress, descend, keep, rate, resume, write_tensors
+from daamkit.toybox.training import loop
+from daamkit.toybox.training.loop import Progress, descend, keep, rate, resume, write_tensors
 
 BATCH = 32
 
@@ -49,7 +50,7 @@ def train(out: Path, images: int, seed: int, device: str = "cpu") -> None:
             y, x = rng.integers(0, 65, 2)
             batch = batch[:, y : y + 64, x : x + 64]
         target = as_tensor(np.ascontiguousarray(batch)).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with loop.half(device):
             posterior = model.encode(target).latent_dist
             image = model.decode(posterior.sample()).sample
         loss = reconstruction_loss(image.float(), target) + 1e-5 * posterior.kl().mean() / 4096
@@ -103,7 +104,7 @@ def cache_latents(out: Path, n: int, seed: int, device: str = "cpu") -> None:
             for i in range(start, min(start + 64, n))
         ]
         images = as_tensor(np.stack([scene.image for scene in drawn])).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with loop.half(device):
             mean = model.encode(images).latent_dist.mean
         latents[start : start + len(drawn)] = mean.half().cpu()
         text = [scene.caption for scene in drawn]

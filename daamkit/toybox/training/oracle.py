@@ -1,6 +1,7 @@
 """Teach the oracle: drawn scenes, disorderly ones, and what generation does to a picture.
 
-    python -m daamkit.toybox.teacher --out build/toybox
+    python -m daamkit.toybox.training.oracle --out build/toybox
+    python -m daamkit.toybox.training.oracle --out build/toybox --world 2
 
 A third of the scenes are the world's own. The others are messes, in which up to five things lie
 anywhere, turned, cut off and over each other, and colours leak: what a generator's failures look
@@ -22,31 +23,35 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from daamkit.toybox import autoencoder, scenes
+from daamkit.toybox import scenes
 from daamkit.toybox.captions import PLACES, Noun, Sentence
 from daamkit.toybox.layouts import SCALES, Placed
-from daamkit.toybox.loop import Progress, descend, keep, rate, resume, write_tensors
-from daamkit.toybox.oracle import HEADS, NAMES, REACH, Oracle
+from daamkit.toybox.oracle import HEADS_OF, REACH, Oracle
 from daamkit.toybox.scenes import Scene
-from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
+from daamkit.toybox.sprites import COLOURS, EVERYTHING, NAMES, SIZES, TEXTURES, THINGS
+from daamkit.toybox.training import autoencoder, latents, loop
+from daamkit.toybox.training.loop import Progress, descend, keep, rate, resume, write_tensors
 
 BATCH = 8  # many small steps: a silhouette is learned in steps, not in pictures
 UNKNOWN = -1  # a label that is not asked for
-MAPS = [*HEADS, "y", "x"]  # a label for each head, and the way to the instance's centre
+THINGS_OF = {1: THINGS, 2: EVERYTHING}
 
 
-def mess(rng: np.random.Generator) -> Scene:
-    """Up to five things anywhere; nothing is said of it."""
+def mess(rng: np.random.Generator, world: int = 1) -> Scene:
+    """Up to five things anywhere; nothing is said of it. In world 2 some are half hidden."""
     placed = []
     for index in range(int(rng.integers(0, 6))):
         size = str(rng.choice(SIZES)) if rng.random() < 0.1 else None
         noun = Noun(
-            str(rng.choice(THINGS)),
+            str(rng.choice(THINGS_OF[world])),
             (index,),
             str(rng.choice(list(COLOURS))) if rng.random() < 0.85 else None,
             str(rng.choice(TEXTURES)) if rng.random() < 0.1 else None,
             size,
+            scenes.HIDDEN if world == 2 and rng.random() < 0.06 else None,
         )
+        if noun.name in NAMES:
+            noun = Noun(noun.name, noun.things, manner=noun.manner)  # drawn as they are
         x, y = rng.uniform(12, 116, 2)
         pixels = min(rng.uniform(24, 74) * SCALES.get(size or "", 1.0), 92.0)
         angle = int(rng.integers(-25, 26)) if rng.random() < 0.4 else 0
@@ -55,20 +60,23 @@ def mess(rng: np.random.Generator) -> Scene:
     return scenes.paint(rng, Sentence(), placed, place, None)
 
 
-def labels(scene: Scene) -> np.ndarray:
-    """(6, 128, 128) int8: the maps of `MAPS`; the last two in pixels."""
-    maps = np.zeros((len(MAPS), scenes.SIDE, scenes.SIDE), np.int8)
+def labels(scene: Scene, world: int = 1) -> np.ndarray:
+    """(heads + 2, 128, 128) int8: a label for each of a world's heads, and the way to the
+    instance's centre, (y, x) in pixels."""
+    heads = HEADS_OF[world]
+    names, looks = heads["name"], list(heads)[1:]
+    maps = np.zeros((len(heads) + 2, scenes.SIDE, scenes.SIDE), np.int8)
     if scene.place is not None:
-        maps[0][scene.ground] = NAMES.index(scene.place)
+        maps[0][scene.ground] = names.index(scene.place)
     ys, xs = np.mgrid[: scenes.SIDE, : scenes.SIDE]
     for thing, mask in zip(scene.things, scene.masks, strict=True):
-        maps[0][mask] = NAMES.index(thing.name)
-        given = (thing.colour, thing.texture, thing.size)
-        for channel, (head, value) in enumerate(zip(list(HEADS)[1:], given, strict=True), 1):
-            maps[channel][mask] = HEADS[head].index(value) if value else 0
+        maps[0][mask] = names.index(thing.name)
+        for channel, head in enumerate(looks, 1):
+            value = getattr(thing, head)
+            maps[channel][mask] = heads[head].index(value) if value else 0
         left, top, right, bottom = thing.box
-        maps[4][mask] = ((top + bottom) // 2 - ys)[mask]
-        maps[5][mask] = ((left + right) // 2 - xs)[mask]
+        maps[-2][mask] = ((top + bottom) // 2 - ys)[mask]
+        maps[-1][mask] = ((left + right) // 2 - xs)[mask]
     return maps
 
 
@@ -82,12 +90,12 @@ def leak(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def recolour(
-    rng: np.random.Generator, image: np.ndarray, maps: np.ndarray
+    rng: np.random.Generator, image: np.ndarray, maps: np.ndarray, things: int = len(THINGS)
 ) -> tuple[np.ndarray, np.ndarray]:
     """Exchange and invert a picture's colours; its labels lose all that hangs on them."""
     image = image[..., rng.permutation(3)]
     image = np.where(rng.random(3) < 0.4, 255 - image, image).astype(np.uint8)
-    maps[0][maps[0] > len(THINGS)] = UNKNOWN
+    maps[0][maps[0] > things] = UNKNOWN
     maps[1] = UNKNOWN
     return image, maps
 
@@ -95,8 +103,8 @@ def recolour(
 class Lessons(Dataset):
     """Scenes by number: each third the world's own, the others messes."""
 
-    def __init__(self, numbers: range, seed: int) -> None:
-        self.numbers, self.seed = numbers, seed
+    def __init__(self, numbers: range, seed: int, world: int = 1) -> None:
+        self.numbers, self.seed, self.world = numbers, seed, world
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -104,10 +112,10 @@ class Lessons(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         number = self.numbers[index]
         rng = np.random.default_rng((self.seed, 4, number))
-        scene = mess(rng) if number % 3 else scenes.draw(rng)
-        image, maps = scene.image.copy(), labels(scene)
+        scene = mess(rng, self.world) if number % 3 else scenes.draw(rng, world=self.world)
+        image, maps = scene.image.copy(), labels(scene, self.world)
         if number % 3 == 1:
-            return recolour(rng, image, maps)
+            return recolour(rng, image, maps, len(THINGS_OF[self.world]))
         return leak(rng, image) if rng.random() < 0.2 else image, maps
 
 
@@ -115,7 +123,7 @@ def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Ten
     """What generation does: bend picture and labels together, blur, shift colours, decode. A third
     of the pictures stays as drawn.
 
-    `image` is (n, 3, h, w) in [-1, 1], `maps` (n, 6, h, w).
+    `image` is (n, 3, h, w) in [-1, 1], `maps` (n, heads + 2, h, w).
     """
     (n, _, height, width), on = image.shape, image.device
     bend = F.interpolate(torch.randn(n, 2, 6, 6, device=on), size=(height, width), mode="bicubic")
@@ -130,7 +138,7 @@ def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Ten
     )
     some = torch.rand(n, device=on) < 1 / 3
     if some.any():
-        with torch.no_grad(), torch.autocast(on.type, torch.bfloat16):
+        with torch.no_grad(), loop.half(on):
             latents = auto.encode(image[some]).latent_dist.mean
             latents += (
                 torch.randn_like(latents) * torch.rand(len(latents), 1, 1, 1, device=on) * 0.4
@@ -145,39 +153,56 @@ def spoil(image: Tensor, maps: Tensor, auto: AutoencoderKL) -> tuple[Tensor, Ten
     return torch.where(drawn, clean, image.clamp(-1, 1)), maps
 
 
-def loss(scores: dict[str, Tensor], maps: Tensor) -> Tensor:
+def loss(scores: dict[str, Tensor], maps: Tensor, count: int = len(THINGS)) -> Tensor:
     """Cross-entropy of each head (what a thing is like: on its pixels only), L1 of the centre."""
     total = F.cross_entropy(scores["name"], maps[:, 0].long(), ignore_index=UNKNOWN)
     maps = maps[:, :, ::2, ::2]
-    things = (maps[:, 0] > 0) & (maps[:, 0] <= len(THINGS))
-    for channel, (head, weight) in enumerate([("colour", 0.4), ("texture", 0.2), ("size", 0.1)], 1):
+    things = (maps[:, 0] > 0) & (maps[:, 0] <= count)
+    weights = [("colour", 0.4), ("texture", 0.2), ("size", 0.1)][: maps.shape[1] - 3]
+    for channel, (head, weight) in enumerate(weights, 1):
         truth = maps[:, channel].long()
         each = F.cross_entropy(scores[head], truth, reduction="none", ignore_index=UNKNOWN)
         total = total + weight * (each * things).sum() / things.sum().clamp(min=1)
-    away = (scores["centre"] - maps[:, 4:]).abs().sum(1) / REACH
+    away = (scores["centre"] - maps[:, -2:]).abs().sum(1) / REACH
     return total + 0.2 * (away * things).sum() / things.sum().clamp(min=1)
 
 
-def teach(out: Path, images: int, seed: int = 0, device: str = "cpu", peak: float = 1e-3) -> None:
-    """Train the oracle; its result is ``oracle.safetensors`` in the folder."""
-    place, checkpoint = out / "oracle.safetensors", out / "oracle.pt"
+def teach(
+    out: Path,
+    images: int,
+    seed: int = 0,
+    device: str = "cpu",
+    peak: float = 1e-3,
+    world: int = 1,
+) -> None:
+    """Train the oracle; ``oracle.safetensors``, or ``oracle-2`` of world 2, goes to the folder.
+
+    The autoencoder that spoils pictures is the folder's, or the shipped one.
+    """
+    name = "oracle" if world == 1 else f"oracle-{world}"
+    place, checkpoint = out / f"{name}.safetensors", out / f"{name}.pt"
     if place.exists():
         return
     torch.manual_seed(seed)
-    model, auto = Oracle().to(device), autoencoder.load(out).to(device)
+    own = (out / "autoencoder.safetensors").exists()
+    auto = autoencoder.load(out).to(device) if own else latents.autoencoder(device)
+    model = Oracle(world).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-2)
     seen = resume(checkpoint, model, optimizer, device).get("seen", 0)
     progress = Progress(images, seen)
-    lessons = DataLoader(Lessons(range(seen, images), seed), BATCH, num_workers=1, drop_last=True)
+    lessons = DataLoader(
+        Lessons(range(seen, images), seed, world), BATCH, num_workers=1, drop_last=True
+    )
     for pixels, maps in lessons:
         torch.manual_seed(seed * 1_000_003 + seen)
         image = autoencoder.as_tensor(pixels.numpy()).to(device)
         image, maps = spoil(image, maps.to(device), auto)
         image = image.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with loop.half(device):
             scores = model(image)
-        total = loss({head: value.float() for head, value in scores.items()}, maps)
+        scores = {head: value.float() for head, value in scores.items()}
+        total = loss(scores, maps, len(THINGS_OF[world]))
         descend(total, optimizer, rate(seen, images, peak, warmup=3200))
         seen += len(pixels)
         progress.tell(seen, total.item())
@@ -193,11 +218,13 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("build/toybox"))
+    parser.add_argument("--world", type=int, default=1, choices=[1, 2])
     parser.add_argument("--images", type=int, default=190_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     asked = parser.parse_args(argv)
-    teach(asked.out, asked.images, asked.seed, asked.device)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    teach(asked.out, asked.images, asked.seed, asked.device, world=asked.world)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """Train the toybox from nothing: tokenizer, autoencoder, latents, then the denoiser.
 
-    python -m daamkit.toybox.train --out build/toybox --samples 400000
-    python -m daamkit.toybox.train --out build/toybox --samples 600000 --resume
-    python -m daamkit.toybox.train --out build/toybox --hours 2 --resume
+    python -m daamkit.toybox.training.unet --out build/toybox --samples 400000
+    python -m daamkit.toybox.training.unet --out build/toybox --samples 600000 --resume
+    python -m daamkit.toybox.training.unet --out build/toybox --hours 2 --resume
+    python -m daamkit.toybox.training.unet --out build/toybox2 --world 2 --samples 300000
+
+With ``--world 2`` the tokenizer and the autoencoder are the shipped ones, and the scenes are the
+shards of `latents`, which hold no composition of `heldout`.
 
 Each stage leaves its result in the folder, and a later call goes on from there; `--export` writes
 the pipeline that diffusers opens. With `--hours` the denoiser stops in time, however many samples
@@ -14,6 +18,7 @@ and cools down over the last fifth of its samples; what it was before is kept as
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from pathlib import Path
 
@@ -23,9 +28,10 @@ from diffusers.utils import make_image_grid
 from safetensors.torch import load_file
 from torch import nn
 
-from daamkit import compat
-from daamkit.toybox import autoencoder, loop, pipeline, scenes, tokenizer
-from daamkit.toybox.loop import COOLING, Progress
+from daamkit import compat, resources
+from daamkit.toybox import pipeline, scenes, tokenizer
+from daamkit.toybox.training import autoencoder, latents, loop
+from daamkit.toybox.training.loop import COOLING, Progress
 
 
 class Denoiser(nn.Module):
@@ -41,6 +47,50 @@ class Denoiser(nn.Module):
         return self.unet(noisy, times, text).sample
 
 
+class Lessons:
+    """Where latents and their token ids come from, and of which world they are."""
+
+    world: int
+
+    def at(self, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those to draw a batch from, once the model has seen so many samples: latents
+        (n, 4, 32, 32), ids (n, 77)."""
+        raise NotImplementedError
+
+
+class Cached(Lessons):
+    """World 1: all latents of the folder at once."""
+
+    world = 1
+
+    def __init__(self, out: Path) -> None:
+        data = load_file(out / "latents.safetensors")
+        self.all = (data["latents"], data["ids"])
+
+    def at(self, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.all
+
+
+class Shards(Lessons):
+    """World 2: one shard of `latents` after the other, and again from the first."""
+
+    world = 2
+
+    def __init__(self, out: Path, shards: int, scenes_folder: Path, device: str) -> None:
+        self.shards, self.folder = shards, scenes_folder
+        self.tokenizer = pipeline.tokenizer(out / "tokenizer")
+        self.autoencoder, self.number = latents.autoencoder(device), -1
+
+    def at(self, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+        number = seen // latents.SHARD % self.shards
+        if number != self.number:
+            shard = latents.shard(self.folder, number, self.autoencoder)
+            options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+            ids = self.tokenizer(shard.captions, max_length=77, **options).input_ids
+            self.number, self.now = number, (shard.latents, ids)
+        return self.now
+
+
 def train_denoiser(
     out: Path,
     samples: int,
@@ -52,13 +102,14 @@ def train_denoiser(
     hours: float | None = None,
     grid: int = 0,
     compiled: bool = False,
+    lessons: Lessons | None = None,
 ) -> None:
     """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty.
 
-    With `hours`, as many samples in all as that leaves time for.
+    With `hours`, as many samples in all as that leaves time for. `lessons` are by default the
+    latents in the folder.
     """
-    data = load_file(out / "latents.safetensors")
-    latents, ids = data["latents"], data["ids"]
+    lessons = lessons or Cached(out)
     torch.manual_seed(seed)
     model = Denoiser(out).to(device)
     model.unet.to(memory_format=torch.channels_last)
@@ -86,8 +137,9 @@ def train_denoiser(
 
     while seen < samples:
         rng = torch.Generator().manual_seed(seed * 1_000_003 + steps)
-        rows = torch.randint(0, len(latents), (batch,), generator=rng)
-        clean = latents[rows].float()
+        known, ids = lessons.at(seen)
+        rows = torch.randint(0, len(known), (batch,), generator=rng)
+        clean = known[rows].float()
         tokens = ids[rows].long()
         tokens[torch.rand(batch, generator=rng) < 0.1] = empty
         times = torch.randint(0, 1000, (batch,), generator=rng)
@@ -96,7 +148,7 @@ def train_denoiser(
         noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
         velocity = a.sqrt() * noise - (1 - a).sqrt() * clean
         noisy = noisy.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with loop.half(device):
             prediction = predict(noisy, times.to(device), tokens.to(device))
         snr = a / (1 - a)
         weight = (snr.clamp(max=5) / (snr + 1)).to(device)
@@ -115,7 +167,7 @@ def train_denoiser(
         if hot and seen >= samples * (1 - COOLING):
             keep(out / f"before-cooling-{seen}.pt")
         if picture:
-            draw_grid(out, out / f"grid-{seen}.png")
+            draw_grid(out, out / f"grid-{seen}.png", lessons.world)
 
 
 def averaged(out: Path) -> tuple[StableDiffusionPipeline, int]:
@@ -128,11 +180,11 @@ def averaged(out: Path) -> tuple[StableDiffusionPipeline, int]:
     return pipe, state["seen"]
 
 
-def draw_grid(out: Path, place: Path) -> None:
+def draw_grid(out: Path, place: Path, world: int = 1) -> None:
     """What the checkpoint draws: two rows of six, prompts and seeds always the same."""
     pipe, _ = averaged(out)
     pipe.set_progress_bar_config(disable=True)
-    prompts = [scene.caption for scene in scenes.sample(12, seed=1_000_000)]
+    prompts = [scene.caption for scene in scenes.sample(12, seed=1_000_000, world=world)]
     generators = [torch.Generator().manual_seed(index) for index in range(len(prompts))]
     images = pipe(prompts, generator=generators, num_inference_steps=25).images
     make_image_grid(images, rows=2, cols=6).save(place)
@@ -143,6 +195,15 @@ def export(out: Path, place: Path) -> None:
     pipe, seen = averaged(out)
     pipe.to(torch.float16).save_pretrained(place)
     print(f"{place}: after {seen} samples")
+
+
+def world_2(out: Path, shards: int, drawn: Path | None, device: str) -> Shards:
+    """The shipped tokenizer and autoencoder put into the folder, and the scenes of world 2."""
+    if not (out / "tokenizer" / "vocab.json").exists():
+        shutil.copytree(resources.path("toybox", "tokenizer"), out / "tokenizer")
+    if not (out / "autoencoder.safetensors").exists():
+        loop.write_tensors(latents.autoencoder().state_dict(), out / "autoencoder.safetensors")
+    return Shards(out, shards, drawn or out, device)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -174,6 +235,9 @@ def main(argv: list[str] | None = None) -> None:
         help="32 a step of the autoencoder (the last quarter: 16, but whole)",
     )
     parser.add_argument("--scenes", type=int, default=100_000, help="scenes drawn for the denoiser")
+    parser.add_argument("--world", type=int, default=1, choices=[1, 2])
+    parser.add_argument("--shards", type=int, default=64, help="of world 2's scenes")
+    parser.add_argument("--drawn", type=Path, help="folder of world 2's shards; default: --out")
     parser.add_argument("--batch", type=int, default=16, help="samples a step of the denoiser")
     parser.add_argument("--peak", type=float, default=6e-4, help="learning rate of the denoiser")
     parser.add_argument("--decay", type=float, default=0.999, help="of the average of its weights")
@@ -192,10 +256,14 @@ def main(argv: list[str] | None = None) -> None:
             f"{asked.out} exists: add --resume to go on, or name another folder with --out"
         )
     asked.out.mkdir(parents=True, exist_ok=True)
-    if not (asked.out / "tokenizer" / "vocab.json").exists():
-        tokenizer.write(asked.out / "tokenizer")
-    autoencoder.train(asked.out, asked.images, asked.seed, asked.device)
-    autoencoder.cache_latents(asked.out, asked.scenes, asked.seed, asked.device)
+    if asked.world == 2:
+        lessons: Lessons | None = world_2(asked.out, asked.shards, asked.drawn, asked.device)
+    else:
+        lessons = None
+        if not (asked.out / "tokenizer" / "vocab.json").exists():
+            tokenizer.write(asked.out / "tokenizer")
+        autoencoder.train(asked.out, asked.images, asked.seed, asked.device)
+        autoencoder.cache_latents(asked.out, asked.scenes, asked.seed, asked.device)
     train_denoiser(
         asked.out,
         asked.samples,
@@ -207,6 +275,7 @@ def main(argv: list[str] | None = None) -> None:
         asked.hours,
         asked.grid,
         asked.compile,
+        lessons,
     )
 
 

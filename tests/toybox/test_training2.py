@@ -1,0 +1,148 @@
+"""The training of world 2, from nothing to a folder that diffusers opens, at the size of a test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline, FluxPipeline
+from safetensors.torch import load_file
+
+from daamkit.toybox import flux, oracle, scenes, sprites
+from daamkit.toybox.training import flux as training
+from daamkit.toybox.training import latents, loop, unet
+from daamkit.toybox.training import oracle as teacher
+
+SMALL = 32  # scenes a shard
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory):
+    """A folder after two steps."""
+    out = tmp_path_factory.mktemp("flux") / "flux"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents, "SHARD", SMALL)
+        training.main(["--out", str(out), "--samples", "32", "--grid", "0", "--shards", "2"])
+    return out
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(latents, "SHARD", SMALL)
+
+
+def test_what_is_trained_is_a_plain_flux_pipeline(trained, tmp_path):
+    training.export(trained, tmp_path / "flux")
+    pipe = DiffusionPipeline.from_pretrained(tmp_path / "flux", dtype=torch.float32)
+    assert type(pipe) is FluxPipeline
+    pipe.set_progress_bar_config(disable=True)
+    options = {"num_inference_steps": 2, "height": 128, "width": 128, "max_sequence_length": 32}
+    images = [
+        pipe("a red cat", generator=torch.manual_seed(0), **options | more).images[0]
+        for more in ({}, {"negative_prompt": "", "true_cfg_scale": 3.0})
+    ]
+    assert images[0].size == (128, 128)
+    assert not np.array_equal(*map(np.asarray, images))
+
+
+def test_any_sequence_length_is_taken(trained):
+    pipe, seen = training.averaged(trained)
+    assert seen >= 32
+    pipe.set_progress_bar_config(disable=True)
+    for length in (32, 77, 512):
+        options = {"max_sequence_length": length, "num_inference_steps": 1}
+        made = pipe("a cat", output_type="latent", **options).images
+        assert made.shape == (1, 256, 16)
+
+
+def test_training_goes_on_where_it_stopped(trained, capsys):
+    before = torch.load(trained / "denoiser.pt", weights_only=True)
+    training.main(["--out", str(trained), "--samples", "48", "--resume", "--grid", "0"])
+    after = torch.load(trained / "denoiser.pt", weights_only=True)
+    assert (before["seen"], after["seen"]) == (32, 48)
+    assert (trained / "latents-001.safetensors").exists()  # the second shard was drawn for it
+    assert "48/48" in capsys.readouterr().out
+    moved = [not torch.equal(before["model"][k], after["model"][k]) for k in before["model"]]
+    assert np.mean(moved) > 0.8  # words that did not come have not moved their vectors only
+
+
+def test_an_earlier_run_is_not_overwritten(trained):
+    with pytest.raises(SystemExit):
+        training.main(["--out", str(trained), "--samples", "64"])
+
+
+def test_packed_latents_are_those_of_the_pipeline():
+    images = torch.randn(2, 4, 32, 32)
+    theirs = FluxPipeline._pack_latents(images, 2, 4, 32, 32)
+    assert torch.equal(training.packed(images), theirs)
+
+
+def test_labels_of_places_say_what_lies_most_in_each():
+    for scene in scenes.sample(20, 4, world=2):
+        labels = latents.place_labels(scene)
+        assert labels.shape == (16, 16)
+        cells = scene.masks.reshape(-1, 16, 8, 16, 8).sum((2, 4))
+        for thing, there in zip(scene.things, cells > 40, strict=True):
+            assert set(labels[there]) <= {latents.NAMES.index(thing.name)}
+        empty = (cells.sum(0) + scene.ground.reshape(16, 8, 16, 8).sum((1, 3))) == 0
+        assert not labels[empty].any()
+
+
+def test_a_shard_is_drawn_once_and_is_of_the_training_split(trained):
+    shard = latents.shard(trained, 0, latents.autoencoder())
+    wanted = [
+        scenes.draw(np.random.default_rng((0, 2, i)), None, 2, "training").caption
+        for i in range(SMALL)
+    ]
+    assert shard.captions == wanted
+    assert shard.latents.shape == (SMALL, 4, 32, 32)
+    assert load_file(trained / "latents-000.safetensors")["labels"].shape == (SMALL, 16, 16)
+
+
+def test_the_tokenizer_keeps_words_and_spells_what_it_does_not_know():
+    tokens = flux.learn_t5_tokenizer(["a red cat and a cat", "the umbrellas of a red cat"] * 40)
+    assert tokens.tokenize("a red cat") == ["▁a", "▁red", "▁cat"]
+    assert "".join(tokens.tokenize("Xylophone!")) == "▁Xylophone!"
+    assert tokens.unk_token_id not in tokens("Xylophone (2)!").input_ids
+    assert len(tokens.tokenize("umbrellas")) > 1
+
+
+def test_the_unet_learns_from_the_same_shards(trained, tmp_path):
+    unet.main(
+        ["--out", str(tmp_path / "unet"), "--world", "2", "--samples", "16", "--grid", "0"]
+        + ["--drawn", str(trained), "--shards", "1"]
+    )
+    pipe, seen = unet.averaged(tmp_path / "unet")
+    assert seen == 16
+    assert not (tmp_path / "unet" / "latents-000.safetensors").exists()
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe("a tiger", num_inference_steps=1).images[0].size == (128, 128)
+
+
+def test_an_oracle_of_world_2_learns_and_reads(tmp_path):
+    teacher.main(["--out", str(tmp_path), "--images", "16", "--world", "2"])
+    model = oracle.Oracle(world=2)
+    weights = load_file(tmp_path / "oracle-2.safetensors")
+    model.load_state_dict({name: value.float() for name, value in weights.items()})
+    frame = oracle.read_all([scenes.sample(1, 0, world=2)[0].image], model.eval())[0]
+    assert "size" not in frame and {"name", "colour", "texture", "mask"} <= set(frame)
+
+
+def test_labels_of_world_2_name_all_its_things():
+    names = oracle.HEADS_OF[2]["name"]
+    assert set(sprites.EVERYTHING) < set(names)
+    scene = next(s for s in scenes.sample(300, 5, world=2) if s.things[0].name == "teddy bear")
+    maps = teacher.labels(scene, world=2)
+    assert maps.shape == (5, 128, 128)
+    assert names[int(maps[0][scene.masks[0]][0])] == "teddy bear"
+    left, top, right, bottom = scene.things[0].box
+    y, x = np.argwhere(scene.masks[0])[0]
+    assert y + maps[-2][y, x] == (top + bottom) // 2
+    assert x + maps[-1][y, x] == (left + right) // 2
+
+
+def test_half_precision_is_for_machines_that_are_fast_at_it(monkeypatch):
+    for capability, fast in (("AVX2", False), ("AVX512", True), ("DEFAULT", False)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda said=capability: said)
+        with loop.half("cpu"):
+            assert torch.is_autocast_enabled("cpu") == fast
