@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env browser demo test lint docs notebooks train studies clean
+.PHONY: env browser demo test lint docs notebooks train train2 studies clean
 
 env: .venv/.installed
 
@@ -45,6 +45,12 @@ train: env
 	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox --resume
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox
 	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox
+
+train2: env  # world 2; each goes on where it stopped
+	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --samples 150000 --resume
+	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox2 --world 2 --drawn build/flux \
+		--samples 300000 --resume
+	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox2 --world 2
 
 studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours
 	$(BIN)/daamkit study objects --n 400 --out build/studies/objects

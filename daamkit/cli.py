@@ -151,6 +151,19 @@ def _add_toybox(verbs: Any) -> None:
     scenes.add_argument("--n", type=int, default=1000)
     scenes.add_argument("--seed", type=int, default=0)
     scenes.add_argument("--out", type=Path, default=Path("toy-scenes"), help="folder to write")
+    scenes.add_argument(
+        "--world",
+        type=int,
+        choices=[1, 2],
+        default=1,
+        help="1, or 2: verbs, names, compounds, up to five things (default: 1)",
+    )
+    scenes.add_argument(
+        "--split",
+        choices=["any", "training", "held-out"],
+        default="any",
+        help="of world 2: without compositions that are held out, or only such (default: any)",
+    )
     scenes.set_defaults(run=_scenes)
 
 
@@ -198,7 +211,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
 def _scenes(asked: argparse.Namespace) -> int:
     from daamkit.toybox import dataset
 
-    for done in dataset.write(asked.out, asked.n, asked.seed):
+    for done in dataset.write(asked.out, asked.n, asked.seed, world=asked.world, split=asked.split):
         print(f"{done} of {asked.n} scenes in {asked.out}")
     return 0
 
