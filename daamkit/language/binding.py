@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from daamkit.language.parsing import NOMINAL, Parse, Token
+from daamkit.language.parse import Parse
+from daamkit.language.tokens import NOMINAL, Token
 
 MODIFIERS = (
     "amod",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,32 @@ def read(file: Path, vocab: Vocab) -> Iterator[Doc]:
     DaamkitError
         If a line has not ten fields.
     """
+    for _, sentence in _sentences(file, vocab):
+        yield sentence
+
+
+def joined(file: Path, vocab: Vocab, most: int = 3, seed: int = 0) -> Iterator[Doc]:
+    """A file's sentences, one to `most` a document, so that a parser learns where they end.
+
+    Joined are neighbours of one document ("# newdoc"), where the first ends with a mark.
+    """
+    rng = random.Random(seed)
+    held: list[Doc] = []
+    wanted = 1
+    for new, sentence in _sentences(file, vocab):
+        ended = bool(held) and held[-1][-1].text in (".", "!", "?")
+        if held and (new or not ended or len(held) == wanted):
+            yield Doc.from_docs(held)
+            held, wanted = [], rng.randint(1, most)
+        held.append(sentence)
+    if held:
+        yield Doc.from_docs(held)
+
+
+def _sentences(file: Path, vocab: Vocab) -> Iterator[tuple[bool, Doc]]:
+    """Each sentence, and whether it begins a document."""
     rows: list[list[str]] = []
+    new = False
     joined: dict[int, bool] = {}  # by a multiword token's last word: whether the next adheres to it
     inside: set[int] = set()  # words that are followed by another of their multiword token
     with file.open(encoding="utf-8") as lines:
@@ -36,8 +62,11 @@ def read(file: Path, vocab: Vocab) -> Iterator[Doc]:
             line = line.rstrip("\n")
             if not line:
                 if rows:
-                    yield _document(rows, inside, joined, vocab)
+                    yield new, _document(rows, inside, joined, vocab)
+                    new = False
                 rows, joined, inside = [], {}, set()
+            elif line.startswith("# newdoc"):
+                new = True
             elif not line.startswith("#"):
                 fields = line.split("\t")
                 if len(fields) != 10:

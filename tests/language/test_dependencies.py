@@ -328,6 +328,95 @@ SENTENCES = {
         " while/SCONJ/mark/6 raining/VERB/advcl/2",
         "discourse/2 dep/2 root/2 dep/2 parataxis/2 mark/6 advcl/2",
     ),
+    # What the parsers themselves get wrong, or CLEAR does not tell
+    "a photo of two": (
+        "a/DET/det/1 photo/NOUN/ROOT/1 of/ADP/prep/1 a/DET/det/5 fire/NOUN/compound/5"
+        " hydrant/NOUN/pobj/2 and/CCONJ/cc/5 a/DET/det/8 racket/NOUN/conj/1",
+        "det/1 root/1 case/5 det/5 compound/5 nmod/1 cc/8 det/8 conj/5",
+    ),
+    "a coordinator of clauses, hung on a noun": (
+        "holds/VERB/ROOT/0 phones/NOUN/dobj/0 and/CCONJ/cc/1 she/PRON/nsubj/4 sits/VERB/conj/0",
+        "root/0 obj/0 cc/4 nsubj/4 conj/0",
+    ),
+    "a conjunct called an apposition": (
+        "man/NOUN/ROOT/0 in/ADP/prep/0 a/DET/det/3 shirt/NOUN/pobj/1 and/CCONJ/cc/3 red/ADJ/amod/6"
+        " tie/NOUN/appos/0",
+        "root/0 case/3 det/3 nmod/0 cc/6 amod/6 conj/3",
+    ),
+    "a color after a preposition": (
+        "squares/NOUN/ROOT/0 in/ADP/prep/0 blue/ADJ/amod/1 ,/PUNCT/punct/2 red/ADJ/conj/2"
+        " and/CCONJ/cc/4 white/ADJ/conj/4",
+        "root/0 case/2 nmod/0 punct/4 conj/2 cc/6 conj/2",
+    ),
+    "from below": (
+        "view/NOUN/ROOT/0 from/ADP/prep/0 below/ADP/prep/1",
+        "root/0 case/2 nmod/0",
+    ),
+    "two main clauses": (
+        "It/PRON/nsubj/1 works/VERB/ccomp/4 ,/PUNCT/punct/4 he/PRON/nsubj/4 knows/VERB/ROOT/4",
+        "nsubj/1 root/1 punct/4 nsubj/4 parataxis/1",
+    ),
+    "direct speech": (
+        '"/PUNCT/punct/5 It/PRON/nsubj/2 works/VERB/ccomp/5 "/PUNCT/punct/5 he/PRON/nsubj/5'
+        " says/VERB/ROOT/5",
+        "punct/5 nsubj/2 ccomp/5 punct/5 nsubj/5 root/5",
+    ),
+    "as well": (
+        "cats/NOUN/nsubj/1 sleep/VERB/ROOT/1 as/ADV/advmod/3 well/ADV/advmod/1",
+        "nsubj/1 root/1 advmod/1 fixed/2",
+    ),
+    "of course": (
+        "it/PRON/nsubj/3 of/ADP/prep/3 course/NOUN/pobj/1 rains/VERB/ROOT/3",
+        "nsubj/3 advmod/3 fixed/1 root/3",
+    ),
+    "more than": (
+        "more/ADJ/amod/2 than/ADP/quantmod/2 two/NUM/nummod/3 cats/NOUN/ROOT/3",
+        "advmod/2 fixed/0 nummod/3 root/3",
+    ),
+    "so that": (
+        "runs/VERB/ROOT/0 so/SCONJ/mark/4 that/SCONJ/mark/4 it/PRON/nsubj/4 flies/VERB/advcl/0",
+        "root/0 mark/4 fixed/1 nsubj/4 advcl/0",
+    ),
+    "at least": (
+        "at/ADP/advmod/1 least/ADJ/advmod/2 two/NUM/nummod/3 cats/NOUN/ROOT/3",
+        "case/1 nmod/2 nummod/3 root/3",
+    ),
+    "bare infinitive": (
+        "let/VERB/ROOT/0 me/PRON/nsubj/2 see/VERB/ccomp/0",
+        "root/0 obj/0 xcomp/0",
+    ),
+    "told to": (
+        "told/VERB/ROOT/0 him/PRON/dobj/0 to/PART/aux/3 go/VERB/xcomp/0",
+        "root/0 iobj/0 mark/3 xcomp/0",
+    ),
+    "a place to stay": (
+        "place/NOUN/ROOT/0 to/PART/aux/2 stay/VERB/relcl/0",
+        "root/0 mark/2 acl/0",
+    ),
+    "it is hard": (
+        "It/PRON/nsubj/1 is/AUX/ROOT/1 hard/ADJ/acomp/1 to/PART/aux/4 see/VERB/xcomp/1",
+        "expl/2 cop/2 root/2 mark/4 csubj/2",
+    ),
+    "snow-capped": (
+        "a/DET/det/4 snow/NOUN/npadvmod/3 -/PUNCT/punct/3 capped/VERB/amod/4 hill/NOUN/ROOT/4",
+        "det/4 compound/3 punct/3 amod/4 root/4",
+    ),
+    "most of": (
+        "most/ADJ/nsubj/4 of/ADP/prep/0 the/DET/det/3 snow/NOUN/pobj/1 melts/VERB/ROOT/4",
+        "nsubj/4 case/3 det/3 nmod/0 root/4",
+    ),
+    "a title": (
+        "Dr./PROPN/compound/1 Lee/PROPN/ROOT/1",
+        "nmod:desc/1 root/1",
+    ),
+    "a number after a noun": (
+        "Route/PROPN/ROOT/0 66/NUM/nummod/0",
+        "root/0 flat/0",
+    ),
+    "a date": (
+        "on/ADP/ROOT/0 July/PROPN/pobj/0 4/NUM/nummod/1",
+        "case/2 nmod:unmarked/2 root/2",
+    ),
     "each other": (
         "facing/VERB/ROOT/0 each/DET/det/2 other/ADJ/dobj/0",
         "root/0 obj/0 fixed/1",
@@ -357,6 +446,23 @@ def names(sentence: str) -> dict[str, str]:
 def test_a_sentence_is_hung_as_universal_dependencies_do(clear: str, expected: str) -> None:
     _, heads, relations = convert(clear)
     assert " ".join(f"{r}/{h}" for r, h in zip(relations, heads, strict=True)) == expected
+
+
+def test_names_of_persons_are_flat() -> None:
+    words = ["president", "Ada", "King", "Lovelace", "sings"]
+    pos = ["NOUN", *["PROPN"] * 3, "VERB"]
+    relations = ["compound", "compound", "compound", "nsubj", "ROOT"]
+    heads = [3, 3, 3, 4, 4]
+    found = universal(words, pos, heads, relations, people=[(1, 4)])
+    assert found == ([1, 4, 1, 1, 4], ["nmod:desc", "nsubj", "flat", "flat", "root"])
+    assert universal(words, pos, heads, relations)[0] == heads
+
+
+def test_a_name_that_is_no_part_of_one_stays_as_it_is() -> None:
+    words, pos = ["Ada", "and", "Max"], ["PROPN", "CCONJ", "PROPN"]
+    relations = ["ROOT", "cc", "conj"]
+    one = universal(words, pos, [0, 0, 0], relations, people=[(0, 3)])
+    assert one == universal(words, pos, [0, 0, 0], relations)
 
 
 def test_every_label_of_the_parsers_is_among_the_sentences() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from daamkit import resources
 from daamkit.errors import DaamkitError
-from daamkit.language import taxonomy
+from daamkit.language import senses, taxonomy, wordnet
 
 TOYS = {
     "animal": [
@@ -80,7 +80,7 @@ def test_ours_is_read_wherever_it_lies_and_whoever_may_write_it(
     place.write_bytes(resources.path("wordnet", "wordnet.zip").read_bytes())
     place.chmod(0o666)
     monkeypatch.setattr(nltk.data, "path", [])
-    monkeypatch.setattr(taxonomy.resources, "path", lambda *parts: place)
+    monkeypatch.setattr(wordnet.resources, "path", lambda *parts: place)
     assert taxonomy.senses("dog")[0] == "dog.n.01"
 
 
@@ -142,7 +142,16 @@ def test_tables_are_the_same_in_every_process() -> None:
         ("Quickly", "ADV", "quickly"),
         ("The", "DET", "the"),
         ("Them", "PRON", "them"),
-        ("Zorgs", "NOUN", "zorgs"),
+        ("Zorgs", "NOUN", "zorg"),
+        ("Zorgs", "PROPN", "zorgs"),
+        ("vases", "NOUN", "vase"),
+        ("leaves", "NOUN", "leaf"),
+        ("axes", "NOUN", "axe"),
+        ("cookies", "NOUN", "cookie"),
+        ("emojis", "NOUN", "emoji"),
+        ("selfies", "NOUN", "selfie"),
+        ("macarons", "NOUN", "macaron"),
+        ("chess", "NOUN", "chess"),
         ("", "NOUN", ""),
     ],
 )
@@ -238,10 +247,10 @@ TOYS_MEANT = {
 def test_the_ontology_has_the_sense_that_is_meant(words, meant) -> None:
     table = taxonomy.ontology(words)
     assert list(table.columns) == ["word", "category", "sense", "definition", "path"]
-    for category, senses in meant.items():
+    for category, named in meant.items():
         rows = table[table.category == category]
         assert list(rows.word) == list(words[category])
-        assert list(rows.sense) == senses.split()
+        assert list(rows.sense) == named.split()
     assert table.definition.str.len().min() > 5
     assert table.path.str.startswith("entity.n.01 > ").all()
     for row in table.itertuples():
@@ -263,9 +272,62 @@ def test_every_class_of_a_category_is_in_wordnet() -> None:
 def test_a_category_decides_between_senses() -> None:
     assert taxonomy.sense("mouse", "animal") == "mouse.n.01"
     assert taxonomy.sense("mouse", "electronic") == "mouse.n.04"
-    assert taxonomy.sense("turtle") == "turtleneck.n.01"
+    assert taxonomy.sense("turtle") == "turtle.n.02"
     assert taxonomy.sense("turtle", "animal") == "turtle.n.02"
-    assert taxonomy.sense("bow") == "bow.n.01"
+    assert taxonomy.sense("bow") == "bow.n.08"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("tiger", "tiger.n.02"), ("lion", "lion.n.01"), ("kite", "kite.n.03"),
+        ("plate", "plate.n.04"), ("plant", "plant.n.02"), ("chicken", "chicken.n.02"),
+        ("cherry", "cherry.n.03"), ("man", "man.n.01"), ("number", "number.n.01"),
+        ("crane", "crane.n.05"), ("hot dog", "hotdog.n.02"), ("hat", "hat.n.01"),
+    ],
+)  # fmt: skip
+def test_a_noun_means_what_can_be_seen(word: str, meant: str) -> None:
+    assert taxonomy.sense(word) == meant
+
+
+def test_the_table_has_only_senses_that_the_rule_would_not_find(monkeypatch) -> None:
+    table = senses.table()
+    assert len(table) > 50
+    monkeypatch.setattr(senses, "table", dict)
+    for word, meant in table.items():
+        assert meant in taxonomy.senses(word)
+        assert taxonomy.sense(word) != meant
+
+
+def test_no_slur_is_shown() -> None:
+    shown = taxonomy.senses("taco")
+    assert shown == ["taco.n.02"] and "offensive" not in taxonomy.definition(shown[0])
+    insults = [
+        lemma.name()
+        for synset in taxonomy.wordnet().all_synsets("n")
+        if "ethnic slur" in synset.definition()
+        for lemma in synset.lemmas()
+    ]
+    assert len(insults) > 20
+    for word in insults:
+        try:
+            shown = taxonomy.senses(word)
+        except DaamkitError as error:
+            near = str(error).split("the nearest are")[-1].lower()
+            assert not any(f"'{each.lower()}'" in near for each in insults if each != word)
+            continue
+        assert not any("slur" in taxonomy.definition(name) for name in shown)
+
+
+def test_the_authors_pairs() -> None:
+    table = taxonomy.grouped()
+    assert len(table) == 40 and table.common.nunique() == 15
+    assert list(table.columns) == list(taxonomy.cohyponyms().columns)
+    classes = set(itertools.chain(*taxonomy.COCO.values()))
+    assert set(table.a) | set(table.b) <= classes
+    pairs = table.set_index(["a", "b"])
+    assert pairs.loc[("cat", "dog"), "common"] == "pets"
+    assert pairs.loc[("cake", "donut"), "reason"] == "cake and donut: both desserts"
 
 
 def test_a_phrase_is_taken_whole_or_by_its_last_word() -> None:

@@ -1,0 +1,1 @@
+"""spaCy's CLEAR dependencies as Universal Dependencies, a file a kind of repair."""

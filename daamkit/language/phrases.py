@@ -1,0 +1,76 @@
+"""The noun phrases of a prompt, and its nouns with what makes one word of them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from daamkit.language import lemmas
+from daamkit.language.coreference import above
+from daamkit.language.tokens import NOMINAL, Phrase, Token
+
+NOWHERE = {  # nouns of position and number, which name no thing
+    "left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre",
+    "background", "foreground", "corner", "edge", "end", "group", "couple", "pair", "lot", "kind",
+}  # fmt: skip
+INSIDE = ("det", "amod", "nummod", "compound", "nmod:poss", "det:predet", "nmod:desc")
+WORDS = (*NOMINAL, "ADJ", "VERB", "X")  # parts of speech that a compound may consist of
+
+
+def phrases(text: str, tokens: Sequence[Token]) -> list[Phrase]:
+    """The noun phrases, without what follows the noun, save the rest of a name."""
+    found = []
+    for noun in _heads(tokens):
+        first = noun.index
+        while first and _belongs(tokens, tokens[first - 1], noun, INSIDE):
+            first -= 1
+        found.append(_phrase(text, tokens, first, noun))
+    return found
+
+
+def nouns(text: str, tokens: Sequence[Token]) -> list[Phrase]:
+    """The nouns with their compounds, and with the adjective of an entry: "hot dog"."""
+    found = []
+    for noun in _heads(tokens):
+        first = noun.index
+        while first and _compounds(tokens, first - 1, noun):
+            first -= 1
+        while tokens[first].pos not in WORDS:  # a hyphen that nothing stands before
+            first += 1
+        before = tokens[first - 1] if first else None
+        if before and before.pos in ("ADJ", "VERB") and before.head == noun.index:
+            name = text[before.start : noun.start] + noun.lemma
+            if lemmas.entry(name):
+                first -= 1
+        found.append(_phrase(text, tokens, first, noun))
+    return found
+
+
+def _heads(tokens: Sequence[Token]) -> list[Token]:
+    return [t for t in tokens if t.pos in NOMINAL and t.relation not in ("compound", "flat")]
+
+
+def _phrase(text: str, tokens: Sequence[Token], first: int, noun: Token) -> Phrase:
+    last = noun
+    for token in tokens[noun.index + 1 :]:
+        if token.relation != "flat" or token.head != noun.index or token.pos != "PROPN":
+            break
+        last = token
+    start = tokens[first].start
+    return Phrase(text[start : last.end], start, last.end, noun)
+
+
+def _belongs(tokens: Sequence[Token], token: Token, noun: Token, inside: Container[str]) -> bool:
+    """Whether it hangs on the noun, itself or by others, by one of these relations."""
+    chain = [token, *above(tokens, token)]
+    return noun in chain and chain[chain.index(noun) - 1].relation in inside
+
+
+def _compounds(tokens: Sequence[Token], index: int, noun: Token) -> bool:
+    """Whether a word before a noun, or a hyphen between two, is a part of its compound."""
+    token = tokens[index]
+    hyphen = token.text == "-" and token.end == tokens[index + 1].start
+    chain = [token, *above(tokens, token)]
+    if noun not in chain or not (hyphen or token.pos in WORDS):
+        return False
+    links = chain[: chain.index(noun)]
+    return all(each.relation in ("compound", "flat") for each in links if each.text != "-")
