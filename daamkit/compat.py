@@ -6,6 +6,7 @@ with an underscore, and ``tests/test_compat.py`` has a test for each entry, whic
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -127,3 +128,27 @@ def base_forms(wordnet: Any, form: str, pos: str) -> list[str]:
     own (the system); ``_morphy`` gives all.
     """
     return list(wordnet._morphy(form, pos))
+
+
+# -- ipywidgets
+
+
+def let_go(widget: Any) -> None:
+    """Let a widget end with its last name, and what it holds with it.
+
+    ipywidgets keeps every widget in ``_instances`` until it is closed, and its comm a bound method
+    of it: a cell that is run again and again keeps all that its widgets have held. Here both look
+    at the widget without holding it. The page's side stays as it is when the widget ends.
+    """
+    from ipywidgets.widgets import widget as registry
+
+    name, alive = widget.model_id, weakref.ref(widget)
+
+    def hear(message: Any) -> None:
+        own = alive()
+        if own is not None:
+            own._handle_msg(message)
+
+    registry._instances[name] = weakref.proxy(widget)
+    weakref.finalize(widget, registry._instances.pop, name, None)
+    widget.comm.on_msg(hear)

@@ -2,6 +2,8 @@
 tests says what, and `daamkit/compat.py` is the place to mend."""
 
 import ast
+import gc
+import weakref
 from pathlib import Path
 
 import diffusers
@@ -89,6 +91,24 @@ def test_diffusers_solvers_are_told_from_other_schedulers(name, solver) -> None:
 
 def test_nltk_gives_all_forms_of_a_word() -> None:
     assert compat.base_forms(taxonomy.wordnet(), "windows", "n") == ["windows", "window"]
+
+
+def test_ipywidgets_lets_a_widget_go_with_its_last_name() -> None:
+    from ipywidgets import IntSlider
+    from ipywidgets.widgets import widget as registry
+
+    held, free = IntSlider(), IntSlider()
+    compat.let_go(free)
+    name, alive = free.model_id, (weakref.ref(held), weakref.ref(free))
+    assert registry._instances[name].value == free.value  # still found by its name
+    free.comm.handle_msg({"content": {"data": {"method": "update", "state": {"value": 7}}}})
+    assert free.value == 7  # still heard
+    comm = free.comm
+    del held, free
+    gc.collect()
+    assert alive[0]() is not None and alive[1]() is None  # ipywidgets holds what is not let go
+    assert name not in registry._instances
+    comm.handle_msg({"content": {"data": {"method": "update", "state": {"value": 8}}}})
 
 
 def test_no_other_file_touches_what_begins_with_an_underscore() -> None:

@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from PIL import Image
 from safetensors import SafetensorError
@@ -127,8 +127,8 @@ class Run:
 
     def relations(
         self,
-        threshold: float = 0.4,
-        rule: Rule = "max",
+        threshold: float | Sequence[float] | Rule = 0.4,
+        rule: Rule | Literal["soft"] = "max",
         *,
         others: bool = False,
         parser: Any = None,
@@ -139,7 +139,7 @@ class Run:
         Parameters
         ----------
         threshold, rule
-            How a map is cut, as in `WordMap.mask`.
+            How a map is cut, as in `WordMap.mask`; several thresholds give rows for each.
         others
             Also pronouns with what they mean ("coreferent") and content words with no edge between
             them ("unrelated").
@@ -151,7 +151,8 @@ class Run:
         Returns
         -------
         frame
-            A row a pair; its columns are those of `measures.syntax.relations`, which makes it.
+            A row a pair and threshold, with prompt and seed, as `plots.relations` and `plots.sweep`
+            take them; its columns are those of `measures.syntax.relations`, which makes it.
 
         Raises
         ------
@@ -279,6 +280,45 @@ def _free(place: Path) -> None:
             got=f"{place}, which holds something else ({others})",
             mend="name another folder",
         )
+
+
+@runtime_checkable
+class HasRuns(Protocol):
+    """A tracer."""
+
+    runs: list[Run]
+
+
+Runs = Run | HasRuns | Iterable[Run | HasRuns]
+
+
+def several(*given: Any) -> list[Run]:
+    """The runs among runs, lists of runs, and tracers, in order.
+
+    Raises
+    ------
+    DaamkitError
+        If one is something else, or there is none.
+    """
+    found: list[Run] = []
+    for each in given:
+        if isinstance(each, Run):
+            found.append(each)
+        elif isinstance(each, HasRuns):
+            found.extend(each.runs)
+        elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
+            found.extend(several(*each) if (each := list(each)) else [])
+        else:
+            raise DaamkitError(
+                wanted="runs, lists of runs, or tracers",
+                got=f"{type(each).__name__}",
+                mend="give `tracer.run`, or open a saved one with `daamkit.open(folder)`",
+            )
+    if not found:
+        raise DaamkitError(
+            wanted="a run", got="none", mend="call the traced pipeline before, inside the context"
+        )
+    return found
 
 
 def open_run(folder: str | os.PathLike[str], *, budget: int | None = saved.BUDGET) -> Run:

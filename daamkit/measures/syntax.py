@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.language.parsing import Pair, Token
 from daamkit.maps.heatmaps import HeatMaps, Pooling
@@ -19,14 +20,14 @@ from daamkit.measures.overlap import ioa, iou
 Cut = tuple[Rule | Literal["soft"], float]  # a rule of `WordMap.mask` or "soft"; its threshold
 COLUMNS = (
     "head", "dependent", "relation", "head_pos", "dependent_pos", "head_start", "dependent_start",
-    "rule", "tau", "iou", "iod", "ioh",
+    "rule", "tau", "iou", "iod", "ioh", "prompt", "seed",
 )  # fmt: skip
 
 
 def relations(
     run: Run,
-    threshold: float = 0.4,
-    rule: Rule = "max",
+    threshold: float | Sequence[float] | Rule = 0.4,
+    rule: Rule | Literal["soft"] = "max",
     *,
     others: bool = False,
     parser: Any = None,
@@ -39,7 +40,8 @@ def relations(
     run
         With maps of the prompt.
     threshold, rule
-        How a map is cut, as in `WordMap.mask`.
+        How a map is cut, as in `WordMap.mask`; several thresholds give rows for each, which
+        `plots.sweep` draws. The rule "soft" cuts nothing: see `overlaps`.
     others
         Also pronouns with what they mean ("coreferent") and content words with no edge between
         them ("unrelated"); see `language.parsing.Pair` for which is called head there.
@@ -51,9 +53,11 @@ def relations(
     Returns
     -------
     frame
-        A row a pair. head, dependent; relation (Universal Dependencies, collapsed: "nmod:of");
-        head_pos, dependent_pos; head_start, dependent_start (characters); rule, tau; iou; iod and
-        ioh, the shares of the dependent's and of the head's area that both have.
+        A row a pair and threshold. head, dependent; relation (Universal Dependencies, collapsed:
+        "nmod:of"); head_pos, dependent_pos; head_start, dependent_start (characters); rule, tau;
+        iou; iod and ioh, the shares of the dependent's and of the head's area that both have;
+        prompt, seed (None if it was not recorded), so that frames of several runs can be joined,
+        and plotted by `plots.relations`.
 
     Raises
     ------
@@ -62,7 +66,14 @@ def relations(
     """
     parse = parsing.parse(run.prompt, parser)
     pairs = parse.pairs() if others else parse.edges()
-    rows = overlaps(run.maps, pairs, [(rule, threshold)], pooling)
+    if isinstance(threshold, str):
+        rule, threshold = threshold, 0.4
+    taus = list(threshold) if isinstance(threshold, Iterable) else [threshold]
+    if not taus:
+        raise DaamkitError(wanted="a threshold", got="none", mend="give one, such as 0.4")
+    rows = overlaps(run.maps, pairs, [(rule, tau) for tau in taus], pooling)
+    seed = (run.record.get("seed") or {}).get("seed")
+    rows = [row | {"prompt": run.prompt, "seed": seed} for row in rows]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from daamkit import prompts
 from daamkit.attention import families
@@ -15,6 +15,8 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import Pooling
 from daamkit.maps.run import Run
 from daamkit.tracing.recorder import Branch, Recorder, Wishes
+
+BUDGET = 2**30  # bytes
 
 
 class RunError(DaamkitError, LookupError):
@@ -44,7 +46,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         What `prompt_embeds` and `negative_prompt_embeds` stand for, where the pipeline is called
         with these: a text, or one for each prompt.
     budget
-        Most bytes of maps to hold; over it a generation is refused before its first step.
+        Most bytes of maps to hold while images are made, 1 GiB; over it a generation is refused
+        before its first step (`bytes` tells before the call). None sets no limit.
     spill
         A folder whose files hold the sums instead of memory while images are generated. Those of
         a single image stay there as long as its run is held; of a batch, each run has its copy.
@@ -85,7 +88,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         sites: str | Sequence[str] | None = None,
         prompt: str | Sequence[str] | None = None,
         negative_prompt: str | Sequence[str] | None = None,
-        budget: int | None = None,
+        budget: int | None = BUDGET,
         spill: str | os.PathLike[str] | None = None,
         rule: Pooling = "daam",
     ) -> None:
@@ -97,17 +100,26 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
                 got=f"{sorted(kept - set(AXES))}",
                 mend="name only these",
             )
-        if not branches:
+        asked = (branches,) if isinstance(branches, str) else tuple(branches)
+        if not asked:
             raise DaamkitError(
                 wanted="a branch to trace", got="none", mend="take the default, ('cond',)"
             )
+        for name, value, known in (
+            ("rule", rule, get_args(Pooling)),
+            *(("branch", branch, get_args(Branch)) for branch in asked),
+        ):
+            if value not in known:
+                raise DaamkitError(
+                    wanted=f"a {name} of {', '.join(known)}", got=repr(value), mend="name one"
+                )
         if spill is not None and not Path(spill).is_dir():
             raise DaamkitError(
                 wanted="a folder to spill to", got=f"{spill}", mend="make it, or name another"
             )
         wishes = Wishes(
             kept,
-            (branches,) if isinstance(branches, str) else tuple(branches),
+            asked,
             self_grid if self_attention else 0,
             (sites,) if isinstance(sites, str) else None if sites is None else tuple(sites),
             prompt,

@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from daamkit.maps.run import Run
+from daamkit.maps.run import Run, Runs, several
 from daamkit.views import plots
 from daamkit.views.labels import labels
 from daamkit.views.png import data_uri
@@ -18,11 +18,19 @@ from daamkit.views.png import png as file
 SIDE, ROW = 128, 7  # longest side of a small picture, and how many stand in a row
 
 
-def html(run: Run, *others: Run, names: Sequence[str] | None = None) -> str:
-    """Each run's image and the maps of its words, as tables of small pictures."""
-    parts = []
-    for i, each in enumerate((run, *others)):
-        named = f" ({escape(names[i])})" if names is not None and others else ""
+def html(run: Runs, *others: Runs, names: Sequence[str] | None = None) -> str:
+    """Each run's image and the maps of its words, as tables of small pictures.
+
+    Parameters
+    ----------
+    run, *others
+        Runs, lists of runs, tracers.
+    names
+        What each is called, where there are several.
+    """
+    runs, parts = several(run, *others), []
+    for i, each in enumerate(runs):
+        named = f" ({escape(names[i])})" if names is not None and len(runs) > 1 else ""
         parts.append(f"<p><b>{escape(each.prompt) or '(empty prompt)'}</b>{named}</p>")
         parts.append(_table(each))
         if not each.maps.prompt.words():

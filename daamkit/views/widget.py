@@ -10,18 +10,30 @@ import anywidget
 import traitlets
 from IPython.display import display
 
+from daamkit import compat
+
 COLOURS = Path(__file__).with_name("widget.css").read_text(encoding="utf-8")
 LIVE = "application/vnd.jupyter.widget-view+json"
 
 
 class Widget(anywidget.AnyWidget):
-    """An anywidget with a still picture; its script hides elements of the class `_still`."""
+    """An anywidget with a still picture; its script hides elements of the class `_still`.
+
+    It ends with its last name, as any object does; what a page shows of it stays there.
+    """
 
     _still = traitlets.Unicode().tag(sync=True)
 
     @traitlets.default("_still")
     def _name(self) -> str:
         return f"daamkit-still-{uuid.uuid4().hex[:12]}"
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        compat.let_go(self)
+
+    def __del__(self) -> None:
+        """Nothing is closed: a picture in a page outlives the name of its widget."""
 
     def picture(self) -> dict[str, Any]:
         """The still picture by media type: "text/html" and, base64, perhaps "image/png"."""

@@ -1,8 +1,11 @@
 """Maps of heads and dependents: known overlaps on maps painted by hand, and a real run."""
 
+import inspect
 from collections.abc import Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -16,7 +19,9 @@ from daamkit.maps.run import Run
 from daamkit.maps.words import Prompt, WordError
 from daamkit.measures import syntax
 from daamkit.measures.syntax import Cut
+from daamkit.views import plots
 from tests import tiny
+from tests.views.runs import made
 
 TOKENIZER = tiny.tokenizer()
 SIDE = 64
@@ -201,3 +206,24 @@ def test_a_run_knows_its_relations(run: Run) -> None:
 
     assert daamkit.Run is type(run)  # the face ties it to the run
     assert run.relations(0.5, others=True).equals(syntax.relations(run, 0.5, others=True))
+
+
+def test_relations_at_several_thresholds_feed_their_own_plots() -> None:
+    runs = [made("a red cat on a blue car", seed) for seed in (3, 4)]
+    taus = [0.3, 0.5]
+    frame = pd.concat([run.relations(taus) for run in runs], ignore_index=True)
+    assert frame["tau"].unique().tolist() == taus and frame["seed"].unique().tolist() == [3, 4]
+    assert (frame["prompt"] == runs[0].prompt).all()
+    for tau in taus:
+        alone = pd.concat([run.relations(tau) for run in runs], ignore_index=True)
+        assert frame[frame["tau"] == tau].reset_index(drop=True).equals(alone)
+        plots.relations(alone)
+    plots.sweep(frame)
+    plt.close("all")
+    one = runs[0].relations("otsu").query("dependent == 'red'").iloc[0]
+    head, dependent = (runs[0].maps.word(one[name]) for name in ("head", "dependent"))
+    assert one["iou"] == head.iou(dependent, "otsu") and one["ioh"] == head.ioa(dependent, "otsu")
+    assert runs[0].relations(rule="soft")["rule"].unique().tolist() == ["soft"]
+    with pytest.raises(DaamkitError, match="wanted a threshold; got none"):
+        runs[0].relations([])
+    assert "threshold" in inspect.signature(Run.relations).parameters

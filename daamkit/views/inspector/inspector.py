@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.run import Run
+from daamkit.maps.run import Runs, several
 from daamkit.views import modules, still
 from daamkit.views.facts import facts
 from daamkit.views.inspector import painting, tables
@@ -30,8 +30,8 @@ class Inspector(Traits):
     Parameters
     ----------
     run, *others
-        What to look at, side by side. Words are those of the first run's prompt; another run shows
-        those that its prompt has too.
+        What to look at, side by side: runs, lists of runs, tracers. Words are those of the first
+        run's prompt; another run shows those that its prompt has too.
     names
         What the runs are called; default the methods that guided them, or "unguided".
     parser
@@ -66,7 +66,8 @@ class Inspector(Traits):
     Notes
     -----
     Click and code set the same traits, and `table` has the numbers shown. Where JavaScript does
-    not run, a notebook keeps a still picture. A widget lives, and holds its runs, until `close`.
+    not run, a notebook keeps a still picture. The runs are held as long as the inspector has a
+    name (a cell's last value has one, in IPython's ``Out``); the page works on without it.
 
     Examples
     --------
@@ -84,9 +85,9 @@ class Inspector(Traits):
     _css = COLOURS + (_HERE / "inspector.css").read_text(encoding="utf-8")
 
     def __init__(
-        self, run: Run, *others: Run, names: Sequence[str] | None = None, parser: Any = None
+        self, run: Runs, *others: Runs, names: Sequence[str] | None = None, parser: Any = None
     ) -> None:
-        runs = (run, *others)
+        runs = several(run, *others)
         named = list(names) if names is not None else told_apart(map(method, runs))
         if len(named) != len(runs) or len(set(named)) != len(runs):
             raise DaamkitError(

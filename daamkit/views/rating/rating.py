@@ -11,7 +11,7 @@ import pandas as pd
 import traitlets
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.run import Run
+from daamkit.maps.run import Runs, several
 from daamkit.measures import ratings
 from daamkit.measures.agreement import Metric, alpha
 from daamkit.views import modules
@@ -40,7 +40,7 @@ class Rating(Widget):
     Parameters
     ----------
     runs
-        One or several, with images and recorded seeds.
+        One or several, or a tracer's, with images and recorded seeds.
     path
         A file of answers, one a line (`measures.ratings`); made if there is none.
     kind
@@ -88,7 +88,7 @@ class Rating(Widget):
 
     def __init__(
         self,
-        runs: Run | Sequence[Run],
+        runs: Runs,
         path: str | os.PathLike[str],
         *,
         kind: Kind = "score",
@@ -103,7 +103,7 @@ class Rating(Widget):
             )
         self._question, self._path, self._rater = QUESTIONS[kind], Path(path), rater
         words = [words] if isinstance(words, str) else words
-        given = [runs] if isinstance(runs, Run) else list(runs)
+        given = [] if isinstance(runs, list | tuple) and not runs else several(runs)
         items = order(make(kind, given, words, names), rater, seed)
         self._open()
         self._answers = self._known(items)
