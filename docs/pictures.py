@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+import textwrap
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 import daamkit
 from daamkit.studies import prompts
 from daamkit.toybox import oracle, scenes
+from daamkit.toybox.worlds import WORLDS
 from daamkit.views import plots
 
 FOLDER = Path(__file__).with_name("images")
@@ -32,20 +34,24 @@ NEGLECTED = [(51, "monkey", "turtle"), (95, "mouse", "gray chair"), (89, "bear",
 TILE, GAP, LINE = 160, 10, 22
 
 
-def sheet(pictures: list[tuple[Image.Image, str]], columns: int) -> Image.Image:
-    """Captioned pictures in rows."""
-    rows = -(-len(pictures) // columns)
-    size = (columns * (TILE + GAP) + GAP, rows * (TILE + LINE + GAP) + GAP)
+def sheet(pictures: list[tuple[Image.Image, str]], columns: int, lines: int = 1) -> Image.Image:
+    """Captioned pictures in rows; a caption has so many lines."""
+    rows, under = -(-len(pictures) // columns), LINE + 14 * (lines - 1)
+    size = (columns * (TILE + GAP) + GAP, rows * (TILE + under + GAP) + GAP)
     page = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(11)
     for index, (picture, caption) in enumerate(pictures):
         x = GAP + index % columns * (TILE + GAP)
-        y = GAP + index // columns * (TILE + LINE + GAP)
+        y = GAP + index // columns * (TILE + under + GAP)
         page.paste(picture.resize((TILE, TILE), Image.Resampling.BICUBIC), (x, y))
-        while pen.textlength(caption, font) > TILE:
-            caption = caption.removesuffix("…")[:-1] + "…"
-        centre = x + (TILE - pen.textlength(caption, font)) / 2
-        pen.text((centre, y + TILE + 4), caption, "#1b2230", font)
+        parts = textwrap.wrap(caption, 26) if lines > 1 else [caption]
+        if len(parts) > lines:
+            parts = [*parts[: lines - 1], " ".join(parts[lines - 1 :])]
+        for line, part in enumerate(parts):
+            while pen.textlength(part, font) > TILE:
+                part = part.removesuffix("…")[:-1] + "…"
+            centre = x + (TILE - pen.textlength(part, font)) / 2
+            pen.text((centre, y + TILE + 4 + 14 * line), part, "#1b2230", font)
     return page
 
 
@@ -61,6 +67,16 @@ def explain(pipe: object) -> Image.Image:
     words = [run.maps.word(word) for word in ("red", "cat", "blue", "car")]
     overlays = [(plots.overlay(run.image, word), word.word.text) for word in words]
     return sheet([(run.image, run.prompt), *overlays], 5)
+
+
+def world_2() -> Image.Image:
+    """Scenes of each kind of world 2, none chosen."""
+    drawn = [
+        (Image.fromarray(scene.image), scene.caption)
+        for kind in WORLDS[2]
+        for scene in scenes.sample(4 if kind in ("pair", "clause", "several") else 2, 5, kind, 2)
+    ]
+    return sheet(drawn, 8, lines=4)
 
 
 def guided(pipe: object) -> Image.Image:
@@ -148,6 +164,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     drawn = [(Image.fromarray(s.image), s.caption) for s in scenes.sample(24, seed=3)]
     sheet(drawn, 8).save(FOLDER / "scenes.png", optimize=True)
+    world_2().save(FOLDER / "scenes2.png", optimize=True)
     pipe = daamkit.load("toybox")
     explain(pipe).save(FOLDER / "explain.png", optimize=True)
     guided(pipe).save(FOLDER / "guided.png", optimize=True)

@@ -12,7 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from daamkit.measures.intervals import bootstrap
 from daamkit.studies.prompts import Case
 from daamkit.toybox.claims import Claim, Claims
+from daamkit.toybox.phrases import VIVID
 
+LARGER = 1.25  # how many times as long a "bigger" thing is at least; the world draws 1.7 and more
 NEAR = 36  # pixels between the boxes of things "next to" each other: as far as the world sets them
 
 
@@ -33,7 +35,16 @@ def holds(relation: str, a: Any, b: Any) -> bool:
         "wearing": apart <= 0,
         "holding": apart <= 2,
         "sitting on": apart <= 0 and y > 0,
+        "riding": apart <= 0 and y > 0,
+        "bigger than": _length(a) > LARGER * _length(b),
+        "smaller than": _length(b) > LARGER * _length(a),
+        "while": True,
     }[relation]
+
+
+def _length(row: Any) -> int:
+    """An instance's longer side in pixels."""
+    return int(max(row.right - row.left, row.bottom - row.top))
 
 
 def match(claims: Claims, reading: pd.DataFrame) -> list[list[Any]]:
@@ -56,9 +67,10 @@ def match(claims: Claims, reading: pd.DataFrame) -> list[list[Any]]:
 
 def check(case: Case, reading: pd.DataFrame) -> list[dict[str, Any]]:
     """What came of each claim, a row a measure: "present", "colour" (of things present that have
-    one by the prompt), "own_colour" (of those that have none), "texture", "size", "count",
-    "relation" (of pairs present), "place", "all_present" and its opposite "neglect" (of prompts
-    that name several things), "extra" (how many things nobody asked for)."""
+    one by the prompt; "not_colour" of those that must not have one, "vivid" of brightly coloured
+    ones), "own_colour" (of those that have none), "texture", "size", "count", "relation" (of pairs
+    present), "place", "absent" (of things that must not be there), "all_present" and its opposite
+    "neglect" (of prompts that name several things), "extra" (how many things nobody asked for)."""
     claims, found = case.claims, match(case.claims, reading)
     rows: list[tuple[str, float]] = []
     counts = Counter(reading.loc[reading["kind"] == "thing", "name"])
@@ -67,7 +79,8 @@ def check(case: Case, reading: pd.DataFrame) -> list[dict[str, Any]]:
         for instance in instances:
             rows += _looks(claim, instance)
         if claim.count > 1:
-            rows.append(("count", counts[claim.name] == claim.count))
+            n = counts[claim.name]
+            rows.append(("count", n >= claim.count if claim.more else n == claim.count))
     for claim, a, b in zip(claims.things[1:], found, found[1:], strict=False):
         if claim.relation not in (None, "and", "with") and a and b:
             rows.append(("relation", holds(str(claim.relation), a[0], b[0])))
@@ -77,8 +90,9 @@ def check(case: Case, reading: pd.DataFrame) -> list[dict[str, Any]]:
     if claims.place is not None:
         places = reading[reading["kind"] == "place"].sort_values("area", ascending=False)
         rows.append(("place", len(places) > 0 and places.iloc[0]["name"] == claims.place))
-    for claim in claims.things:
-        counts[claim.name] -= claim.count
+    rows += [("absent", not counts[claim.name]) for claim in claims.absent]
+    for claim in (*claims.things, *claims.absent):
+        counts[claim.name] -= counts[claim.name] if claim.more else claim.count
     rows.append(("extra", (+counts).total()))
     named = {"prompt": case.prompt, "kind": case.kind, "seed": case.seed}
     return [named | {"measure": measure, "value": float(value)} for measure, value in rows]
@@ -90,9 +104,13 @@ def _looks(claim: Claim, row: Any) -> list[tuple[str, float]]:
         if claim.colour
         else ("own_colour", row.colour == "own")
     ]
+    if claim.not_colour:
+        rows[0] = ("not_colour", row.colour != claim.not_colour)
+    elif claim.manner == "brightly coloured":
+        rows[0] = ("vivid", row.colour in VIVID)
     if claim.texture:
         rows.append(("texture", row.texture == claim.texture))
-    if claim.size:
+    if claim.size and hasattr(row, "size"):  # world 2's oracle reads none
         rows.append(("size", row.size == claim.size))
     return rows
 

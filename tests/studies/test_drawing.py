@@ -49,6 +49,32 @@ def test_what_is_said_is_found(drawn: list[Scene]) -> None:
     }  # fmt: skip
 
 
+def test_what_world_2_says_is_found() -> None:
+    seen: set[str] = set()
+    for scene in scenes.sample(400, 77, world=2):
+        case = Case("any", claims.read(scene.caption), 0)
+        for row in drawing.check(case, truth(scene).drop(columns="size")):
+            if row["measure"] == "own_colour" and any(thing.colour for thing in scene.things):
+                continue  # of two things of one name, one may have the other's colour
+            expected = 0.0 if row["measure"] in ("extra", "neglect") else 1.0
+            assert row["value"] == expected, (scene.caption, row)
+            seen.add(row["measure"])
+    assert {"absent", "not_colour", "vivid", "count", "relation"} <= seen and "size" not in seen
+
+
+def test_a_thing_that_must_not_be_there_is_found_out() -> None:
+    rows = check("a cat without a crown", thing("cat", 0, 0), thing("crown", 80, 40))
+    assert value(rows, "absent") == [0] and value(rows, "extra") == [0]
+    assert value(check("a cat without a crown", thing("cat", 0, 0)), "absent") == [1]
+
+
+def test_a_group_may_have_more_and_a_number_may_not() -> None:
+    four = [thing("apple", 0, 40 * i) for i in range(4)]
+    assert value(check("a group of apples", *four), "count") == [1]
+    assert value(check("three apples", *four), "count") == [0]
+    assert value(check("a group of apples", *four[:2]), "count") == [0]
+
+
 def value(rows: list[dict], measure: str) -> list[float]:
     return [row["value"] for row in rows if row["measure"] == measure]
 

@@ -1,10 +1,12 @@
 """Reading a prompt's claims back: exact on every caption, whose writer knows them."""
 
+from collections import Counter
+
 import pytest
 
 from daamkit.errors import DaamkitError
 from daamkit.studies import prompts
-from daamkit.toybox import claims
+from daamkit.toybox import claims, scenes
 from daamkit.toybox.scenes import Scene
 
 
@@ -24,6 +26,59 @@ def test_every_caption_is_read_as_it_was_written(drawn: list[Scene]) -> None:
             assert scene.caption[claim.start : claim.end] == claim.noun
         if asked.ground:
             assert scene.caption[slice(*asked.ground)] == scene.place
+
+
+def test_every_caption_of_world_2_is_read_as_it_was_written() -> None:
+    for scene in scenes.sample(500, 31, world=2):
+        asked = claims.read(scene.caption)
+        counted = Counter(thing.name for thing in scene.things)
+        for claim in asked.things:
+            assert scene.caption[claim.start : claim.end] == claim.noun
+            same = sum(other.count for other in asked.things if other.name == claim.name)
+            at_least = any(word in scene.caption for word in ("group", "bunch"))
+            assert same == counted[claim.name] or (at_least and 3 == same <= counted[claim.name])
+        assert {claim.name for claim in asked.things} == set(counted), scene.caption
+        looks = [(claim.colour, claim.texture, claim.size) for claim in asked.things]
+        for claim, (colour, texture, size) in zip(asked.things, looks, strict=True):
+            drawn = [thing for thing in scene.things if thing.name == claim.name]
+            assert any(
+                (colour is None or thing.colour == colour)
+                and thing.texture == texture
+                and thing.size == size
+                and thing.hidden == (claim.manner == "half hidden")
+                and (claim.not_colour is None or thing.colour != claim.not_colour)
+                for thing in drawn
+            ), scene.caption
+        assert asked.place == scene.place
+        relations = [claim.relation for claim in asked.things[1:]]
+        if scene.relation == "while":
+            assert relations[1] == "while" and len(relations) == 3
+        elif scene.relation == "without":
+            assert len(asked.absent) == 1 and not relations
+        else:
+            assert relations == [scene.relation] * len(relations), scene.caption
+            assert not asked.absent
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("a cat without", "'without'"),
+        ("a red cat that is blue", "'that is blue'"),
+        ("without a cat", "'without'"),
+        ("a group of cat", "'cat'"),
+        ("on the left a cat", "'on the left'"),
+        ("a cat that is", "'that'"),
+    ],
+)
+def test_what_world_2_cannot_say_is_an_error(prompt: str, says: str) -> None:
+    with pytest.raises(DaamkitError, match=says):
+        claims.read(prompt)
+
+
+def test_sides_after_the_nouns_are_a_relation() -> None:
+    one, two = claims.read("a cat on the left and a dog on the right").things
+    assert (one.side, two.side, two.relation) == ("left", "right", "to the left of")
 
 
 def test_all_276_prompts_of_the_benchmark_are_read() -> None:
