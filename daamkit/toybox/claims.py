@@ -172,7 +172,7 @@ def _completed(prompt: str, things: list[Claim], word: str) -> Claim:
         denied, colour = _AFTER[word]
         if last.colour is not None:
             _refuse(prompt, word, "name one colour")
-        return replace(last, **{"not_colour" if denied else "colour": colour})
+        return replace(last, not_colour=colour) if denied else replace(last, colour=colour)
     side = _SIDES[word]
     before = things[-2].side if len(things) > 1 else None
     if before is not None and last.relation == "and" and before != side:
