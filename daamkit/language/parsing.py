@@ -1,7 +1,7 @@
 """A prompt's words: parts of speech, who depends on whom, who means whom.
 
-Any English spaCy pipeline will do. Relations come out as Universal Dependencies, version 2, with
-collapsed names ("nmod:of", "conj:and"), whichever of its two label sets the pipeline speaks.
+Any spaCy pipeline will do that speaks Universal Dependencies, or CLEAR of English. Relations come
+out as Universal Dependencies, version 2, with collapsed names ("nmod:of", "conj:and").
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from daamkit import characters
 from daamkit.errors import DaamkitError
 from daamkit.language import dependencies
 from daamkit.language.parse import Parse
-from daamkit.language.pipelines import load
+from daamkit.language.pipelines import is_clear, load
+from daamkit.language.segments import segments
 from daamkit.language.tokens import CONTENT, NOMINAL, Pair, Phrase, Token
 
 __all__ = [
@@ -46,27 +48,59 @@ def parse(text: str, pipeline: Any = None) -> Parse:
 def parse_all(texts: list[str], pipeline: Any = None) -> list[Parse]:
     """Parse many prompts; faster than one by one. See `parse`."""
     nlp = load(pipeline)
-    clear = dependencies.is_clear(nlp.get_pipe("parser").labels)
-    for text in texts:
+    clear = is_clear(nlp)
+    bare = [_bare(text) for text in texts]
+    for text in bare:
         if not any(character.isalnum() for character in text):
             raise DaamkitError(
                 wanted="a prompt with words to parse",
                 got=repr(text),
                 mend="write at least one word",
             )
-    flat = nlp.pipe(" ".join(text.split()) for text in texts)  # parsers read single spaces best
+    cuts = [segments(text) for text in bare]
+    parts = [text[start:end] for text, own in zip(bare, cuts, strict=True) for start, end in own]
+    flat = nlp.pipe(" ".join(part.split()) for part in parts)  # parsers read single spaces best
+    read_parts = (read(document, clear) for document in flat)
     return [
-        _within(text, read(document, clear)) for text, document in zip(texts, flat, strict=True)
+        _joined(text, plain, own, [next(read_parts) for _ in own])
+        for text, plain, own in zip(texts, bare, cuts, strict=True)
     ]
 
 
-def _within(text: str, parse: Parse) -> Parse:
-    """The parse of the same text with spaces as they were."""
-    places = [place for place, character in enumerate(text) if not character.isspace()]
-    tokens, seen = [], 0
-    for token in parse.tokens:
-        start, seen = places[seen], seen + len(token.text)
-        tokens.append(replace(token, start=start, end=places[seen - 1] + 1))
+def _bare(text: str) -> str:
+    """The text with spaces in place of weighting syntax, which would only lead a parser astray."""
+    for mark in characters.marks(text):
+        text = text[: mark.start] + " " * (mark.end - mark.start) + text[mark.end :]
+    return text
+
+
+def _joined(text: str, bare: str, cuts: list[tuple[int, int]], parts: list[Parse]) -> Parse:
+    """The parses of a text's parts as one, with spaces as they were.
+
+    A mark between two parts hangs on the last root before it, or on the first of all.
+    """
+    tokens: list[Token] = []
+    loose: list[Token] = []  # marks between parts, their heads to be found
+    before = 0
+    for (start, end), part in zip([*cuts, (len(bare), len(bare))], [*parts, None], strict=True):
+        for place in range(before, start):
+            if not bare[place].isspace():
+                mark = Token(len(tokens), bare[place], place, place + 1, "PUNCT", -1, "punct")
+                tokens.append(mark)
+                loose.append(mark)
+        before = end
+        if part is not None:
+            base = len(tokens)
+            places = [place for place in range(start, end) if not bare[place].isspace()]
+            seen = 0
+            for token in part.tokens:
+                first, seen = places[seen], seen + len(token.text)
+                last, index, head = places[seen - 1] + 1, base + token.index, base + token.head
+                tokens.append(replace(token, index=index, start=first, end=last, head=head))
+    roots = [token.index for token in tokens if token.head == token.index]
+    for mark in loose:
+        earlier = [root for root in roots if root < mark.index]
+        tokens[mark.index] = replace(mark, head=earlier[-1] if earlier else roots[0])
     return Parse(text, tuple(tokens))
 
 

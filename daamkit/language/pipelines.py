@@ -8,6 +8,15 @@ from typing import Any
 
 from daamkit import resources
 from daamkit.errors import DaamkitError
+from daamkit.language import dependencies
+
+# The relations of Universal Dependencies, version 2, without their subtypes, but for "root".
+UNIVERSAL = """
+    acl advcl advmod amod appos aux case cc ccomp clf compound conj cop csubj dep det discourse
+    dislocated expl fixed flat goeswith iobj list mark nmod nsubj nummod obj obl orphan parataxis
+    punct reparandum root vocative xcomp
+"""
+OWN = ("ROOT", "subtok")  # spaCy's own, in any label set
 
 
 def load(pipeline: Any = None) -> Any:
@@ -21,12 +30,18 @@ def load(pipeline: Any = None) -> Any:
     Raises
     ------
     DaamkitError
-        If it is not installed, or has no parser.
+        If it is not installed, has no parser, or speaks neither Universal Dependencies nor, being
+        English, CLEAR: relations of other sets would be read as what they are not.
     """
     if pipeline is None or isinstance(pipeline, str | os.PathLike):
         return _open(None if pipeline is None else os.fspath(pipeline))
-    _check(pipeline, getattr(pipeline, "pipe_names", ()))
+    _check(pipeline, pipeline)
     return pipeline
+
+
+def is_clear(pipeline: Any) -> bool:
+    """Whether its parser speaks CLEAR, the labels of spaCy's English models."""
+    return dependencies.is_clear(_labels(pipeline))
 
 
 @cache
@@ -44,14 +59,33 @@ def _open(name: str | None) -> Any:
             mend=f"install it with `python -m spacy download {name}`, or leave it out: a small "
             "parser ships with daamkit",
         ) from error
-    _check(name, nlp.pipe_names)
+    _check(name, nlp)
     return nlp
 
 
-def _check(name: Any, parts: Any) -> None:
+def _labels(nlp: Any) -> list[str]:
+    return list(nlp.get_pipe("parser").labels)
+
+
+def _check(name: Any, nlp: Any) -> None:
+    parts = getattr(nlp, "pipe_names", ())
     if "parser" not in parts:
         raise DaamkitError(
             wanted="a spaCy pipeline that parses",
             got=f"{name!r} with the components {', '.join(parts) or 'none'}",
             mend="take one with a parser, such as en_core_web_sm, or leave it out",
+        )
+    labels = _labels(nlp)
+    clear = dependencies.is_clear(labels)
+    if clear and nlp.lang == "en":
+        return
+    known = (*UNIVERSAL.split(), *OWN)
+    foreign = [label for label in labels if label.split(":")[0].split("||")[0] not in known]
+    if foreign:
+        some = ", ".join(sorted(foreign)[:5])
+        raise DaamkitError(
+            wanted="a parser that speaks Universal Dependencies, or CLEAR of English",
+            got=f"one of the language {nlp.lang!r} with relations such as {some}",
+            mend="take a pipeline trained on a treebank of universaldependencies.org (spaCy's own "
+            "are, but for English, German and Chinese)",
         )

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, SupportsIndex
 
+from daamkit import characters
+from daamkit.characters import Mark
 from daamkit.errors import DaamkitError
 
-_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
-# What may stand around a word: first as `_WORD` has it, then also a part of a compound.
-_ENDS = ((r"(?<!\w)(?<!\w[-'’])", r"(?!\w)(?![-'’]\w)"), (r"(?<!\w)", r"(?!\w)"))
 _NUMBERED = re.compile(r"(.+?)\s*\((\d+)\)", re.DOTALL)  # "cat (2)", as views name the second
 Special = Literal["SOS", "EOS", "padding", "template"]
 Occurrence = SupportsIndex | Literal["all"]
@@ -112,15 +111,27 @@ class Prompt:
         return 1 + max(token.column for token in self.tokens)
 
     def words(self, encoder: str | None = None) -> list[Word]:
-        """The words the model has read, in order; punctuation is left out."""
+        """The words the model has read, in order; punctuation and weighting syntax are left out.
+
+        See `daamkit.characters.words` for what is a word.
+        """
         encoder = encoder or next(iter(self.texts))
+        text = self.texts[encoder]
         seen: Counter[str] = Counter()
         found = []
-        for match in _WORD.finditer(self.texts[encoder]):
-            if self.reads(*match.span(), encoder):
-                found.append(self._word(encoder, *match.span(), seen[match[0].casefold()]))
-                seen[match[0].casefold()] += 1
+        for start, end in characters.words(text):
+            if self.reads(start, end, encoder):
+                name = text[start:end].casefold()
+                found.append(self._word(encoder, start, end, seen[name]))
+                seen[name] += 1
         return found
+
+    def marks(self, encoder: str | None = None) -> list[Mark]:
+        """Weighting syntax in the prompt ("BREAK", "<lora:ink:1>", ":1.2"), which is no word.
+
+        A pipeline of diffusers reads it as plain text, so that it has columns: `span` finds them.
+        """
+        return characters.marks(self.texts[encoder or next(iter(self.texts))])
 
     def word(
         self,
@@ -133,9 +144,10 @@ class Prompt:
         Parameters
         ----------
         text
-            Whole words; case and the width of spaces do not matter. Where there is none, a part of
-            a compound ("cat" of "cat-like" or "cat's"); then "cat (2)", the second "cat". Also
-            ("cat", 1), text and occurrence together; a `Word` found before is returned.
+            Whole words; case, the width of spaces and the form of accents do not matter. Where
+            there is none, a part of a compound ("cat" of "cat-like" or "cat's"), or of a text
+            without spaces, or a Korean noun before its particle; then "cat (2)", the second
+            "cat". Also ("cat", 1), text and occurrence; a `Word` found before is returned.
         occurrence
             Which one, from 0, where it stands several times; "all" takes them together.
         encoder
@@ -166,11 +178,9 @@ class Prompt:
                 got=f"{', '.join(self.texts)}",
                 mend="name one of these",
             )
-        for name, (before, after) in itertools.product([encoder] if encoder else self.texts, _ENDS):
-            before = before if words[0][0].isalnum() else ""
-            after = after if words[-1][-1].isalnum() else ""
-            middle = r"\s+".join(map(re.escape, words))
-            matches = list(re.finditer(before + middle + after, self.texts[name], re.IGNORECASE))
+        texts = [encoder] if encoder else self.texts
+        for name, pattern in itertools.product(texts, characters.finds(text)):
+            matches = characters.found(pattern, self.texts[name])
             if matches:
                 break
         else:
@@ -295,7 +305,16 @@ class Prompt:
                 got="an empty prompt",
                 mend="ask for `special('SOS')`, 'EOS' or 'padding', which an empty prompt has too",
             )
-        known = list(dict.fromkeys(m[0] for t in self.texts.values() for m in _WORD.finditer(t)))
+        every = [t[start:end] for t in self.texts.values() for start, end in characters.words(t)]
+        known = list(dict.fromkeys(every))
+        said = [mark for t in self.texts.values() for mark in characters.marks(t)]
+        if any(text.strip() in mark.text for mark in said):
+            return WordError(
+                wanted=f"the word {text!r}",
+                got="weighting syntax, which other programs read as a command",
+                mend="a pipeline of diffusers reads it as plain text: `prompt.marks()` tells where "
+                "it is, `prompt.span(start, end)` its tokens",
+            )
         near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
         return WordError(
             wanted=f"the word {text!r}",
@@ -464,8 +483,9 @@ def read(texts: Mapping[str, str], tokenizers: Mapping[str, Any]) -> Prompt:
     limit = 0
     for encoder, text in texts.items():
         tokenizer = tokenizers[encoder]
+        ids, spans = code(tokenizer, text)
         limit = tokenizer.model_max_length
-        ids, spans, end = cut(*code(tokenizer, text), limit)
+        ids, spans, end = cut(ids, spans, limit)
         if end is not None:
             cuts[encoder] = end
         own = places_of(tokenizer, ids, spans)

@@ -57,12 +57,13 @@ def relations(
         "nmod:of"); head_pos, dependent_pos; head_start, dependent_start (characters); rule, tau;
         iou; iod and ioh, the shares of the dependent's and of the head's area that both have;
         prompt, seed (None if it was not recorded), so that frames of several runs can be joined,
-        and plotted by `plots.relations`.
+        and plotted by `plots.relations`. Of a prompt cut at the model's limit, pairs with a word
+        that the model has not read have no row; ``frame.attrs["unread"]`` counts them.
 
     Raises
     ------
     DaamkitError
-        If the prompt has no word, or the model has not read all of it.
+        If the prompt has no word.
     """
     parse = parsing.parse(run.prompt, parser)
     pairs = parse.pairs() if others else parse.edges()
@@ -71,10 +72,14 @@ def relations(
     taus = list(threshold) if isinstance(threshold, Iterable) else [threshold]
     if not taus:
         raise DaamkitError(wanted="a threshold", got="none", mend="give one, such as 0.4")
-    rows = overlaps(run.maps, pairs, [(rule, tau) for tau in taus], pooling)
+    reads = run.maps.prompt.reads
+    known = [p for p in pairs if all(reads(w.start, w.end) for w in (p.head, p.dependent))]
+    rows = overlaps(run.maps, known, [(rule, tau) for tau in taus], pooling)
     seed = (run.record.get("seed") or {}).get("seed")
     rows = [row | {"prompt": run.prompt, "seed": seed} for row in rows]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame.attrs["unread"] = len(pairs) - len(known)
+    return frame
 
 
 def overlaps(

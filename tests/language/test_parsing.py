@@ -13,6 +13,7 @@ from daamkit import resources
 from daamkit.errors import DaamkitError
 from daamkit.language import dependencies, parsing, treebank
 from daamkit.language.parsing import CONTENT, Parse
+from daamkit.language.segments import segments
 from daamkit.toybox import scenes
 from daamkit.toybox.captions import PLURALS
 from daamkit.toybox.scenes import Scene
@@ -361,6 +362,119 @@ def test_a_pipeline_that_is_not_installed_says_how_to_get_it() -> None:
     for _ in range(2):
         with pytest.raises(DaamkitError, match=wanted):
             parsing.parse("a cat", "en_core_web_none")
+
+
+def made(language: str, labels: list[str]) -> Language:
+    """A blank pipeline of a language, whose parser knows these relations."""
+    plain = {"nlp": {"tokenizer": {"@tokenizers": "spacy.Tokenizer.v1"}}}  # Korean's is no part
+    nlp = spacy.blank(language, config=plain)
+    parser = nlp.add_pipe("parser")
+    for label in labels:
+        parser.add_label(label)
+    return nlp
+
+
+def test_pipelines_of_other_languages_speak_universal_dependencies() -> None:
+    for language, more in (("de", "obl:arg"), ("ko", "dislocated"), ("zh", "mark:clf")):
+        nlp = made(language, ["nsubj", "case", "ROOT", "dep", more])
+        assert parsing.load(nlp) is nlp
+
+
+@pytest.mark.parametrize(
+    ("language", "labels", "said"),
+    [
+        ("de", ["sb", "nk", "oa", "ROOT"], "language 'de' with relations such as nk, oa, sb"),
+        ("zh", ["nsubj", "dobj", "prep", "ROOT"], "language 'zh' with relations such as dobj"),
+        ("en", ["nsubj", "OBJECT", "ROOT"], "language 'en' with relations such as OBJECT"),
+    ],
+)
+def test_relations_of_other_sets_are_refused(language, labels, said) -> None:
+    with pytest.raises(DaamkitError, match=said):
+        parsing.parse("a cat", made(language, labels))
+
+
+OTHERS = {  # word, space, part of speech, head, relation: German, Korean and Chinese
+    "de": (
+        "ein/DET/2/det roter/ADJ/2/amod Hund/NOUN/2/ROOT auf/ADP/5/case der/DET/5/det"
+        " Wiese/NOUN/2/nmod",
+        " ",
+        "det/Hund amod/Hund root case/Wiese det/Wiese nmod:auf/Hund",
+    ),
+    "ko": (
+        "빨간/ADJ/1/amod 고양이가/NOUN/3/nsubj 의자에/NOUN/3/obl 앉아/VERB/3/ROOT 있다/AUX/3/aux",
+        " ",
+        "amod/고양이가 nsubj/앉아 obl/앉아 root aux/앉아",
+    ),
+    "zh": (
+        "一/NUM/2/nummod 只/NOUN/0/clf 猫/NOUN/3/nsubj 坐/VERB/3/ROOT 在/ADP/5/case"
+        " 椅子/NOUN/3/obl",
+        "",
+        "nummod/猫 clf/一 nsubj/坐 root case/椅子 obl:在/坐",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_documents_of_other_languages_are_read(language: str) -> None:
+    sentence, space, wanted = OTHERS[language]
+    words, pos, heads, deps = zip(*(row.split("/") for row in sentence.split()), strict=True)
+    spaces = [bool(space)] * len(words)
+    document = Doc(
+        spacy.blank("xx").vocab, list(words), spaces, pos=list(pos), heads=[*map(int, heads)],
+        deps=list(deps),
+    )  # fmt: skip
+    parse = parsing.read(document)
+    check(parse)
+    assert said(parse) == wanted
+    nouns = [noun.text for noun in parse.nouns()]
+    assert nouns == [w for w, p in zip(words, pos, strict=True) if p == "NOUN"]
+
+
+# Tag lists and weighting syntax
+
+
+def test_tags_are_parsed_each_by_itself() -> None:
+    text = "a red cat on a mat, highly detailed, 8k, artstation, octane render"
+    parse = parsing.parse(text)
+    check(parse)
+    roots = [token.text for token in parse.tokens if token.head == token.index]
+    assert roots == ["cat", "detailed", "8k", "artstation", "render"]
+    commas = [token for token in parse.tokens if token.text == ","]
+    assert [parse.tokens[comma.head].text for comma in commas] == roots[:-1]
+    alone = parsing.parse("a red cat on a mat").edges()
+    assert parse.edges()[: len(alone)] == alone
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a bird, a dog and a frog",
+        "a cat, red, sits on a mat",
+        "In winter, a cat",
+        "a cat. A dog, 3",
+    ],
+)
+def test_a_sentence_with_commas_is_no_tag_list(text: str) -> None:
+    assert segments(text) == [(0, len(text))]
+
+
+@pytest.mark.parametrize(
+    "text", [", a cat, 8k", "a cat,, 8k,", "a cat | 8k | artstation", "8k, 4k", "a cat, (8k:1.2)"]
+)
+def test_odd_tag_lists_are_whole(text: str) -> None:
+    parse = parsing.parse(text)
+    for token in parse.tokens:
+        assert text[token.start : token.end] == token.text
+        assert (token.head == token.index) == (token.relation == "root")
+    assert all(0 <= token.head < len(parse.tokens) for token in parse.tokens)
+
+
+def test_weighting_syntax_is_not_parsed() -> None:
+    parse = parsing.parse("a (red cat:1.3) on grass <lora:ink:1>")
+    assert [token.text for token in parse.tokens] == ["a", "(", "red", "cat", ")", "on", "grass"]
+    assert parse.tokens[3].start == 7
+    with pytest.raises(DaamkitError, match="a prompt with words"):
+        parsing.parse("<lora:ink:1>")
 
 
 def test_a_pipeline_without_a_parser_is_an_error(tmp_path: Path) -> None:

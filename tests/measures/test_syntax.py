@@ -148,10 +148,19 @@ def test_a_prompt_of_one_word_has_no_pair() -> None:
     assert rows.empty and tuple(rows.columns) == syntax.COLUMNS
 
 
-def test_a_word_that_the_model_has_not_read_is_an_error() -> None:
-    heat = random_maps("a cat and " * 30 + "a red dog")
+def test_pairs_that_the_model_has_not_read_are_left_out_and_counted() -> None:
+    text = "a cat and " * 30 + "a red dog"
+    heat = random_maps(text)
+    frame = syntax.relations(Run(None, {"cond": heat}))
+    edges = parsing.parse(text).edges()
+    limit = heat.prompt.cuts["text_encoder"]
+    unread = [pair for pair in edges if max(pair.head.end, pair.dependent.end) > limit]
+    assert frame.attrs["unread"] == len(unread) > 0
+    assert len(frame) == len(edges) - len(unread) > 0
+    assert frame[["head_start", "dependent_start"]].max().max() < limit
     with pytest.raises(WordError, match="cut at the model's limit of 77 tokens"):
-        syntax.relations(Run(None, {"cond": heat}))
+        syntax.overlaps(heat, unread[:1], [("max", 0.4)])
+    assert syntax.relations(Run(None, {"cond": random_maps("a red cat")})).attrs["unread"] == 0
 
 
 def test_cut_pooling_and_parser_are_the_callers() -> None:
