@@ -17,6 +17,8 @@ Both generate in turn, the order changing round by round; seconds are medians ov
 medians of the rounds' ratios. An iteration lasts from the start of one pass through the UNet to the
 start of the next; what diffusers runs before and after them is left out. Memory is that of a fresh
 process for each side and two guided steps: diffusers holds one graph while it builds the next.
+Walks are how often all modules of the UNet are gone through in a guided step with two iterations of
+refinement: each loss must find its sites and freeze the weights without.
 FLOPs are those of matrix products, convolutions and fused attention (whose backward pass computes
 its products once more), counted in short generations that also warm up; a run's are its steps' sum.
 
@@ -179,6 +181,23 @@ def watch(unet: nn.Module, gauge: Callable[[], float], generate: Generate, *aske
     return passes
 
 
+def walks(unet: nn.Module, generate: Generate, *asked: int) -> int:
+    """How often a generation goes through all modules of the UNet."""
+    own, count = unet.named_modules, 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        count += 1
+        return own(*args, **kwargs)
+
+    unet.__dict__["named_modules"] = counted
+    try:
+        generate(*asked)
+    finally:
+        del unet.__dict__["named_modules"]
+    return count
+
+
 def seconds() -> float:
     """A clock that waits for the GPU."""
     if torch.cuda.is_available():
@@ -255,6 +274,10 @@ def compare(pipe: StableDiffusionPipeline, steps: int, rounds: int) -> dict[str,
         "forward": plain.line(Passes.forward, Passes.forward),
         "iteration": refined.line(lambda p: median(p.iterations(2)), lambda p: p.iterations(1)[0]),
         "self_attention": other.line(Passes.run, lambda p: fewer * p.steps()[0]),
+        "walks": {
+            name: walks(pipe.unet, side, 1, 1, 2) - walks(pipe.unet, side, 1, 0, 0)
+            for name, side in zip(SIDES, sides, strict=True)
+        },
         "difference": {"run": plain.difference(), "self_attention": other.difference()},
     }
 

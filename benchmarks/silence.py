@@ -13,55 +13,32 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 import daamkit
-from daamkit.attention.calls import Call
-from daamkit.attention.hooks import attach
-from daamkit.attention.sites import Site
-from daamkit.attention.taps import Attention, Tap
+from daamkit.maps.words import Word
 from daamkit.measures.intervals import means
-from daamkit.prompts import read
+from daamkit.prompts import tokenized
 from daamkit.studies import drawing, prompts
 from daamkit.toybox import claims, oracle
 from daamkit.toybox.sprites import ANIMALS, COLOURS
 
 
-class Silence(Tap):
-    """Takes the prompts' colours, or their nouns, out of all cross-attention."""
-
-    def __init__(self, words: str) -> None:
-        self.words = words
-
-    def wants(self, site: Site) -> bool:
-        return site.kind == "cross"
-
-    def start(self, call: Call) -> None:
-        self.columns = []
-        for prompt in read(call, "cond"):
-            things = claims.read(prompt.text).things
-            names = {t.colour if self.words == "colours" else t.name for t in things}
-            silent = [word for word in prompt.words() if word.text in names]
-            self.columns.append([column for word in silent for column in word.columns])
-
-    def edit(self, attention: Attention, output: Tensor) -> Tensor:
-        rows, shares = attention.branches["cond"], attention.probabilities("cond").clone()
-        for image, columns in zip(shares, self.columns, strict=True):
-            image[..., columns] = 0
-        output = output.clone()
-        output[rows] = shares / shares.sum(-1, keepdim=True) @ attention.value[rows]
-        return output
+def silent(text: str, words: str) -> list[Word]:
+    """A prompt's colours or nouns."""
+    things = claims.read(text).things
+    names = {thing.colour if words == "colours" else thing.name for thing in things}
+    return [word for word in tokenized(PIPE, text).words() if word.text in names]
 
 
 def drawn(texts: Sequence[str], seed: int, words: str, steps: int) -> list[dict[str, object]]:
     """What came of a batch: a row a thing and measure."""
     seeds = [seed + i for i in range(len(texts))]
-    with attach(PIPE, Silence(words)) if words != "none" else nullcontext():
+    each = [] if words == "none" else [silent(text, words) for text in texts]
+    with daamkit.edit(PIPE, daamkit.Silence(each)):
         images = PIPE(
             list(texts),
             num_inference_steps=steps,

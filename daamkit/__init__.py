@@ -15,6 +15,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daamkit.edits.blur import Blur as Blur
+    from daamkit.edits.edit import edit as edit
+    from daamkit.edits.heads import KnockOut as KnockOut
+    from daamkit.edits.heads import KnockOutSelf as KnockOutSelf
+    from daamkit.edits.identity import Identity as Identity
+    from daamkit.edits.replay import Replay as Replay
+    from daamkit.edits.silence import Silence as Silence
     from daamkit.errors import DaamkitError as DaamkitError
     from daamkit.guidance.attend_and_excite import AttendAndExcite as AttendAndExcite
     from daamkit.guidance.classifier import ClassifierGuidance as ClassifierGuidance
@@ -39,17 +46,24 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "AttendAndExcite": "guidance.attend_and_excite:AttendAndExcite",
+    "Blur": "edits.blur:Blur",
     "ClassifierGuidance": "guidance.classifier:ClassifierGuidance",
     "DaamkitError": "errors:DaamkitError",
     "HeatMaps": "maps.heatmaps:HeatMaps",
+    "Identity": "edits.identity:Identity",
     "Inspector": "views.inspector:Inspector",
+    "KnockOut": "edits.heads:KnockOut",
+    "KnockOutSelf": "edits.heads:KnockOutSelf",
     "PerturbedAttentionGuidance": "guidance.perturbed:PerturbedAttentionGuidance",
     "Rating": "views.rating:Rating",
+    "Replay": "edits.replay:Replay",
     "Run": "maps.run:Run",
     "SelfAttentionGuidance": "guidance.self_attention:SelfAttentionGuidance",
+    "Silence": "edits.silence:Silence",
     "SmoothedEnergyGuidance": "guidance.smoothed:SmoothedEnergyGuidance",
     "SynGen": "guidance.syngen:SynGen",
     "WordMap": "maps.wordmap:WordMap",
+    "edit": "edits.edit:edit",
     "guide": "guidance.denoising:guide",
     "html": "views.still:html",
     "load": "zoo:load",

@@ -56,8 +56,9 @@ def writes(tensor: Any) -> int | None:
 
 # Where torch keeps a module's hooks. A handle's `remove` comes too late where an interrupt falls
 # between registering and keeping the handle; and a deep copy of a module copies its hooks.
-_BEFORE = ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs")
-_AFTER = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called")
+# The dicts that tell a hook's number come last: an interrupted removal can be made again.
+_BEFORE = ("_forward_pre_hooks_with_kwargs", "_forward_pre_hooks")
+_AFTER = ("_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_hooks")
 
 
 def drop_hooks(module: Any, hooks: Sequence[Any]) -> None:

@@ -3,7 +3,8 @@
 | to write | derive from or be like | register with |
 |---|---|---|
 | a guidance method | `Method` | `guidance_methods` |
-| something that watches or changes attention | `Tap`, in `attach` | |
+| an edit of a branch's attention | `Edit`, in `daamkit.edit` | |
+| something that watches attention | `Tap`, in `attach` | |
 | a study | `Study` | `studies` |
 | who knows where things are | `Truth` | `truths` |
 | a segmenter | `Segmenter` | `segmenters` |
@@ -21,6 +22,7 @@ from daamkit.attention.families.family import Encoder, Family, Reading
 from daamkit.attention.hooks import attach
 from daamkit.attention.sites import Layout, Site, Span
 from daamkit.attention.taps import Attention, Tap
+from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Latents, Method, count, denoise, index, opens, part
@@ -50,6 +52,7 @@ __all__ = [
     "Case",
     "ClassError",
     "DaamkitError",
+    "Edit",
     "Encoder",
     "Family",
     "HeatMaps",

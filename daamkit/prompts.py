@@ -8,13 +8,14 @@ its tokenizer was given in the call. What cannot be matched is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from daamkit.attention import families
 from daamkit.attention.calls import Call
 from daamkit.attention.families.family import Encoder
+from daamkit.attention.sites import Span
 from daamkit.errors import DaamkitError
 from daamkit.maps import words
 from daamkit.maps.words import Place, Prompt
@@ -41,6 +42,24 @@ class Read:
 
     prompt: Prompt
     columns: Mapping[str, Sequence[int]]
+
+    def keys(self, spans: Sequence[Span], columns: Collection[int]) -> list[int]:
+        """The keys of a site that stand for some columns.
+
+        Parameters
+        ----------
+        spans
+            Where which encoder's text is, of this image's row.
+        columns
+            Of the prompt.
+        """
+        chosen = {
+            span.start + i
+            for span in spans
+            for i, column in enumerate(self.columns[span.encoder][span.first :][: span.length])
+            if column in columns
+        }
+        return sorted(chosen)
 
 
 def encoders(pipe: Any) -> list[Encoder]:

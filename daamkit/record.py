@@ -52,8 +52,8 @@ def _of_all(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         "versions": versions(),
         "pipeline": type(pipe).__name__,
         "model": _model(pipe),
-        "dtype": str(pipe.dtype).removeprefix("torch."),
-        "device": str(pipe.device),
+        "dtype": str(_weight(pipe).dtype).removeprefix("torch."),
+        "device": str(_weight(pipe).device),
         "scheduler": {
             "class": type(pipe.scheduler).__name__,
             "config": {key: plain(value) for key, value in pipe.scheduler.config.items()},
@@ -64,6 +64,14 @@ def _of_all(pipe: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
             if value is not None and key != "generator"
         },
     }
+
+
+def _weight(pipe: Any) -> Any:
+    """The pipeline, which tells its type and device; or, of models without these, a weight."""
+    if all(hasattr(pipe, name) for name in ("dtype", "device")):
+        return pipe
+    models = [part for part in pipe.components.values() if hasattr(part, "parameters")]
+    return next(weight for model in models for weight in model.parameters())
 
 
 def _model(pipe: Any) -> dict[str, Any]:
@@ -92,8 +100,8 @@ def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:
             return None  # the pipeline will refuse it
         generator = generator[sample]
     source = torch.default_generator if generator is None else generator
-    if generator is None and pipe.device.type == "cuda":
-        source = torch.cuda.default_generators[pipe.device.index or 0]
+    if generator is None and _weight(pipe).device.type == "cuda":
+        source = torch.cuda.default_generators[_weight(pipe).device.index or 0]
     seed = source.initial_seed()
     fresh = torch.equal(
         source.get_state(), torch.Generator(source.device).manual_seed(seed).get_state()

@@ -40,9 +40,9 @@ from scipy.ndimage import binary_dilation
 
 import daamkit
 from daamkit.attention.hooks import attach
+from daamkit.edits.replay import Replay, Tape
 from daamkit.studies import truths
 from daamkit.studies.adjectives import Adjectives
-from daamkit.studies.replay import Replay, Tape
 from daamkit.views import palettes, plots
 
 pipe = daamkit.load(MODEL)

@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
 from daamkit import compat
-from daamkit.attention.calls import Call, Pass
+from daamkit.attention.calls import Call, Pass, number
 from daamkit.attention.faces import locked
 from daamkit.attention.families.family import Family, Reading
 from daamkit.attention.schedulers import Watch, scaled
@@ -88,7 +88,8 @@ class Audience:
             )
         if self.thread is not None:
             return False
-        stack.callback(self.forget)
+        for _ in range(2):  # an interrupt within the first leaves the rest to the second
+            stack.callback(self.forget)
         self.thread = threading.get_ident()
         return True
 
@@ -269,7 +270,8 @@ def _first(family: Family, inputs: dict[str, Any]) -> Any:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return bool(torch.equal(torch.as_tensor(a).flatten()[:1], torch.as_tensor(b).flatten()[:1]))
+    """Whether two times are one; on a GPU this waits for it."""
+    return number(a) == number(b)
 
 
 def _differ(old: Any, new: Any) -> list[Tensor | bool]:

@@ -55,8 +55,8 @@ class Call:
     changed_text
         When it is over: whether a branch was given another text than at first.
     notes
-        What taps want to be remembered of each image, as plain data by name; a trace puts it into
-        the run's record.
+        What taps want to be remembered of each image: lists by name, of plain data or of what has a
+        method `plain`. A trace puts them into the run's record.
     """
 
     pipe: Any
@@ -66,7 +66,7 @@ class Call:
     encoded: dict[str, list[Heard]] = field(default_factory=dict)
     tokenized: dict[str, list[Heard]] = field(default_factory=dict)
     changed_text: bool = False
-    notes: list[dict[str, Any]] = field(init=False)
+    notes: list[dict[str, list[Any]]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.notes = [{} for _ in range(self.samples)]
@@ -74,7 +74,7 @@ class Call:
     @property
     def timesteps(self) -> list[float]:
         """`times` as numbers; on a GPU this waits for it."""
-        return [_number(time) for time in self.times]
+        return [number(time) for time in self.times]
 
     @property
     def negative_prompts(self) -> list[str | None]:
@@ -224,7 +224,7 @@ class Pass:
     @property
     def timestep(self) -> float:
         """`time` as a number; on a GPU this waits for it."""
-        return _number(self.time)
+        return number(self.time)
 
     @property
     def family(self) -> Family:
@@ -269,8 +269,9 @@ class Pass:
         return tuple(given.pop(name) for name in self.positional), given
 
 
-def _number(time: Any) -> float:
-    return float(torch.as_tensor(time).flatten()[0])
+def number(time: Any) -> float:
+    """A time as a number, whatever torch's default device is."""
+    return float(time.flatten()[0] if isinstance(time, torch.Tensor) else time)
 
 
 def read(

@@ -24,6 +24,14 @@ class locked(ContextDecorator):  # noqa: N801 - a decorator
     __exit__ = _LOCK.__exit__
 
 
+class Undo(ContextDecorator, ExitStack):
+    """A stack that is closed when the function that it decorates returns or raises.
+
+    A ``with`` statement has a moment between its last line and the closing in which an interrupt
+    would leave it open.
+    """
+
+
 @dataclass(eq=False)
 class _Face:
     thing: Any

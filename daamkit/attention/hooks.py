@@ -26,7 +26,7 @@ from daamkit import compat
 from daamkit.attention import calls, families
 from daamkit.attention.audience import Audience
 from daamkit.attention.calls import Call
-from daamkit.attention.faces import locked, wear
+from daamkit.attention.faces import Undo, locked, wear
 from daamkit.attention.modules import hook
 from daamkit.attention.readers import Reader
 from daamkit.attention.spies import Ended as Ended
@@ -49,8 +49,8 @@ class attach(ExitStack):  # noqa: N801 - used like a function: `with attach(pipe
         self.pipe, self._taps = pipe, list(taps)
 
     def __enter__(self):  # type: ignore[no-untyped-def]
+        self._check()
         try:
-            self._check()
             _listen(self, self.pipe, self._taps)
             return self
         except BaseException:
@@ -67,17 +67,50 @@ def attached(pipe: Any) -> list[Tap]:
     return [] if wiring is None else wiring.audience.taps
 
 
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Gradients inside pass through a model and stop at none of its parameters."""
+class frozen(ExitStack):  # noqa: N801 - used like a function: `with frozen(model)`
+    """Gradients inside pass through a model and stop at none of its parameters.
+
+    The model is walked once, by the outermost of nested contexts.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def __enter__(self) -> frozen:
+        try:
+            for _ in range(2):  # an interrupt within the first undoing leaves the rest
+                self.callback(_thaw, self.model, self)
+            _freeze(self.model, self)
+            return self
+        except BaseException:
+            self.close()
+            raise
+
+
+_FROZEN: dict[int, tuple[list[object], list[nn.Parameter]]] = {}  # by the model's id
+
+
+@locked()
+def _freeze(model: nn.Module, token: object) -> None:
+    if id(model) in _FROZEN:
+        _FROZEN[id(model)][0].append(token)
+        return
     learning = [weight for weight in model.parameters() if weight.requires_grad]
-    try:
-        for weight in learning:
-            weight.requires_grad_(False)
-        yield
-    finally:
+    _FROZEN[id(model)] = ([token], learning)
+    for weight in learning:
+        weight.requires_grad_(False)
+
+
+@locked()
+def _thaw(model: nn.Module, token: object) -> None:
+    """Undo `_freeze`; nothing happens where it is undone already."""
+    tokens, learning = _FROZEN.get(id(model), ([], []))
+    tokens[:] = [each for each in tokens if each is not token]
+    if not tokens:
         for weight in learning:
             weight.requires_grad_(True)
+        _FROZEN.pop(id(model), None)
 
 
 @contextmanager
@@ -130,28 +163,32 @@ class _Wiring:
 
     def run_call(self, call: Call, run: Callable[[], Any]) -> Any:
         """Run the pipeline and tell the taps; a call within a call is silent."""
+        stack = Undo()
+        return stack(self._run_call)(stack, call, run)
+
+    def _run_call(self, stack: ExitStack, call: Call, run: Callable[[], Any]) -> Any:
         audience = self.audience
-        with ExitStack() as stack:
-            if not audience.claim(stack):
-                return audience.aside(run)
+        if not audience.claim(stack):
+            return audience.aside(run)
+        for _ in range(2):  # an interrupt within the first leaves the rest to the second
             stack.callback(self._close_spies)
-            audience.call, audience.told = call, audience.taps
-            try:
-                audience.watch.install(call.pipe.scheduler, stack)
-                for encoder in self.family.encoders(call.pipe):
-                    Reader(audience, encoder).install(stack)
-                for tap in audience.listeners():
-                    tap.start(call)
-                output = run()
-                images = self.family.images(output)
-                call.changed_text = audience.text_changed()
-                for tap in audience.listeners():
-                    tap.finish(call, images)
-            except BaseException:
-                for tap in audience.listeners():
-                    tap.fail(call)
-                raise
-        return output
+        audience.call, audience.told = call, audience.taps
+        try:
+            audience.watch.install(call.pipe.scheduler, stack)
+            for encoder in self.family.encoders(call.pipe):
+                Reader(audience, encoder).install(stack)
+            for tap in audience.listeners():
+                tap.start(call)
+            output = run()
+            images = self.family.images(output)
+            call.changed_text = audience.text_changed()
+            for tap in audience.listeners():
+                tap.finish(call, images)
+            return output
+        except BaseException:
+            for tap in audience.listeners():
+                tap.fail(call)
+            raise
 
     def _close_spies(self) -> None:
         for spy in self.spies:
@@ -214,7 +251,9 @@ def _pipeline_verbs(own: Any, listeners: list[_Wiring]) -> dict[str, Any]:
     def call(pipe: Any, *args: Any, **kwargs: Any) -> Any:
         wiring = listeners[0]
         read = calls.read(pipe, signature, args, kwargs, wiring.family)
-        with ExitStack() as stack:
+        stack = Undo()
+
+        def run_all(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             given = list(zip(names, args, strict=False)) + list(kwargs.items())
             given = [
                 (n, _aside(wiring.audience, v, stack) if "callback" in n else v) for n, v in given
@@ -222,6 +261,8 @@ def _pipeline_verbs(own: Any, listeners: list[_Wiring]) -> dict[str, Any]:
             args = (*(value for _, value in given[: len(args)]), *args[len(names) :])
             kwargs = dict(given[len(names[: len(args)]) :])
             return wiring.run_call(read, functools.partial(own.__call__, pipe, *args, **kwargs))
+
+        return stack(run_all)(args, kwargs)
 
     return {"__call__": call, "__deepcopy__": _refuse_copy}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ class Spy:
     def __init__(self, audience: Audience, site: Site) -> None:
         self.audience, self.site = audience, site
         self.mode: _Watching | None = None
+        self.looking = ExitStack()
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         """The site is about to run."""
@@ -36,7 +38,7 @@ class Spy:
         taps = [tap for tap in self.audience.listeners() if tap.wants(self.site)]
         if taps:
             self.mode = _Watching(functools.partial(self.seen, taps))
-            self.mode.__enter__()
+            self.looking.enter_context(self.mode)
 
     def after(self, module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
         """The site has run, or raised: then there is no output."""
@@ -53,9 +55,8 @@ class Spy:
 
     def close(self) -> _Watching | None:
         """Look no more; an interrupt (no `Exception`) leaves that to the end of the call."""
+        self.looking.close()
         mode, self.mode = self.mode, None
-        if mode is not None:
-            mode.__exit__(None, None, None)
         return mode
 
     def seen(

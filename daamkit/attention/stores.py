@@ -195,7 +195,7 @@ class Store:
     def _zeros(self, slot: Slot, device: torch.device) -> Tensor:
         shape = self.plan.shape(slot)
         if self._spill is None:
-            return torch.zeros(shape, device=device)
+            return torch.zeros(shape, device=device, dtype=torch.float32)
         place = self._spill / f"{len(self.sums)}.f32"
         with place.open("wb") as file:  # a full disk is an error now, not a crash later
             if hasattr(os, "posix_fallocate"):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Layout, Site
+from daamkit.attention.sites import Layout, Site, Span
 from daamkit.errors import DaamkitError
 
 
@@ -48,6 +50,7 @@ class Attention:
         self.layout = layout or Layout(site.grid(step.grid), slice(0, query.shape[2]))
         self.query, self.key, self.scale, self.mask = query, key, scale, mask
         self._value = value
+        self._parts: dict[str, Attention] = {}
         self.branches = {  # a processor may attend to the first branches alone
             name: rows for name, rows in step.branches.items() if rows.stop <= len(query)
         }
@@ -84,11 +87,66 @@ class Attention:
         """`probabilities` of the image's cells alone, over all keys."""
         return self.probabilities(branch, gradient=gradient)[:, :, self.layout.cells]
 
+    def text(
+        self, branch: str, *, gradient: bool = False
+    ) -> Float[Tensor, "samples heads cells places"]:
+        """`cells`, over the keys that are text alone: place after place of the encoders' inputs.
+
+        Where samples have texts of other lengths, each has its own keys first and zeros after.
+        """
+        shares = self.cells(branch, gradient=gradient)
+        text = self.layout.text[self.branches[branch]]
+        keys = [_keys(spans) for spans in text]
+        if all(own == [*range(shares.shape[-1])] for own in keys):
+            return shares
+        longest = max(map(len, keys))
+        rows = [shares[i, :, :, own] for i, own in enumerate(keys)]
+        return torch.stack([F.pad(row, (0, longest - row.shape[-1])) for row in rows])
+
     @property
     def value(self) -> Float[Tensor, "batch keyheads keys channels"]:
         """As the model has it."""
         assert self._value is not None, "an attention made without values"
         return self._value
+
+    @value.setter
+    def value(self, value: Float[Tensor, "batch keyheads keys channels"]) -> None:
+        self._value = value
+
+    def part(self, branch: str) -> Attention:
+        """The attention of a branch's rows alone, always the same object: edits share it."""
+        if branch not in self._parts:
+            rows = self.branches[branch]
+            text = self.layout.text[rows] if self.layout.text else ()
+            own = Attention(
+                self.site,
+                self.step,
+                self.query[rows],
+                self.key[rows],
+                self.scale,
+                None if self.mask is None else self._mask()[rows],
+                None if self._value is None else self._value[rows],
+                replace(self.layout, text=text),
+            )
+            own.branches = {branch: slice(0, rows.stop - rows.start)}
+            self._parts[branch] = own
+        return self._parts[branch]
+
+    def fused(self) -> Float[Tensor, "batch heads queries channels"]:
+        """The attention's output as torch's fused kernel computes it, of what stands here."""
+        return F.scaled_dot_product_attention(
+            self.query,
+            self.key,
+            self.value,
+            attn_mask=self.mask,
+            scale=self.scale,
+            enable_gqa=self.key.shape[1] != self.query.shape[1],
+        )
+
+    def _mask(self) -> Tensor:
+        """The mask with a row for each row of the batch."""
+        assert self.mask is not None
+        return self.mask.expand(self.query.shape[0], *self.mask.shape[1:])
 
     def eager(self) -> Float[Tensor, "batch heads queries channels"]:
         """The attention's output by way of its probabilities, rounding for rounding as diffusers'
@@ -131,16 +189,22 @@ class Attention:
             key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         scores = (query * self.scale) @ key.transpose(-1, -2)
         if self.mask is not None:
-            mask = self.mask.expand(self.query.shape[0], *self.mask.shape[1:])[rows]
+            mask = self._mask()[rows]
             mask = mask[..., queries, :] if mask.shape[-2] > 1 else mask
             if mask.dtype == torch.bool:
                 scores = scores.masked_fill(~mask, -torch.inf)
             else:
                 scores = scores + mask.float()
         shares = scores.softmax(-1)
-        if self.mask is not None and self.mask.dtype == torch.bool:
-            shares = shares.nan_to_num(0.0)  # a query that may see no key attends to nothing
+        if self.mask is not None and mask.dtype == torch.bool:
+            # a query that may see no key attends to nothing
+            shares = shares.masked_fill(~mask.any(-1, keepdim=True), 0.0)
         return shares
+
+
+def _keys(spans: Sequence[Span]) -> list[int]:
+    """The keys of an image's text, each once, in the order of the spans."""
+    return list(dict.fromkeys(key for s in spans for key in range(s.start, s.start + s.length)))
 
 
 class Tap:

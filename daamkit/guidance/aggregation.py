@@ -58,7 +58,7 @@ class Aggregate(Tap):
     def observe(self, attention: Attention) -> None:
         if attention.site.name in self.names:
             (branch,) = attention.branches
-            self.maps[attention.site.name] = attention.cells(branch, gradient=True)
+            self.maps[attention.site.name] = attention.text(branch, gradient=True)
 
     def last(self, site: Site) -> bool:
         return site.name == self.final
@@ -85,16 +85,17 @@ def attend(
 
 
 def grid(step: Pass, sites: list[Site]) -> Grid:
-    """A quarter of the latents' grid: 16 x 16 for Stable Diffusion 1 at 512 pixels, 32 x 32 for XL.
+    """That of the sites with the most semantic information, as the model's family has them.
 
-    Hertz et al. (2022) found it to hold the most semantic information.
+    For a UNet a quarter of the latents' grid (Hertz et al. 2022): 16 x 16 for Stable Diffusion 1 at
+    512 pixels, 32 x 32 for XL.
 
     Raises
     ------
     DaamkitError
         If no cross-attention is there.
     """
-    found = [site.grid(step.grid) for site in sites if site.level == 2]
+    found = [site.grid(step.grid) for site in step.family.semantic(sites)]
     if not found:
         quarter = tuple(-(-side // 4) for side in step.grid)
         raise DaamkitError(

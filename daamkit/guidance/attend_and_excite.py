@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.hooks import frozen
 from daamkit.attention.sites import Grid, Site
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
@@ -117,9 +118,10 @@ class AttendAndExcite(Method):
 
     def read(self, call: Call) -> None:
         self._subjects = find(call, self.subjects, self.prompt)
-        self._ends = [-1] * call.samples  # where the tokens end that compete for attention
-        if self.normalize_eot:
-            self._ends = [_end(text) for text in read(call, "cond", self.prompt)]
+        texts = read(call, "cond", self.prompt)
+        # where the tokens begin and end that compete for attention
+        self._starts = [int(text.tokens[0].special == "SOS") for text in texts]
+        self._ends = [_end(text) for text in texts] if self.normalize_eot else [-1] * len(texts)
         for subjects, end in zip(self._subjects, self._ends, strict=True):
             if 0 < end <= (last := max(map(max, subjects))):
                 raise DaamkitError(
@@ -138,7 +140,7 @@ class AttendAndExcite(Method):
             return None
         size = float(self.scale_factor * np.sqrt(np.linspace(*self.scale_range, n))[i])
         samples = range(step.call.samples)
-        with torch.set_grad_enabled(size != 0):
+        with frozen(step.denoiser), torch.set_grad_enabled(size != 0):
             moved = [self._guide(step, k, size, i < last, thresholds.get(i)) for k in samples]
         return torch.cat(moved) if size else None
 
@@ -167,8 +169,9 @@ class AttendAndExcite(Method):
         """max over subjects of max(0, 1 - the greatest attention to it)."""
         maps = attend(step, latents, sample, attn_res=self.attn_res, eager=self.exact)
         columns = self._subjects[sample]
-        text = (maps[:, :, 1 : self._ends[sample]] * self.softmax_scale).softmax(-1)
-        most = [self._blur(text[:, :, [c - 1 for c in each]].sum(-1)).max() for each in columns]
+        start, end = self._starts[sample], self._ends[sample]
+        text = (maps[:, :, start:end] * self.softmax_scale).softmax(-1)
+        most = [self._blur(text[:, :, [c - start for c in each]].sum(-1)).max() for each in columns]
         loss = max((1 - each).clamp(min=0) for each in most)
         check(step, "loss", loss.item())
         return loss
@@ -183,7 +186,8 @@ class AttendAndExcite(Method):
                 got=f"{image.shape[0]} x {image.shape[1]}",
                 mend="set `attn_res=` to a finer grid, (height, width), or `smooth=False`",
             )
-        x = torch.arange(self.kernel_size, dtype=torch.float32) - (self.kernel_size - 1) / 2
+        x = torch.arange(self.kernel_size, dtype=torch.float32, device="cpu")
+        x = x - (self.kernel_size - 1) / 2
         line = torch.exp(-((x / (2 * self.sigma)) ** 2)) / (self.sigma * np.sqrt(2 * np.pi))
         kernel = line[:, None] * line[None]
         kernel = (kernel / kernel.sum()).to(image)[None, None]

@@ -28,6 +28,7 @@ from daamkit.attention.schedulers import scaled
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
+from daamkit.guidance.notes import Notes
 from daamkit.prompts import unchanged
 
 if TYPE_CHECKING:
@@ -64,9 +65,17 @@ class Method(Tap):
 
     def note(self, step: Pass, sample: int, **numbers: float) -> None:
         """Remember numbers of a step, for one image: in the run's record and in `guide.table`."""
-        for entry in step.call.notes[sample]["guidance"]:
-            if entry["method"] == type(self).__name__:
-                entry["steps"].append({"step": index(step), **numbers})
+        self.notes(step.call, sample).steps.append({"step": step.step, **numbers})
+
+    def notes(self, call: Call, sample: int) -> Notes:
+        """The method's own notes of one image."""
+        kept: list[Notes] = call.notes[sample].setdefault("guidance", [])
+        name = type(self).__name__
+        for own in kept:
+            if own.method == name:
+                return own
+        kept.append(Notes(name, self.settings()))
+        return kept[-1]
 
 
 class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(pipe, method)`
@@ -134,10 +143,10 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
         import pandas as pd
 
         rows = [
-            {"image": image, "method": entry["method"]} | numbers
+            {"image": image, "method": entry.method} | numbers
             for image, entries in enumerate(self._log.images)
             for entry in entries
-            for numbers in entry["steps"]
+            for numbers in entry.steps
         ]
         return pd.DataFrame(rows, columns=None if rows else ["image", "method", "step"])
 
@@ -146,7 +155,7 @@ class _Log(Tap):
     """Is this a call that the methods can guide? What they note of it, and keep of its images."""
 
     def __init__(self, methods: Sequence[Method]) -> None:
-        self.methods, self.images = methods, list[list[dict[str, Any]]]()
+        self.methods, self.images = methods, list[list[Notes]]()
 
     def wants(self, site: Site) -> bool:
         return False
@@ -176,9 +185,8 @@ class _Log(Tap):
                     got="gradient checkpointing, which computes parts of it again",
                     mend="call `pipe.unet.disable_gradient_checkpointing()`",
                 )
-            for notes in call.notes:
-                entry = {"method": name, "settings": method.settings(), "steps": []}
-                notes.setdefault("guidance", []).append(entry)
+            for sample in range(call.samples):
+                method.notes(call, sample)
 
     def begin(self, step: Pass) -> None:
         if step.index == 0 and not step.earlier:
@@ -190,7 +198,7 @@ class _Log(Tap):
             unchanged(call)
         own = [type(method).__name__ for method in self.methods]
         for notes in call.notes:
-            self.images.append([entry for entry in notes["guidance"] if entry["method"] in own])
+            self.images.append([entry for entry in notes["guidance"] if entry.method in own])
 
 
 def _forgets(denoiser: Any) -> bool:

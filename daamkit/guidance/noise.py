@@ -137,7 +137,7 @@ def level(step: Pass) -> Level:
     DaamkitError
         See `family`.
     """
-    scheduler, one = step.call.pipe.scheduler, torch.ones(())
+    scheduler, one = step.call.pipe.scheduler, torch.ones((), dtype=torch.float32, device="cpu")
     mixes = family(scheduler)
     if mixes == "vp" and not _own_sigmas(scheduler):
         alpha = scheduler.alphas_cumprod[_time(step).long()]
@@ -175,7 +175,7 @@ def _own_sigmas(scheduler: Any) -> bool:
 
 
 def _time(step: Pass) -> Tensor:
-    return torch.as_tensor(step.time).flatten()[0]
+    return torch.as_tensor(step.time, device=getattr(step.time, "device", "cpu")).flatten()[0]
 
 
 def _sigma(step: Pass) -> Float[Tensor, ""]:
@@ -186,7 +186,7 @@ def _sigma(step: Pass) -> Float[Tensor, ""]:
     at = scheduler.index_for_timestep(_time(step)) if at is None else at
     second = not getattr(scheduler, "state_in_first_order", True)
     if second and hasattr(scheduler, "mid_point_sigma"):  # DPM-Solver++ SDE
-        return torch.as_tensor(scheduler.mid_point_sigma, dtype=torch.float32)
+        return torch.as_tensor(scheduler.mid_point_sigma, dtype=torch.float32, device="cpu")
     if second and hasattr(scheduler, "sigmas_interpol"):  # KDPM2
         back = 1 if "Ancestral" in type(scheduler).__name__ else 0
         return scheduler.sigmas_interpol[at - back].float()

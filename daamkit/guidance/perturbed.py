@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Site
-from daamkit.attention.taps import Attention, Tap
+from daamkit.edits.edit import Edit
+from daamkit.edits.identity import Identity
+from daamkit.edits.layers import Layers
 from daamkit.guidance.denoising import Method, denoise, part
-from daamkit.guidance.layers import Layers, meant
 
 
 @dataclass(eq=False)
@@ -22,31 +20,32 @@ class Perturbation(Method):
     """A method that guides away from a prediction whose self-attention is perturbed.
 
     The prediction becomes e + scale (e_c - e_p): e_c is the conditional one, e_p is that of an
-    extra pass in which `perturb` replaces what the chosen layers say, and e is what the scheduler
-    would be given: e_c, or what classifier-free guidance made of it. A learned variance, in
-    channels of its own, stays.
+    extra pass whose attention `perturbation` edits in the chosen layers, and e is what the
+    scheduler would be given: e_c, or what classifier-free guidance made of it. A learned variance,
+    in channels of its own, stays.
 
     Parameters
     ----------
     scale
         With 0 the image is the unguided one, and the distances are still noted.
     layers
-        A stage ("mid"), a part of the layers' names ("up_blocks.1"), or several: see `layers.find`.
+        A group of sites ("mid"), a part of their names ("up_blocks.1"), or several: see
+        `edits.layers.meant`.
     """
 
     scale: float = 3.0
     layers: Layers = "mid"
 
-    def perturb(self, attention: Attention, output: Tensor) -> Tensor:
-        """What a chosen layer says instead, (samples, heads, queries, channels)."""
+    def perturbation(self) -> Edit:
+        """What is done to the chosen layers in the extra pass."""
         raise NotImplementedError
 
     def start(self, call: Call) -> None:
-        known = [site for own in families.sites(call.pipe).values() for site in own]
-        self._names = {site.name for site in meant(known, self.layers)}
+        self._edit = self.perturbation()
+        self._edit.choose(call.pipe)
 
     def after(self, step: Pass, prediction: Tensor) -> Tensor:
-        perturbed = denoise(step, step.noisy, _Perturbed(self, self._names))
+        perturbed = denoise(step, step.noisy, self._edit)
         assert perturbed is not None  # no tap ends this pass
         channels = step.noisy.shape[1]
         away = (part(step, "cond") - perturbed)[:, :channels]
@@ -70,7 +69,7 @@ class PerturbedAttentionGuidance(Perturbation):
         still noted.
     layers
         A stage ("mid", the paper's choice for Stable Diffusion), a part of the layers' names
-        ("up_blocks.1"), or several: see `layers.find`.
+        ("up_blocks.1"), or several: see `edits.layers.meant`.
 
     Raises
     ------
@@ -83,18 +82,6 @@ class PerturbedAttentionGuidance(Perturbation):
     (``guidance_rescale``) after this guidance; here the pipeline has done so before.
     """
 
-    def perturb(self, attention: Attention, output: Tensor) -> Tensor:
-        return attention.value
-
-
-class _Perturbed(Tap):
-    """Lets a method perturb some sites of an extra pass."""
-
-    def __init__(self, method: Perturbation, names: Collection[str]) -> None:
-        self.method, self.names = method, names
-
-    def wants(self, site: Site) -> bool:
-        return site.name in self.names
-
-    def edit(self, attention: Attention, output: Tensor) -> Tensor:
-        return self.method.perturb(attention, output)
+    def perturbation(self) -> Edit:
+        """Every cell attends to itself alone."""
+        return Identity(layers=self.layers)

@@ -15,8 +15,8 @@ from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families import denoisers
 from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
+from daamkit.edits import layers
 from daamkit.errors import DaamkitError
-from daamkit.guidance import layers
 from daamkit.guidance.denoising import Latents, Method, denoise, part
 from daamkit.guidance.noise import family, kind, level, renoise
 
@@ -161,7 +161,9 @@ class SelfAttentionGuidance(Method):
                 chosen = _first(scores, counts)
             case "random":
                 draws = np.random.default_rng([self.seed, step.index]).random(chosen.shape[1])
-                chosen = _first(torch.as_tensor(draws).to(detail).expand(chosen.shape), counts)
+                chosen = _first(
+                    torch.as_tensor(draws, device="cpu").to(detail).expand(chosen.shape), counts
+                )
         return chosen.unflatten(1, grid)
 
 
@@ -199,7 +201,7 @@ def blur(image: Latents, kernel_size: int, sigma: float) -> Latents:
             got=f"{height} x {width}",
             mend="lower `kernel_size` or make a larger image",
         )
-    x = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    x = torch.arange(-reach, reach + 1, dtype=torch.float32, device="cpu")
     line = torch.exp(-0.5 * (x / sigma) ** 2)
     line = (line / line.sum()).to(image)
     kernel = (line[:, None] * line).expand(channels, 1, -1, -1)
@@ -208,7 +210,7 @@ def blur(image: Latents, kernel_size: int, sigma: float) -> Latents:
 
 def _branch(step: Pass) -> str:
     """Whose prediction is guided away from: the unconditional one where there is one."""
-    return next((name for name in ("uncond", "negative") if name in step.branches), "cond")
+    return next((name for name in ("uncond", "negative") if name in step.names()), "cond")
 
 
 def _pixels(pipe: Any) -> bool:
@@ -223,7 +225,7 @@ def _first(scores: Float[Tensor, "samples cells"], counts: Tensor) -> Bool[Tenso
 
 def _square(grid: Grid, count: int) -> Bool[Tensor, "rows columns"]:
     """A square in the middle, of about so many cells; where the grid is too narrow, a rectangle."""
-    side, mask = round(count**0.5), torch.zeros(grid, dtype=torch.bool)
+    side, mask = round(count**0.5), torch.zeros(grid, dtype=torch.bool, device="cpu")
     height, width = min(side, grid[0]), min(side, grid[1])
     if height < side:
         width = min(round(count / height), grid[1])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.hooks import frozen
 from daamkit.attention.sites import Grid
 from daamkit.errors import DaamkitError
 from daamkit.guidance import subjects
@@ -105,7 +106,7 @@ class SynGen(Method):
         ratio = 1 if self.out_of is None else count(step) / self.out_of
         if not opens(step) or index(step) >= round(self.max_iter_to_alter * ratio):
             return None
-        with torch.set_grad_enabled(self.scale_factor != 0):
+        with frozen(step.denoiser), torch.set_grad_enabled(self.scale_factor != 0):
             moved = [self._guide(step, sample) for sample in range(step.call.samples)]
         return torch.cat(moved) if self.scale_factor else None
 
@@ -127,7 +128,7 @@ class SynGen(Method):
     def _parsed(self, call: Call, texts: list[Prompt]) -> list[Sets]:
         """What the parser finds in each image's prompt, as far as the model has read it."""
         sets = []
-        for text, notes in zip(texts, call.notes, strict=True):
+        for sample, text in enumerate(texts):
             wordless = not any(character.isalnum() for character in text.text)
             found = [] if wordless else bound(parsing.parse(text.text, self.parser))
             found = [
@@ -136,9 +137,9 @@ class SynGen(Method):
             found = [words for words in found if len(words) > 1]
             columns = [[text.span(word.start, word.end).columns for word in own] for own in found]
             sets.append([(noun, modifiers) for noun, *modifiers in columns])
-            for entry in notes["guidance"]:
-                if entry["method"] == type(self).__name__:
-                    entry["pairs"] = [[noun.text, [m.text for m in own]] for noun, *own in found]
+            self.notes(call, sample).pairs = [
+                (noun.text, [m.text for m in own]) for noun, *own in found
+            ]
         return sets
 
     def _given(self, call: Call, texts: list[Prompt]) -> list[Sets]:

@@ -235,7 +235,7 @@ class HeatMaps:
             round(self.base * math.sqrt(height / width)),
             round(self.base * math.sqrt(width / height)),
         )
-        total, keys = torch.zeros(()), 0
+        total, keys = torch.zeros((), dtype=torch.float32, device="cpu"), 0
         for layer in self.layers.values():
             if not self.chosen and "daam" in layer.left_out:
                 continue
@@ -249,7 +249,7 @@ class HeatMaps:
         return total / self._some(keys)
 
     def _paper(self) -> Tensor:
-        total, keys = torch.zeros(()), 0
+        total, keys = torch.zeros((), dtype=torch.float32, device="cpu"), 0
         for layer in self.layers.values():
             if self.chosen or "paper" not in layer.left_out:
                 values = self._over_steps(layer)
@@ -281,7 +281,7 @@ class HeatMaps:
 
         The mean probability over cells, heads and steps, then over sites.
         """
-        total, sites = torch.zeros(()), 0
+        total, sites = torch.zeros((), dtype=torch.float32, device="cpu"), 0
         for layer in self.layers.values():
             each = layer.heads / len(layer.sites)
             values = layer.values.flatten(0, -4).sum(0) if layer.values.ndim > 3 else layer.values

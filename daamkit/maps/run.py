@@ -125,6 +125,21 @@ class Run:
             special=frame["special"].astype(object).where(frame["special"].notna(), None)
         )
 
+    def guidance(self) -> pd.DataFrame:
+        """What guidance methods noted while the image was made, a row for each method and step.
+
+        Columns: method, step, and the methods' own numbers; none but these two where the image was
+        not guided.
+        """
+        import pandas as pd
+
+        rows = [
+            {"method": entry["method"]} | numbers
+            for entry in self.record.get("guidance", [])
+            for numbers in entry["steps"]
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["method", "step"])
+
     def relations(
         self,
         threshold: float | Sequence[float] | Rule = 0.4,

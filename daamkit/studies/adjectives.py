@@ -16,11 +16,11 @@ import pandas as pd
 from scipy import ndimage
 
 from daamkit.attention.hooks import attach
+from daamkit.edits.replay import Replay, Tape
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.measures.intervals import bootstrap, means, paired, ratio
 from daamkit.studies import prompts, truths
-from daamkit.studies.replay import Replay, Tape
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import Study
 from daamkit.toybox import captions, sprites
@@ -57,7 +57,7 @@ class Adjectives(Study):
     truth
         Where the noun's thing is; see `truths.load`.
     replay
-        Hold the cross-attention too, for swaps (`studies.replay`).
+        Hold the cross-attention too, for swaps (`edits.replay`).
     """
 
     name: ClassVar[str] = "adjectives"

@@ -227,12 +227,20 @@ class Recorder(Tap):
                 layers = _layers(store, sample, passes)
                 selves[branch] = SelfMaps(layers, store.plan.keep, len(passes), size)
             made = self.records[sample] | {"timesteps": timesteps, "size": list(size)}
-            made |= call.notes[sample]
+            made |= _plain(call.notes[sample])
             self.runs.append(Run(picture, cross, selves, made))
         self._forget()
 
     def fail(self, call: Call) -> None:
         self._forget()
+
+
+def _plain(notes: dict[str, list[Any]]) -> dict[str, Any]:
+    """What taps noted of an image, as plain data."""
+    return {
+        name: [own.plain() if hasattr(own, "plain") else own for own in kept]
+        for name, kept in notes.items()
+    }
 
 
 def _by(grid: Grid) -> str:

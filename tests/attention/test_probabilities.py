@@ -130,3 +130,26 @@ def test_half_precision_is_summed_in_float32(sd):
     assert set(seen) == {torch.float32}
     assert all(layer.values.dtype == torch.float32 for layer in tracer.run.maps.layers.values())
     assert tracer.run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_defaults_of_torch_that_a_script_has_set_do_not_matter(sd):
+    """Sums are float32 on the model's device whatever torch's defaults are when they are made."""
+    with daamkit.trace(sd) as plain:
+        generate(sd, prompt="a red cat")
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with daamkit.trace(sd) as tracer:
+            generate(sd, prompt="a red cat")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.set_default_device("meta")
+    try:
+        maps = tracer.run.maps
+        pooled, mass = maps.word("cat").values, maps.mass
+        paper = maps.word("cat", rule="paper").mask()
+    finally:
+        torch.set_default_device(None)
+    assert {layer.values.dtype for layer in maps.layers.values()} == {torch.float32}
+    assert mass.sum() == pytest.approx(1, abs=1e-5) and paper.any()
+    expected = plain.run.maps.word("cat").values
+    assert (pooled - expected).abs().max() < 1e-2 * expected.max()

@@ -59,21 +59,26 @@ def loss_of(maps, subjects, end=-1):
     return max(losses)
 
 
+UNET = tiny.unet()
+
+
 def alone(noisy, subjects=((3,), (7,)), steps=10, at=0, maps=None, **options):
     """What a method makes of latents before one step, and what it notes, without a pipeline."""
     pipe = SimpleNamespace(
-        tokenizer=tiny.tokenizer(), _num_timesteps=steps, scheduler=SimpleNamespace(order=1)
+        tokenizer=tiny.tokenizer(),
+        _num_timesteps=steps,
+        scheduler=SimpleNamespace(order=1),
+        unet=UNET,
     )
     call = Call(pipe, {"prompt": PROMPT})
-    entry = {"method": "AttendAndExcite", "steps": []}
-    call.notes[0]["guidance"] = [entry]
-    step = Pass(call, at, 0, {"cond": slice(0, 1)}, noisy.shape[-2:], noisy=noisy)
+    notes = AttendAndExcite(["cat"]).notes(call, 0)
+    step = Pass(call, at, 0, {"cond": slice(0, 1)}, noisy.shape[-2:], UNET, noisy=noisy)
     method = AttendAndExcite(list(subjects), **options)
-    method.start(call)
+    method.read(call)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr(attend_and_excite, "attend", lambda step, z, sample, **_: maps(z))
         moved = method.before(step)
-    return moved, entry["steps"]
+    return moved, notes.steps
 
 
 def random_maps(seed, height, width):

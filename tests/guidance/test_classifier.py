@@ -22,6 +22,7 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance.classifier import ClassifierGuidance
 from daamkit.guidance.denoising import guide
 from daamkit.guidance.noise import level
+from daamkit.guidance.notes import Notes
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from tests import tiny
 from tests.tiny import generate
@@ -56,7 +57,7 @@ def step_of(scheduler, noisy: torch.Tensor, at: int = 2) -> Pass:
     scheduler.set_timesteps(5)
     call = Call(Pipe(scheduler), {"batch_size": len(noisy)})
     for notes in call.notes:
-        notes["guidance"] = [{"method": "ClassifierGuidance", "steps": []}]
+        notes["guidance"] = [Notes("ClassifierGuidance")]
     step = Pass(call, at, scheduler.timesteps[at], {"cond": slice(0, len(noisy))}, SHAPE[-2:])
     step.noisy = noisy
     if hasattr(scheduler, "scale_model_input"):
@@ -110,7 +111,7 @@ def test_the_noise_moves_against_the_gradient(case, seed, scale):
     method.start(step.call)
     found = method.after(step, said[kind])
     assert torch.allclose(found, then[kind], rtol=1e-4, atol=1e-4)
-    notes = [notes["guidance"][0]["steps"][0] for notes in step.call.notes]
+    notes = [notes["guidance"][0].steps[0] for notes in step.call.notes]
     for k, note in enumerate(notes):
         assert note["log_probability"] == pytest.approx(
             float(chances[k, labels[k]].log()), abs=1e-4

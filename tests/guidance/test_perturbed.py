@@ -14,9 +14,9 @@ from diffusers import (
 )
 
 import daamkit
+from daamkit.edits.layers import find
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Method
-from daamkit.guidance.layers import find
 from daamkit.guidance.perturbed import PerturbedAttentionGuidance
 from daamkit.guidance.smoothed import SmoothedEnergyGuidance
 from tests import tiny
@@ -181,8 +181,14 @@ def test_without_any_text_and_with_a_learned_variance(method):
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
 def test_after_an_exception_all_is_as_before(sd, method, failure):
     class Broken(type(method)):
-        def perturb(self, attention, output):
-            raise failure("within a pass")
+        def perturbation(self):
+            edit = super().perturbation()
+
+            def change(attention, output):
+                raise failure("within a pass")
+
+            edit.change = change
+            return edit
 
     def stop(*_):
         raise failure("between two")

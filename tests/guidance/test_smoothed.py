@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 import daamkit
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.taps import Attention
+from daamkit.edits.blur import blur
+from daamkit.edits.layers import find
 from daamkit.errors import DaamkitError
-from daamkit.guidance.layers import find
-from daamkit.guidance.smoothed import SmoothedEnergyGuidance, blur
+from daamkit.guidance.smoothed import SmoothedEnergyGuidance
 from tests import tiny
 from tests.tiny import generate
 
@@ -95,7 +96,7 @@ def test_the_sites_own_scale_and_mask_are_kept(sd, sigma):
     mask = torch.zeros(2, 1, 1, 32)
     mask[..., 20:] = -torch.inf
     attention = Attention(site, step, query, key, 0.3, mask, value)
-    output = SmoothedEnergyGuidance(sigma=sigma).perturb(attention, query)
+    output = SmoothedEnergyGuidance(sigma=sigma).perturbation().change(attention, query)
     scores = 0.3 * blur(query, (8, 4), sigma) @ key.mT
     expected = scores[..., :20].softmax(-1) @ value[:, :, :20]
     torch.testing.assert_close(output, expected)

@@ -12,14 +12,14 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance.subjects import find
 from tests import tiny
 
-TOKENS = tiny.tokenizer()
+TOKENS, UNET = tiny.tokenizer(), tiny.unet()
 PROMPT = "a red cat and a blue car"
 LONG = "a cat and " * 30 + "a dog"
 
 
 def found(subjects, prompt=PROMPT, given=None, **arguments):
     """Columns for each image of a call."""
-    pipe = SimpleNamespace(tokenizer=TOKENS)
+    pipe = SimpleNamespace(tokenizer=TOKENS, unet=UNET)
     return find(Call(pipe, {"prompt": prompt, **arguments}), subjects, given)
 
 

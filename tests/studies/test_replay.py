@@ -7,8 +7,8 @@ import torch
 import daamkit
 from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
+from daamkit.edits.replay import Replay, Tape
 from daamkit.errors import DaamkitError
-from daamkit.studies.replay import Replay, Tape
 from tests.tiny import generate
 
 RED, BLUE = "a red cat", "a blue cat"

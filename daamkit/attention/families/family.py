@@ -260,6 +260,10 @@ class Family(ABC):
             )
         return output.images
 
+    def semantic(self, sites: Sequence[Site]) -> list[Site]:
+        """Those sites, of these that read text, whose maps guidance looks at unless told."""
+        return list(sites)
+
     # -- pooling
 
     def summed(self, sites: Sequence[Site]) -> list[Site]:

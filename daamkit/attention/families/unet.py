@@ -133,6 +133,10 @@ class UNet(Family):
         side = scale * _side(pipe.unet)
         return (height or side) // scale, (width or side) // scale
 
+    def semantic(self, sites: Sequence[Site]) -> list[Site]:
+        """Those on a quarter of the latents' grid (Hertz et al. 2022)."""
+        return [site for site in sites if site.level == 2]
+
     def summed(self, sites: Sequence[Site]) -> list[Site]:
         """As Attend-and-Excite in diffusers adds them up."""
         return sorted(sites, key=lambda site: ("up", "down", "mid").index(site.group))

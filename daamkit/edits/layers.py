@@ -1,8 +1,9 @@
-"""Which self-attention sites of a model a method works on."""
+"""Which sites of a model an edit or a method works on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
@@ -18,8 +19,13 @@ def find(denoiser: nn.Module, layers: Layers = "mid", setting: str = "layers") -
     return meant(families.find(denoiser), layers, setting)
 
 
-def meant(sites: Sequence[Site], layers: Layers, setting: str = "layers") -> list[Site]:
-    """The self-attention sites that are meant, in the order of the model's modules.
+def meant(
+    sites: Sequence[Site],
+    layers: Layers | None,
+    setting: str = "layers",
+    reads: Literal["image", "text"] = "image",
+) -> list[Site]:
+    """The sites that are meant, in the order of the model's modules.
 
     Parameters
     ----------
@@ -28,29 +34,34 @@ def meant(sites: Sequence[Site], layers: Layers, setting: str = "layers") -> lis
     layers
         A group of sites as the model's family has it ("mid", "down" or "up" of a UNet); or a part
         of sites' names, "up_blocks.1" or "mid_block.attentions.0"; or several of these, whose sites
-        are taken together.
+        are taken together. None: all.
     setting
         What a method calls this.
+    reads
+        "image": self-attention; "text": wherever the image's cells attend to text.
 
     Raises
     ------
     DaamkitError
-        If one of these is the name of no self-attention.
+        If one of these is the name of no such site.
     """
-    parts = [layers] if isinstance(layers, str) else list(layers)
+    what = {"image": "self-attention", "text": "attention to text"}[reads]
     groups = list(dict.fromkeys(site.group for site in sites))
-    known = [site for site in sites if site.reads_image]
+    known = [site for site in sites if (site.reads_image if reads == "image" else site.reads_text)]
+    parts = [""] if layers is None else [layers] if isinstance(layers, str) else list(layers)
+    if layers is None and known:
+        return known
     found = {part: [site for site in known if _is(site, part, groups)] for part in parts}
     if not parts or not all(found.values()):
         missing = [part for part, own in found.items() if not own]
         names = ", ".join(site.name for site in known)
         raise DaamkitError(
-            wanted=f"self-attention in {missing[0]!r}" if missing else "layers to work on",
+            wanted=f"{what} in {missing[0]!r}" if missing else "layers to work on",
             got=f"none there; the model has it in {names or 'no layer at all'}",
             mend=f"set `{setting}=` to {', '.join(map(repr, sorted(groups)))}, or to a part of "
             "such a name"
             if known
-            else "take a method that needs no self-attention",
+            else f"take a method that needs no {what}",
         )
     return [site for site in known if any(_is(site, part, groups) for part in parts)]
 

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass, field
+from typing import Any
+
 from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
+from daamkit.edits.edit import Edit, Output
 from daamkit.errors import DaamkitError
 
 
 class Tape(Tap):
-    """Records the cross-attention of calls, one after the other."""
+    """Records the attention to text of calls, one after the other: `attach` it to a pipeline.
+
+    Attributes
+    ----------
+    calls
+        How many.
+    passes
+        By call and pass: its time, and how many the call has.
+    kept
+        By call, pass and site: (samples, heads, queries, keys) in half precision, not on the GPU.
+    """
 
     def __init__(self) -> None:
         self.calls = 0
-        self.passes: dict[tuple[int, int], tuple[float, int]] = {}  # time, and how many of them
-        self.kept: dict[tuple[int, int, str], Tensor] = {}  # by call, pass and site
+        self.passes: dict[tuple[int, int], tuple[float, int]] = {}
+        self.kept: dict[tuple[int, int, str], Tensor] = {}
 
     def wants(self, site: Site) -> bool:
-        """All cross-attention."""
-        return site.kind == "cross"
+        """Wherever the image attends to text."""
+        return site.reads_text
 
     def start(self, call: Call) -> None:
         """Another call."""
@@ -32,16 +45,25 @@ class Tape(Tap):
         self.passes[self.calls, step.index] = step.timestep, step.call.planned_passes()
 
     def observe(self, attention: Attention) -> None:
-        """Keep the probabilities of the prompt, in half precision and not on the GPU."""
-        place = (self.calls, attention.step.index, attention.site.name)
-        self.kept[place] = attention.probabilities("cond").half().cpu()
+        """Keep the probabilities of the prompt."""
+        if "cond" in attention.branches:
+            place = (self.calls, attention.step.index, attention.site.name)
+            self.kept[place] = attention.probabilities("cond").half().cpu()
 
 
-class Replay(Tap):
+@dataclass(eq=False)
+class Replay(Edit):
     """Gives every site the attention of a tape, call for call; the values stay the words' own.
 
     As in Prompt-to-Prompt (arXiv 2208.01626, word swap, all steps, the conditional rows). The two
     prompts must have their words' tokens at the same places: nothing here can tell.
+
+    Parameters
+    ----------
+    tape
+        Of calls made before.
+    layers, heads, steps, branch
+        See `Edit`.
 
     Raises
     ------
@@ -49,15 +71,16 @@ class Replay(Tap):
         In a call of other passes, sites, sizes or batches than the tape's.
     """
 
-    def __init__(self, tape: Tape) -> None:
-        self.tape, self.calls = tape, 0
+    tape: Tape
+    calls: int = field(default=0, init=False)
 
-    def wants(self, site: Site) -> bool:
-        """All cross-attention."""
-        return site.kind == "cross"
+    def settings(self) -> dict[str, Any]:
+        """What it was told to do, as plain data; the tape is too large for that."""
+        return super().settings() | {"tape": f"a tape of {self.tape.calls} calls"}
 
     def start(self, call: Call) -> None:
         """Another call."""
+        super().start(call)
         self.calls += 1
 
     def begin(self, step: Pass) -> None:
@@ -71,11 +94,10 @@ class Replay(Tap):
                 mend="record calls of the same batches, size, steps and guidance",
             )
 
-    def edit(self, attention: Attention, output: Tensor) -> Tensor:
+    def change(self, attention: Attention, output: Output) -> Output:
         """Weigh this call's values with the tape's probabilities."""
-        rows = attention.branches["cond"]
         kept = self.tape.kept.get((self.calls, attention.step.index, attention.site.name))
-        value = attention.value[rows].float()
+        value = attention.value.float()
         wanted = (*value.shape[:2], attention.query.shape[2], value.shape[2])
         if kept is None or kept.shape != wanted:
             raise DaamkitError(
@@ -83,5 +105,4 @@ class Replay(Tap):
                 got="none" if kept is None else f"{tuple(kept.shape)}",
                 mend="record calls of the same batches, size, steps and guidance",
             )
-        replayed = kept.to(value.device).float() @ value
-        return torch.cat([output[: rows.start], replayed.to(output.dtype), output[rows.stop :]])
+        return kept.to(value.device).float() @ value

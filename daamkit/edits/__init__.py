@@ -1,0 +1,1 @@
+"""Changing a branch's attention while an image is made: silence a word, replay, knock out heads."""

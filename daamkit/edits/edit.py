@@ -1,0 +1,165 @@
+"""Edits: what a branch's attention is replaced by, while a pipeline runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit import record
+from daamkit.attention import families
+from daamkit.attention.calls import Call
+from daamkit.attention.hooks import attach
+from daamkit.attention.sites import Site
+from daamkit.attention.taps import Attention, Tap
+from daamkit.edits.layers import Layers, meant
+from daamkit.errors import DaamkitError
+
+Output = Float[Tensor, "samples heads queries channels"]
+
+
+@dataclass(eq=False, kw_only=True)
+class Edit(Tap):
+    """Changes what one branch's attention says, at some sites. Override `change`.
+
+    Parameters
+    ----------
+    layers
+        A group of sites ("mid", "up"), a part of their names ("up_blocks.1"), or several; None:
+        all that `reads` what the edit works on.
+    heads
+        Numbers of the heads that are changed; None: all.
+    steps
+        The sampler's steps in which it acts, from 0; None: all.
+    branch
+        Whose rows.
+
+    Raises
+    ------
+    DaamkitError
+        When the pipeline is called: if no site is meant, or a site has no such head.
+    """
+
+    layers: Layers | None = None
+    heads: Sequence[int] | None = None
+    steps: Sequence[int] | None = None
+    branch: str = "cond"
+
+    reads: ClassVar[Literal["image", "text"]] = "text"  # what the sites attend to
+
+    def change(self, attention: Attention, output: Output) -> Output:
+        """What a site says instead.
+
+        Parameters
+        ----------
+        attention
+            Of the branch's rows alone. What an edit exchanges in it (its query, mask or value) is
+            what the edits after it start from.
+        output
+            What the site, or the edit before, says. Returned as it is, nothing is changed.
+        """
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """What it was told to do, as plain data."""
+        return {each.name: record.plain(getattr(self, each.name)) for each in fields(self)}
+
+    # -- as a tap
+
+    def start(self, call: Call) -> None:
+        """Which sites are meant; the edit stands in the record of each image."""
+        self.choose(call.pipe)
+        for notes in call.notes:
+            own = {"edit": type(self).__name__, "settings": self.settings()}
+            notes.setdefault("edits", []).append(own)
+
+    def choose(self, pipe: Any) -> None:
+        """Find the sites that are meant, for an edit of extra passes: no call starts these."""
+        known = [site for own in families.sites(pipe).values() for site in own]
+        self._names = {site.name for site in meant(known, self.layers, reads=self.reads)}
+
+    def wants(self, site: Site) -> bool:
+        """The sites that are meant."""
+        return site.name in self._names
+
+    def edit(self, attention: Attention, output: Tensor) -> Tensor:
+        """Put the branch's rows, changed, in the place of its own."""
+        acts = self.steps is None or attention.step.step in self.steps
+        if not acts or self.branch not in attention.branches:
+            return output
+        rows = attention.branches[self.branch]
+        own = output[rows]
+        changed = self.change(attention.part(self.branch), own)
+        if changed is own:
+            return output
+        if self.heads is not None:
+            chosen = self.numbers(attention)
+            kept, changed = changed, own.clone()
+            changed[:, chosen] = kept[:, chosen].to(own.dtype)
+        return torch.cat([output[: rows.start], changed.to(output.dtype), output[rows.stop :]])
+
+    def numbers(self, attention: Attention) -> list[int]:
+        """The heads that are changed at a site.
+
+        Raises
+        ------
+        DaamkitError
+            If it has no such head.
+        """
+        count = attention.query.shape[1]
+        numbers = list(range(count)) if self.heads is None else list(self.heads)
+        if not all(0 <= number < count for number in numbers):
+            raise DaamkitError(
+                wanted=f"heads from 0 to {count - 1} at {attention.site.name}",
+                got=f"{numbers}",
+                mend="choose from these, or name `layers=` that have as many",
+            )
+        return numbers
+
+
+class edit(attach):  # noqa: N801 - used like a function: `with daamkit.edit(pipe, Silence("cat"))`
+    """Edit a pipeline's attention while the context lasts.
+
+    Edits act in the order given, each on what the one before has left. They nest with each other,
+    with `trace` and with `guide`, in any order: a trace sees the attention that the model computes,
+    which later layers and steps of an edited generation compute from what was edited before; extra
+    passes of guidance are not edited.
+
+    Parameters
+    ----------
+    pipe
+        A diffusers pipeline. It is not changed.
+    edits
+        One or several: `Silence`, `Replay`, `KnockOut`, `Identity`, `Blur`, or your own `Edit`.
+
+    Raises
+    ------
+    DaamkitError
+        If there is no edit. When the pipeline is called: if an edit cannot be made.
+
+    Examples
+    --------
+    >>> import daamkit, torch
+    >>> pipe = daamkit.load("toybox")
+    >>> with daamkit.edit(pipe, daamkit.Silence("red")), daamkit.trace(pipe) as tracer:
+    ...     _ = pipe("a red cat", num_inference_steps=2, generator=torch.manual_seed(0))
+    >>> tracer.run.record["edits"][0]["edit"]
+    'Silence'
+    """
+
+    def __init__(self, pipe: Any, *edits: Edit) -> None:
+        for each in edits:
+            if not isinstance(each, Edit):
+                raise DaamkitError(
+                    wanted="edits",
+                    got=repr(each),
+                    mend="pass one that is made: `daamkit.edit(pipe, daamkit.Silence('cat'))`",
+                )
+        if not edits:
+            raise DaamkitError(wanted="an edit", got="none", mend="name one after the pipeline")
+        super().__init__(pipe, *(copy.copy(each) for each in edits))

@@ -1,0 +1,39 @@
+"""Knock out heads: what they would say is left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from daamkit.attention.taps import Attention
+from daamkit.edits.edit import Edit, Output
+
+
+@dataclass(eq=False)
+class KnockOut(Edit):
+    """Heads that say nothing: their output is 0, or its mean over the queries.
+
+    Parameters
+    ----------
+    by
+        "zero"; or "mean", which keeps what a head says of the image as a whole.
+    layers, heads, steps, branch
+        See `Edit`; sites where the image attends to text.
+    """
+
+    by: Literal["zero", "mean"] = "zero"
+
+    def change(self, attention: Attention, output: Output) -> Output:
+        """Nothing, or the mean."""
+        if self.by == "zero":
+            return torch.zeros_like(output)
+        return output.mean(2, keepdim=True).expand_as(output)
+
+
+@dataclass(eq=False)
+class KnockOutSelf(KnockOut):
+    """`KnockOut` of heads of self-attention."""
+
+    reads = "image"

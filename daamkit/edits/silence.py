@@ -1,0 +1,134 @@
+"""Silence words: no cell attends to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daamkit import prompts
+from daamkit.attention.calls import Pass
+from daamkit.attention.taps import Attention
+from daamkit.edits.edit import Edit, Output
+from daamkit.errors import DaamkitError
+from daamkit.maps.words import Asked, Occurrence, Prompt, Special
+from daamkit.prompts import Read
+
+SPECIAL: tuple[Special, ...] = ("SOS", "EOS", "padding", "template")
+
+
+@dataclass(eq=False)
+class Silence(Edit):
+    """Takes words' tokens out of attention to text.
+
+    Parameters
+    ----------
+    words
+        A word or phrase ("cat", ("cat", 1)), or several in a list; "SOS", "EOS", "padding" and
+        "template" are the special tokens of that name, all of them. Lists within the list: one for
+        each prompt of the call. An empty list changes nothing.
+    occurrence
+        Which one, where a bare word stands several times; "all" takes them together.
+    renormalize
+        Whether the other keys' shares are scaled up to 1: the softmax is that without these keys.
+        Otherwise the words' part of the output is left out and all else stays.
+    prompt
+        What `prompt_embeds` stand for.
+    layers, heads, steps, branch
+        See `Edit`.
+
+    Raises
+    ------
+    DaamkitError
+        When the first pass begins: if a prompt has no such word, or there are not as many lists as
+        prompts.
+    """
+
+    words: Asked | Sequence[Any]
+    occurrence: Occurrence | None = None
+    renormalize: bool = True
+    prompt: prompts.Texts = None
+    _read: list[Read] = field(default_factory=list, init=False, repr=False)
+    _columns: list[list[int]] = field(default_factory=list, init=False, repr=False)
+
+    def settings(self) -> dict[str, Any]:
+        """What it was told to do, as plain data."""
+        return {name: own for name, own in super().settings().items() if name[0] != "_"}
+
+    def begin(self, step: Pass) -> None:
+        """Which tokens are meant, once the text encoders have run."""
+        if step.index or self.branch not in step.branches:
+            return
+        self._read = prompts.texts(step.call, self.branch, self.prompt, self.prompt)
+        each = self._each(step.call.images_per_prompt)
+        self._columns = [
+            sorted({column for word in own for column in self._of(read.prompt, word)})
+            for read, own in zip(self._read, each, strict=True)
+        ]
+
+    def change(self, attention: Attention, output: Output) -> Output:
+        """The same attention without these keys."""
+        heads, keys = self.numbers(attention), attention.key.shape[2]
+        silent = attention.query.new_zeros((len(output), output.shape[1], keys), dtype=torch.bool)
+        rows = zip(attention.layout.text, self._read, self._columns, strict=True)
+        for i, (spans, read, columns) in enumerate(rows):
+            chosen = read.keys(spans, columns)
+            for head in heads if chosen else ():
+                silent[i, head, chosen] = True
+        if not silent.any():
+            return output
+        if self.renormalize:
+            attention.mask = _without(attention.mask, silent[:, :, None])
+        else:
+            attention.value = attention.value.masked_fill(_shared(silent, attention), 0)
+        return attention.fused()
+
+    def _each(self, images_per_prompt: int) -> list[list[Any]]:
+        """The words of each image."""
+        words = self.words
+        listed: list[Any] = list(words) if isinstance(words, list) else [words]
+        if not any(isinstance(word, list) for word in listed):
+            return [listed] * len(self._read)
+        each = [own for own in listed for _ in range(images_per_prompt)]
+        if len(each) != len(self._read) or not all(isinstance(own, list) for own in each):
+            raise DaamkitError(
+                wanted=f"a list of words for each of {len(self._read) // images_per_prompt} "
+                "prompts",
+                got=f"{len(listed)}",
+                mend="give one list for each, or a single one whose words every prompt has",
+            )
+        return each
+
+    def _of(self, prompt: Prompt, word: Any) -> tuple[int, ...]:
+        if isinstance(word, str) and word in SPECIAL:
+            found = [prompt.special(word, encoder).columns for encoder in prompt.texts]
+            return tuple(column for own in found for column in own)
+        bare = self.occurrence if isinstance(word, str) else None
+        return prompt.word(word, bare).columns
+
+
+def _without(mask: Tensor | None, silent: Tensor) -> Tensor:
+    """A mask that hides keys besides."""
+    if mask is None:
+        return ~silent
+    if mask.dtype == torch.bool:
+        return mask & ~silent
+    return mask.masked_fill(silent, -torch.inf)
+
+
+def _shared(silent: Tensor, attention: Attention) -> Tensor:
+    """Of values that several heads share, those that all of them leave out."""
+    count = attention.value.shape[1]
+    if count == silent.shape[1]:
+        return silent[..., None]
+    grouped = silent.unflatten(1, (count, -1))
+    if not torch.equal(grouped.any(2), grouped.all(2)):
+        raise DaamkitError(
+            wanted="heads that share their values to be silenced together",
+            got="some of a group",
+            mend="name all of its heads, or leave `renormalize` on",
+        )
+    return grouped.all(2)[..., None]

@@ -1,0 +1,126 @@
+"""Law 2 under fire: an exception at every line that sets up or takes down leaves nothing."""
+
+import itertools
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+import daamkit
+from daamkit.attention import hooks
+from daamkit.attention.faces import locked
+from tests import tiny
+from tests.attention.test_restoration import snapshot
+from tests.tiny import generate
+
+ROOT = str(Path(daamkit.__file__).parent)
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    """As few sites as there can be, so that each line can fail in turn."""
+    pipe = tiny.sd(
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+    )
+    generate(pipe, steps=1)
+    return pipe
+
+
+class Injection:
+    """Raises at a line's first or last run; with no failure it lists the lines that run."""
+
+    def __init__(self, failure=None, place=None, run=0):
+        self.failure, self.place, self.run = failure, place, run
+        self.seen: dict[tuple[str, int], int] = {}
+
+    def __enter__(self):
+        sys.settrace(self.call)
+
+    def __exit__(self, *_):
+        sys.settrace(None)
+
+    def call(self, frame, event, argument):
+        return self.line if frame.f_code.co_filename.startswith(ROOT) else None
+
+    def line(self, frame, event, argument):
+        if event == "line":
+            place = frame.f_code.co_filename, frame.f_lineno
+            self.seen[place] = self.seen.get(place, 0) + 1
+            if place == self.place and self.seen[place] == self.run:
+                raise self.failure(f"injected at {place}")
+        return self.line
+
+
+def places(work):
+    """Each line that runs, with its first and its last run."""
+    work()  # once before: what is imported then is not imported again
+    with (listing := Injection()):
+        work()
+    return [(place, run) for place, n in listing.seen.items() for run in sorted({1, n})]
+
+
+def free() -> bool:
+    """Whether another thread gets the lock."""
+    got = []
+    thread = threading.Thread(target=locked()(lambda: got.append(1)), daemon=True)
+    thread.start()
+    thread.join(5)
+    return bool(got)
+
+
+CONTEXTS = {
+    "trace": lambda pipe: daamkit.trace(pipe, self_attention=True),
+    "guide": lambda pipe: daamkit.guide(pipe, daamkit.AttendAndExcite(["cat"])),
+    "edit": lambda pipe: daamkit.edit(pipe, daamkit.Silence("cat")),
+}
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, MemoryError, RuntimeError])
+def test_entering_and_leaving(pipe, name, failure):
+    before = snapshot(pipe)
+
+    def work():
+        with CONTEXTS[name](pipe):
+            pass
+
+    found = places(work)
+    assert len(found) > 80
+    for place, run in found:
+        with pytest.raises(failure, match="injected"), Injection(failure, place, run):
+            work()
+        assert snapshot(pipe) == before, (place, run)
+        assert hooks.attached(pipe) == [] and free()
+
+
+def before_and_after_the_call(pipe, name):
+    """A call of which only what is set up and taken down can fail, not the passes themselves."""
+    with CONTEXTS[name](pipe):
+        generate(pipe, "a red cat", steps=1, output_type="latent", guidance_scale=1.0)
+
+
+OF_A_CALL = ("hooks.py", "faces.py", "modules.py", "audience.py", "schedulers.py", "readers.py",
+             "spies.py")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_within_a_call(pipe, name):
+    before = snapshot(pipe)
+    failures = itertools.cycle([KeyboardInterrupt, MemoryError, RuntimeError])
+    found = places(lambda: before_and_after_the_call(pipe, name))
+    chosen = [each for each in found if Path(each[0][0]).name in OF_A_CALL]
+    assert len(chosen) > 150
+    for (place, run), failure in zip(chosen, failures, strict=False):
+        with pytest.raises(failure, match="injected"), Injection(failure, place, run):
+            before_and_after_the_call(pipe, name)
+        assert snapshot(pipe) == before, (place, run)
+        assert torch.is_grad_enabled()
+        assert torch.overrides._get_current_function_mode_stack() == []
+        assert hooks.attached(pipe) == [] and free()
+    assert type(pipe.scheduler) is DDIMScheduler
+    generate(pipe, steps=1)
