@@ -4,48 +4,77 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import json
-import os
+import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
-from daamkit import registry
+from daamkit import __version__, registry
 from daamkit.errors import DaamkitError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="daamkit", description="Which word made which pixels.")
+    parser.add_argument("--version", action="version", version=f"daamkit {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True)
     _add_explain(verbs)
     _add_toybox(verbs)
     _add_study(verbs)
     asked = parser.parse_args(argv)
     try:
-        return int(asked.run(asked))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return int(asked.run(asked))
     except (DaamkitError, OSError) as error:
-        print(f"daamkit: {error}", file=sys.stderr)
+        _tell(str(error))
         return 2
     except KeyboardInterrupt:
-        print("daamkit: interrupted", file=sys.stderr)
+        _tell("interrupted")
         return 130
+
+
+_show = warnings.showwarning
+
+
+def _warn(message: Any, category: type[Warning], *where: Any, **options: Any) -> None:
+    """Our own warnings in a line, as errors are told; those of others as ever."""
+    if category.__module__.startswith("daamkit"):
+        _tell(str(message))
+    else:
+        _show(message, category, *where, **options)
+
+
+class _Help(argparse.HelpFormatter):
+    """Options tell what they do and what they are when nobody names them."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told, default = action.help or "", action.default
+        nothing = default is None or default is False or default is argparse.SUPPRESS
+        if not action.option_strings or nothing:
+            return told
+        value = " ".join(map(str, default)) if isinstance(default, list | tuple) else default
+        return f"{told} (default: {str(value).replace('%', '%%') or 'none'})".strip()
 
 
 def _add_explain(verbs: Any) -> None:
     explain = verbs.add_parser(
         "explain",
+        formatter_class=_Help,
         help="generate an image and show where each word went",
         description="Generate an image, trace it, and write the image, an overlay for each word, "
         "a table, the run, and report.html.",
     )
-    explain.add_argument("prompt")
+    explain.add_argument("prompt", help="what the image shall show")
     explain.add_argument("--out", type=Path, default=Path("explained"), help="folder to write")
     explain.add_argument("--model", default="toybox", help="toybox, a folder, or a Hub id")
-    explain.add_argument("--seed", type=int, default=0)
-    explain.add_argument("--steps", type=int, default=25)
+    explain.add_argument("--seed", type=int, default=0, help="of the noise the image begins with")
+    explain.add_argument("--steps", type=int, default=25, help="of the denoising")
     explain.add_argument("--guidance", type=float, help="guidance scale; default the model's")
-    explain.add_argument("--negative", help="negative prompt")
+    explain.add_argument("--negative", help="negative prompt; default none")
     explain.add_argument("--height", type=int, help="pixels; default the model's")
     explain.add_argument("--width", type=int, help="pixels; default the model's")
     explain.add_argument(
@@ -68,15 +97,18 @@ def _explain(asked: argparse.Namespace) -> int:
         raise DaamkitError(
             wanted="both --height and --width, or neither", got="one", mend="give both"
         )
-    _claim(asked.out)
     _quiet()
     import torch
 
     import daamkit
+    from daamkit import zoo
+    from daamkit.tracing.trace import BUDGET
     from daamkit.views import report
 
+    report.claim(asked.out)
+
     pipe = daamkit.load(asked.model, dtype=getattr(torch, asked.dtype))
-    pipe.to(asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    zoo.move(pipe, asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     pipe.set_progress_bar_config(desc="generating", disable=False)
     options = {
         "guidance_scale": asked.guidance,
@@ -84,7 +116,13 @@ def _explain(asked: argparse.Namespace) -> int:
         "height": asked.height,
         "width": asked.width,
     }
-    with daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
+    keep: tuple[str, ...] = ("step", "site", "head")
+    size = {"height": asked.height, "width": asked.width, "steps": asked.steps}
+    needed = daamkit.trace(pipe, keep=keep).bytes(asked.prompt, **size)
+    if needed > BUDGET:
+        _tell(f"single steps are not kept: {needed:,} bytes of maps, over {BUDGET:,}")
+        keep = keep[1:]
+    with daamkit.trace(pipe, keep=keep) as tracer:
         try:
             pipe(
                 asked.prompt,
@@ -100,7 +138,9 @@ def _explain(asked: argparse.Namespace) -> int:
             ) from error
     run = tracer.run
     for cut in run.maps.prompt.cuts.values():
-        print(f"daamkit: the model has not read {run.prompt[cut:].strip()!r}", file=sys.stderr)
+        _tell(f"the model has not read {run.prompt[cut:].strip()!r}")
+    if not run.maps.prompt.words():
+        _tell("the prompt has no words: the report shows the image alone")
     place = report.write(run, asked.out, asked.threshold)
     table = run.table(asked.threshold)
     if asked.json:
@@ -129,6 +169,7 @@ def _add_toybox(verbs: Any) -> None:
     )
     evaluate = parts.add_parser(
         "evaluate",
+        formatter_class=_Help,
         help="measure what it draws and where its maps lie",
         description="Generate images, read them back with the oracle, and compare them with the "
         "prompts; compare nouns' maps with the things' masks, and with maps that know nothing; the "
@@ -140,29 +181,31 @@ def _add_toybox(verbs: Any) -> None:
         "--prompts", type=Path, help="a prompt a line, each with every seed; default a prompt of "
         "each kind for each seed"
     )  # fmt: skip
-    evaluate.add_argument("--steps", type=int, default=25)
-    evaluate.add_argument("--guidance", type=float, default=7.5)
+    evaluate.add_argument("--steps", type=int, default=25, help="of the denoising")
+    evaluate.add_argument("--guidance", type=float, default=7.5, help="guidance scale")
     evaluate.add_argument("--batch", type=int, default=12, help="images at a time")
     evaluate.add_argument("--scenes", type=int, default=100, help="drawn scenes; 0: none")
     evaluate.add_argument("--quality", type=int, default=0, metavar="N", help="FID of N images")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object and no more")
     evaluate.set_defaults(run=_evaluate)
-    scenes = parts.add_parser("scenes", help="write drawn scenes as a Parquet data set")
-    scenes.add_argument("--n", type=int, default=1000)
-    scenes.add_argument("--seed", type=int, default=0)
+    scenes = parts.add_parser(
+        "scenes", formatter_class=_Help, help="write drawn scenes as a Parquet data set"
+    )
+    scenes.add_argument("--n", type=int, default=1000, help="how many")
+    scenes.add_argument("--seed", type=int, default=0, help="which")
     scenes.add_argument("--out", type=Path, default=Path("toy-scenes"), help="folder to write")
     scenes.add_argument(
         "--world",
         type=int,
         choices=[1, 2],
         default=1,
-        help="1, or 2: verbs, names, compounds, up to five things (default: 1)",
+        help="1, or 2: verbs, names, compounds, up to five things",
     )
     scenes.add_argument(
         "--split",
         choices=["any", "training", "held-out"],
         default="any",
-        help="of world 2: without compositions that are held out, or only such (default: any)",
+        help="of world 2: without compositions that are held out, or only such",
     )
     scenes.set_defaults(run=_scenes)
 
@@ -235,38 +278,61 @@ def _add_study(verbs: Any) -> None:
 def _settings(name: str, kind: Any) -> argparse.ArgumentParser:
     """What a study can be told; made only when it is asked for, because studies load torch."""
     about = str(sys.modules[kind.__module__].__doc__)
-    parser = argparse.ArgumentParser(prog=f"daamkit study {name}", description=about)
-    parser.add_argument("--out", type=Path, help="folder, new or to go on with")
+    parser = argparse.ArgumentParser(
+        prog=f"daamkit study {name}", description=about, formatter_class=_Help
+    )
+    parser.add_argument("--out", type=Path, help="folder, new or to go on with; has to be named")
     parser.add_argument(
         "--draw", type=Path, metavar="FOLDER", help="draw the images for people, measure nothing"
     )
     parser.add_argument("--batch-size", type=int, default=8, help="cases at a time")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU, for each worker")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="here, or on a Ray cluster"
+    )
     parser.add_argument("--workers", type=int, default=2, help="of the engine ray")
+    told = _attributes(kind)
     for field in dataclasses.fields(kind):
-        _add_field(parser, field)
+        _add_field(parser, field, told.get(field.name, ""))
     return parser
+
+
+def _attributes(kind: Any) -> dict[str, str]:
+    """What the docstrings of a class and of those it derives from say of its settings."""
+    told: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        names: list[str] = []
+        for line in (
+            inspect.cleandoc(each.__doc__ or "").partition("Attributes\n---")[2].split("\n")
+        ):
+            if re.fullmatch(r"\w+(, \w+)*", line):
+                names = line.split(", ")
+                told |= dict.fromkeys(names, "")
+            elif line.startswith(" "):
+                told |= {name: f"{told[name]} {line.strip()}".strip() for name in names}
+            else:
+                names = []
+    return {name: text.replace("%", "%%") for name, text in told.items()}
 
 
 _TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
 
 
-def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], told: str) -> None:
     """An option for a study's setting."""
     option = f"--{field.name.replace('_', '-')}"
-    told = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-    kind = told.removesuffix(" | None")
+    named = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    kind = named.split(" | ")[0]
     if kind == "bool":
-        parser.add_argument(option, action="store_true")
+        parser.add_argument(option, action="store_true", help=told)
     elif kind.startswith("tuple"):
-        parser.add_argument(option, nargs="*", default=field.default)
+        parser.add_argument(option, nargs="*", default=field.default, help=told)
     elif kind in _TYPES:
-        parser.add_argument(option, type=_TYPES[kind], default=field.default)
+        parser.add_argument(option, type=_TYPES[kind], default=field.default, help=told)
     else:
         raise DaamkitError(
             wanted=f"a setting that can be written in a shell, {field.name!r}",
-            got=f"one of the type {told}",
+            got=f"one of the type {named}",
             mend=f"annotate it as bool, tuple[str, ...], {', '.join(_TYPES)}, or run the study "
             "from Python",
         )
@@ -307,18 +373,8 @@ def _study(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _claim(folder: Path) -> None:
-    """Make the folder, or say early why it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(13, "no permission to write")
-    except OSError as error:
-        raise DaamkitError(
-            wanted=f"a folder to write, {folder}",
-            got=f"{error.strerror}",
-            mend="name another with --out",
-        ) from error
+def _tell(text: str) -> None:
+    print(f"daamkit: {text}", file=sys.stderr)
 
 
 def _quiet() -> None:

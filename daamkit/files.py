@@ -7,12 +7,14 @@ why; readers tell which file it was and how to mend it.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import stat
 import struct
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ MOST = 64 * 2**20  # bytes of a file that is read into memory
 ENTRIES = 2**22  # of lists and mappings in JSON; each costs about 100 bytes
 PIXELS = 2**26
 KINDS: dict[Callable[[int], bool], str] = {
-    stat.S_ISDIR: "a folder",
     stat.S_ISFIFO: "a FIFO",
     stat.S_ISSOCK: "a socket",
     stat.S_ISCHR: "a device",
@@ -40,6 +41,8 @@ def size(file: str | os.PathLike[str]) -> int:
         If it is missing, or no file: a folder, a FIFO, a device.
     """
     told = Path(file).stat()
+    if stat.S_ISDIR(told.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     for is_kind, name in KINDS.items():
         if is_kind(told.st_mode):
             raise ValueError(f"{name} and no file")
@@ -112,18 +115,38 @@ def picture(file: str | os.PathLike[str], wanted: tuple[int, int] | None = None)
         If it is missing, no PNG, damaged, of another size, or of more than `PIXELS` pixels.
     """
     raw = content(file, 4 * PIXELS)
+    found = heading(raw)
+    if wanted is not None and found != wanted:
+        raise ValueError("a picture of {} x {} in place of {} x {}".format(*found, *wanted))
+    return decode(raw)
+
+
+def heading(raw: bytes) -> tuple[int, int]:
+    """(height, width) that the first bytes of a PNG tell."""
     if raw[:8] != b"\x89PNG\r\n\x1a\n" or raw[12:16] != b"IHDR":
         raise ValueError("no PNG")
     width, height = struct.unpack(">II", raw[16:24].ljust(8, b"\0"))
-    if wanted is not None and (height, width) != wanted:
-        raise ValueError(f"a picture of {height} x {width} in place of {wanted[0]} x {wanted[1]}")
-    if height * width > PIXELS:
-        raise ValueError(f"a picture of {height} x {width}, over {PIXELS:,} pixels")
+    return height, width
+
+
+def decode(raw: bytes, formats: tuple[str, ...] = ("PNG",)) -> Image.Image:
+    """A picture of one of some formats, all of whose pixels are there.
+
+    Raises
+    ------
+    ValueError
+        If it is none, damaged, or of more than `PIXELS` pixels.
+    """
     try:
-        with Image.open(io.BytesIO(raw), formats=["PNG"]) as opened:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
+            opened = Image.open(io.BytesIO(raw), formats=formats)
+        with opened:
+            if opened.height * opened.width > PIXELS:
+                raise ValueError(f"{opened.height} x {opened.width}, over {PIXELS:,} pixels")
             return opened.copy()
     except Exception as error:  # of many kinds: the decoder's, for each way to be damaged
-        raise ValueError(f"a damaged PNG ({error})") from error
+        raise ValueError(f"a damaged {' or '.join(formats)} ({error})") from error
 
 
 def replace(file: str | os.PathLike[str], written: bytes) -> None:

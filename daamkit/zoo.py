@@ -35,6 +35,7 @@ def load(model: Any, **options: Any) -> Any:
     if not isinstance(model, str | Path):
         return model
     name = str(model)
+    _import()
     if name == "toybox":
         from daamkit.toybox import pipeline
 
@@ -53,6 +54,36 @@ def load(model: Any, **options: Any) -> Any:
             "'stable-diffusion-v1-5/stable-diffusion-v1-5'",
         )
     return _open(name, options)
+
+
+def move(pipe: Any, device: Any) -> Any:
+    """A pipeline on a device, "cpu", "cuda", "mps".
+
+    Raises
+    ------
+    DaamkitError
+        If there is no such device here, or its memory is too small.
+    """
+    try:
+        return pipe.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        raise DaamkitError(
+            wanted=f"the device {str(device)!r}",
+            got=(str(error).strip().splitlines() or [type(error).__name__])[0],
+            mend="name another: 'cpu' is always there",
+        ) from error
+
+
+def _import() -> None:
+    """Import diffusers without transformers' notes on what is not installed and not needed."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        from diffusers import AutoPipelineForText2Image, StableDiffusionPipeline  # noqa: F401
+    finally:
+        logging.set_verbosity(before)
 
 
 def _open(name: str, options: dict[str, Any]) -> Any:

@@ -2,9 +2,12 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
+import daamkit
 from daamkit import cli
 
 
@@ -78,3 +81,108 @@ def test_mistakes_are_told_in_one_line(tmp_path, capfd, arguments, message):
     printed = capfd.readouterr()
     assert status == 2 and printed.out == ""
     assert re.search("daamkit: .*" + message, printed.err) and "Traceback" not in printed.err
+
+
+MINE = ("image.png", "words.csv", "report.html", "words/01-holiday.png")
+
+
+@pytest.mark.parametrize("name", [*MINE, "words", "run", "run/run.json"])
+def test_what_is_not_its_own_is_neither_overwritten_nor_taken_away(tmp_path, capfd, name):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    assert explain("a cat", "--out", str(tmp_path)) == 2
+    printed = capfd.readouterr().err
+    assert "files that are no report's" in printed and name.split("/")[0] in printed
+    assert "generating" not in printed  # told before the image is made
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [file] and file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["image.png", "words/01-cat.png", "words.csv"])
+def test_what_somebody_has_changed_is_no_more_its_own(tmp_path, capfd, name):
+    assert explain("a cat", "--out", str(tmp_path)) == 0
+    (tmp_path / name).write_bytes(b"retouched")
+    capfd.readouterr()
+    assert explain("a dog", "--out", str(tmp_path)) == 2
+    assert f"were changed: {name}." in capfd.readouterr().err
+    assert (tmp_path / name).read_bytes() == b"retouched"
+    assert len([*(tmp_path / "words").iterdir()]) == 2
+
+
+def test_a_link_in_its_place_is_not_written_through(tmp_path, capfd):
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "image.png").symlink_to(tmp_path / "photo.png")
+    assert explain("a cat", "--out", str(tmp_path / "out")) == 2
+    assert (tmp_path / "photo.png").read_bytes() == b"mine"
+
+
+def test_an_earlier_report_is_replaced_and_its_neighbours_stay(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert explain("a red cat", "--out", str(tmp_path)) == 0
+    (tmp_path / "words" / "mine.png").write_text("mine")
+    assert explain("two dogs", "--out", str(tmp_path)) == 0
+    names = {p.name for p in (tmp_path / "words").iterdir()}
+    assert names == {"00-two.png", "01-dogs.png", "mine.png"}
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert daamkit.open(tmp_path / "run").prompt == "two dogs"
+    assert not [*tmp_path.glob(".*")]
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path, capfd):
+    for device in ("cuda:9", "nowhere"):
+        assert explain("a cat", "--out", str(tmp_path), "--device", device) == 2
+        assert f"daamkit: wanted the device '{device}'" in capfd.readouterr().err
+
+
+def test_a_prompt_without_words_is_explained(tmp_path, capfd):
+    assert explain("", "--out", str(tmp_path)) == 0
+    assert "daamkit: the prompt has no words" in capfd.readouterr().err
+
+
+def test_memory_decides_what_explain_keeps(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("daamkit.tracing.trace.BUDGET", 1_000)
+    assert explain("a cat", "--out", str(tmp_path)) == 0
+    assert "single steps are not kept" in capfd.readouterr().err
+    assert daamkit.open(tmp_path / "run").maps.keep == {"site", "head"}
+
+
+VERBS = [["explain"], ["toybox", "evaluate"], ["toybox", "scenes"], ["study", "relations"]]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_says_what_each_option_does_and_is(capsys, verb):
+    with pytest.raises(SystemExit) as left:
+        cli.main([*verb, "--help"])
+    assert left.value.code == 0
+    told = " ".join(capsys.readouterr().out.partition("options:")[2].split())
+    parts = re.split(r" (?=--[a-z])", told)[1:]
+    for option in (part for part in parts if not part.startswith("--help")):
+        said = re.sub(r"^--\S+( [A-Z_]+| \{.*?\})?", "", option).strip()
+        assert len(said) > 3, option
+    assert "--seed" in told and "(default: 0)" in told if verb != ["toybox", "evaluate"] else True
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--version"])
+    assert left.value.code == 0 and capsys.readouterr().out == f"daamkit {daamkit.__version__}\n"
+
+
+def test_fewer_prompts_than_asked_for_are_told(tmp_path):
+    (tmp_path / "p.txt").write_text("a red cat\na blue car\n")
+    code = "import sys; from daamkit import cli; sys.exit(cli.main(sys.argv[1:]))"
+    arguments = ["study", "relations", "--n", "9", "--steps", "1"]
+    places = ["--prompts", tmp_path / "p.txt", "--out", tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, *places], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    told = r"^daamkit: .*p.txt has 2 different prompts, fewer than the 9 asked for$"
+    assert re.search(told, done.stderr, re.MULTILINE) and "UserWarning" not in done.stderr
+
+
+def test_the_first_import_says_nothing():
+    code = "import daamkit; daamkit.load('toybox').set_progress_bar_config(disable=True)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "torchvision" not in done.stderr

@@ -9,7 +9,10 @@ from pathlib import Path
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
+from daamkit import files
 from daamkit.errors import DaamkitError
+
+WIDEST = 100  # words in one
 
 
 def read(file: Path, vocab: Vocab) -> Iterator[Doc]:
@@ -57,9 +60,12 @@ def _sentences(file: Path, vocab: Vocab) -> Iterator[tuple[bool, Doc]]:
     new = False
     joined: dict[int, bool] = {}  # by a multiword token's last word: whether the next adheres to it
     inside: set[int] = set()  # words that are followed by another of their multiword token
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate([*lines, "\n"], 1):
-            line = line.rstrip("\n")
+    try:
+        text = files.text(file, 4 * files.MOST)
+    except (OSError, ValueError) as error:
+        raise _strange(file, str(getattr(error, "strerror", None) or error)) from error
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        try:
             if not line:
                 if rows:
                     yield new, _document(rows, inside, joined, vocab)
@@ -77,10 +83,23 @@ def _sentences(file: Path, vocab: Vocab) -> Iterator[tuple[bool, Doc]]:
                     )
                 if "-" in fields[0]:
                     first, last = map(int, fields[0].split("-"))
+                    if not len(rows) < first < last < len(rows) + WIDEST:
+                        raise ValueError(f"the words {fields[0]} in one, after {len(rows)}")
                     inside |= set(range(first, last))
                     joined[last] = "SpaceAfter=No" in fields[9]
                 elif "." not in fields[0]:
                     rows.append(fields)
+        except ValueError as error:  # spaCy's errors have several lines
+            reason = str(error).splitlines()[0]
+            raise _strange(file, f"{reason}, in the sentence up to line {number}") from error
+
+
+def _strange(file: Path, got: str) -> DaamkitError:
+    return DaamkitError(
+        wanted=f"a treebank in CoNLL-U, {file}",
+        got=got,
+        mend="give a file of Universal Dependencies in UTF-8",
+    )
 
 
 def _document(
@@ -90,6 +109,11 @@ def _document(
         int(row[0]) in inside or joined.get(int(row[0]), "SpaceAfter=No" in row[9]) for row in rows
     ]
     heads = [int(row[6]) - 1 for row in rows]
+    if [row[0] for row in rows] != [str(i) for i in range(1, len(rows) + 1)]:
+        raise ValueError("words that are not numbered one after the other")
+    if not all(row[1].strip() for row in rows):
+        raise ValueError("a word of no characters")
+    _tree(heads)
     return Doc(
         vocab,
         words=[row[1] for row in rows],
@@ -99,3 +123,16 @@ def _document(
         deps=["ROOT" if row[7] == "root" else row[7] for row in rows],
         sent_starts=[index == 0 for index in range(len(rows))],
     )
+
+
+def _tree(heads: list[int]) -> None:
+    """Raises if heads, -1 for the root, make no tree: spaCy would not end, or make another."""
+    good: set[int] = {-1}
+    for word in range(len(heads)):
+        way: list[int] = []
+        while word not in good:
+            if word in way or not -1 <= heads[word] < len(heads):
+                raise ValueError(f"the word {word + 1} with the head {heads[word] + 1}, in no tree")
+            way.append(word)
+            word = heads[word]
+        good.update(way)

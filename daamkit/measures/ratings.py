@@ -19,6 +19,7 @@ time.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 
 Answer = Literal["score", "present", "preferred"]
@@ -39,6 +41,10 @@ WHICH = {
 }
 ALLOWED = {"score": (1, 2, 3, 4, 5), "present": (True, False)}
 TIE = "tie"
+
+
+class AnswerFileError(DaamkitError, OSError):
+    """A file of answers that cannot be written."""
 
 
 def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame:
@@ -52,11 +58,12 @@ def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame
         If the file is missing, or a line is no answer to any of the questions.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = files.text(file).split("\n")
+    except (OSError, ValueError) as error:
+        got = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise DaamkitError(
             wanted=f"a file of people's answers, {file}",
-            got=getattr(error, "strerror", None) or "not UTF-8",
+            got=getattr(error, "strerror", None) or got,
             mend="name one with a JSON object a line",
         ) from error
     rows = [_check(line, f"line {i} of {file}") for i, line in enumerate(lines, 1) if line.strip()]
@@ -75,18 +82,35 @@ def add(file: str | os.PathLike[str], **said: Any) -> None:
     Raises
     ------
     DaamkitError
-        If a field is missing or the answer is none that there is.
+        If a field is missing, the answer is none that there is, or the file cannot be written; then
+        it stays as it was.
     """
     plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in said.items()}
     row = plain | {"made": datetime.now(UTC).isoformat(timespec="seconds")}
     line = json.dumps(row, ensure_ascii=False)
     _check(line, "this answer")
-    with Path(file).open("a+b") as lines:
-        lines.seek(max(0, lines.seek(0, os.SEEK_END) - 1))
-        cut = lines.read() not in (b"", b"\n")  # a last line without its end
-        lines.write(b"\n" * cut + line.encode() + b"\n")
-        lines.flush()
-        os.fsync(lines.fileno())
+    place = Path(file)
+    try:
+        if place.exists():
+            files.size(place)  # a FIFO would wait for a reader
+        with place.open("a+b", buffering=0) as lines:
+            end = lines.seek(0, os.SEEK_END)
+            lines.seek(max(0, end - 1))
+            cut = lines.read() not in (b"", b"\n")  # a last line without its end
+            try:
+                whole = b"\n" * cut + line.encode() + b"\n"
+                if lines.write(whole) < len(whole):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(lines.fileno())
+            except BaseException:
+                os.truncate(place, end)  # no half a line stays
+                raise
+    except (OSError, ValueError) as error:
+        raise AnswerFileError(
+            wanted=f"to write answers to {place}",
+            got=f"{getattr(error, 'strerror', None) or error}",
+            mend="name a file in a folder that is there and can be written",
+        ) from error
 
 
 def present(answers: pd.DataFrame, prompt: str, seed: int, names: Sequence[str]) -> list[bool]:
@@ -120,14 +144,17 @@ def present(answers: pd.DataFrame, prompt: str, seed: int, names: Sequence[str])
 def _check(line: str, where: str) -> dict[str, Any]:
     got = repr(line[:60])
     try:
-        row = json.loads(line)
+        row = files.plain(line)
         answer = next((name for name in WHICH if name in row), "present")
         missing = [name for name in (*WHICH[answer], "rater", "made", answer) if name not in row]
         which = [row.get(name) for name in (*WHICH[answer], "rater", "run")]
         hash(tuple(which))  # a list is no text
-        if not missing and _is_allowed(row, answer):
+        wrong = [name for name, kind in _KINDS.items() if name in row and not _is(row[name], kind)]
+        if not missing and not wrong and _is_allowed(row, answer):
             return row
-        got = f"no {missing[0]!r}" if missing else f"the {answer} {row[answer]!r}"
+        got = f"the {answer} {row[answer]!r}" if not missing else f"no {missing[0]!r}"
+        if wrong and not missing:
+            got = f"the {wrong[0]} {row[wrong[0]]!r}"
     except (ValueError, TypeError, AttributeError):
         pass
     raise DaamkitError(
@@ -137,6 +164,16 @@ def _check(line: str, where: str) -> dict[str, Any]:
         got=f"{got} in {where}",
         mend="mend or delete that line",
     )
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "prompt": str, "seed": int, "start": int, "end": int, "word": str, "made": str, "run": str,
+    "rater": (str, int),
+}  # fmt: skip
+
+
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _is_allowed(row: dict[str, Any], answer: str) -> bool:

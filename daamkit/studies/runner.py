@@ -76,6 +76,7 @@ def run(
             got=f"batch_size={batch_size}, threads={threads}, workers={workers}",
             mend="try 8, 2 and 2",
         )
+    pipe = study.pipe if pipe is None else pipe
     if engine not in ("local", "ray") or (engine == "ray" and pipe is not None):
         raise DaamkitError(
             wanted="the engine 'local', or 'ray' with a model's name",
@@ -154,16 +155,8 @@ def read(out: str | os.PathLike[str]) -> pd.DataFrame:
         If it holds no study, nothing yet, or a damaged shard.
     """
     folder = Path(out)
-    told, frames = shards.manifest(folder), []
-    for shard in sorted(folder.glob("cases-*.parquet")):
-        try:
-            frames.append(shards.read(shard, told)[0])
-        except shards.DamagedError as error:
-            raise DaamkitError(
-                wanted=f"a whole shard, {shard}",
-                got=f"a damaged one ({error})",
-                mend="run the study again with the same settings: it makes what is missing",
-            ) from error
+    told = shards.manifest(folder)
+    frames = [shards.read(shard, told)[0] for shard in sorted(folder.glob("cases-*.parquet"))]
     if not frames:
         raise DaamkitError(
             wanted=f"rows in {folder}", got="no shard yet", mend="run the study, or wait for it"

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool
 from PIL import Image
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.language import parsing
@@ -242,13 +243,28 @@ class SelfAttention(Study):
     def _real(self) -> Pictures:
         if self.real is None:
             return _drawn(self.scenes, self.seed + 1)
-        return [Image.open(file).convert("RGB") for file in _files(self.real, self.fewest)]
+        return [_picture(file) for file in _files(self.real, self.fewest)]
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """FID of each setting, overlap with things, and detail above psi."""
         from daamkit.studies import charts
 
         return charts.self_attention(*tables.values())
+
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+
+
+def _picture(file: Path) -> Image.Image:
+    try:
+        raw = files.content(file, 4 * files.PIXELS)
+        return files.decode(raw, FORMATS).convert("RGB")
+    except (OSError, ValueError) as error:
+        raise DaamkitError(
+            wanted=f"a picture of {', '.join(FORMATS)}, {file}",
+            got=str(getattr(error, "strerror", None) or error),
+            mend="take it out of the folder of real pictures",
+        ) from error
 
 
 # -- masks
@@ -314,12 +330,12 @@ def _files(folder: str, fewest: int) -> list[Path]:
     DaamkitError
         If they are too few.
     """
-    known = {*Image.registered_extensions()}
-    files = sorted(file for file in Path(folder).glob("*") if file.suffix.lower() in known)
-    if len(files) < fewest:
+    known = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+    found = sorted(file for file in Path(folder).glob("*") if file.suffix.lower() in known)
+    if len(found) < fewest:
         raise DaamkitError(
             wanted=f"{fewest} real pictures or more in {folder}",
-            got=f"{len(files)}" if Path(folder).is_dir() else "no such folder",
+            got=f"{len(found)}" if Path(folder).is_dir() else "no such folder",
             mend="name a folder of images, some hundred for a stable number",
         )
-    return files
+    return found

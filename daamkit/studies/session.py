@@ -32,9 +32,10 @@ class Session:
 
     def __init__(self, study: Study, pipe: Any = None) -> None:
         self.study = study
+        pipe = study.pipe if pipe is None else pipe
         if pipe is None:
             pipe = zoo.load(study.model, dtype=getattr(torch, study.dtype))
-            pipe.to(study.resolved_device)
+            zoo.move(pipe, study.resolved_device)
             if getattr(pipe, "safety_checker", None) is not None:
                 pipe.safety_checker = None
             pipe.set_progress_bar_config(disable=True)

@@ -43,8 +43,19 @@ class FolderError(DaamkitError, OSError):
     """A folder that cannot be read or written."""
 
 
-class DamagedError(ValueError):
+class DamagedError(DaamkitError):
     """A shard that fails its digest."""
+
+    def __init__(self, shard: Path, got: str) -> None:
+        super().__init__(
+            wanted=f"a whole shard, {shard}",
+            got=f"a damaged one ({got})",
+            mend="run the study again with the same settings: it makes what is missing",
+        )
+        self.shard, self.reason = shard, got
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.shard, self.reason)
 
 
 class ShardWarning(UserWarning):
@@ -63,7 +74,8 @@ class Folder:
             "format": "daamkit.study",
             "version": 1,
             "study": study.name,
-            "settings": {f.name: getattr(study, f.name) for f in fields(study)},
+            "settings": {f.name: getattr(study, f.name) for f in fields(study)}
+            | {"model": study.model_name},
             "batch_size": batch_size,
             "threads": threads,
             "cases": len(cases),
@@ -144,7 +156,7 @@ class Folder:
                 frame, about = read(shard, self.manifest, self.loose)
             except DamagedError as error:
                 warnings.warn(
-                    f"{shard} is damaged ({error}); its cases are measured again",
+                    f"{shard} is damaged ({error.reason}); its cases are measured again",
                     ShardWarning,
                     stacklevel=4,
                 )
@@ -267,10 +279,10 @@ def read(
         raise _strange(shard, str(getattr(error, "strerror", None) or error)) from error
     seal = re.search(_SEAL % rb"(\w{64})", content)
     if seal is None:
-        raise DamagedError("no shard of a study, or a part of one")
+        raise DamagedError(shard, "no shard of a study, or a part of one")
     blank = content.replace(seal[0], _OPEN, 1)
     if hashlib.sha256(blank).hexdigest().encode() != seal[1]:
-        raise DamagedError("other bytes than were written")
+        raise DamagedError(shard, "other bytes than were written")
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]

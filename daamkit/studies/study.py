@@ -36,7 +36,7 @@ class Study:
     ----------
     model
         "toybox", a folder, or an id of the Hub. A safety checker is taken off: its black images
-        would be measured as if drawn.
+        would be measured as if drawn. Or an open pipeline, which stays as it is.
     prompts
         A file of prompts (`prompts.texts`); None: captions of the toy world.
     n
@@ -53,7 +53,7 @@ class Study:
 
     name: ClassVar[str] = ""
     fewest: ClassVar[int] = 1  # cases
-    model: str = "toybox"
+    model: str | Any = "toybox"
     prompts: str | None = not_compared(None)
     n: int = 200
     seed: int = 0
@@ -71,6 +71,18 @@ class Study:
                 got=f"n={self.n}, steps={self.steps}, seed={self.seed}, dtype={self.dtype!r}",
                 mend="try n=200, steps=25, seed=0, dtype='float32'",
             )
+
+    @property
+    def pipe(self) -> Any:
+        """The open pipeline that `model` is; None if it is a name."""
+        return None if isinstance(self.model, str | os.PathLike) else self.model
+
+    @property
+    def model_name(self) -> str:
+        """What the model is called."""
+        if self.pipe is None:
+            return str(self.model)
+        return f"an open {type(self.pipe).__name__}"
 
     @property
     def resolved_device(self) -> str:

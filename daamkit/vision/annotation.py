@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 
 Mask = Bool[np.ndarray, "height width"]
@@ -52,24 +53,26 @@ class Folder:
             If the file is no PNG, cannot be read, or is of another size.
         """
         path = Path(self.path) / f"{stem}--{name.replace(' ', '_')}.png"
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():
             return None
         try:
-            with Image.open(path, formats=["PNG"]) as file:
-                if file.mode.startswith("I"):
-                    raise ValueError("one of 16 bits")
-                drawn = file.convert("RGBA")
-        except (OSError, SyntaxError, ValueError) as error:
+            raw = files.content(path, 4 * files.PIXELS)
+            found = files.heading(raw)
+            drawn = files.decode(raw) if found == size else None
+            if drawn is not None and drawn.mode.startswith("I"):
+                raise ValueError("one of 16 bits")
+        except (OSError, ValueError) as error:
             raise DaamkitError(
                 wanted=f"a PNG of 8 bits, {path}",
-                got=str(error).splitlines()[0],
+                got=str(getattr(error, "strerror", None) or error).splitlines()[0],
                 mend="save it again so, white on black",
             ) from error
-        if (drawn.height, drawn.width) != size:
+        if drawn is None:
             raise DaamkitError(
                 wanted=f"a mask of {size[0]} x {size[1]} pixels (height x width), as its image",
-                got=f"one of {drawn.height} x {drawn.width} in {path}",
+                got=f"one of {found[0]} x {found[1]} in {path}",
                 mend="draw it on the image itself, at full size",
             )
+        drawn = drawn.convert("RGBA")
         black = Image.new("RGBA", drawn.size, "black")
         return np.array(Image.alpha_composite(black, drawn).convert("L")) >= 128

@@ -6,6 +6,7 @@ import spacy
 from daamkit.errors import DaamkitError
 from daamkit.language import treebank
 from daamkit.toybox import conllu, scenes
+from tests.maps.test_saved import in_its_place
 
 SENTENCE = """# text = I don't (really).
 1\tI\tI\tPRON\tPRP\t_\t5\tnsubj\t_\t_
@@ -63,3 +64,38 @@ def test_templates_are_held_out(tmp_path) -> None:
     assert all(" below " in text or " holding " in text for text in captions)
     conllu.main([*size, "--without", "below", "holding"])
     assert " below " not in (tmp_path / "captions.conllu").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("2-3", "2-999999999"),
+        ("2-3", "3-2"),
+        ("2-3", "2-x"),
+        ("2-3", "-"),
+        ("\n4\t", "\nfour\t"),
+        ("\n4\t", "\n5\t"),
+        ("\t0\troot", "\t9\troot"),
+        ("\t0\troot", "\t5\troot"),  # its own head
+        ("\t0\troot", "\t1\troot"),  # a circle
+        ("\t0\troot", "\t-3\troot"),
+        ("\t0\troot", "\t_\troot"),
+        ("\tPRON\t", "\tPRONOUN\t"),
+        ("1\tI\t", "1\t\t"),
+    ],
+)
+def test_a_sentence_that_is_no_tree_of_words(tmp_path, vocab, old, new) -> None:
+    file = tmp_path / "t.conllu"
+    assert old in SENTENCE
+    file.write_text(SENTENCE.replace(old, new, 1) + "\n")
+    with pytest.raises(DaamkitError, match=r"t\.conllu"):
+        list(treebank.read(file, vocab))
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "far too large", "a link to nothing"])
+def test_what_is_no_file_is_no_treebank(tmp_path, vocab, kind) -> None:
+    file = tmp_path / "t.conllu"
+    file.write_text(SENTENCE)
+    in_its_place(kind, file)
+    with pytest.raises(DaamkitError, match=r"t\.conllu"):
+        list(treebank.read(file, vocab))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from daamkit.errors import DaamkitError
 from daamkit.measures import ratings
+from tests.maps.test_saved import in_its_place
 
 SCORE: dict[str, Any] = {
     "prompt": "a cat", "seed": 3, "start": 2, "end": 5, "rater": "ada", "score": 4,
@@ -215,3 +216,48 @@ def test_what_nobody_was_asked_is_an_error(file: Path) -> None:
 def test_numbers_of_numpy_are_numbers(file) -> None:
     ratings.add(file, **without(SCORE, "score") | {"score": np.int64(3)})
     assert ratings.read(file)["score"].tolist() == [3]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "far too large"])
+def test_what_is_no_file_of_answers(file: Path, kind: str) -> None:
+    file.write_text("")
+    in_its_place(kind, file)
+    with pytest.raises(DaamkitError, match=r"a file of people's answers"):
+        ratings.read(file)
+    if kind != "far too large":
+        with pytest.raises(DaamkitError, match="to write answers"):
+            ratings.add(file, **SCORE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": 5}, {"seed": "3"}, {"seed": 3.5}, {"seed": True}, {"start": "2"}, {"end": None},
+        {"rater": ["ada"]}, {"made": 5}, {"run": 1}, {"score": 4.0}, {"score": True},
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_kind_is_refused(file: Path, change: dict) -> None:
+    file.write_text(json.dumps(SCORE | {"made": "2026-01-01T00:00:00+00:00"} | change) + "\n")
+    with pytest.raises(DaamkitError, match="in line 1 of"):
+        ratings.read(file)
+
+
+@pytest.mark.parametrize("line", ["[" * 10**5 + "]" * 10**5, '{"score": 1, "score": 5}'])
+def test_a_line_that_is_no_plain_object(file: Path, line: str) -> None:
+    file.write_text(line + "\n")
+    with pytest.raises(DaamkitError, match="in line 1 of"):
+        ratings.read(file)
+
+
+def test_a_full_disk_leaves_no_half_a_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ratings.add(file, **SCORE)
+    before = file.read_bytes()
+
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(DaamkitError, match="to write answers to .*No space left"):
+            ratings.add(file, **SCORE)
+    assert file.read_bytes() == before

@@ -7,6 +7,7 @@ from PIL import Image
 
 from daamkit.errors import DaamkitError
 from daamkit.vision.annotation import Folder
+from tests.maps.test_saved import PICTURES, in_its_place
 
 
 def draw(path: Path, mode: str = "L", fill: object = 255) -> None:
@@ -69,3 +70,19 @@ def test_a_folders_errors(tmp_path) -> None:
     for name in ("dog", "cow", "hen", "eel", "fox"):
         with pytest.raises(DaamkitError, match=f"wanted a PNG of 8 bits.*a--{name}"):
             folder.mask("a", name, (6, 4))
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "far too large", "a link to nothing"])
+def test_what_is_no_file_is_no_mask(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "a--cat.png"
+    file.touch()
+    in_its_place(kind, file)
+    with pytest.raises(DaamkitError, match="wanted a PNG of 8 bits.*a--cat"):
+        Folder(tmp_path).mask("a", "cat", (4, 6))
+
+
+@pytest.mark.parametrize("name", ["EPS", "GIF", "bomb", "no rows", "nothing", "a heading"])
+def test_no_mask_but_a_png_is_decoded(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a--cat.png").write_bytes(PICTURES[name])
+    with pytest.raises(DaamkitError, match="a--cat"):
+        Folder(tmp_path).mask("a", "cat", (64, 64))

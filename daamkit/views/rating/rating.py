@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import traitlets
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Runs, several
 from daamkit.measures import ratings
@@ -141,10 +142,7 @@ class Rating(Widget):
                 mend="give one of these, or go back with `undo()`",
             )
         item = self._items[self.index]
-        try:
-            ratings.add(self._path, **item.said(value), rater=self._rater)
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
+        ratings.add(self._path, **item.said(value), rater=self._rater)
         self._answers[item.key] = choice.key
         self._show(self.index + 1)
 
@@ -180,9 +178,11 @@ class Rating(Widget):
 
     def _open(self) -> None:
         try:
+            if self._path.exists():
+                files.size(self._path)
             with self._path.open("ab"):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _unwritable(self._path, error) from error
 
     def _known(self, items: Sequence[Item]) -> dict[tuple[Any, ...], str]:
@@ -237,9 +237,9 @@ class Rating(Widget):
         return f"Rating({self._question.answer}: {self.index} of {self.total} are rated)"
 
 
-def _unwritable(path: Path, error: OSError) -> DaamkitError:
+def _unwritable(path: Path, error: OSError | ValueError) -> DaamkitError:
     return DaamkitError(
         wanted=f"to write answers to {path}",
-        got=f"{error.strerror or error}",
+        got=f"{getattr(error, 'strerror', None) or error}",
         mend="name a file in a folder that is there and can be written",
     )
