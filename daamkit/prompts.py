@@ -7,6 +7,7 @@ its tokenizer was given in the call. What cannot be matched is refused.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -114,22 +115,46 @@ def texts(
     """
     found = encoders(call.pipe)
     told = {"prompt": prompt, "negative_prompt": negative_prompt}
+    other = "cond" if branch in UNGUIDED else "uncond"
     said = _said(call, found, branch, told)
-    others = _said(call, found, "cond" if branch in UNGUIDED else "uncond", told, strict=False)
+    others = _said(call, found, other, told, strict=False)
     made: dict[tuple[str, ...], Read] = {}
     result = []
     for sample in range(call.samples):
         own = {encoder.name: said[encoder.name][sample] for encoder in found}
         key = tuple(own.values())
         if key not in made:
-            rows = {
-                encoder.name: _row(call, encoder, branch, own[encoder.name], said, others)
-                for encoder in found
-            }
+            rows = {}
+            for encoder in found:
+                texts = {branch: said[encoder.name], other: others[encoder.name]}
+                rows[encoder.name] = _row(call, encoder, branch, own[encoder.name], texts)
             shown = {name: row.text for name, row in rows.items()}
             made[key] = _lay(found, shown, rows)
         result.append(made[key])
     return result
+
+
+def reached(read: Read, places: Mapping[str, int]) -> Read:
+    """What was read where the pipeline has hidden the ends of some encoders' inputs.
+
+    Parameters
+    ----------
+    read
+        As the encoders had it.
+    places
+        How many places of each encoder's input the model reads; see `Family.reach`.
+    """
+    cuts, limit = dict(read.prompt.cuts), read.prompt.limit
+    for encoder, count in places.items():
+        hidden = set(read.columns[encoder][count:])
+        starts = [
+            token.start
+            for token in read.prompt.tokens
+            if token.encoder == encoder and token.column in hidden and not token.special
+        ]
+        if starts and min(starts) < cuts.get(encoder, len(read.prompt.texts[encoder])):
+            cuts[encoder], limit = min(starts), count
+    return Read(replace(read.prompt, cuts=cuts, limit=limit), read.columns)
 
 
 def unchanged(call: Call) -> None:
@@ -212,19 +237,15 @@ def _zeroed(call: Call, branch: str) -> bool:
 
 
 def _row(
-    call: Call,
-    encoder: Encoder,
-    branch: str,
-    text: str,
-    said: Mapping[str, Sequence[str]],
-    others: Mapping[str, Sequence[str]],
+    call: Call, encoder: Encoder, branch: str, text: str, said: Mapping[str, Sequence[str]]
 ) -> _Row:
-    """What one encoder has read for one text."""
+    """What one encoder has read for one text; `said` are all texts, by branch, this one first."""
     argument = "negative_prompt" if branch in UNGUIDED else "prompt"
-    heard = [ids for each in call.encoded.get(encoder.name, ()) for ids in each.ids]
-    embedded = call.arguments.get(f"{argument}_embeds") is not None
-    if call.family is None or embedded or _zeroed(call, branch) or encoder.model is None:
-        return _coded(encoder, text)  # nothing has run that could be heard
+    own, *_ = every = [_within(call, encoder, name) for name in said]
+    heard = _distinct([ids for each in call.encoded.get(encoder.name, ()) for ids in each.ids])
+    embeds = call.arguments.get(encoder.embeds.replace("prompt", argument, 1))
+    if call.family is None or embeds is not None or _zeroed(call, branch) or encoder.model is None:
+        return _coded(own, text, _length(encoder, embeds))  # nothing has run that could be heard
     if not heard:
         raise DaamkitError(
             wanted=f"the tokens that {encoder.name} reads of {text!r}",
@@ -232,20 +253,33 @@ def _row(
             mend=f"give the call `{argument}_embeds` and the trace `{argument}='...'`, or let the "
             "pipeline encode its prompt in each call",
         )
-    for row in heard:
-        if (found := _match(encoder, row, text)) is not None:
-            return found
-    known = {*said[encoder.name], *others[encoder.name]}
-    unknown = [row for row in _distinct(heard) if not any(_match(encoder, row, t) for t in known)]
-    read = [(row, given) for row in unknown if (given := _given(call, encoder, row)) is not None]
+    for match in (_match, functools.partial(_likened, call)):
+        for row in heard:
+            if (found := match(own, row, text)) is not None:
+                return found
+
+    def means(row: list[int], each: Encoder, text: str) -> bool:
+        return bool(_match(each, row, text) or _likened(call, each, row, text))
+
+    unknown = [
+        row
+        for row in heard
+        if not any(
+            means(row, each, other)
+            for each, texts in zip(every, said.values(), strict=True)
+            for other in texts
+        )
+    ]
+    read = [(row, given) for row in unknown if (given := _given(call, encoder, row))]
     missing = [
         each
-        for each in dict.fromkeys(said[encoder.name])
-        if not any(_match(encoder, row, each) for row in heard)
+        for each in dict.fromkeys(said[branch])
+        if not any(means(row, own, each) for row in heard)
     ]
-    chosen = [(row, given) for row, given in read if text and text in given]
+    chosen = [(row, given[0]) for row, given in read if text and text in given[0]]
     if len(chosen) != 1 and len(missing) == len(read):
-        chosen = [read[missing.index(text)]]  # they were encoded in the prompts' order
+        row, given = read[missing.index(text)]  # they were encoded in the prompts' order
+        chosen = [(row, given[0])]
     if len(chosen) != 1:
         told = [encoder.tokenizer.decode(row, skip_special_tokens=True) for row in unknown]
         raise DaamkitError(
@@ -254,62 +288,144 @@ def _row(
             mend="the pipeline rewrites its prompt: write it as the model shall read it, or give "
             f"the call `{argument}_embeds` and the trace `{argument}='...'`",
         )
-    row, given = chosen[0]
-    return _rewritten(encoder, row, given, text)
+    (row, written) = chosen[0]
+    start, stop = _inside(own, written) or (0, len(written))
+    if own.template != ("", "") and text in written[start:stop]:
+        start = written.rindex(text, start, stop)
+        stop = start + len(text)
+    result = _tokens(own, row, written, start, written[start:stop])
+    assert result is not None, "found by these very ids"
+    return result
 
 
-def _rewritten(encoder: Encoder, row: list[int], given: str, text: str) -> _Row:
-    """A row whose text the tokenizer was given: the prompt within a template, or another text."""
-    ids, spans, end = words.cut(*words.code(encoder.tokenizer, given), len(row))
-    places = words.places_of(encoder.tokenizer, ids, spans)
-    shown, start = given, 0
-    if encoder.template != ("", "") and text in given:
-        shown, start = text, given.rindex(text)
-        places = [
-            Place(max(each.start - start, 0), min(each.end - start, len(text)))
-            if not each.special and each.start < start + len(text) and each.end > start
-            else each
-            if each.special
-            else _TEMPLATE
-            for each in places
-        ]
-    aligned = _aligned(row, ids, places)
-    assert aligned is not None, "found by these very ids"
-    return _Row(shown, aligned, None if end is None else end - start, len(row))
+def _within(call: Call, encoder: Encoder, branch: str) -> Encoder:
+    """An encoder with the template that a branch's prompt has in a call."""
+    if call.family is None:
+        return encoder
+    return replace(encoder, template=call.family.template(encoder, call, branch))
 
 
-def _given(call: Call, encoder: Encoder, row: list[int]) -> str | None:
+def _length(encoder: Encoder, embeds: Any) -> int | None:
+    """How many places embeddings have, of an encoder that may have any number."""
+    told = encoder.limit is not None and getattr(embeds, "ndim", 0) == 3
+    return int(embeds.shape[1]) if told else None
+
+
+def _given(call: Call, encoder: Encoder, row: list[int]) -> list[str]:
     """What the tokenizer was given where these ids came out of it."""
+    found = []
     for each in call.tokenized.get(encoder.name, ()):
         for ids, text in zip(each.ids, each.texts or (), strict=True):
+            if ids != row:
+                continue
             own, *_ = words.cut(*words.code(encoder.tokenizer, text), len(row))
-            if ids == row and _aligned(row, own, []) is not None:
-                return text
-    return None
+            if _aligned(encoder, row, own, []) is not None:
+                found.append(text)
+    return list(dict.fromkeys(found))
+
+
+def _inside(encoder: Encoder, given: str) -> tuple[int, int] | None:
+    """Where the prompt stands in what the tokenizer was given, if its template is around it."""
+    before, after = encoder.template
+    start, stop = len(before), len(given) - len(after)
+    fits = given.startswith(before) and given.endswith(after) and start <= stop
+    return (start, stop) if fits else None
 
 
 def _match(encoder: Encoder, row: list[int], text: str) -> _Row | None:
     """A row read as a text in its encoder's template, if it is that."""
     before, after = encoder.template
-    whole = before + text + after
-    ids, spans, end = words.cut(*words.code(encoder.tokenizer, whole), len(row))
-    if _aligned(row, ids, []) is None:
+    return _tokens(encoder, row, before + text + after, len(before), text)
+
+
+def _likened(call: Call, encoder: Encoder, row: list[int], text: str) -> _Row | None:
+    """A row whose text the tokenizer was given in another case, or with other blanks."""
+    for given in _given(call, encoder, row):
+        if (inside := _inside(encoder, given)) is not None:
+            at = _alike(given[slice(*inside)], text)
+            if at is not None:
+                return _tokens(encoder, row, given, inside[0], text, at)
+    return None
+
+
+def _alike(given: str, text: str) -> list[int] | None:
+    """Where each character of `given` stands in `text`, if they differ in case and blanks only."""
+    at, next_ = [], 0
+    blank = True  # before `given`, and wherever blanks are, `text` may have more of them
+    for char in given:
+        while blank and not char.isspace() and text[next_ : next_ + 1].isspace():
+            next_ += 1
+        other = text[next_ : next_ + 1]
+        if blank and char.isspace() and not other.isspace():
+            at.append(max(next_ - 1, 0))  # it is `given` that has more
+            continue
+        if char.isspace() != other.isspace() or other.lower() != (
+            other if char.isspace() else char.lower()
+        ):
+            return None
+        at.append(next_)
+        next_, blank = next_ + 1, char.isspace()
+    return at if not text[next_:].strip() else None
+
+
+def _tokens(
+    encoder: Encoder,
+    row: list[int],
+    given: str,
+    start: int,
+    text: str,
+    at: Sequence[int] | None = None,
+) -> _Row | None:
+    """A row read as a text in what the tokenizer was given, if its ids are these.
+
+    Parameters
+    ----------
+    encoder, row
+        Which; the ids with their padding.
+    given
+        With what stands around the text.
+    start, text
+        Where the text begins in it, and the text as it shall be shown.
+    at
+        Where each of its characters, as given, stands in the text shown; None: at the same place.
+    """
+    at = range(len(text)) if at is None else at
+    stop = start + len(at)
+    ids, spans, end = words.cut(*words.code(encoder.tokenizer, given), len(row))
+    if _aligned(encoder, row, ids, []) is None:
         return None
-    if before or after:
-        return _rewritten(encoder, row, whole, text)
-    places = _aligned(row, ids, words.places_of(encoder.tokenizer, ids, spans))
-    assert places is not None, "just aligned"
-    return _Row(text, places, end, len(row))
+
+    def shown(place: int) -> int:
+        return at[place - start] if start <= place < stop else len(text) if place >= stop else 0
+
+    def own(place: Place) -> Place:
+        before = bool(start) and place.end <= start
+        after = stop < len(given) and place.start >= stop
+        if place.special or before or after:
+            return place if place.special else _TEMPLATE
+        first = shown(place.start)
+        return Place(first, shown(place.end - 1) + 1 if place.end > place.start else first)
+
+    places = [own(place) for place in words.places_of(encoder.tokenizer, ids, spans)]
+    aligned = _aligned(encoder, row, ids, places)
+    assert aligned is not None, "just aligned"
+    aligned += [_PADDING] * (-len(aligned) % encoder.multiple)
+    cut = None if end is None or end >= stop else shown(end)
+    return _Row(text, aligned, cut, len(row))
 
 
-def _aligned(row: Sequence[int], ids: Sequence[int], places: list[Place]) -> list[Place] | None:
+def _aligned(
+    encoder: Encoder, row: Sequence[int], ids: Sequence[int], places: list[Place]
+) -> list[Place] | None:
     """The places of a padded row, if its text has these ids."""
     more = len(row) - len(ids)
     if more < 0:
         return None
+    padding = encoder.tokenizer.pad_token_id
     for before in {0, more}:
-        rest = [*row[:before], *row[before + len(ids) :]]
-        if list(row[before : before + len(ids)]) == list(ids) and len(set(rest)) <= 1:
+        rest = {*row[:before], *row[before + len(ids) :]}
+        padded = rest <= {padding} if padding is not None else len(rest) <= 1
+        if padded and list(row[before : before + len(ids)]) == list(ids):
             return [_PADDING] * before + places + [_PADDING] * (more - before)
     return None
 
@@ -322,13 +438,13 @@ def _limit(encoder: Encoder) -> int:
     return int(encoder.limit or encoder.tokenizer.model_max_length)
 
 
-def _coded(encoder: Encoder, text: str) -> _Row:
-    """What an encoder would read of a text, were it called."""
-    (before, after), limit = encoder.template, _limit(encoder)
+def _coded(encoder: Encoder, text: str, length: int | None = None) -> _Row:
+    """What an encoder would read of a text, were it called; with so many places, or its own."""
+    (before, after), limit = encoder.template, length or _limit(encoder)
     ids, *_ = words.cut(*words.code(encoder.tokenizer, before + text + after), limit)
     found = _match(encoder, ids, text)
     assert found is not None, "its own ids"
-    more = limit - len(ids) if limit < UNLIMITED else 0
+    more = max(limit - len(found.places), 0) if limit < UNLIMITED else 0
     return replace(found, places=found.places + [_PADDING] * more, limit=limit)
 
 

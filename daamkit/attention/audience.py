@@ -132,9 +132,10 @@ class Audience:
             return None
         assert self.call is not None
         inputs = _own(inputs)
-        reading = (
-            self.family.read(self.call, module, inputs, self.turn) if self.extra is None else None
-        )
+        reading = None
+        if self.extra is None:
+            earlier = [] if self.watch.stepped else self.turn
+            reading = self.family.read(self.call, module, inputs, earlier)
         now = self._main(reading, module, inputs) if reading else self._extra(module, inputs)
         now.positional = positional
         self.passes[-1] = now

@@ -100,12 +100,24 @@ class Layout:
     grid
         Of the image's cells.
     cells
-        The queries that are the image's cells, row by row, frames outermost.
+        The queries that are the image's cells, row by row, frames outermost; one slice for each
+        batch row where each has texts of its own length before its cells.
     text
         For each batch row of the pass: where which encoder's text is. Encoders that share places
         (CLIP's two) have spans that overlap; empty where there is no text.
     """
 
     grid: Grid
-    cells: slice
+    cells: slice | tuple[slice, ...]
     text: tuple[tuple[Span, ...], ...] = ()
+
+    def of(self, rows: slice) -> Layout:
+        """That of some batch rows alone."""
+        cells = self.cells if isinstance(self.cells, slice) else self.cells[rows]
+        return Layout(self.grid, cells, self.text[rows])
+
+    def cells_of(self, rows: slice) -> list[slice]:
+        """The cells of some batch rows, for each."""
+        if isinstance(self.cells, slice):
+            return [self.cells] * (rows.stop - rows.start)
+        return list(self.cells[rows])

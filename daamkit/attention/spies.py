@@ -100,7 +100,9 @@ def _check(site: Site, layout: Layout, queries: int, keys: int) -> None:
     cells = 1
     for side in layout.grid:
         cells *= side
-    found = len(range(*layout.cells.indices(queries)))
+    every = [layout.cells] if isinstance(layout.cells, slice) else layout.cells
+    counts = [len(range(*own.indices(queries))) for own in every]
+    found = next((count for count in counts if count != cells), cells)
     if site.kind != "text" and cells != found:
         by = " x ".join(map(str, layout.grid))
         raise DaamkitError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -75,17 +74,21 @@ class Attention:
         if gradient and self._eager is not None:
             return self._eager[self.branches[branch]]
         if gradient:
-            return self._softmax(branch, slice(None))
+            return self._softmax(self.branches[branch], slice(None))
         if branch not in self._kept:
             with torch.no_grad():
-                self._kept[branch] = self._softmax(branch, slice(None))
+                self._kept[branch] = self._softmax(self.branches[branch], slice(None))
         return self._kept[branch]
 
     def cells(
         self, branch: str, *, gradient: bool = False
     ) -> Float[Tensor, "samples heads cells keys"]:
         """`probabilities` of the image's cells alone, over all keys."""
-        return self.probabilities(branch, gradient=gradient)[:, :, self.layout.cells]
+        shares = self.probabilities(branch, gradient=gradient)
+        cells = self.layout.cells_of(self.branches[branch])
+        if all(own == cells[0] for own in cells):
+            return shares[:, :, cells[0]]
+        return torch.stack([row[:, own] for row, own in zip(shares, cells, strict=True)])
 
     def text(
         self, branch: str, *, gradient: bool = False
@@ -117,7 +120,6 @@ class Attention:
         """The attention of a branch's rows alone, always the same object: edits share it."""
         if branch not in self._parts:
             rows = self.branches[branch]
-            text = self.layout.text[rows] if self.layout.text else ()
             own = Attention(
                 self.site,
                 self.step,
@@ -126,7 +128,7 @@ class Attention:
                 self.scale,
                 None if self.mask is None else self._mask()[rows],
                 None if self._value is None else self._value[rows],
-                replace(self.layout, text=text),
+                self.layout.of(rows),
             )
             own.branches = {branch: slice(0, rows.stop - rows.start)}
             self._parts[branch] = own
@@ -169,19 +171,26 @@ class Attention:
         self, branch: str, bytes_at_once: int = 2**26
     ) -> Iterator[tuple[slice, Float[Tensor, "samples heads block keys"]]]:
         """`cells` a block of cells at a time, for maps too large to hold at once."""
-        samples = self.branches[branch].stop - self.branches[branch].start
-        row = samples * self.query.shape[1] * self.key.shape[2] * 4
+        rows = self.branches[branch]
+        row = (rows.stop - rows.start) * self.query.shape[1] * self.key.shape[2] * 4
         size = max(1, bytes_at_once // row)
-        start, stop, _ = self.layout.cells.indices(self.query.shape[2])
-        for at in range(start, stop, size):
-            block = slice(at, min(at + size, stop))
+        places = self.query.shape[2]
+        cells = [range(*own.indices(places)) for own in self.layout.cells_of(rows)]
+        each = [slice(i, i + 1) for i in range(rows.start, rows.stop)]
+        if all(own == cells[0] for own in cells):
+            each, cells = [rows], cells[:1]
+        for at in range(0, len(cells[0]), size):
+            block = slice(at, min(at + size, len(cells[0])))
             with torch.no_grad():
-                softmax = self._softmax(branch, block)
-            yield slice(block.start - start, block.stop - start), softmax
+                parts = [
+                    self._softmax(of, slice(own.start + block.start, own.start + block.stop))
+                    for of, own in zip(each, cells, strict=True)
+                ]
+            yield block, parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _softmax(self, branch: str, queries: slice) -> Tensor:
+    def _softmax(self, rows: slice, queries: slice) -> Tensor:
         with torch.autocast(self.query.device.type, enabled=False):
-            return self._float_softmax(self.branches[branch], queries)
+            return self._float_softmax(rows, queries)
 
     def _float_softmax(self, rows: slice, queries: slice) -> Tensor:
         query, key = self.query[rows, :, queries].float(), self.key[rows].float()

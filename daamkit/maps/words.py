@@ -441,9 +441,15 @@ def code(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
 def cut(
     ids: list[int], spans: list[tuple[int, int]], limit: int
 ) -> tuple[list[int], list[tuple[int, int]], int | None]:
-    """A text cut at a limit, its last token kept; and the first character not read, if any."""
+    """A text cut at a limit; and the first character not read, if any.
+
+    What a tokenizer writes at the end of each text, and so stands for no characters, is kept; not
+    all do.
+    """
     if len(ids) <= limit:
         return ids, spans, None
+    if spans[-1][0] != spans[-1][1]:
+        return ids[:limit], spans[:limit], spans[limit - 1][1]
     ids, spans = [*ids[: limit - 1], ids[-1]], [*spans[: limit - 1], spans[-1]]
     return ids, spans, spans[-2][1]
 

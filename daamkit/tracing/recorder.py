@@ -56,6 +56,7 @@ class Recorder(Tap):
         self.cross: dict[str, Store] = {}
         self.self_: dict[str, Store] = {}
         self.texts: dict[str, list[Read]] = {}
+        self.keys: dict[tuple[str, int, tuple[Span, ...]], Runs] = {}  # where columns come from
         self.passes: dict[str, list[int]] = {}  # of each branch: guidance may end early
         self.records: list[dict[str, Any]] = []
         self.grid: Grid = ()
@@ -91,8 +92,9 @@ class Recorder(Tap):
     def observe(self, attention: Attention) -> None:
         if attention.site.kind == "self":
             for branch in attention.branches.keys() & self.self_.keys():
+                cells = attention.layout.cells_of(attention.branches[branch])[0]
                 for block, probabilities in attention.blocks(branch):
-                    self.self_[branch].add(attention, probabilities, block)
+                    self.self_[branch].add(attention, probabilities[..., cells], block)
             return
         for branch in attention.branches.keys() & self.cross.keys():
             width = self.cross[branch].plan.columns
@@ -113,10 +115,13 @@ class Recorder(Tap):
     ) -> Float[Tensor, "samples heads cells columns"]:
         """What the text's keys get, as columns of each image's prompt."""
         rows = attention.branches[branch]
-        runs = [
-            _runs(spans, read, attention.site.name)
-            for spans, read in zip(attention.layout.text[rows], self.texts[branch], strict=True)
-        ]
+        runs = []
+        for sample, spans in enumerate(attention.layout.text[rows]):
+            key = (branch, sample, spans)
+            if key not in self.keys:
+                read = self.texts[branch][sample]
+                self.keys[key] = _runs(spans, read, attention.site.name)
+            runs.append(self.keys[key])
         if all(own == runs[0] for own in runs):
             return _gather(shares, runs[0], width)
         return torch.cat([_gather(shares[i : i + 1], own, width) for i, own in enumerate(runs)])
@@ -137,6 +142,7 @@ class Recorder(Tap):
         sites = [site for own in families.sites(pipe).values() for site in own]
         cross = [site for site in sites if site.reads_text and self._named(site)]
         if not cross:
+            self._refuse_unseen([site for site in sites if self._named(site)])
             raise DaamkitError(
                 wanted=f"cross-attention sites named {' or '.join(self.wishes.sites or ())}",
                 got="none",
@@ -149,12 +155,23 @@ class Recorder(Tap):
         keep = self.wishes.keep - {"head"}
         near = [s for s in sites if s.reads_image and max(s.grid(whole)) <= self.wishes.self_grid]
         if not near:
+            self._refuse_unseen([site for site in sites if site.kind == "self"])
             raise DaamkitError(
                 wanted=f"self-attention sites of at most {self.wishes.self_grid} cells a side",
                 got=f"none for a grid of {_by(whole)}",
                 mend="raise `self_grid=`",
             )
         return plan, Plan(keep, Plan.slots_of(near, whole, keep, out), samples, steps, 0)
+
+    def _refuse_unseen(self, sites: Sequence[Site]) -> None:
+        """Refuse maps of sites none of which has probabilities."""
+        if sites and not any(site.observable for site in sites):
+            raise DaamkitError(
+                wanted=f"attention maps of {sites[0].name} and the like",
+                got="linear attention, which has no softmax and so no probabilities",
+                mend="trace without `self_attention=True`, and no such site by `sites=`; the "
+                "attention to text has maps",
+            )
 
     def _open_stores(self, step: Pass) -> None:
         """Before a branch's first pass: which words, which sites, how many bytes."""
@@ -165,7 +182,12 @@ class Recorder(Tap):
             return
         plans: dict[str, tuple[Plan, Plan | None]] = {}
         for branch in new:
-            texts = prompts.texts(call, branch, wishes.prompt, wishes.negative_prompt)
+            read = prompts.texts(call, branch, wishes.prompt, wishes.negative_prompt)
+            first = step.branches[branch].start
+            texts = [
+                prompts.reached(each, step.family.reach(step, first + sample))
+                for sample, each in enumerate(read)
+            ]
             columns = max(text.prompt.columns for text in texts)
             steps = call.planned_passes()
             plans[branch] = self.plans(call.pipe, step.grid, call.samples, steps, columns)
@@ -287,16 +309,22 @@ def _runs(spans: Sequence[Span], read: Read, site: str) -> Runs:
     DaamkitError
         If the site has not as many keys as the encoders have read tokens.
     """
-    special = {token.column: token.special for token in read.prompt.tokens}
     runs: list[tuple[slice, int, bool]] = []
+    missing = {
+        token.column
+        for token in read.prompt.tokens
+        if token.special not in ("padding", "template")
+        and not (token.special and token.encoder in read.prompt.cuts)
+        and token.start < read.prompt.cuts.get(token.encoder, token.start + 1)
+    }
+    for span in spans:
+        columns = read.columns[span.encoder]
+        missing.difference_update(columns[span.first : span.first + span.length])
     done = 0
     for span in spans:
         columns = read.columns[span.encoder]
         own = columns[span.first : span.first + span.length]
-        beyond = columns[span.first + span.length :]
-        if len(own) < span.length or any(
-            special.get(column) not in ("padding", "template") for column in beyond
-        ):
+        if len(own) < span.length or missing & set(columns):
             raise DaamkitError(
                 wanted=f"text of {len(columns)} tokens, as the tokenizer has it",
                 got=f"{span.length} keys at {site}",

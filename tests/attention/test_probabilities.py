@@ -8,7 +8,7 @@ import daamkit
 from daamkit.attention import hooks
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families import find
-from daamkit.attention.sites import Site
+from daamkit.attention.sites import Layout, Site
 from daamkit.attention.taps import Attention, Tap
 from tests.tiny import generate
 
@@ -153,3 +153,21 @@ def test_defaults_of_torch_that_a_script_has_set_do_not_matter(sd):
     assert mass.sum() == pytest.approx(1, abs=1e-5) and paper.any()
     expected = plain.run.maps.word("cat").values
     assert (pooled - expected).abs().max() < 1e-2 * expected.max()
+
+
+def test_cells_that_begin_elsewhere_in_each_row():
+    """Texts of several lengths stand before the image in one batch."""
+    torch.manual_seed(0)
+    query, key = torch.randn(3, 2, 9, 8), torch.randn(3, 2, 9, 8)
+    layout = Layout((2, 2), (slice(1, 5), slice(5, 9), slice(0, 4)))
+    place, step = site_and_pass(slice(0, 2))
+    step.branches["negative"] = slice(2, 3)
+    seen = Attention(place, step, query, key, 0.5, layout=layout)
+    whole = (query * 0.5 @ key.transpose(-1, -2)).softmax(-1)
+    wanted = torch.stack([whole[0, :, 1:5], whole[1, :, 5:9]])
+    assert torch.allclose(seen.cells("cond"), wanted, atol=1e-6)
+    assert torch.allclose(seen.cells("negative"), whole[2:, :, :4], atol=1e-6)
+    assert torch.allclose(seen.part("cond").cells("cond"), wanted, atol=1e-6)
+    parts = list(seen.blocks("cond", bytes_at_once=200))
+    assert [block for block, _ in parts] == [slice(i, i + 1) for i in range(4)]
+    assert torch.allclose(torch.cat([part for _, part in parts], 2), wanted, atol=1e-6)

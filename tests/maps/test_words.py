@@ -154,3 +154,10 @@ def test_a_slow_tokenizer_is_refused():
 def test_plain_data_and_back(text):
     prompt = read(text, text_encoder_2="a cat")
     assert Prompt.from_json(prompt.to_json()) == prompt
+
+
+def test_a_text_without_an_end_token_is_cut_where_the_limit_is():
+    spans = [(0, 1), (1, 5), (5, 9)]
+    assert words.cut([4, 5, 6], spans, 2) == ([4, 5], spans[:2], 5)
+    ended = [*spans, (0, 0)]
+    assert words.cut([4, 5, 6, 1], ended, 3) == ([4, 5, 1], [*spans[:2], (0, 0)], 5)

@@ -61,11 +61,16 @@ class Encoder:
     argument
         Which argument of the call says its text; "prompt" where that is not given. The negative's
         is the same with "negative_" before it.
+    embeds
+        Which argument may hold embeddings instead of its text; the negative's name as above.
     limit
-        Places it has at most; None: the tokenizer's ``model_max_length``.
+        Places it has where the call does not say (by ``max_sequence_length``); None: always the
+        tokenizer's ``model_max_length``.
+    multiple
+        The model fills its places up to a multiple of this with padding that it has learned.
     template
-        Text around the prompt, before and after, as the tokenizer is given it; for prompts that
-        come as embeddings. Where the tokenizer runs in the call, what it was given tells.
+        Text around the prompt, before and after, as the tokenizer is given it, where no call says
+        otherwise (`Family.template`).
     shares
         Name of the encoder whose places are this one's too, channels side by side (both CLIPs');
         "" where it has places of its own, after those of the encoder before it.
@@ -76,6 +81,8 @@ class Encoder:
     model: nn.Module | None = None
     argument: str = "prompt"
     limit: int | None = None
+    multiple: int = 1
+    embeds: str = "prompt_embeds"
     template: tuple[str, str] = ("", "")
     shares: str = ""
 
@@ -226,6 +233,18 @@ class Family(ABC):
         Empty for a pipeline without text or without a tokenizer.
         """
         return []
+
+    def template(self, encoder: Encoder, call: Call, branch: str) -> tuple[str, str]:
+        """The text that a call's pipeline writes before and after a branch's prompt."""
+        return encoder.template
+
+    def reach(self, now: Pass, row: int) -> dict[str, int]:
+        """How many places of each encoder's input the model reads in a batch row.
+
+        For pipelines that mask or cut texts by other rows' lengths, so that words are not read
+        which the encoder had; empty where all are read.
+        """
+        return {}
 
     # -- pictures
 
