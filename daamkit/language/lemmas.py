@@ -26,7 +26,9 @@ PLAIN = """
     white red green blue yellow brown grey gray pink purple orange golden silver dark light bright
     hot cold warm wet dry open closed clean dirty rich poor beautiful dead wooden
     """
-ENTRIES = {name for names in COCO.values() for name in names if " " in name}
+ENTRIES = {name for names in COCO.values() for name in names if " " in name} | {
+    "hot air balloon", "hot tub", "high chair", "high heel", "golden retriever", "stuffed animal",
+}  # fmt: skip
 
 
 def lemma(word: str, pos: str = "NOUN") -> str:

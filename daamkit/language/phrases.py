@@ -37,7 +37,7 @@ def nouns(text: str, tokens: Sequence[Token]) -> list[Phrase]:
         while tokens[first].pos not in WORDS:  # a hyphen that nothing stands before
             first += 1
         before = tokens[first - 1] if first else None
-        if before and before.pos in ("ADJ", "VERB") and before.head == noun.index:
+        if before and before.pos in ("ADJ", "VERB") and first <= before.head <= noun.index:
             name = text[before.start : noun.start] + noun.lemma
             if lemmas.entry(name):
                 first -= 1
