@@ -12,6 +12,7 @@ from daamkit import prompts
 from daamkit.attention.calls import Call
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
+from daamkit.language import subjects as concrete
 from daamkit.maps.words import Occurrence, Prompt
 
 Subject = str | tuple[str, Occurrence] | SupportsIndex | tuple[SupportsIndex, ...]
@@ -27,10 +28,10 @@ def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Column
     call
         A pipeline's call.
     subjects
-        "nouns", which the parser finds; or a list of subjects; or such a list for each prompt. A
-        subject is a word or a phrase ("cat", "fire truck"), one of several occurrences
-        (("cat", 1), or "cat (2)"), a token's number as the tokenizer counts, SOS being 0 (2), or
-        several (2, 3). Numbers may be those of arrays.
+        "nouns": the concrete things of the prompt, five at most, see `language.subjects`; or a list
+        of subjects; or such a list for each prompt. A subject is a word or a phrase ("cat", "fire
+        truck"), one of several occurrences (("cat", 1), or "cat (2)"), a token's number as the
+        tokenizer counts, SOS being 0 (2), or several (2, 3). Numbers may be those of arrays.
     prompt
         What `prompt_embeds` stand for.
 
@@ -106,11 +107,12 @@ def locate(prompt: Prompt, subject: Any) -> Columns:
 
 
 def _nouns(prompt: Prompt) -> list[Columns]:
-    nouns = [phrase.noun for phrase in parsing.parse(prompt.text).things()]
-    spans = [(noun.start, noun.end) for noun in nouns if prompt.reads(noun.start, noun.end)]
-    if not spans:
+    found = concrete.subjects(parsing.parse(prompt.text))
+    found = [phrase for phrase in found if prompt.reads(phrase.start, phrase.end)]
+    if not found:
         raise _none(prompt)
-    return [prompt.span(*span).columns for span in spans]
+    few = concrete.few(found, prompt.text)
+    return [prompt.span(phrase.start, phrase.end).columns for phrase in few]
 
 
 def _none(prompt: Prompt) -> DaamkitError:

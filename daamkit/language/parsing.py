@@ -18,7 +18,8 @@ from daamkit.language.segments import segments
 from daamkit.language.tokens import CONTENT, NOMINAL, Pair, Phrase, Token
 
 __all__ = [
-    "CONTENT", "NOMINAL", "Pair", "Parse", "Phrase", "Token", "load", "parse", "parse_all", "read",
+    "CONTENT", "NOMINAL", "Pair", "Parse", "Phrase", "Token", "is_clear", "load", "parse",
+    "parse_all", "read",
 ]  # fmt: skip
 
 

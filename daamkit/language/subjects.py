@@ -35,7 +35,9 @@ def subjects(parse: Parse) -> list[Phrase]:
     """
     found = [phrase for phrase in parse.nouns() if not _abstract(parse, phrase)]
     media = _list("media.txt")
-    pictures = [phrase for phrase in found if not media.isdisjoint((phrase.name, phrase.noun.lemma))]
+    pictures = [
+        phrase for phrase in found if not media.isdisjoint((phrase.name, phrase.noun.lemma))
+    ]
     things = [phrase for phrase in found if phrase not in pictures]
     places = [phrase for phrase in things if _place(parse, phrase)]
     return [each for each in things if each not in places] or places or pictures

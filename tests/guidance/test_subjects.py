@@ -66,7 +66,10 @@ def test_lists_for_each_prompt():
 def test_nouns():
     assert found("nouns") == [[(3,), (7,)]]
     assert found("nouns", ["a red cat", "two dogs on the left"]) == [[(3,)], [(2,)]]
-    assert found("nouns", LONG) == [[(number,) for number in range(2, 76, 3)]]
+    bear = "a photo of a teddy bear on a beach"
+    assert found("nouns", bear) == found(["teddy bear"], bear)
+    with pytest.raises(DaamkitError, match=r"5 subjects at most; got 25 .*Choose among 'cat'"):
+        found("nouns", LONG)
     with pytest.raises(DaamkitError, match=r"subjects to guide; got none in 'red'.*words: 'red'"):
         found("nouns", "red")
     with pytest.raises(DaamkitError, match=r"got ''"):
