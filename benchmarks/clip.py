@@ -13,7 +13,7 @@ import json
 
 import numpy as np
 
-from daamkit.measures.intervals import bootstrap
+from daamkit.measures.intervals import mean
 from daamkit.toybox import scenes
 from daamkit.vision import alignment
 
@@ -32,11 +32,11 @@ def measure(groups: int, seed: int, model: str = "toybox", of: int = 64) -> dict
         right += list(scores.argmax(1) == own)
         back += list(scores.argmax(0) == own)
         group += [start] * len(scores)
-    mean, low, high = bootstrap(np.array(right, float), group)
+    found, low, high = mean(np.array(right, float), group)
     return {
         "pictures": len(captions),
         "of": of,
-        "right_caption": mean,
+        "right_caption": found,
         "interval": [low, high],
         "right_picture": float(np.mean(back)),
     }

@@ -32,7 +32,7 @@ import torch
 
 import daamkit
 from daamkit.measures import agreement, ratings
-from daamkit.measures.intervals import bootstrap, paired
+from daamkit.measures.intervals import mean, paired
 from daamkit.studies.parts_of_speech import PartsOfSpeech
 
 pipe = daamkit.load(MODEL)
@@ -61,7 +61,7 @@ gaps = {"little words - nouns": little, "adjectives - nouns": by_prompt["ADJ"]}
 found = {}
 for name, other in gaps.items():
     gap = (other - by_prompt["NOUN"]).to_numpy()
-    found[name] = [*bootstrap(gap), paired(gap), int(np.isfinite(gap).sum())]
+    found[name] = [*mean(gap), paired(gap), int(np.isfinite(gap).sum())]
 pd.DataFrame(found, index=["mean", "low", "high", "p", "prompts"]).T.round(4)
 
 # %% [markdown]

@@ -33,7 +33,7 @@ import torch
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 import daamkit
-from daamkit.measures.intervals import bootstrap
+from daamkit.measures.intervals import mean
 from daamkit.measures.overlap import ioa, iou
 from daamkit.studies import truths
 from daamkit.views import plots
@@ -128,7 +128,7 @@ def missing(run):
 
 
 lacks = {seed: missing(one) for seed, one in plain.items()}
-rate = bootstrap([not words for words in lacks.values()])
+rate = mean([not words for words in lacks.values()])
 print("both there: {:.2f} [{:.2f}, {:.2f}]".format(*rate), "of", len(lacks), "seeds")
 {seed: words for seed, words in lacks.items() if words}
 

@@ -40,7 +40,7 @@ import pandas as pd
 import seaborn as sns
 
 import daamkit
-from daamkit.measures.intervals import bootstrap, means
+from daamkit.measures.intervals import mean, means
 from daamkit.studies import truths
 from daamkit.studies.study import Study
 
@@ -184,7 +184,7 @@ pd.concat(parts).set_index(["measure", "named"]).round(4)
 wide = rows.pivot(index=["pair", "word"], columns="named", values=list(measures))
 pairs = wide.index.get_level_values("pair").tolist()
 gains = pd.DataFrame({name: wide[name]["second"] - wide[name]["first"] for name in measures})
-gain = {name: bootstrap(gains[name], pairs) for name in measures}
+gain = {name: mean(gains[name], pairs) for name in measures}
 pd.DataFrame(gain, index=["second - first", "low", "high"]).T.round(4)
 
 # %%

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.stats import binomtest
 
 from daamkit.errors import DaamkitError
-from daamkit.measures.intervals import bootstrap, means
+from daamkit.measures.intervals import mean, means
 from daamkit.measures.ratings import TIE
 
 Metric = Literal["nominal", "ordinal", "interval"]
@@ -123,7 +123,8 @@ def opinion(rows: pd.DataFrame, by: Sequence[str], value: str = "score") -> pd.D
     """
     _need(rows, [*IMAGE, *by, value])
     images = pd.Series(list(zip(*(rows[name] for name in IMAGE), strict=True)), rows.index, object)
-    return means(rows.assign(image=images), by, value, cluster="image")
+    scale: dict[str, Any] = {"kind": "number", "within": (1, 5)} if value == "score" else {}
+    return means(rows.assign(image=images), by, value, cluster="image", **scale)
 
 
 def preferences(rows: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +154,7 @@ def preferences(rows: pd.DataFrame) -> pd.DataFrame:
         said = part["preferred"]
         points = (said == first) + 0.5 * (said == TIE)
         images = list(zip(*(part[name] for name in IMAGE), strict=True))
-        share, low, high = bootstrap(points.to_numpy(float), images)
+        share, low, high = mean(points.to_numpy(float), images, within=(0, 1))
         margins = part.assign(margin=points - 0.5).groupby(IMAGE)["margin"].sum()
         won, lost = int((margins > 0).sum()), int((margins < 0).sum())
         out.append(

@@ -17,9 +17,12 @@ ROUNDS = 30  # of k-means
 
 
 def kmeans(
-    features: Float[np.ndarray, "channels y x"], k: int, seed: int = 0
+    features: Float[np.ndarray, "channels y x"], k: int, seed: int = 0, restarts: int = 10
 ) -> Int[np.ndarray, "y x"]:
     """Cluster the places of a feature map: k-means++ (Arthur and Vassilvitskii 2007) and k-means.
+
+    Of some starts that one is kept whose places lie nearest to their centres, for a single one may
+    end anywhere.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ def kmeans(
         How many clusters at most: there are fewer if fewer places differ, or if some end empty.
     seed
         Of the first centres.
+    restarts
+        How many starts.
 
     Returns
     -------
@@ -38,10 +43,14 @@ def kmeans(
     Raises
     ------
     DaamkitError
-        If k is below 1, or a feature is not finite or there is none.
+        If k or `restarts` is below 1, or a feature is not finite or there is none.
     """
-    if k < 1:
-        raise DaamkitError(wanted="at least one cluster", got=f"k = {k}", mend="raise k")
+    if k < 1 or restarts < 1:
+        raise DaamkitError(
+            wanted="at least one cluster and one start",
+            got=f"k = {k}, restarts = {restarts}",
+            mend="raise k, or leave `restarts`",
+        )
     if not features.size or not np.isfinite(features).all():
         raise DaamkitError(
             wanted="finite features",
@@ -60,7 +69,11 @@ def kmeans(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a cluster is empty: that is allowed here
         rng = np.random.default_rng(seed)
-        _, which = kmeans2(data.round(9), k, iter=ROUNDS, minit="++", seed=rng)
+        starts = [
+            kmeans2(data.round(9), k, iter=ROUNDS, minit="++", seed=rng) for _ in range(restarts)
+        ]
+    spreads = [((data.round(9) - centres[labels]) ** 2).sum() for centres, labels in starts]
+    _, which = starts[int(np.argmin(spreads))]
     return _in_order(which.reshape(features.shape[1:]))
 
 

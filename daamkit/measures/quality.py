@@ -12,6 +12,7 @@ from scipy import linalg
 from scipy.spatial.distance import cdist
 
 from daamkit.errors import DaamkitError
+from daamkit.measures.intervals import mean
 
 Features = Float[np.ndarray, "n features"]
 
@@ -66,9 +67,7 @@ def halves(n: int, seed: int = 0, draws: int = 200) -> list[Int[np.ndarray, " ha
     return [rng.permutation(n)[: n // 2] for _ in range(draws)]
 
 
-def interval(
-    name: str, values: Float[np.ndarray, " sets"], most: float = np.inf
-) -> dict[str, float]:
+def interval(name: str, values: Float[np.ndarray, " sets"], share_of: int = 0) -> dict[str, float]:
     """A number of a whole set, the first of `values`, with its 95% interval by those of its halves.
 
     The halves' numbers lie about their own mean as those of whole sets do about the truth
@@ -81,8 +80,9 @@ def interval(
         What the number is called.
     values
         Of the whole set, then of each of its `halves`.
-    most
-        The number's greatest possible value.
+    share_of
+        If it is a share of so many pictures: the interval is no narrower than theirs would be if
+        the manifold were known (`intervals.mean`), for near 0 and 1 all halves are alike.
 
     Returns
     -------
@@ -90,7 +90,10 @@ def interval(
         name, name_low, name_high.
     """
     low, high = values[0] + np.quantile(values[1:], (0.025, 0.975)) - values[1:].mean()
-    found = {name: values[0], f"{name}_low": low, f"{name}_high": min(high, most)}
+    if share_of:
+        _, least, most = mean(np.arange(share_of) < round(values[0] * share_of))
+        low, high = max(min(low, least), 0), min(max(high, most), 1)
+    found = {name: values[0], f"{name}_low": low, f"{name}_high": high}
     return {key: float(value) for key, value in found.items()}
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,10 @@ from daamkit.attention.hooks import attach
 from daamkit.edits.replay import Replay, Tape
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.measures.intervals import bootstrap, means, paired, ratio
+from daamkit.measures.intervals import gain, means, paired, ratio
 from daamkit.studies import prompts, truths
+from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import Study
 from daamkit.toybox import captions, sprites
 
 if TYPE_CHECKING:
@@ -40,12 +39,13 @@ PAPER = (
     (("blue", "green", "red"), "car", "driving down the streets"),
 )
 HELD = ("nothing", "article", "adjective swapped")  # with attention replay: tokens stay in place
+PART: dict[str, Any] = {"kind": "number", "within": (0, 1)}  # of a range, for its interval
 MARGIN = 0.03  # of the image's side: as near to a thing it is not outside yet
 VISIBLE = (0.02, 0.05, 0.1, 0.2)  # least change of a pixel, of the whole range, that counts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adjectives(Study):
+class Adjectives(Located):
     """Settings of the study; see `Study` for the common ones.
 
     Attributes
@@ -61,9 +61,9 @@ class Adjectives(Study):
     """
 
     name: ClassVar[str] = "adjectives"
+    parses: ClassVar[bool] = False
     n: int = 200
     frames: str = "toybox"
-    truth: str = "oracle"
     replay: bool = False
 
     def cases(self) -> list[Case]:
@@ -131,17 +131,8 @@ class Adjectives(Study):
         return rows
 
     def _mask(self, run: Run, prompt: str, seed: int, noun: str) -> truths.Mask:
-        assert run.image is not None
-        found = self._truth.masks(run.image, truths.stem(prompt, seed), [noun])
+        found = self.masks(run, prompt, seed, [noun])
         return truths.certain(found, [noun], self.truth)[0]
-
-    @cached_property
-    def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.resolved_device)
-
-    def check(self) -> None:
-        """The truth."""
-        _ = self._truth
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "changes": for each change and region the mean difference with its 95% interval over
@@ -156,7 +147,7 @@ class Adjectives(Study):
         swaps = rows[rows["change"].isin(("adjective swapped", "adjective removed"))]
         asked = rows.groupby(by, sort=False).size().rename("asked").reset_index()
         return {
-            "changes": means(rows, by, "moved").merge(asked, how="left"),
+            "changes": means(rows, by, "moved", **PART).merge(asked, how="left"),
             "entanglement": pd.DataFrame(
                 [
                     {"change": change, "region": region} | _against(wide, change, region)
@@ -164,9 +155,9 @@ class Adjectives(Study):
                     for region in ("inside", "outside")
                 ]
             ),
-            "kinds": means(swaps, ["kind", *by], "moved"),
+            "kinds": means(swaps, ["kind", *by], "moved", **PART),
             "sweep": pd.concat(
-                [means(rows, by, limit).assign(visible=limit) for limit in limits],
+                [means(rows, by, limit, **PART).assign(visible=limit) for limit in limits],
                 ignore_index=True,
             ),
         }
@@ -213,7 +204,7 @@ def _against(wide: pd.DataFrame, change: str, region: str) -> dict[str, float]:
     """A change beside the two others: more than the article's, how much of the noun's."""
     own, article, noun = (wide[name, region] for name in (change, "article", "noun swapped"))
     clusters = wide.index.get_level_values("prompt").tolist()
-    over = bootstrap((own - article).to_numpy(), clusters)
+    over = gain(own.to_numpy(), article.to_numpy(), clusters)
     share = ratio(own.to_numpy(), noun.to_numpy(), clusters)
     return {
         **dict(zip(("over_article", "over_low", "over_high"), over, strict=True)),

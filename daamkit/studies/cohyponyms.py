@@ -20,14 +20,14 @@ from daamkit.errors import DaamkitError
 from daamkit.language import taxonomy
 from daamkit.maps.run import Run
 from daamkit.measures import ratings
-from daamkit.measures.intervals import bootstrap, difference
+from daamkit.measures.intervals import Kind, difference, mean
 from daamkit.measures.overlap import iou
 from daamkit.measures.regression import logistic
 from daamkit.measures.syntax import cut
 from daamkit.studies import prompts, truths
+from daamkit.studies.located import Located
 from daamkit.studies.relations import CHIEF, CUTS
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import Study
 from daamkit.toybox import sprites
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ GROUPS = ("co-hyponyms", "others")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cohyponyms(Study):
+class Cohyponyms(Located):
     """Settings of the study; see `Study` for the common ones.
 
     Attributes
@@ -59,12 +59,12 @@ class Cohyponyms(Study):
     """
 
     name: ClassVar[str] = "cohyponyms"
+    parses: ClassVar[bool] = False
     fewest: ClassVar[int] = 2
     n: int = 400
     vocabulary: str = "toybox"
     steps_up: int = taxonomy.STEPS
     breadth: int | None = None
-    truth: str = "oracle"
     presence: str | None = None
 
     def cases(self) -> list[Case]:
@@ -112,8 +112,7 @@ class Cohyponyms(Study):
     def _there(self, run: Run, prompt: str, seed: int, names: list[str]) -> list[bool]:
         if self.presence is not None:
             return ratings.present(self._answers, prompt, seed, names)
-        assert run.image is not None
-        found = self._truth.masks(run.image, truths.stem(prompt, seed), names)
+        found = self.masks(run, prompt, seed, names)
         a, b = truths.certain(found, names, self.truth)
         return [truths.present(a & ~b), truths.present(b & ~a)]  # one thing is not two
 
@@ -121,13 +120,12 @@ class Cohyponyms(Study):
     def _answers(self) -> pd.DataFrame:
         return ratings.read(str(self.presence), "present")
 
-    @cached_property
-    def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.resolved_device)
-
     def check(self) -> None:
         """The truth, or people's answers."""
-        _ = self._truth if self.presence is None else self._answers
+        if self.presence is None:
+            super().check()
+        else:
+            _ = self._answers
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "groups": for both groups and their difference, the share of images with both things
@@ -219,13 +217,14 @@ def _groups(rows: pd.DataFrame, column: str) -> list[dict[str, Any]]:
     """Both groups' means and their difference."""
     out: list[dict[str, Any]] = []
     parts = [rows[rows["group"] == group] for group in GROUPS]
+    kind: Kind = "share" if column == "both" else "number"
     for group, part in zip(GROUPS, parts, strict=True):
-        found = bootstrap(part[column].to_numpy(float), _pair(part))
+        found = mean(part[column].to_numpy(float), _pair(part), kind=kind, within=(0, 1))
         pairs_there = len(set(_pair(part)))
         row = {"measure": column, "group": group, "images": len(part), "pairs": pairs_there}
         out.append(row | dict(zip(("mean", "low", "high"), found, strict=True)))
     a, b = (part[column].to_numpy(float) for part in parts)
-    gap = difference(a, b, _pair(parts[0]), _pair(parts[1]))
+    gap = difference(a, b, _pair(parts[0]), _pair(parts[1]), kind=kind)
     row = {"measure": column, "group": "difference", "images": len(rows)}
     row["pairs"] = len(set(_pair(rows)))
     out.append(row | dict(zip(("mean", "low", "high", "p"), gap, strict=True)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from daamkit.measures.intervals import bootstrap
+from daamkit.measures.intervals import means
 from daamkit.studies.prompts import Case
 from daamkit.toybox.claims import Claim, Claims
 from daamkit.toybox.phrases import VIVID
@@ -66,11 +67,12 @@ def match(claims: Claims, reading: pd.DataFrame) -> list[list[Any]]:
 
 
 def check(case: Case, reading: pd.DataFrame) -> list[dict[str, Any]]:
-    """What came of each claim, a row a measure: "present", "colour" (of things present that have
-    one by the prompt; "not_colour" of those that must not have one, "vivid" of brightly coloured
-    ones), "own_colour" (of those that have none), "texture", "size", "count", "relation" (of pairs
-    present), "place", "absent" (of things that must not be there), "all_present" and its opposite
-    "neglect" (of prompts that name several things), "extra" (how many things nobody asked for)."""
+    """What came of each claim, a row a measure with prompt, kind, seed and things (`together`):
+    "present", "colour" (of things present that have one by the prompt; "not_colour" of those that
+    must not have one, "vivid" of brightly coloured ones), "own_colour" (of those that have none),
+    "texture", "size", "count", "relation" (of pairs present), "place", "absent" (of things that
+    must not be there), "all_present" and its opposite "neglect" (of prompts that name several
+    things), "extra" (how many things nobody asked for)."""
     claims, found = case.claims, match(case.claims, reading)
     rows: list[tuple[str, float]] = []
     counts = Counter(reading.loc[reading["kind"] == "thing", "name"])
@@ -95,7 +97,18 @@ def check(case: Case, reading: pd.DataFrame) -> list[dict[str, Any]]:
         counts[claim.name] -= counts[claim.name] if claim.more else claim.count
     rows.append(("extra", (+counts).total()))
     named = {"prompt": case.prompt, "kind": case.kind, "seed": case.seed}
+    named["things"] = together(case.prompt, [claim.name for claim in claims.things])
     return [named | {"measure": measure, "value": float(value)} for measure, value in rows]
+
+
+def together(prompt: str, names: Sequence[str]) -> str:
+    """What prompts belong to whose images are not independent: their things in any order, if there
+    are several; else the prompt.
+
+    >>> together("a dog above a cat", ["dog", "cat"])
+    'cat, dog'
+    """
+    return ", ".join(sorted(names)) if len(names) > 1 else prompt
 
 
 def _looks(claim: Claim, row: Any) -> list[tuple[str, float]]:
@@ -116,13 +129,10 @@ def _looks(claim: Claim, row: Any) -> list[tuple[str, float]]:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means by kind with 95% intervals over prompts.
+    """Means by kind with 95% intervals; prompts that name the same things are one cluster.
 
     Columns: kind, measure, mean, low, high, n (values), prompts.
     """
-    out: list[dict[str, Any]] = []
-    for (kind, measure), part in rows.groupby(["kind", "measure"], sort=False):
-        mean, low, high = bootstrap(part["value"].to_numpy(), part["prompt"].tolist())
-        row = {"kind": kind, "measure": measure, "mean": mean, "low": low, "high": high}
-        out.append(row | {"n": len(part), "prompts": part["prompt"].nunique()})
-    return pd.DataFrame(out)
+    by = ["kind", "measure"]
+    prompts = rows.groupby(by, sort=False)["prompt"].nunique().rename("prompts").reset_index()
+    return means(rows, by, "value", "things").merge(prompts)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from daamkit.measures.intervals import bootstrap, paired
+from daamkit.measures.intervals import Kind, gain, mean, paired
 
 BASE = "none"  # the method that is none
 
@@ -16,7 +17,7 @@ def compare(
     parts: Mapping[str, pd.DataFrame],
     measures: Sequence[str],
     pairs: Sequence[str] = ("prompt", "case"),
-    draws: int = 1000,
+    cluster: str = "prompt",
 ) -> pd.DataFrame:
     """Means by method, and each method's gain over `BASE`, pair by pair.
 
@@ -27,31 +28,34 @@ def compare(
     measures
         Columns of numbers. One that a part knows nothing of (all NaN) is left out there.
     pairs
-        Columns that tell which rows of two methods belong together, "prompt" among them.
-    draws
-        Of the bootstrap.
+        Columns that tell which rows of two methods belong together.
+    cluster
+        One of these: what values belong to that are not independent.
 
     Returns
     -------
     frame
         A row a part, measure and method: the part's column, measure, method, mean, low, high (95%
-        over prompts), n (values); but for the baseline gain, gain_low, gain_high (the same of the
+        over clusters), n (values); but for the baseline gain, gain_low, gain_high (the same of the
         differences; pairs with a missing value are left out) and p that there is none.
     """
     out = []
     for part, rows in parts.items():
         for measure in measures:
             wide = rows.pivot(index=list(pairs), columns="method", values=measure).astype(float)
-            prompts = wide.index.get_level_values("prompt").tolist()
+            values = wide.to_numpy()
+            share = np.isin(values[~np.isnan(values)], (0, 1)).all()
+            kind: Kind = "share" if share else "number"
+            clusters = wide.index.get_level_values(cluster).tolist()
             for method in rows["method"].unique() if wide.notna().any(axis=None) else ():
-                found = bootstrap(wide[method].to_numpy(), prompts, draws=draws)
+                found = mean(wide[method].to_numpy(), clusters, kind=kind)
                 row = {name: part, "measure": measure, "method": method}
                 row |= dict(zip(("mean", "low", "high"), found, strict=True))
                 row["n"] = int(wide[method].notna().sum())
                 if method != BASE:
-                    gain = (wide[method] - wide[BASE]).to_numpy()
-                    found = bootstrap(gain, prompts, draws=draws)
+                    both = wide[method].to_numpy(), wide[BASE].to_numpy()
+                    found = gain(*both, clusters)
                     row |= dict(zip(("gain", "gain_low", "gain_high"), found, strict=True))
-                    row["p"] = paired(gain, prompts)
+                    row["p"] = paired(both[0] - both[1], clusters)
                 out.append(row)
     return pd.DataFrame(out)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
@@ -41,10 +40,10 @@ from daamkit.measures.overlap import iou
 from daamkit.measures.syntax import cut, overlaps
 from daamkit.studies import gains, methods, truths
 from daamkit.studies.gains import BASE
+from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.relations import CHIEF
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,12 +51,12 @@ if TYPE_CHECKING:
 PLACEBO, MODEL = "placebo", "attend_and_excite"
 CELLS = 32  # a side, on which changes are compared
 FEWEST = 5  # prompts for a relation to be shown
-WORDS = ("present", "iou", "found", "truer", "overlap", "entropy")
+WORDS = ("present", "iou", "truer", "overlap", "entropy")
 MOVES = ("changed", "shifted", "follows", "still", "lead")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidanceEffects(Study):
+class GuidanceEffects(Located):
     """Settings of the study; see `Study` for the common ones.
 
     Attributes
@@ -74,7 +73,6 @@ class GuidanceEffects(Study):
     fewest: ClassVar[int] = 2
     n: int = 200
     methods: tuple[str, ...] = (MODEL, PLACEBO, "self_attention", "syngen", "perturbed")
-    truth: str = "oracle"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,20 +86,11 @@ class GuidanceEffects(Study):
                 mend="name some of these, separated by commas",
             )
 
-    def check(self) -> None:
-        """Parser and truth."""
-        super().check()
-        _ = self._truth
-
     def cases(self) -> list[Case]:
         """A prompt each, of those that name a thing."""
         cases = super().cases()
         parses = parsing.parse_all([case["prompt"] for case in cases], self.parser)
         return [case for case, parse in zip(cases, parses, strict=True) if parse.things()]
-
-    @cached_property
-    def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.resolved_device)
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a number: prompt, seed, method, of ("image", a word, two words "a / b", or a
@@ -148,18 +137,17 @@ class GuidanceEffects(Study):
         return rows
 
     def _masks(self, case: Case, run: Run, nouns: Sequence[Phrase]) -> list[truths.Mask | None]:
-        assert run.image is not None
         names = [ALIASES.get(noun.name, noun.name) for noun in nouns]
-        return self._truth.masks(run.image, truths.stem(case["prompt"], case["seed"]), names)
+        return self.masks(run, case["prompt"], case["seed"], names)
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Means by method, and each method's gain over none on the same prompts and seeds, with
         intervals over prompts; see `gains.compare`.
 
-        "effects": "iou" over things that are there, "found" over all (a missing thing's map finds
-        nothing: 0), "truer" (own image's mask over the other's, of things there in both), present,
-        overlap, entropy. "neglected": the same over prompts of several things of which the unguided
-        image lacks one. "dominance": of relations that five prompts have. "changes": how far images
+        "effects": "iou" over things that are there, "truer" (own image's mask over the other's, of
+        things there in both), present, overlap, entropy. "neglected": the same over prompts of
+        several things of which the unguided image lacks one. "dominance": of relations that five
+        prompts have. "changes": how far images
         and maps go, and whether maps follow; "lead" is follows - still.
         """
         rows = pd.concat([rows, _made(rows)], ignore_index=True)
@@ -176,7 +164,7 @@ class GuidanceEffects(Study):
             "effects": _compared(words, "measure"),
             "neglected": _compared(neglected, "measure"),
             "dominance": _compared(common, "of").rename(columns={"of": "relation"}),
-            "changes": means(moves, ["method", "measure"], "value"),
+            "changes": means(moves, ["method", "measure"], "value", kind="number"),
         }
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -307,13 +295,12 @@ def _moved(run: Run) -> dict[int, float]:
 
 
 def _made(rows: pd.DataFrame) -> pd.DataFrame:
-    """Measures made of others: found, truer and lead; see `GuidanceEffects.tables`."""
+    """Measures made of others: truer and lead; see `GuidanceEffects.tables`."""
     key = ["case", "prompt", "seed", "method", "of", "start"]
     wide = rows[rows["measure"] != "dominance"].set_index([*key, "measure"])["value"].unstack()
     before = wide.xs(BASE, level="method")["iou"].reindex(wide.index.droplevel("method"))
     own = (wide["iou"] + before.to_numpy()) / 2
     made = {
-        "found": wide["iou"].where(wide["present"] != 0, 0.0),
         "truer": own - wide["exchanged"],
         "lead": wide["follows"] - wide["still"],
     }

@@ -22,7 +22,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.maps.words import Word
-from daamkit.measures.intervals import bootstrap, means
+from daamkit.measures import intervals
 from daamkit.measures.overlap import iou
 from daamkit.studies.prompts import Case
 from daamkit.toybox import scenes
@@ -40,6 +40,7 @@ CUTS: list[tuple[Rule, float]] = [
     *(("quantile", tau) for tau in (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
     ("otsu", 0.0),  # finds its own
 ]
+OVERLAP: dict[str, Any] = {"kind": "number", "within": (0, 1)}  # of an IoU, for its interval
 BASELINES = ("whole image", "centre prior", "other word", "smooth noise")
 
 
@@ -203,12 +204,14 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     for method in [*others, *baselines]:
         part = folded[folded["method"] == method]
         cuts = sorted({_cut(*each) for each in zip(part["rule"], part["tau"], strict=True)})
-        mean, low, high = bootstrap(part["iou"].to_numpy(), part["prompt"].tolist())
-        row = {"method": method, "miou": mean, "low": low, "high": high, "cuts": ", ".join(cuts)}
+        found = intervals.mean(part["iou"].to_numpy(), part["prompt"].tolist(), **OVERLAP)
+        row = dict(zip(("miou", "low", "high"), found, strict=True))
+        row = {"method": method} | row | {"cuts": ", ".join(cuts)}
         row |= {"nouns": len(part), "prompts": part["prompt"].nunique()}
         if method not in baselines:
-            gain = (table[method] - table[best]).dropna()
-            over = bootstrap(gain.to_numpy(), gain.index.get_level_values("prompt").tolist())
+            clusters = table.index.get_level_values("prompt").tolist()
+            both = table[method].to_numpy(), table[best].to_numpy()
+            over = intervals.gain(*both, clusters, within=(-1, 1))
             row |= dict(zip(("above", "above_low", "above_high"), over, strict=True))
         out.append(row)
     return pd.DataFrame(out)
@@ -227,7 +230,9 @@ def sweep(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    return means(rows, by, "iou").rename(columns={"mean": "miou", "n": "nouns"})
+    return intervals.means(rows, by, "iou", **OVERLAP).rename(
+        columns={"mean": "miou", "n": "nouns"}
+    )
 
 
 def _cut(rule: str, tau: float) -> str:

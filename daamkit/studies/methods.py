@@ -42,6 +42,8 @@ METHODS: dict[str, Callable[[Subjects], list[Method]]] = {
     "all_steps": _excite(max_iter_to_alter=PAPER),
     "unsmoothed": _excite(smooth=False),
     "unrefined": _excite(thresholds={}),
+    "low_thresholds": _excite(thresholds={0: 0.05, 10: 0.2, 20: 0.4}),
+    "high_thresholds": _excite(thresholds={0: 0.2, 10: 0.8, 20: 0.9}),
 }
 
 

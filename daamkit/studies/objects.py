@@ -1,6 +1,8 @@
 """Do nouns' maps segment their things? Table 1 of the DAAM paper (arXiv 2210.04885).
 
-Two sets of prompts: natural captions, and "unreal" ones whose nouns are exchanged at random.
+Natural captions, and "unreal" ones whose nouns are exchanged at random. The toy world pairs nouns
+at random already, so that its unreal prompts are like its natural ones: there a third set,
+"held out", has only compositions that no training caption holds (`toybox.heldout`).
 mIoU80 counts the nouns of COCO's 80 classes, mIoU-infinity all.
 """
 
@@ -21,8 +23,8 @@ from daamkit.language import parsing, taxonomy
 from daamkit.maps.run import Run
 from daamkit.measures import clustering
 from daamkit.studies import localisation, prompts, truths
+from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import Study
 from daamkit.toybox import sprites
 
 if TYPE_CHECKING:
@@ -39,13 +41,14 @@ CLUSTERS = "k-means + Hungarian"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objects(Study):
+class Objects(Located):
     """Settings of the study; see `Study` for the common ones.
 
     Attributes
     ----------
     n
-        How many prompts, half of them natural, half unreal.
+        How many prompts: of the toy world a third natural, unreal and held out each; of a file half
+        natural, half unreal.
     truth
         Where the things are; see `truths.load`.
     segmenters
@@ -54,22 +57,27 @@ class Objects(Study):
 
     name: ClassVar[str] = "objects"
     fewest: ClassVar[int] = 4  # of each set one prompt to choose a cut on, one to use it
-    n: int = 400
-    truth: str = "oracle"
+    n: int = 600
     segmenters: tuple[str, ...] = ()
 
     def cases(self) -> list[Case]:
-        """The natural prompts, then the unreal ones made of them."""
-        natural = prompts.texts(self.prompts, (self.n + 1) // 2, self.seed)
-        pool = sprites.THINGS if self.prompts is None else None
-        sets = {"natural": natural, "unreal": exchange(natural, self.parser, self.seed, pool)}
+        """The natural prompts, then those made of them."""
+        if self.prompts is not None:
+            natural = prompts.texts(self.prompts, (self.n + 1) // 2, self.seed)
+            sets = {"natural": natural, "unreal": exchange(natural, self.parser, self.seed)}
+        else:
+            many = -(-self.n // 3)
+            natural = prompts.texts(None, many, self.seed)
+            sets = {"natural": natural}
+            sets["unreal"] = exchange(natural, self.parser, self.seed, sprites.THINGS)
+            sets["held out"] = prompts.texts(None, many, self.seed, "held-out")
         cases = [{"prompt": text, "set": name} for name, texts in sets.items() for text in texts]
         return [case | {"seed": self.seed + i} for i, case in enumerate(cases[: self.n])]
 
     def check(self) -> None:
         """Parser, truth and segmenters."""
         super().check()
-        _ = self._truth, self._segmenters
+        _ = self._segmenters
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun, method and cut: prompt, seed, set, noun, word, coco, why ("" or why it is
@@ -88,7 +96,7 @@ class Objects(Study):
         nouns = parsing.parse(case["prompt"], self.parser).things()
         names = [ALIASES.get(noun.name, noun.name) for noun in nouns]
         why, there = [], {}
-        for i, mask in enumerate(self._truth.masks(image, stem, names)):
+        for i, mask in enumerate(self.masks(run, case["prompt"], case["seed"], names)):
             if not run.maps.prompt.reads(nouns[i].start, nouns[i].end):
                 why.append("not read")
             elif names.count(names[i]) > 1:
@@ -120,10 +128,6 @@ class Objects(Study):
             for row in rows
             for i in [row["noun"]]
         ]
-
-    @cached_property
-    def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.resolved_device)
 
     @cached_property
     def _segmenters(self) -> dict[str, truths.Truth]:

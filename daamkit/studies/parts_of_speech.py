@@ -67,7 +67,7 @@ class PartsOfSpeech(Study):
         n (ratings)."""
         known = rows[rows["pos"].isin(TAGS)]
         known = known.sort_values("pos", key=lambda tags: tags.map(TAGS.index), kind="stable")
-        table = means(known, ["pos", "measure"], "value")
+        table = means(known, ["pos", "measure"], "value", kind="number")
         areas = table[table["measure"].str.startswith("area")]
         order = areas.sort_values("mean", ascending=False).groupby("measure", sort=False)["pos"]
         tables = {"tags": table, "survives": order.agg(" > ".join).reset_index(name="order")}
@@ -76,7 +76,7 @@ class PartsOfSpeech(Study):
             rated = ratings.read(self.ratings).merge(
                 rows[[*keys, "pos"]].drop_duplicates(), on=keys, validate="m:1"
             )
-            tables["opinion"] = means(rated, ["pos"], "score")
+            tables["opinion"] = means(rated, ["pos"], "score", kind="number", within=(1, 5))
         return tables
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from daamkit import files
 from daamkit.errors import DaamkitError
-from daamkit.toybox import claims, scenes
+from daamkit.toybox import claims, heldout, scenes
 from daamkit.toybox.captions import PLACES
 from daamkit.toybox.claims import Claims
 from daamkit.toybox.sprites import ANIMALS, COLOURS, FAMILIES, OBJECTS, THINGS
@@ -64,6 +64,41 @@ def benchmark(seed: int = 0) -> dict[str, list[str]]:
         ],
         "objects": [f"a {colour()} {a} and a {colour()} {b}" for a, b in combinations(OBJECTS, 2)],
     }
+
+
+SEVERAL = {  # groups of prompts: how many things, and whether each has a colour
+    f"{word}{end}": (many, bool(end))
+    for word, many in (("two", 2), ("three", 3), ("four", 4))
+    for end in ("", " coloured")
+}
+
+
+def several(group: str, n: int, seed: int) -> list[str]:
+    """n different prompts of a group of `SEVERAL`: "a A, a B and a C", things and colours drawn at
+    random, none twice in a prompt."""
+    many, coloured = SEVERAL[group]
+    rng = np.random.default_rng((seed, 277, many, coloured))
+    found: dict[str, None] = {}
+    while len(found) < n:
+        names = rng.choice(THINGS, many, replace=False)
+        colours = rng.choice(list(COLOURS), many, replace=False) if coloured else [""] * many
+        *first, last = (
+            phrase if name == "glasses" else article(phrase)
+            for name, colour in zip(names, colours, strict=True)
+            for phrase in [f"{colour} {name}".strip()]
+        )
+        found[f"{', '.join(first)} and {last}"] = None
+    return list(found)
+
+
+def held_out(asked: Claims) -> bool:
+    """Whether a prompt names things together, or in a colour or a role, as no training caption
+    does (`toybox.heldout`)."""
+    names = [thing.name for thing in asked.things]
+    looks = [(thing.colour, thing.name) for thing in asked.things if thing.colour]
+    related = zip(asked.things, asked.things[1:], strict=False)
+    events = [(str(b.relation), a.name, b.name) for a, b in related]
+    return heldout.is_held_out(names, looks, events)
 
 
 def drawn(seeds: Iterable[int]) -> list[Case]:
@@ -114,7 +149,7 @@ class FewerWarning(UserWarning):
     """A file with fewer prompts than were asked for."""
 
 
-def texts(source: str | Path | None, n: int, seed: int) -> list[str]:
+def texts(source: str | Path | None, n: int, seed: int, split: str = "any") -> list[str]:
     """n different prompts; where a file has fewer, all of them, and a warning.
 
     Parameters
@@ -123,6 +158,9 @@ def texts(source: str | Path | None, n: int, seed: int) -> list[str]:
         A file of prompts (`read`), of which n are drawn; None: captions of the toy world.
     n, seed
         How many, and which.
+    split
+        Which captions: "held-out" ones hold a composition that no training caption holds
+        (`scenes.sample`).
     """
     rng = np.random.default_rng((seed, 40))
     if source is not None:
@@ -136,7 +174,7 @@ def texts(source: str | Path | None, n: int, seed: int) -> list[str]:
         return [known[i] for i in rng.permutation(len(known))[:n]]
     found: dict[str, None] = {}
     while len(found) < n:
-        found[scenes.draw(rng).caption] = None
+        found[scenes.draw(rng, split=split).caption] = None
     return list(found)
 
 

@@ -17,7 +17,7 @@ from daamkit.language import parsing
 from daamkit.language.parsing import Pair
 from daamkit.maps.run import Run
 from daamkit.measures import syntax
-from daamkit.measures.intervals import bootstrap
+from daamkit.measures.intervals import mean
 from daamkit.measures.syntax import Cut
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import Study, not_compared
@@ -111,7 +111,9 @@ def _means(pairs: pd.DataFrame) -> dict[str, float]:
     columns = {name: pairs[name] for name in ("iou", "iod", "ioh")}
     columns["dominance"] = pairs["iod"] - pairs["ioh"]
     for name, values in columns.items():
+        least = -1 if name == "dominance" else 0
         name = name if name == "dominance" else f"m{name}"
-        found = bootstrap(values.to_numpy(), pairs["prompt"].tolist(), draws=1000)
+        prompts = pairs["prompt"].tolist()
+        found = mean(values.to_numpy(), prompts, kind="number", within=(least, 1))
         row |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
     return row

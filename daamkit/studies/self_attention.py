@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,12 +27,13 @@ from daamkit.maps.run import Run
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.measures import quality
 from daamkit.measures.frequency import contrast
-from daamkit.measures.intervals import bootstrap, means, paired
+from daamkit.measures.intervals import mean, means, paired
 from daamkit.measures.overlap import iou
-from daamkit.studies import truths
+from daamkit.studies import prompts, truths
+from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import Study, not_compared
+from daamkit.studies.study import not_compared
 from daamkit.studies.variants import SETTINGS, base, read
 from daamkit.toybox import oracle, scenes, sprites
 from daamkit.vision import alignment
@@ -43,20 +43,24 @@ if TYPE_CHECKING:
 
 PSI = (0.7, 1.0, 1.3, 1.6)  # thresholds of the masks that are looked at
 CONTROLS = ("random", "centre")
+APART = 1_000_003  # from one set's seeds to the next one's
 RANDOM = 20  # random masks beside each
 Mask = Bool[np.ndarray, "rows columns"]
 Pictures = Sequence[Image.Image | np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfAttention(Study):
+class SelfAttention(Located):
     """Settings of the study; see `Study` for the common ones.
 
     Attributes
     ----------
     n
-        How many prompts, a seed each. An image of each is drawn for its masks, and one in each of
-        `settings`: so n is the size of every set whose quality is told. FID depends on it.
+        How many prompts of a set, a seed each. An image of each is drawn for its masks, and one in
+        each of `settings`: so n is the size of every set whose quality is told. FID depends on it.
+    sets
+        How many such sets, with prompts and seeds of their own: that of one is a single draw, and
+        one of four may well be the extreme.
     guidance
         Classifier-free guidance of the images whose masks are looked at: 1 is none, None the
         pipeline's own. With it the unconditional attention is looked at, as the method does.
@@ -77,11 +81,11 @@ class SelfAttention(Study):
 
     name: ClassVar[str] = "self_attention"
     fewest: ClassVar[int] = 8  # a half has 3 nearest neighbours
-    n: int = 100
+    n: int = 300
+    sets: int = 1
     guidance: float | None = 1.0
     cfg: float = 7.5
     settings: tuple[str, ...] = SETTINGS
-    truth: str = "oracle"
     features: str = "oracle"
     real: str | None = not_compared(None)
     scenes: int = not_compared(1000)
@@ -90,12 +94,21 @@ class SelfAttention(Study):
         super().__post_init__()
         for setting in self.settings:
             read(setting)
-        if not self.settings or self.cfg <= 1 or self.scenes < self.fewest:
+        if not self.settings or self.cfg <= 1 or self.scenes < self.fewest or self.sets < 1:
             raise DaamkitError(
-                wanted=f"a setting, a `cfg` above 1, and {self.fewest} scenes or more",
-                got=f"settings={self.settings}, cfg={self.cfg:g}, scenes={self.scenes}",
-                mend="try settings=('none', 'sag'), cfg=7.5, scenes=1000",
+                wanted=f"a setting, a `cfg` above 1, a set, and {self.fewest} scenes or more",
+                got=f"settings={self.settings}, cfg={self.cfg:g}, sets={self.sets}, "
+                f"scenes={self.scenes}",
+                mend="try settings=('none', 'sag'), cfg=7.5, sets=4, scenes=1000",
             )
+
+    def cases(self) -> list[Case]:
+        """Set after set: a prompt and a seed each; set 0 is what one set alone would be."""
+        return [
+            {"prompt": text, "seed": self.seed + turn * APART + i, "set": turn}
+            for turn in range(self.sets)
+            for i, text in enumerate(prompts.texts(self.prompts, self.n, self.seed + turn * APART))
+        ]
 
     def check(self) -> None:
         """Truth, features, the folder of real pictures, and the parser if the truth needs it."""
@@ -108,7 +121,7 @@ class SelfAttention(Study):
             _files(self.real, self.fewest)
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
-        """Rows of two parts, each with prompt and seed.
+        """Rows of two parts, each with prompt, seed and set.
 
         "masks", one for each layer and psi: layer (stage and grid, of whose self-attention the last
         is taken, all steps together), psi, masked (share of cells), there (whether the image shows
@@ -128,7 +141,7 @@ class SelfAttention(Study):
             drawn = self._draw(session, setting, texts, seeds)
             for own, row in zip(rows, drawn, strict=True):
                 own.append(row)
-        said = [{"prompt": case["prompt"], "seed": case["seed"]} for case in cases]
+        said = [{key: case[key] for key in ("prompt", "seed", "set")} for case in cases]
         return [[who | row for row in own] for who, own in zip(said, rows, strict=True)]
 
     def _masks(self, case: Case, run: Run) -> list[Row]:
@@ -187,13 +200,10 @@ class SelfAttention(Study):
             return oracle.features(pictures)
         return alignment.load(self.features).images(pictures).cpu().double().numpy()
 
-    @cached_property
-    def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.resolved_device)
-
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "quality": FID against all real pictures, precision and recall against n of them, with
-        95% intervals over images; the change of FID against another setting on the same seeds; the
+        95% intervals over images, of several sets their mean with Student's interval over sets (and
+        "sets", each one's); the change of FID against another setting on the same seeds; the
         median seconds of an image, and how many times CFG's in the same run (on a quiet machine;
         elsewhere they mean nothing). Where the real pictures are drawn scenes, the last row are n
         others of them: what a perfect model would reach.
@@ -202,19 +212,23 @@ class SelfAttention(Study):
         "frequency": log magnitude of the patches above psi, of all, and the difference with its
         interval. Of the intervals of quality see `quality.interval`."""
         masks = rows[rows["part"] == "masks"]
-        return {
-            "quality": self._quality(rows[rows["part"] == "quality"]),
+        drawn = rows[rows["part"] == "quality"].groupby("set", sort=False)
+        real = self._features(self._real())
+        each = [self._quality(part, real, int(turn)).assign(set=turn) for turn, part in drawn]
+        found = pd.concat(each, ignore_index=True)
+        tables = {
+            "quality": _pooled(found) if len(each) > 1 else found.drop(columns="set"),
             "masks": _overlaps(masks),
             "frequency": _spectra(masks),
         }
+        return tables | ({"sets": found} if len(each) > 1 else {})
 
-    def _quality(self, rows: pd.DataFrame) -> pd.DataFrame:
-        real = self._features(self._real())
+    def _quality(self, rows: pd.DataFrame, real: quality.Features, turn: int = 0) -> pd.DataFrame:
         groups = rows.groupby("setting", sort=False)
         sets = {str(name): np.stack(part["features"].tolist()) for name, part in groups}
         n = min(map(len, sets.values()))
         if self.real is None:
-            sets["drawn scenes"] = self._features(_drawn(n, self.seed + 2))
+            sets["drawn scenes"] = self._features(_drawn(n, self.seed + 2 + turn))
         found, out = dict[str, np.ndarray](), []
         halves = quality.halves(n, self.seed)
         costs = groups[[name for name in ("seconds", "gigabytes") if name in rows]].median()
@@ -231,9 +245,8 @@ class SelfAttention(Study):
             row |= quality.interval(
                 "change", fid - (found[against][:, 0] if against in found else np.nan)
             )
-            row |= quality.interval("precision", precision, most=1) | quality.interval(
-                "recall", recall, most=1
-            )
+            row |= quality.interval("precision", precision, share_of=n)
+            row |= quality.interval("recall", recall, share_of=n)
             if name in costs.index:
                 row |= costs.loc[name].to_dict()
                 row["over_cfg"] = row["seconds"] / costs["seconds"].get("cfg", np.nan)
@@ -249,7 +262,7 @@ class SelfAttention(Study):
         """FID of each setting, overlap with things, and detail above psi."""
         from daamkit.studies import charts
 
-        return charts.self_attention(*tables.values())
+        return charts.self_attention(tables["quality"], tables["masks"], tables["frequency"])
 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -299,7 +312,7 @@ def _overlaps(rows: pd.DataFrame) -> pd.DataFrame:
         for control in CONTROLS:
             gap = (part["iou"] - part[control]).to_numpy(float)
             names = (f"over_{control}", f"{control}_low", f"{control}_high")
-            row |= dict(zip(names, bootstrap(gap, part["prompt"].tolist()), strict=True))
+            row |= dict(zip(names, mean(gap, part["prompt"].tolist(), kind="number"), strict=True))
             row[f"{control}_p"] = paired(gap, part["prompt"].tolist())
         out.append(row)
     return pd.DataFrame(out)
@@ -311,11 +324,28 @@ def _spectra(rows: pd.DataFrame) -> pd.DataFrame:
     each = rows[["prompt", *by, *values]].explode(["frequency", *values])
     each = each.astype(dict.fromkeys(["frequency", *values], float)).dropna()
     each["difference"] = each["above"] - each["all"]
-    gaps = means(each, by, "difference").rename(columns={"mean": "difference", "n": "images"})
+    gaps = means(each, by, "difference", kind="number").rename(
+        columns={"mean": "difference", "n": "images"}
+    )
     return each.groupby(by, sort=False)[values].mean().reset_index().merge(gaps)
 
 
 # -- quality
+
+
+def _pooled(each: pd.DataFrame) -> pd.DataFrame:
+    """Means over sets, with Student's intervals over them."""
+    out = []
+    for setting, part in each.groupby("setting", sort=False):
+        row: Row = {"setting": setting, "n": part["n"].iloc[0], "sets": len(part)}
+        row["against"] = part["against"].iloc[0]
+        for name in ("fid", "change", "precision", "recall"):
+            within = (0, 1) if name in ("precision", "recall") else (-np.inf, np.inf)
+            found = mean(part[name].to_numpy(float), kind="number", within=within)
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+        known = [name for name in ("seconds", "gigabytes", "over_cfg") if name in part]
+        out.append(row | part[known].mean().to_dict())
+    return pd.DataFrame(out)
 
 
 def _drawn(n: int, seed: int) -> Pictures:

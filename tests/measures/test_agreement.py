@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import binom
 
 from daamkit.errors import DaamkitError
@@ -156,8 +157,9 @@ def test_opinions_are_drawn_again_by_image() -> None:
     told = opinion(rows, ["run"])
     assert told["run"].tolist() == ["plain", "guided"] and told["n"].tolist() == [9, 9]
     assert told["mean"].tolist() == [2, 4]
-    # three images: all alike is drawn once in 27, so the interval reaches both ends
-    assert told["low"].tolist() == [1, 3] and told["high"].tolist() == [3, 5]
+    far = stats.t.ppf(0.975, 2) / np.sqrt(3)  # three images, whose scores deviate by 1
+    assert told["low"].tolist() == pytest.approx([1, 4 - far])  # no score is below 1 or above 5
+    assert told["high"].tolist() == pytest.approx([2 + far, 5])
 
 
 def preferred(*said: tuple[int, str, str]) -> pd.DataFrame:

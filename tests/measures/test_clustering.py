@@ -38,6 +38,25 @@ def test_plateaus_are_clusters_whatever_their_scale() -> None:
         assert found[3:, :4].tolist() == [[2] * 4] * 3 and found[3:, 4:].tolist() == [[3] * 4] * 3
 
 
+def spread(drawn: np.ndarray, found: np.ndarray) -> float:
+    """Squares within the clusters, of features of mean 0 and deviation 1."""
+    data = (drawn - drawn.mean((1, 2), keepdims=True)) / drawn.std((1, 2), keepdims=True)
+    parts = [data[:, found == label] for label in np.unique(found)]
+    return sum(((part - part.mean(1, keepdims=True)) ** 2).sum() for part in parts)
+
+
+def test_the_best_of_some_starts_is_kept() -> None:
+    rng = np.random.default_rng(3)
+    centres = rng.normal(size=(12, 2)) * 5
+    drawn = np.stack([centres[i % 12] + rng.normal(0, 0.3, 2) for i in range(96)], 1)
+    drawn = drawn.reshape(2, 8, 12)
+    once = [spread(drawn, kmeans(drawn, 12, seed, restarts=1)) for seed in range(12)]
+    often = [spread(drawn, kmeans(drawn, 12, seed)) for seed in range(12)]
+    assert max(often) < np.mean(once) < max(once)
+    with pytest.raises(DaamkitError, match="one start"):
+        kmeans(drawn, 2, restarts=0)
+
+
 def test_fewer_different_places_than_clusters() -> None:
     assert kmeans(np.full((2, 3, 4), 0.1, np.float32), 5).tolist() == [[0] * 4] * 3
     assert kmeans(np.array([[[0.1, 0.1, 2.0]]]), 5).tolist() == [[0, 0, 1]]

@@ -1,10 +1,11 @@
-"""Bootstrap intervals."""
+"""Intervals that cover what they say; what each does at the edges."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from daamkit.errors import DaamkitError
 from daamkit.measures import intervals
@@ -12,7 +13,7 @@ from daamkit.measures import intervals
 
 def test_the_interval_of_a_normal_mean_is_near_the_formula() -> None:
     values = np.random.default_rng(0).normal(size=500)
-    mean, low, high = intervals.bootstrap(values, draws=10_000)
+    mean, low, high = intervals.mean(values, draws=10_000)
     half = 1.96 * values.std() / np.sqrt(500)
     assert mean == pytest.approx(values.mean())
     assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.01)
@@ -21,35 +22,144 @@ def test_the_interval_of_a_normal_mean_is_near_the_formula() -> None:
 def test_values_of_one_prompt_count_as_one() -> None:
     values = np.random.default_rng(0).normal(size=30)
     repeated, prompts = np.repeat(values, 10), np.repeat(np.arange(30), 10).tolist()
-    assert intervals.bootstrap(repeated, prompts) == pytest.approx(intervals.bootstrap(values))
-    narrow = intervals.bootstrap(repeated)
-    assert narrow[2] - narrow[1] < 0.5 * (
-        intervals.bootstrap(values)[2] - intervals.bootstrap(values)[1]
-    )
+    assert intervals.mean(repeated, prompts) == pytest.approx(intervals.mean(values))
+    narrow = intervals.mean(repeated)
+    assert narrow[2] - narrow[1] < 0.5 * (intervals.mean(values)[2] - intervals.mean(values)[1])
 
 
 def test_missing_values_are_left_out() -> None:
-    assert intervals.bootstrap([1.0, np.nan, 1.0], ["a", "b", "c"]) == (1.0, 1.0, 1.0)
-    assert np.isnan(intervals.bootstrap([np.nan])).all()
+    some = intervals.mean([1.5, np.nan, 2.5, 1.0], ["a", "b", "c", "d"])
+    assert some == intervals.mean([1.5, 2.5, 1.0], ["a", "c", "d"])
+    assert np.isnan(intervals.mean([np.nan])).all()
 
 
 def test_one_prompt_has_no_interval() -> None:
-    mean, low, high = intervals.bootstrap([0.0, 1.0], [("a", 1), ("a", 1)])
+    mean, low, high = intervals.mean([0.0, 1.0], [("a", 1), ("a", 1)])
     assert mean == 0.5 and np.isnan([low, high]).all()
 
 
 @settings(max_examples=25)
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=20))
-def test_the_interval_lies_within_the_values(values: list[float]) -> None:
-    _, low, high = intervals.bootstrap(values, draws=200)
-    assert min(values) - 1e-9 <= low <= high <= max(values) + 1e-9
+def test_the_interval_holds_the_mean_and_no_more_than_is_possible(values: list[float]) -> None:
+    found, low, high = intervals.mean(values, draws=200, within=(-5, 5))
+    assert -5 <= low <= found + 1e-9 and found - 1e-9 <= high <= 5
+
+
+# Shares
+
+
+def test_a_share_of_independent_values_has_the_exact_interval() -> None:
+    for hits, n in ((99, 100), (1, 20), (13, 40)):
+        found = intervals.mean(np.arange(n) < hits)
+        exact = stats.binomtest(hits, n).proportion_ci()
+        assert found == pytest.approx((hits / n, exact.low, exact.high), abs=1e-9)
+
+
+def test_a_share_of_one_has_a_width_and_more_values_a_smaller_one() -> None:
+    assert intervals.mean([1.0] * 20) == pytest.approx((1, 0.025 ** (1 / 20), 1))
+    assert intervals.mean([0.0] * 20) == pytest.approx((0, 0, 1 - 0.025 ** (1 / 20)))
+    few, many = (intervals.mean([1.0] * n)[1] for n in (10, 100))
+    assert few < many < 1
+    prompts = np.repeat(np.arange(25), 4).tolist()
+    assert few < intervals.mean([1.0] * 100, prompts)[1] < many
+
+
+def test_one_failure_is_no_surer_than_none() -> None:
+    prompts = np.repeat(np.arange(25), 4).tolist()
+    values = np.ones(100)
+    none = intervals.mean(values, prompts)
+    values[7] = 0
+    assert intervals.mean(values, prompts)[1] < none[1]
+
+
+def test_the_opposite_share_has_the_opposite_interval() -> None:
+    rng = np.random.default_rng(8)
+    values, prompts = (rng.random(60) < 0.8).astype(float), rng.integers(0, 15, 60).tolist()
+    there, away = intervals.mean(values, prompts), intervals.mean(1 - values, prompts)
+    assert there == pytest.approx((1 - away[0], 1 - away[2], 1 - away[1]))
+
+
+def test_gains_of_shares_have_a_width_where_nothing_is_gained() -> None:
+    found, low, high = intervals.gain(np.ones(52), np.ones(52))
+    assert found == 0 and low == pytest.approx(-high) and 0.03 < high < 0.08
+    assert intervals.gain(np.full(52, 0.5), np.full(52, 0.5)) == (0, 0, 0)  # no shares
+    before, after = np.zeros(40), np.r_[np.ones(30), np.zeros(10)]
+    found, low, high = intervals.gain(after, before)
+    assert low < found == 0.75 and high <= 1
+    missing = np.r_[after, np.nan], np.r_[before, 1.0]
+    assert intervals.gain(*missing) == intervals.gain(after, before)
+
+
+def test_what_is_no_share_is_refused_as_one() -> None:
+    with pytest.raises(DaamkitError, match="0 and 1"):
+        intervals.mean([0.0, 0.5], kind="share")
+    with pytest.raises(DaamkitError, match="-1, 0 and 1"):
+        intervals.mean([0.0, 2.0], kind="gain")
+    assert intervals.mean([0.0] * 9, kind="number") == (0, 0, 0)
+
+
+# Coverage, on a small scale; `benchmarks/coverage.py` has it at size
+
+
+def percentile(values: np.ndarray, clusters: list[int]) -> tuple[float, float]:
+    """What is used too often: quantiles of means of clusters drawn again."""
+    sums, counts = np.bincount(clusters, values), np.bincount(clusters)
+    drawn = np.random.default_rng(0).integers(0, len(sums), (400, len(sums)))
+    low, high = np.quantile(sums[drawn].sum(1) / counts[drawn].sum(1), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def covered(draw, truth: float, **options) -> tuple[float, float]:
+    """How often the interval, and how often the percentile bootstrap, holds the truth."""
+    rng, own, theirs = np.random.default_rng(9), 0, 0
+    for _ in range(300):
+        values, clusters = draw(rng)
+        _, low, high = intervals.mean(values, clusters.tolist(), draws=400, **options)
+        own += low <= truth <= high
+        low, high = percentile(values, clusters)
+        theirs += low <= truth <= high
+    return own / 300, theirs / 300
+
+
+def rare_failures(rng):
+    return (rng.random(100) < 0.99).astype(float), np.arange(100)
+
+
+def shares_of_eleven_pairs(rng):
+    odds = rng.beta(0.85 * 7 / 3, 0.15 * 7 / 3, 11)  # correlated by 0.3 within a pair
+    return (rng.random((11, 20)) < odds[:, None]).astype(float).ravel(), np.repeat(
+        np.arange(11), 20
+    )
+
+
+def overlaps_of_eleven_pairs(rng):
+    own = rng.choice([0.0, 0.02, 0.4, 0.67], 11, p=[0.3, 0.4, 0.2, 0.1])
+    return (own[:, None] + rng.exponential(0.02, (11, 20))).ravel(), np.repeat(np.arange(11), 20)
+
+
+def rare_gains(rng):
+    return -1.0 * (rng.random(52) < 0.02), np.arange(52)
+
+
+@pytest.mark.parametrize(
+    ("draw", "truth", "options"),
+    [
+        (rare_failures, 0.99, {}),
+        (shares_of_eleven_pairs, 0.85, {}),
+        (overlaps_of_eleven_pairs, 0.155 + 0.02, {"kind": "number"}),
+        (rare_gains, -0.02, {"kind": "gain"}),
+    ],
+)
+def test_intervals_cover_where_a_percentile_bootstrap_does_not(draw, truth, options) -> None:
+    own, theirs = covered(draw, truth, **options)
+    assert own >= 0.92 > theirs + 0.02
 
 
 def test_bad_arguments() -> None:
     with pytest.raises(DaamkitError, match="a cluster for each"):
-        intervals.bootstrap([1.0, 2.0], ["a"])
+        intervals.mean([1.0, 2.0], ["a"])
     with pytest.raises(DaamkitError, match="between 0 and 1"):
-        intervals.bootstrap([1.0], level=95)
+        intervals.mean([1.0], level=95)
 
 
 # Two groups
@@ -68,7 +178,7 @@ def test_a_difference_of_two_groups_and_its_interval() -> None:
 def test_p_of_few_clusters_is_the_share_of_exchanges() -> None:
     a, b = np.array([3.0, 3.0]), np.array([0.0, 0.0])
     gap, low, high, p = intervals.difference(a, b, ["a", "b"], ["c", "d"])
-    assert (gap, low, high) == (3, 3, 3)
+    assert (gap, low, high) == (3, 3, 3)  # numbers without any scatter
     assert p == pytest.approx(2 / 6, abs=0.03)  # 2 of the 6 ways to choose two of four
 
 
@@ -232,13 +342,13 @@ def test_a_ratio_of_one_prompt_or_none_has_no_interval() -> None:
     assert np.isnan(intervals.ratio(np.full(2, np.nan), np.ones(2), ["a", "b"])).all()
 
 
-def test_means_of_groups_are_bootstraps_of_each() -> None:
+def test_means_of_groups_are_those_of_each() -> None:
     rows = pd.DataFrame(
         {"kind": ["b", "b", "a", "b"], "prompt": ["x", "y", "x", "z"], "v": [1.0, 3.0, 5.0, np.nan]}
     )
     table = intervals.means(rows, ["kind"], "v", draws=200)
     assert table["kind"].tolist() == ["b", "a"] and table["n"].tolist() == [2, 1]
-    expected = intervals.bootstrap([1.0, 3.0, np.nan], ["x", "y", "z"], draws=200)
+    expected = intervals.mean([1.0, 3.0, np.nan], ["x", "y", "z"], draws=200)
     assert tuple(table.loc[0, ["mean", "low", "high"]]) == pytest.approx(expected)
     assert intervals.means(rows[:0], ["kind"], "v").columns.tolist() == [
         "kind",

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from daamkit.errors import DaamkitError
+from daamkit.measures import intervals
 from daamkit.studies import drawing, prompts
 from daamkit.studies.prompts import Case
 from daamkit.toybox import claims, scenes
@@ -165,7 +166,20 @@ def test_summary_counts_values_and_prompts() -> None:
     table = drawing.summary(pd.DataFrame(rows)).set_index("measure")
     assert table.loc["neglect", "mean"] == pytest.approx(1 / 3)
     assert table.loc["neglect", ["n", "prompts"]].tolist() == [6, 3]
-    assert table.loc["neglect", "low"] == 0 < table.loc["neglect", "high"] <= 1
+    assert 0 < table.loc["neglect", "low"] < 1 / 3 < table.loc["neglect", "high"] < 1
+
+
+def test_images_of_the_same_things_are_one_cluster_in_whatever_order() -> None:
+    rows = []
+    for i, name in enumerate(("dog", "lion", "bird", "frog", "horse", "mouse")):
+        drawn = [thing("cat", 0, 0)] + [thing(name, 80, 0)] * (i > 2)  # half of the pairs lack one
+        rows += check(f"a cat and a {name}", *drawn) + check(f"a {name} and a cat", *drawn)
+    frame = pd.DataFrame(rows)
+    assert frame["things"].nunique() == 6 < frame["prompt"].nunique() == 12
+    told = drawing.summary(frame).set_index("measure").loc["all_present"]
+    by_prompt = intervals.means(frame, ["measure"], "value").set_index("measure")
+    assert told["high"] - told["low"] > 1.2 * np.ptp(by_prompt.loc["all_present", ["low", "high"]])
+    assert drawing.together("a red cat", ["cat"]) == "a red cat"
 
 
 def test_cases_depend_on_their_seed_alone() -> None:

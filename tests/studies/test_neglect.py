@@ -17,16 +17,14 @@ from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
 from daamkit.measures.overlap import ioa, iou
-from daamkit.studies import captions, gains, neglect, prompts, runner
+from daamkit.studies import captions, gains, neglect, prompts, redraw, runner
 from daamkit.studies.neglect import Neglect
 from daamkit.studies.session import Session
-from daamkit.toybox import oracle, scenes
+from daamkit.toybox import claims, oracle, scenes
 from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
 from daamkit.vision import alignment
 
-METHODS = ("none", "attend_and_excite", "syngen")
-SEEN = ("both", "bound", "colour", "extra", "iou_a", "iou_b", "on_other_a", "on_other_b",
-        "on_things_a", "area_a", "things_area")  # fmt: skip
+METHODS = ("none", "attend_and_excite", "syngen", "redraw_loss", "redraw_oracle")
 
 
 def study(**changes) -> Neglect:
@@ -68,7 +66,7 @@ def test_all_prompts_of_the_benchmark_and_fewer_in_proportion() -> None:
 def test_the_words_of_a_case_are_its_things() -> None:
     for case in Neglect(n=60).cases():
         words = [case["prompt"][start:end] for start, end in case["spans"]]
-        assert words == [case["a"], case["b"]]
+        assert words == case["names"]
         assert set(words) <= set(THINGS)
 
 
@@ -82,14 +80,15 @@ def test_several_seeds_of_each_prompt() -> None:
 
 def test_a_file_gives_its_prompts_with_two_things(tmp_path) -> None:
     file = tmp_path / "prompts.txt"
-    file.write_text("a cat\na red cat and a dog on the grass\na cat and a cat\na bow above a car")
+    file.write_text("a cat\na red cat, a dog and a bow\na cat and a cat\na bow above a car")
     found = {case["prompt"]: case for case in Neglect(prompts=str(file)).cases()}
-    assert set(found) == {"a red cat and a dog on the grass", "a bow above a car"}
+    assert set(found) == {"a red cat, a dog and a bow", "a bow above a car"}
     case = found["a bow above a car"]
-    assert (case["group"], case["a"], case["b"]) == ("file", "bow", "car")
-    file.write_text("a truck to the left of two zebras\na truck\na truck on a street in a town")
+    assert (case["group"], case["names"]) == ("file", ["bow", "car"])
+    assert found["a red cat, a dog and a bow"]["names"] == ["cat", "dog", "bow"]
+    file.write_text("a truck to the left of two zebras\na truck\na truck and a truck")
     (case,) = Neglect(prompts=str(file), truth="some/segmenter").cases()
-    assert (case["a"], case["b"], case["spans"]) == ("truck", "zebra", [[2, 7], [27, 33]])
+    assert (case["names"], case["spans"]) == (["truck", "zebra"], [[2, 7], [27, 33]])
     file.write_text("a truck")
     with pytest.raises(DaamkitError, match="two different things"):
         Neglect(prompts=str(file), truth="some/segmenter").cases()
@@ -98,13 +97,16 @@ def test_a_file_gives_its_prompts_with_two_things(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"methods": ("none", "hypnosis")}, "a way to guide"),
+        ({"methods": ("none", "hypnosis")}, "the name of a guidance method"),
         ({"methods": ("attend_and_excite", "syngen")}, "'none' and methods"),
         ({"methods": ("none",)}, "'none' and methods"),
         ({"methods": ("none", "syngen", "syngen")}, "each once"),
         ({"seeds": 0}, "an image or more"),
         ({"truth": "masks:drawn"}, "masks of their own"),
         ({"n": 0}, "1 or more cases"),
+        ({"redraws": 1}, "two or more to redraw"),
+        ({"asked": ("five",)}, "groups of prompts"),
+        ({"asked": ()}, "groups of prompts"),
     ],
 )
 def test_bad_settings(said, message) -> None:
@@ -121,13 +123,37 @@ def test_what_is_missing_is_said_before_an_image_is_drawn(setting, tmp_path) -> 
 # -- rows
 
 
+def test_prompts_of_several_things() -> None:
+    for group, (many, coloured) in prompts.SEVERAL.items():
+        texts = prompts.several(group, 40, seed=3)
+        assert texts == prompts.several(group, 40, seed=3) != prompts.several(group, 40, seed=4)
+        assert len(set(texts)) == 40 and not any("a glasses" in text for text in texts)
+        for text in texts:
+            things = claims.read(text).things
+            assert len({thing.name for thing in things}) == len(things) == many
+            colours = {thing.colour for thing in things}
+            assert len(colours) == many if coloured else colours == {None}
+    both = Neglect(asked=("benchmark", "three coloured"), n=40).cases()
+    groups = [case["group"] for case in both]
+    assert set(groups) == {"animals", "animal_object", "objects", "three coloured"}
+    assert {len(case["names"]) for case in both if case["group"] == "three coloured"} == {3}
+    three = Neglect(asked=("three",), n=300).cases()
+    assert len(three) == len({case["prompt"] for case in three}) == 300
+
+
 def test_every_method_draws_the_same_prompts_from_the_same_seeds(rows) -> None:
     cases = study().cases()
-    assert rows["method"].tolist() == [*METHODS] * 3
+    images, words = (rows[rows["part"] == part] for part in ("image", "word"))
+    assert images["method"].tolist() == [*METHODS] * 3
     for case, part in rows.groupby("case"):
-        for key in ("prompt", "seed", "group", "a", "b"):
+        for key in ("prompt", "seed", "group"):
             assert set(part[key]) == {cases[case][key]}
-    assert (rows["both"] == (rows["present_a"] & rows["present_b"])).all()
+        assert set(part["things"]) == {", ".join(sorted(cases[case]["names"]))}
+    for (case, method), part in words.groupby(["case", "method"]):
+        assert part["name"].tolist() == cases[case]["names"]
+        (image,) = images[(images["case"] == case) & (images["method"] == method)].itertuples()
+        assert image.there == part["present"].mean()
+        assert image.all_there == float(part["present"].all())
 
 
 def test_rows_of_none_are_those_of_an_unguided_run(rows, toybox) -> None:
@@ -141,31 +167,87 @@ def test_rows_of_none_are_those_of_an_unguided_run(rows, toybox) -> None:
     finally:
         torch.set_num_threads(threads)
     clip = alignment.load()
-    for case, run, (_, row) in zip(
-        cases, drawn, rows[rows["method"] == "none"].iterrows(), strict=True
-    ):
+    for number, (case, run) in enumerate(zip(cases, drawn, strict=True)):
+        own = rows[(rows["case"] == number) & (rows["method"] == "none")]
+        image = own[own["part"] == "image"].iloc[0]
         fit = clip.similarity([run.image], [case["prompt"]])[0, 0]
-        assert row["clip_full"] == pytest.approx(fit, abs=1e-6)
+        assert image["clip_full"] == pytest.approx(fit, abs=1e-6)
+        assert np.isnan(image["loss_first"])
         reading = oracle.read(run.image)
-        assert row["caption"] == captions.write(reading)
-        nothing, masks = np.zeros((128, 128), bool), {}
-        for word in "ab":
-            own = reading.loc[reading["name"] == case[word], "mask"]
-            masks[word] = np.any([nothing, *own], axis=0)
-        for word, other in ("ab", "ba"):
-            found = run.maps.word(case[word]).mask(0.4)
-            assert row[f"present_{word}"] == (masks[word].mean() >= 0.005)
-            if row[f"present_{word}"]:
-                assert row[f"iou_{word}"] == pytest.approx(iou(found, masks[word]))
-                assert row[f"on_other_{other}"] == pytest.approx(
-                    ioa(run.maps.word(case[other]).mask(0.4), masks[word])
-                )
+        assert image["caption"] == captions.write(reading)
+        nothing = np.zeros((128, 128), bool)
+        masks = [
+            np.any([nothing, *reading.loc[reading["name"] == name, "mask"]], axis=0)
+            for name in case["names"]
+        ]
+        for i, (_, word) in enumerate(own[own["part"] == "word"].iterrows()):
+            found, other = run.maps.word(case["names"][i]).mask(0.4), masks[1 - i]
+            assert word["present"] == (masks[i].mean() >= 0.005)
+            if word["present"]:
+                assert word["iou"] == pytest.approx(iou(found, masks[i]))
             else:
-                assert np.isnan([row[f"iou_{word}"], row[f"on_other_{other}"]]).all()
-        assert np.isnan(row["loss_first"])
+                assert np.isnan(word["iou"])
+            if other.mean() >= 0.005:
+                assert word["on_other"] == pytest.approx(ioa(found, other))
+                assert word["other_area"] == pytest.approx(other.mean())
+            else:
+                assert np.isnan([word["on_other"], word["other_area"]]).all()
+
+
+def test_of_three_things_the_others_are_both(toybox, tmp_path, monkeypatch) -> None:
+    class Three:
+        def masks(self, image, stem, names):
+            drawn = np.zeros((3, 128, 128), bool)
+            drawn[0, :32], drawn[1, 32:64], drawn[2, 30:34] = True, True, True
+            return [*drawn]  # the third stands over both others' ends
+
+    monkeypatch.setattr(neglect.Neglect, "_truth", Three())
+    file = tmp_path / "prompts.txt"
+    file.write_text("a cat, a dog and a bow")
+    of = study(prompts=str(file), n=1, truth="three", methods=("none", "self_attention"))
+    rows = measured(of, toybox)
+    words = rows[(rows["part"] == "word") & (rows["method"] == "none")].set_index("name")
+    assert words["present"].tolist() == [1, 1, 0]  # what two claim is neither's
+    assert words["other_area"].tolist() == pytest.approx([30 / 128, 30 / 128, 60 / 128])
+    image = rows[rows["part"] == "image"].iloc[0]
+    assert image["there"] == pytest.approx(2 / 3) and image["all_there"] == 0
+
+
+def image_rows(there: float, loss: float, clip: float, extra: float = 0, bound=np.nan) -> list:
+    head = {"there": there, "loss_mean": loss, "clip_full": clip, "extra": extra, "bound": bound}
+    return [head | {"seconds": 1.0}, {"name": "cat", "there": there}]
+
+
+def test_the_best_of_some_images_by_what_is_known() -> None:
+    images = [image_rows(0.5, 0.2, 0.1), image_rows(1, 0.4, 0.3, 2), image_rows(1, 0.3, 0.2, 1)]
+    for name, which in (("redraw_oracle", 2), ("redraw_loss", 0), ("redraw_clip", 1)):
+        head, word = redraw.best(images, name)
+        assert head == images[which][0] | {"seconds": 3.0} and word == images[which][1]
+    alike = [image_rows(1, 0.1, 0.1), image_rows(1, 0.1, 0.1)]
+    assert redraw.best(alike, "redraw_oracle")[1] is alike[0][1]
+    coloured = [image_rows(1, 0.1, 0.1, bound=0.5), image_rows(1, 0.1, 0.1, 3, bound=1.0)]
+    assert redraw.best(coloured, "redraw_oracle")[1] is coloured[1][1]
+    assert redraw.fresh(7, 0) == 7 and redraw.fresh(7, 1) != redraw.fresh(8, 1)
+
+
+def test_a_redraw_is_the_unguided_image_or_a_fresh_one(rows, toybox) -> None:
+    images = rows[rows["part"] == "image"]
+    wide = images.pivot(index="case", columns="method", values="clip_full")
+    cases, session = study().cases(), Session(study(), toybox)
+    seeds = [redraw.fresh(case["seed"], 1) for case in cases]
+    fresh = session.runs([case["prompt"] for case in cases], seeds)
+    clip = alignment.load()
+    for number, (case, run) in enumerate(zip(cases, fresh, strict=True)):
+        other = float(clip.similarity([run.image], [case["prompt"]])[0, 0])
+        for name in ("redraw_loss", "redraw_oracle"):
+            known = (wide.loc[number, "none"], other)
+            assert min(abs(wide.loc[number, name] - each) for each in known) < 1e-3
+    losses = images[images["method"] == "redraw_loss"]["loss_mean"]
+    assert losses.notna().all() and (losses > 0).all()
 
 
 def test_losses_are_what_the_method_noted(rows) -> None:
+    rows = rows[rows["part"] == "image"]
     excited = rows[rows["method"] == "attend_and_excite"]
     assert ((excited["loss_least"] <= excited["loss_mean"]) & (excited["loss_first"] <= 1)).all()
     assert (excited["iterations"] >= 0).all()
@@ -176,7 +258,8 @@ def test_losses_are_what_the_method_noted(rows) -> None:
 
 
 def test_syngen_leaves_what_has_no_modifiers_and_moves_the_rest(rows) -> None:
-    wide = rows.pivot(index="prompt", columns="method", values="clip_full")
+    images = rows[rows["part"] == "image"]
+    wide = images.pivot(index="prompt", columns="method", values="clip_full")
     plain = [not set(prompt.split()) & set(COLOURS) for prompt in wide.index]
     same = (wide["syngen"] - wide["none"]).abs() < 1e-6
     assert same[plain].all() and not same[[not each for each in plain]].any()
@@ -205,15 +288,18 @@ def test_a_segmenter_that_sees_both_words_in_one_thing_sees_neither(
     file = tmp_path / "prompts.txt"
     file.write_text("a cat and a dog\na bird and a bear")
     found = measured(study(prompts=str(file), truth="same", methods=("none", "syngen")), toybox)
-    rows = found.set_index("a")
-    assert not rows.loc["bird", ["present_a", "present_b"]].any(axis=None)
-    assert rows.loc["bird", ["iou_a", "on_other_a", "area_b"]].isna().all(axis=None)
-    cat = rows.loc["cat"]
-    assert not cat["present_a"].any() and (cat["area_b"] == 0.5).all()
-    assert rows[["bound", "colour", "extra"]].isna().all(axis=None)
-    assert set(study().tables(found)["methods"]["measure"]) == {*neglect.CHIEFLY[4:], "both"}
-    plain = rows.drop(columns=["method", "seconds"])  # no modifiers: nothing for SynGen to do
-    alone, guided = (plain[rows["method"] == method] for method in ("none", "syngen"))
+    words, images = (found[found["part"] == part] for part in ("word", "image"))
+    bird = words[words["prompt"] == "a bird and a bear"]
+    assert not bird["present"].any()
+    assert bird[["iou", "on_other", "other_area"]].isna().all(axis=None)
+    cat = words[words["name"] == "cat"]
+    assert not cat["present"].any() and (cat["other_area"] == 0.5).all()
+    assert images[["bound", "colour", "extra"]].isna().all(axis=None)
+    known = {*neglect.CHIEFLY} - {"bound", "colour", "extra"}
+    assert set(study().tables(found)["methods"]["measure"]) == known
+    plain = found.drop(columns=["method", "seconds"])  # no modifiers: nothing for SynGen to do
+    alone, guided = (plain[found["method"] == method] for method in ("none", "syngen"))
+    alone, guided = (each.reset_index(drop=True) for each in (alone, guided))
     pd.testing.assert_frame_equal(alone, guided, check_exact=True)
 
 
@@ -240,37 +326,38 @@ def test_colours_that_were_asked_for(prompt, seen, bound, colour, extra) -> None
 # -- tables
 
 
-def image(case: int, method: str, a: bool, b: bool, **known) -> dict:
-    """A row made by hand; each thing takes a tenth of the image and has an IoU of 0.6."""
-    row = {
+def image(case: int, method: str, a: bool, b: bool, **known) -> list[dict]:
+    """Rows made by hand; each thing takes a tenth of the image and has an IoU of 0.6."""
+    said = {
         "case": case,
         "prompt": f"a cat and a dog {case}",
+        "things": f"cat, dog {case}",
         "group": "animals" if case % 2 else "objects",
+        "method": method,
     }
-    row |= {"method": method, "present_a": a, "present_b": b, "both": a and b}
-    for word, there, other in (("a", a, b), ("b", b, a)):
-        row |= {f"iou_{word}": 0.6 if there else np.nan, f"area_{word}": 0.1 if there else np.nan}
-        row |= {f"on_other_{word}": (0.05 if there else 0.5) if other else np.nan}
-        row |= {f"on_things_{word}": 0.4}
-    row |= {"things_area": 0.1 * (a + b), "seconds": 1.0 if method == "none" else 2.0}
-    names = {"bound", "colour", "extra", "clip_full", "clip_min", "text_text", *neglect.LOSSES}
-    return (
-        row
-        | dict.fromkeys(names - {"clip_min"}, np.nan)
-        | {"clip_min": 0.2 + 0.1 * (a and b)}
-        | known
-    )
+    unknown = dict.fromkeys((*neglect.CHIEFLY, *neglect.LOSSES), np.nan)
+    rows = [said | unknown | {"part": "image", "there": (a + b) / 2, "all_there": float(a and b)}]
+    rows[0] |= {"clip_min": 0.2 + 0.1 * (a and b), "seconds": 1.0 if method == "none" else 2.0}
+    rows[0] |= known
+    for word, (there, other) in enumerate(((a, b), (b, a))):
+        rows.append(
+            said | {"part": "word", "word": word, "present": float(there), "on_things": 0.4}
+            | {"iou": 0.6 if there else np.nan, "other_area": 0.1 if other else np.nan}
+            | {"on_other": (0.05 if there else 0.5) if other else np.nan}
+            | {"things_area": 0.1 * (a + b)}
+        )  # fmt: skip
+    return rows
 
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
     """12 images: none neglects b in 6, guidance mends 4 of them and spoils 1 of the others."""
-    made = []
+    made: list[dict] = []
     for case in range(12):
-        made.append(image(case, "none", True, case >= 6))
+        made += image(case, "none", True, case >= 6)
         loss = {"loss_first": 0.9 if case < 6 else 0.3, "loss_least": 0.1, "loss_mean": 0.2}
         drawn = case < 4 or case > 6
-        made.append(image(case, "guided", True, drawn, iterations=3.0, **loss))
+        made += image(case, "guided", True, drawn, iterations=3.0, **loss)
     return Neglect().tables(pd.DataFrame(made))
 
 
@@ -283,9 +370,14 @@ def of(table: pd.DataFrame, **where) -> pd.Series:
 def test_the_margins_of_a_table_made_by_hand(tables) -> None:
     table = tables["methods"]
     assert table["group"].unique().tolist() == ["animals", "objects", "all"]
-    assert set(table["measure"]) == {"both", "clip_min", "seconds"}  # the rest is not known
-    base = of(table, group="all", measure="both", method="none")
-    found = of(table, group="all", measure="both", method="guided")
+    assert set(table["measure"]) == {
+        "all_there",
+        "there",
+        "clip_min",
+        "seconds",
+    }  # the rest is not known
+    base = of(table, group="all", measure="all_there", method="none")
+    found = of(table, group="all", measure="all_there", method="guided")
     assert (base["mean"], found["mean"], found["n"]) == (0.5, 0.75, 12)
     assert np.isnan(base["gain"]) and found["gain"] == pytest.approx(0.25)
     assert found["gain_low"] < 0.25 < found["gain_high"] and found["p"] > 0.05
@@ -302,15 +394,19 @@ def test_where_the_maps_of_neglected_words_lie(tables) -> None:
         part = table[(table["words"] == words) & (table["measure"] == measure)]
         return part.set_index("method").loc[["none", "guided"], "mean"].tolist()
 
-    assert values("neglected", "iou") == [0.0, pytest.approx(0.6 * 4 / 6)]
-    assert values("drawn", "iou") == pytest.approx([0.6, 0.6])
-    assert values("both", "iou") == pytest.approx([0.3, 0.5])
-    assert values("both", "iou_present") == pytest.approx([0.6, 0.6])
+    assert table["measure"].iloc[0] == "on_other" and "iou" not in set(table["measure"])
+    assert values("drawn", "iou_present") == pytest.approx([0.6, 0.6])
+    assert values("neglected", "iou_present") == pytest.approx([np.nan, 0.6], nan_ok=True)
     assert values("nothing neglected", "present") == pytest.approx([1.0, 11 / 12])
     assert values("neglected", "on_other") == pytest.approx([0.5, (4 * 0.05 + 2 * 0.5) / 6])
     assert values("neglected", "other_area") == pytest.approx([0.1, 0.1])
-    gained = of(table, words="neglected", measure="iou", method="guided")
-    assert gained["n"] == 6 and gained["gain"] == pytest.approx(0.4) and gained["gain_low"] > 0
+    gained = of(table, words="neglected", measure="on_other", method="guided")
+    assert gained["n"] == 6 and gained["gain"] == pytest.approx(-0.3)
+    found = of(table, words="neglected", measure="present", method="guided")
+    assert (
+        found["gain"] == pytest.approx(4 / 6)
+        and found["gain_low"] < 4 / 6 < found["gain_high"] <= 1
+    )
 
 
 def test_losses_by_what_became_of_the_image(tables) -> None:
@@ -329,14 +425,14 @@ def test_a_gain_is_the_difference_of_the_means(pairs) -> None:
         for case, two in enumerate(pairs)
         for method, there in zip(("none", "guided"), two, strict=True)
     ]
-    table = gains.compare("group", {"all": pd.DataFrame(made)}, ["both"], draws=20)
+    table = gains.compare("group", {"all": pd.DataFrame(made)}, ["both"])
     base, found = table.set_index("method").loc[["none", "guided"]].itertuples()
     assert found.gain == pytest.approx(found.mean - base.mean)
     assert found.gain_low <= found.gain_high and 0 < found.p <= 1
 
 
 def test_the_chart_shows_tables_with_and_without_neglect(tables, rows) -> None:
-    kept = [image(case, name, True, True) for case in (0, 1) for name in ("none", "guided")]
+    kept = [row for i in (0, 1) for name in ("none", "guided") for row in image(i, name, 1, 1)]
     for each in (tables, study().tables(rows), Neglect().tables(pd.DataFrame(kept))):
         figure = Neglect().plot(each)
         assert isinstance(figure, Figure)

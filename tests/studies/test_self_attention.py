@@ -43,6 +43,14 @@ def test_a_case_is_a_prompt_and_a_seed() -> None:
     assert [case["seed"] for case in cases] == list(range(5, 14))
 
 
+def test_sets_have_prompts_and_seeds_of_their_own() -> None:
+    cases = SelfAttention(n=9, seed=5, sets=3).cases()
+    assert [case["set"] for case in cases] == [0] * 9 + [1] * 9 + [2] * 9
+    assert cases[:9] == SelfAttention(n=9, seed=5).cases()
+    assert len({case["seed"] for case in cases}) == 27
+    assert len({case["prompt"] for case in cases}) > 20
+
+
 # -- rows
 
 
@@ -126,7 +134,8 @@ def test_with_guidance_the_unconditional_attention_is_looked_at(toybox) -> None:
 
 def test_the_last_layer_of_each_grid_is_the_last_to_run() -> None:
     def layer(stage: str, name: str, side: int) -> Layer:
-        return Layer(name, (name,), stage, 1, torch.zeros(side * side, side, side))
+        order = ("down", "mid", "up").index(stage)
+        return Layer(name, (name,), stage, 1, torch.zeros(side * side, side, side), order=order)
 
     sites = [("down", "a", 4), ("up", "b", 2), ("up", "c", 4), ("up", "d", 4), ("mid", "e", 2)]
     layers = {name: layer(stage, name, side) for stage, name, side in sites}
@@ -182,7 +191,7 @@ def test_quality_is_against_the_real_pictures_and_change_against_the_base(
     worse = pictures + np.random.default_rng(0).normal(0, 0.3, pictures.shape)
     rows = drawn("sag", pictures, 0.4) + drawn("none", worse, 0.2) + drawn("cfg", worse, 0.5)
     study = SelfAttention(n=40, scenes=60, settings=("sag", "none", "cfg"))
-    table = study._quality(pd.DataFrame(rows)).set_index("setting")
+    table = study._quality(pd.DataFrame(rows), study._features(study._real())).set_index("setting")
     real = oracle.features([scene.image for scene in scenes.sample(60, 1)])
     assert table.loc["sag", "fid"] == pytest.approx(quality.fid(real, pictures))
     expected = quality.precision_recall(real[:40], worse)
@@ -215,6 +224,27 @@ def test_intervals_of_quality_hold_the_number_and_are_as_wide_as_sets_differ(pic
     fids, again = np.array(found).T
     assert 0.6 < np.mean(widths) / (2 * 1.96 * fids.std(ddof=1)) < 1.8
     assert (again > fids).mean() > 0.8
+
+
+def test_several_sets_are_told_by_their_mean_and_scatter(pictures, monkeypatch) -> None:
+    monkeypatch.setattr(quality, "halves", partial(quality.halves, draws=20))
+    rng, rows = np.random.default_rng(2), []
+    for turn in range(4):
+        for name, wide in (("none", 0.1), ("sag", 0.3)):
+            features = pictures[:12] + rng.normal(0, wide, (12, pictures.shape[1]))
+            rows += [row | {"set": turn} for row in drawn(name, features, 1.0)]
+    rows += [made_up(prompt=f"p{i}", set=0, seed=i) for i in range(8)]
+    tables = SelfAttention(n=12, scenes=30, sets=4).tables(pd.DataFrame(rows))
+    assert [*tables] == ["quality", "masks", "frequency", "sets"]
+    told, each = tables["quality"].set_index("setting"), tables["sets"]
+    changes = each[each["setting"] == "sag"]["change"]
+    assert len(changes) == 4 and told.loc["sag", "sets"] == 4
+    half = 3.182 * changes.std() / 2  # Student's, of four
+    found = told.loc["sag", ["change", "change_low", "change_high"]].to_numpy(float)
+    assert found == pytest.approx(
+        [changes.mean(), changes.mean() - half, changes.mean() + half], rel=1e-3
+    )
+    assert told.loc["drawn scenes", "fid_low"] < told.loc["drawn scenes", "fid_high"]
 
 
 def made_up(**changes) -> dict:
@@ -258,7 +288,8 @@ def test_real_pictures_come_from_a_folder(tmp_path, monkeypatch) -> None:
         oracle.features([scene.image for scene in scenes.sample(8, 3)]),
     )
     features = oracle.features([scene.image for scene in scenes.sample(8, 4)])
-    table = study._quality(pd.DataFrame(drawn("none", features, 1.0)))
+    real = study._features(study._real())
+    table = study._quality(pd.DataFrame(drawn("none", features, 1.0)), real)
     assert table["setting"].tolist() == ["none"]  # of other real pictures there are none
 
 
@@ -286,6 +317,7 @@ def test_settings_say_what_they_change() -> None:
         ({"settings": ("strategy=dino",)}, "a masking strategy"),
         ({"settings": ()}, "wanted a setting, "),
         ({"cfg": 1.0}, "a `cfg` above 1"),
+        ({"sets": 0}, "a set, and 8"),
         ({"scenes": 7}, "8 scenes or more"),
         ({"n": 7}, "8 or more cases"),
     ],

@@ -17,13 +17,14 @@ from daamkit.language import parsing, taxonomy
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import ratings
-from daamkit.studies import cohyponyms, find, objects, relations, runner, truths
+from daamkit.studies import cohyponyms, find, objects, prompts, relations, runner, truths
 from daamkit.studies.adjectives import CHANGES, Adjectives
 from daamkit.studies.cohyponyms import GROUPS, Cohyponyms
 from daamkit.studies.objects import Objects
 from daamkit.studies.parts_of_speech import PartsOfSpeech, shape
 from daamkit.studies.relations import CUTS, Relations
-from daamkit.toybox import scenes
+from daamkit.toybox import claims, heldout, scenes
+from daamkit.toybox.sprites import THINGS
 
 BRIEF = {  # what else makes a study short
     "neglect": {"methods": ("none", "self_attention")},
@@ -86,10 +87,30 @@ def test_only_nouns_of_the_pool_are_exchanged() -> None:
     assert changed == ["a dog on the grass", "a cat on the snow"]
 
 
-def test_objects_are_half_natural_half_unreal() -> None:
-    cases = Objects(n=10).cases()
+def test_objects_are_natural_unreal_and_held_out() -> None:
+    cases = Objects(n=30).cases()
+    assert [case["set"] for case in cases] == ["natural"] * 10 + ["unreal"] * 10 + ["held out"] * 10
+    assert [case["seed"] for case in cases] == list(range(30))
+    unseen = [prompts.held_out(claims.read(case["prompt"])) for case in cases]
+    assert all(unseen[20:]) and not all(unseen[:20])
+
+
+def test_objects_of_a_file_are_half_natural_half_unreal(tmp_path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("a cat and a dog\na bird and a frog\na car\na bear and a bow\na lion")
+    cases = Objects(n=10, prompts=str(file)).cases()
     assert [case["set"] for case in cases] == ["natural"] * 5 + ["unreal"] * 5
-    assert [case["seed"] for case in cases] == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("text", "unseen"),
+    [("a cat and a {b}", True), ("a {c} {n}", True), ("a cat", False)],
+)
+def test_what_no_training_caption_holds(text, unseen) -> None:
+    b = next(name for name in THINGS if frozenset(("cat", name)) in heldout.pairs)
+    colour, noun = next(look for look in sorted(heldout.coloured) if look[1] in THINGS)
+    said = text.format(b=b, c=colour, n=noun)
+    assert prompts.held_out(claims.read(said)) is unseen
 
 
 def test_the_papers_protocol_with_masks_drawn_by_hand(toybox, tmp_path) -> None:

@@ -274,7 +274,7 @@ def test_guidance_pair_by_pair(guided) -> None:
     assert figure.data[0].hovertext[0] == (
         "prompt: &lt;b&gt;0&lt;/b&gt;<br>seed: 0<br>0.000 → 0.250 (+0.250)"
     )
-    assert figure.data[2].hovertext[0] == "attend_and_excite, with<br>0.350 [0.250, 0.450]<br>n = 3"
+    assert figure.data[2].hovertext[0] == "attend_and_excite, with<br>0.350 [0.102, 0.598]<br>n = 3"
 
 
 def test_guidance_wants_pairs(guided) -> None:

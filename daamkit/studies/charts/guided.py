@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 from daamkit.views import pieces, plots
 
 _GAINS = {
-    "both": "both things drawn", "bound": "things in their colour",
+    "all_there": "all things drawn", "bound": "things in their colour",
     "clip_min": "CLIP, lesser half", "text_text": "caption and prompt",
 }  # fmt: skip
 _MAPS = {
-    "iou": "on its own thing (IoU, absent: 0)", "on_other": "on the other thing",
-    "other_area": "an even map on the other thing",
+    "on_other": "on the other thing", "other_area": "an even map on the other thing",
+    "iou_present": "on its own thing (IoU, of those there)",
 }  # fmt: skip
 _EFFECTS = {
-    "present": "thing there", "found": "map on its thing (mIoU, missing: 0)",
+    "present": "thing there",
     "iou": "map on its thing (mIoU, there in both)", "truer": "own image over the other (IoU)",
     "overlap": "overlap of two things' maps (IoU)", "entropy": "entropy of a thing's map",
 }  # fmt: skip
@@ -36,10 +36,10 @@ def neglect(table: pd.DataFrame, localisation: pd.DataFrame) -> Figure:
     """
     figure, (left, middle, right) = pieces.sheet(3, (14, 4.8), sharey=True)
     names = {name: name.replace("+", "\n+ ") for name in table["method"].unique()}
-    drawn = table[table["measure"] == "both"]
+    drawn = table[table["measure"] == "all_there"]
     groups = {str(group): str(group).replace("_", " and ") for group in drawn["group"].unique()}
     pieces.points(left, drawn, "method", "group", names=names, keys=groups)
-    pieces.name(left, "Both things drawn", "share of images")
+    pieces.name(left, "All things drawn", "share of images")
     added = table[(table["group"] == table["group"].iloc[-1]) & table["gain"].notna()]
     pieces.points(middle, added, "method", "measure", values=_GAIN, names=names, keys=_GAINS)
     pieces.zero(middle)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from daamkit.errors import DaamkitError
-from daamkit.measures.intervals import bootstrap
+from daamkit.measures.intervals import gain, mean
 
 
 class Comparison(NamedTuple):
@@ -81,7 +81,7 @@ def compare(
                 mend="draw the same prompts from the same seeds with both",
             )
         of = part[cluster].tolist()
-        three = (part["before"], part["after"], part["after"] - part["before"])
-        means = [bootstrap(each.to_numpy(float), of, draws=1000) for each in three]
-        out.append(Comparison(str(name), part, means[0], means[1], means[2]))
+        before, after = (part[end].to_numpy(float) for end in ("before", "after"))
+        gained = gain(after, before, of)
+        out.append(Comparison(str(name), part, mean(before, of), mean(after, of), gained))
     return out

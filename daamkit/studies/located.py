@@ -1,0 +1,55 @@
+"""A study that must know where things are: it asks a truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.studies import truths
+from daamkit.studies.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located(Study):
+    """Settings of such a study; see `Study` for the common ones.
+
+    Attributes
+    ----------
+    truth
+        Where the things are; see `truths.load`.
+    """
+
+    parses: ClassVar[bool] = True  # whether prompts are parsed
+    truth: str = "oracle"
+
+    def check(self) -> None:
+        """Truth, and the parser if prompts are parsed."""
+        if self.parses:
+            super().check()
+        _ = self._truth
+
+    def masks(
+        self, run: Run, prompt: str, seed: int, names: Sequence[str]
+    ) -> list[truths.Mask | None]:
+        """Where things are in an image, by their names; None where the truth cannot say.
+
+        Raises
+        ------
+        DaamkitError
+            If the run has no image.
+        """
+        if run.image is None:
+            raise DaamkitError(
+                wanted="an image to look at",
+                got="a run without one",
+                mend="let the pipeline return pictures, `output_type='pil'`",
+            )
+        return self._truth.masks(run.image, truths.stem(prompt, seed), names)
+
+    @cached_property
+    def _truth(self) -> truths.Truth:
+        return truths.load(self.truth, self.resolved_device)

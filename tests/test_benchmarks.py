@@ -1,0 +1,50 @@
+"""What benchmarks do to a prompt, where it can be seen without a run of theirs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks import coverage, vectors
+
+
+def test_vectors_of_two_words_are_exchanged_and_no_others(toybox) -> None:
+    (text,) = vectors.prompts(toybox, 1)
+    words = text.split()  # a red cat and a blue dog
+    before = torch.arange(77.0)[:, None].expand(77, 3)
+    assert vectors.exchanged(before, text, toybox, "nothing") is before
+    for kind, (one, other) in {"nouns": (3, 7), "colours": (2, 6)}.items():  # the start is token 0
+        after = vectors.exchanged(before, text, toybox, kind)
+        moved = (after != before).any(1).nonzero().flatten().tolist()
+        assert moved == [one, other], words
+        assert after[one, 0] == other and after[other, 0] == one
+
+
+def test_a_colour_is_told_by_both_vectors(monkeypatch) -> None:
+    seen = pd.DataFrame({"name": ["cat", "dog"], "colour": ["red", "red"], "area": [9, 9]})
+    monkeypatch.setattr(vectors.oracle, "read", lambda image: seen)
+    rows = pd.DataFrame(vectors.rows("a red cat and a blue dog", None, "nouns"))
+    told = rows.groupby("measure", sort=False)["value"].apply(list).to_dict()
+    assert told == {
+        "there": [1, 1], "its own vector's colour": [1, 0], "of the word before it": [0, 1],
+    }  # fmt: skip
+
+
+def test_coverage_counts_how_often_the_truth_is_held() -> None:
+    def draw(rng):
+        return rng.normal(size=30), np.arange(30)
+
+    case = coverage.Case("mean", "thirty", draw, 0.0, lambda *_: (0.1, 1.1), lambda *_: (-1.0, 1.0))
+    row = coverage.covered(case, 20)
+    assert (row["before"], row["after"]) == (0, 1)
+    assert (row["width before"], row["width after"]) == pytest.approx((1, 2))
+
+
+def test_every_case_of_coverage_has_intervals_of_its_draws() -> None:
+    names = set()
+    for case in coverage.cases():
+        names.add(case.estimator)
+        if case.slow == 1:  # the others are seen by the command
+            row = coverage.covered(case, 2)
+            assert 0 <= row["before"] <= 1 and row["width after"] >= 0
+    assert {"share", "gain of a share", "mean IoU", "ratio", "difference"} <= names
