@@ -169,7 +169,12 @@ def _imported(kind: str, path: str, package: str | None = None) -> Any:
 families = Registry(
     "a family of models",
     "daamkit.families",
-    {"unet": "attention.families.unet:UNet"},
+    {
+        "unet": "attention.families.unet:UNet",
+        "sd3": "attention.families.joint:SD3",
+        "flux": "attention.families.joint:FLUX",
+        "chroma": "attention.families.joint:CHROMA",
+    },
 )
 guidance_methods = Registry(
     "a guidance method",

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.wordmap import WordMap, enlarge
+from daamkit.maps.wordmap import WordMap, enlarge, over_tokens
 from daamkit.maps.words import Asked, Occurrence, Prompt, Special, Word
 
 Pooling = Literal["daam", "paper"]
@@ -106,8 +106,11 @@ class HeatMaps:
         occurrence: Occurrence | None = None,
         *,
         rule: Pooling | None = None,
+        encoder: str | None = None,
     ) -> WordMap:
         """The map of a word or phrase: the mean of its tokens' maps.
+
+        Where several text encoders have read it at places of their own, the mean of their means.
 
         Parameters
         ----------
@@ -115,13 +118,15 @@ class HeatMaps:
             As in `Prompt.word`.
         rule
             "daam" or "paper"; default this object's.
+        encoder
+            One text encoder, by component name ("text_encoder_3"), instead of the mean over all.
 
         Raises
         ------
         WordError
             If the prompt has no such word, or several.
         """
-        return self.of(self.prompt.word(text, occurrence), rule=rule)
+        return self.of(self.prompt.word(text, occurrence, encoder), rule=rule)
 
     def words(self, *, rule: Pooling | None = None) -> list[WordMap]:
         """The maps of all words, in the prompt's order."""
@@ -150,7 +155,7 @@ class HeatMaps:
         """The map of a word found before, in this prompt."""
         self.prompt.check(word)
         pooled = self._pool(rule or self.rule, None)
-        return WordMap(pooled[list(word.columns)].mean(0), word, self.size)
+        return WordMap(over_tokens(pooled, word), word, self.size)
 
     def argmax(
         self,
@@ -277,9 +282,10 @@ class HeatMaps:
 
     @functools.cached_property
     def mass(self) -> Float[Tensor, " columns"]:
-        """Share of all attention that each token receives; sums to 1.
+        """Share of all attention that each token receives.
 
-        The mean probability over cells, heads and steps, then over sites.
+        The mean probability over cells, heads and steps, then over sites. Sums to 1, or, where the
+        image's cells attend to each other in the same softmax, to what they leave to the text.
         """
         total, sites = torch.zeros((), dtype=torch.float32, device="cpu"), 0
         for layer in self.layers.values():

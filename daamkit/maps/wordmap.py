@@ -28,6 +28,13 @@ def enlarge(
     return flat.reshape(*maps.shape[:-2], *size)
 
 
+def over_tokens(values: Float[Tensor, "*kept columns y x"], word: Word) -> Tensor:
+    """A word's share of the columns' maps, (..., y, x): the mean over its tokens, and over text
+    encoders the mean of these."""
+    means = [values[..., list(own), :, :].mean(-3) for own in word.parts or (word.columns,)]
+    return means[0] if len(means) == 1 else torch.stack(means).mean(0)
+
+
 @dataclass(frozen=True, eq=False)
 class WordMap:
     """How much attention each place pays to a word.

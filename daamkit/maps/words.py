@@ -64,9 +64,13 @@ class Word:
     start, end
         Its characters.
     columns
-        Its tokens on the key axis of the maps.
+        Its tokens on the key axis of the maps, those of all text encoders that have read it.
     occurrence
         How often the same text stands before it.
+    parts
+        The columns encoder by encoder, where several have read it at places of their own (Stable
+        Diffusion 3: CLIP's and T5's): its map is the mean over encoders of the mean over tokens.
+        Empty where one has.
     """
 
     text: str
@@ -74,6 +78,7 @@ class Word:
     end: int
     columns: tuple[int, ...]
     occurrence: int = 0
+    parts: tuple[tuple[int, ...], ...] = ()
 
 
 Asked = str | tuple[str, Occurrence] | Word  # "cat", "cat (2)", ("cat", 1), or one found before
@@ -115,14 +120,14 @@ class Prompt:
 
         See `daamkit.characters.words` for what is a word.
         """
-        encoder = encoder or next(iter(self.texts))
-        text = self.texts[encoder]
+        names = self._alike(encoder)
+        text = self.texts[names[0]]
         seen: Counter[str] = Counter()
         found = []
         for start, end in characters.words(text):
             if self.reads(start, end, encoder):
                 name = text[start:end].casefold()
-                found.append(self._word(encoder, start, end, seen[name]))
+                found.append(self._word(names, start, end, seen[name]))
                 seen[name] += 1
         return found
 
@@ -151,7 +156,8 @@ class Prompt:
         occurrence
             Which one, from 0, where it stands several times; "all" takes them together.
         encoder
-            Whose text, where the encoders read different ones; default the first that has it.
+            Whose text and whose columns. Default: the text of the first that has it, and the
+            columns of all that have read the same text.
 
         Raises
         ------
@@ -188,10 +194,11 @@ class Prompt:
             if numbered is None or occurrence is not None:
                 raise self._missing(text)
             return self.word(numbered[1], int(numbered[2]) - 1, encoder)
+        names = self._alike(encoder, name)
         if occurrence == "all":
-            each = [self._word(name, *match.span(), 0) for match in matches]
-            columns = tuple(column for word in each for column in word.columns)
-            return replace(each[0], columns=columns)
+            first, *_ = [self._word(names, *match.span(), 0) for match in matches]
+            parts = self._parts(names, [match.span() for match in matches])
+            return replace(first, columns=sum(parts, ()), parts=parts if len(parts) > 1 else ())
         if occurrence is None and len(matches) > 1:
             places = ", ".join(f"{i} at character {m.start()}" for i, m in enumerate(matches))
             raise WordError(
@@ -206,7 +213,7 @@ class Prompt:
                 got=f"{len(matches)} in {self.texts[name]!r}",
                 mend=f"choose from 0 to {len(matches) - 1}",
             )
-        return self._word(name, *matches[index].span(), index)
+        return self._word(names, *matches[index].span(), index)
 
     def each(
         self, asked: Asked | Iterable[Asked], occurrence: Occurrence | None = None
@@ -244,11 +251,14 @@ class Prompt:
         WordError
             If no token is there, or the model has not read all of it.
         """
-        return self._word(encoder or next(iter(self.texts)), start, end, 0)
+        return self._word(self._alike(encoder), start, end, 0)
 
     def reads(self, start: int, end: int, encoder: str | None = None) -> bool:
-        """Whether the model has read these characters to the end, and not cut them off."""
-        return end <= self.cuts.get(encoder or next(iter(self.texts)), end)
+        """Whether the model has read these characters to the end, and not cut them off.
+
+        By default it is enough that one of its text encoders has.
+        """
+        return any(end <= self.cuts.get(name, end) for name in self._alike(encoder))
 
     def special(self, name: Special, encoder: str | None = None) -> Word:
         """The start of text (SOS), its end (EOS), or all padding or all of the template together,
@@ -272,31 +282,56 @@ class Prompt:
             )
         return Word(name, 0, 0, columns)
 
-    def _word(self, encoder: str, start: int, end: int, occurrence: int) -> Word:
-        text = self.texts[encoder]
-        cut = self.cuts.get(encoder)
-        if cut is not None and end > cut:
+    def _alike(self, encoder: str | None, like: str | None = None) -> list[str]:
+        """An encoder alone; if none is named, all that are given the same text as `like`, itself
+        first (default the first of all)."""
+        if encoder is not None:
+            return [encoder]
+        like = like or next(iter(self.texts))
+        same = [name for name, text in self.texts.items() if text == self.texts[like]]
+        return sorted(same, key=lambda name: name != like)
+
+    def _parts(
+        self, names: Sequence[str], spans: Sequence[tuple[int, int]]
+    ) -> tuple[tuple[int, ...], ...]:
+        """The columns of some characters, for each encoder that has places of its own."""
+        parts: list[tuple[int, ...]] = []
+        taken: set[int] = set()
+        for name in names:
+            columns = tuple(
+                token.column
+                for start, end in spans
+                for token in self.tokens
+                if token.encoder == name
+                and not token.special
+                and token.start < end
+                and token.end > start
+                and end <= self.cuts.get(name, end)
+            )
+            if columns and taken.isdisjoint(columns):  # encoders that share their places are one
+                parts.append(columns)
+                taken.update(columns)
+        return tuple(parts)
+
+    def _word(self, names: Sequence[str], start: int, end: int, occurrence: int) -> Word:
+        text = self.texts[names[0]]
+        cut = max(self.cuts.get(name, end) for name in names)
+        if end > cut:
             raise WordError(
                 wanted=f"{text[start:end]!r} at character {start}",
                 got=f"a prompt cut at the model's limit of {self.limit} tokens: the model has not "
                 f"read {text[cut:].strip()!r}",
                 mend="shorten the prompt, or move the word to its front",
             )
-        columns = tuple(
-            token.column
-            for token in self.tokens
-            if token.encoder == encoder
-            and not token.special
-            and token.start < end
-            and token.end > start
-        )
-        if not columns:
+        parts = self._parts(names, [(start, end)])
+        if not parts:
             raise WordError(
                 wanted=f"a token at characters {start} to {end}",
                 got=f"none there in {text!r}",
                 mend="give characters that hold a word",
             )
-        return Word(text[start:end], start, end, columns, occurrence)
+        own = parts if len(parts) > 1 else ()
+        return Word(text[start:end], start, end, sum(parts, ()), occurrence, own)
 
     def _missing(self, text: str) -> WordError:
         if not any(self.texts.values()):

@@ -24,7 +24,7 @@ from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
-from daamkit.maps.wordmap import WordMap
+from daamkit.maps.wordmap import WordMap, over_tokens
 from daamkit.maps.words import Prompt, Word
 from daamkit.views import palettes
 from daamkit.views.labels import labels
@@ -144,7 +144,7 @@ def _steps(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> dict[str, A
     stack = []
     for step in range(maps.steps):
         pooled = maps.select(steps=step).pool()
-        stack.append(torch.stack([pooled[list(word.columns)].mean(0) for word in words]))
+        stack.append(torch.stack([over_tokens(pooled, word) for word in words]))
     return _bytes(torch.stack(stack, 1), STEP_GRID, parts) | {"count": maps.steps}
 
 
@@ -155,7 +155,7 @@ def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[
         values = layer.values.float()
         values = values.sum(0) if "step" in maps.keep else values
         values = values if "head" in maps.keep else values[None]
-        stack = torch.stack([values[:, list(word.columns)].mean(1) for word in words])
+        stack = torch.stack([over_tokens(values, word) for word in words])
         # The sum of one cell's or all cells' maps is divided by this, as `HeatMaps.pool` does.
         every = layer.heads if maps.rule == "daam" else 1
         single = every // values.shape[0] if maps.rule == "daam" else 1

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps, Layer
 from daamkit.maps.run import Run
+from daamkit.maps.wordmap import over_tokens
 from daamkit.maps.words import Asked, Occurrence, Word
 from daamkit.views import palettes, pieces
 from daamkit.views.labels import labels
@@ -236,7 +237,7 @@ def _unit(maps: HeatMaps) -> str:
 
 def _heads(layer: Layer, word: Word, maps: HeatMaps) -> Float[np.ndarray, "heads y x"]:
     values = layer.values.sum(0) if "step" in maps.keep else layer.values
-    return values[:, list(word.columns)].mean(1).float().cpu().numpy() / maps.steps
+    return over_tokens(values, word).float().cpu().numpy() / maps.steps
 
 
 def _repeated(

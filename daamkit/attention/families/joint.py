@@ -1,0 +1,261 @@
+"""Joint attention: text and image in one softmax. SD3, SD3.5, FLUX.1, Chroma, Qwen-Image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from daamkit.attention.calls import Call, Pass, Rows
+from daamkit.attention.families.family import Encoder, Family, Reading, classes
+from daamkit.attention.sites import Grid, Kind, Layout, Site, Span
+
+_SITE = re.compile(r"(single_)?transformer_blocks\.\d+\.attn(2)?")
+_CELL = 2  # latents a side of a cell
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text encoder of a model.
+
+    Attributes
+    ----------
+    suffix
+        Of its component's name: "_2" of "text_encoder_2" and "tokenizer_2".
+    argument
+        Of the call, with its text.
+    limit
+        Places it has at most unless the call says `max_sequence_length`; None: always as many as
+        its tokenizer's ``model_max_length``.
+    shares
+        The suffix of the encoder whose places are its own too.
+    """
+
+    suffix: str = ""
+    argument: str = "prompt"
+    limit: int | None = None
+    shares: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Component name."""
+        return f"text_encoder{self.suffix}"
+
+
+@dataclass(frozen=True)
+class Joint(Family):
+    """Transformers whose text and image attend to each other and to themselves in one softmax.
+
+    Groups are "double" (text and image have weights of their own) and "single" (one for both).
+
+    Attributes
+    ----------
+    model
+        Class of the transformer.
+    texts
+        The text encoders whose places are in the softmax, in their order there.
+    image_first
+        Whether the image's places come before the text's.
+    apart
+        Whether guidance lets the denoiser run once for each branch, the prompt's first.
+    """
+
+    name: ClassVar[str] = "joint"
+    image = "hidden_states"
+
+    model: str
+    texts: tuple[Text, ...]
+    image_first: bool = False
+    apart: bool = True
+
+    # -- which models
+
+    def matches(self, pipe: Any) -> bool:
+        """Whether the pipeline has such a transformer."""
+        return self.knows(getattr(pipe, "transformer", None))
+
+    def knows(self, denoiser: Any) -> bool:
+        """Whether it is such a transformer, be it compiled."""
+        return self.model in classes(denoiser)
+
+    def denoisers(self, pipe: Any) -> dict[str, nn.Module]:
+        """The only one."""
+        return {"transformer": pipe.transformer}
+
+    def sites(self, denoiser: nn.Module) -> list[Site]:
+        """All blocks, as they run; of SD3.5's first blocks also the image's attention to itself."""
+        found: list[Site] = []
+        for name, module in denoiser.named_modules():
+            if place := _SITE.fullmatch(name):
+                heads: Any = module.heads
+                group = "single" if place[1] else "double"
+                kind: Kind = "self" if place[2] else "joint"
+                found.append(Site(name, kind, group, len(found), heads, module))
+        return found
+
+    # -- a pass and its inputs
+
+    def read(
+        self, call: Call, denoiser: nn.Module, inputs: dict[str, Any], earlier: Sequence[Pass]
+    ) -> Reading:
+        """All branches in one pass, or the prompt's and then the other.
+
+        What stands beside the image, as more places (the picture to edit) or more channels (a
+        mask), is not denoised.
+        """
+        given: Tensor = inputs["hidden_states"]
+        grid = _grid(denoiser, inputs)
+        config: Any = denoiser.config
+        channels = config.out_channels or config.in_channels
+        if given.ndim == 3:
+            noisy = given[:, : grid[0] * grid[1], : channels * config.patch_size**2]
+        else:
+            noisy = given[:, :channels]
+        branches = self._branches(call, len(given), inputs, earlier)
+        return Reading(
+            noisy, inputs["timestep"], branches, grid, (inputs["encoder_hidden_states"],)
+        )
+
+    def _branches(
+        self, call: Call, rows: int, inputs: dict[str, Any], earlier: Sequence[Pass]
+    ) -> dict[str, Rows]:
+        if inputs.get("skip_layers") is not None:  # SD3's guidance by what some layers add
+            return call.rows(["perturbed"], rows)
+        if not self.apart:
+            return call.branches(rows)
+        had = any("cond" in each.branches for each in earlier)
+        return call.rows([call.without if had else "cond"], rows)
+
+    def write(self, inputs: dict[str, Any], noisy: Tensor) -> dict[str, Any]:
+        """The image's places and channels anew, all others as they are."""
+        given: Tensor = inputs["hidden_states"]
+        if given.ndim == 4:
+            return super().write(inputs, noisy)
+        _, places, channels = noisy.shape
+        own = torch.cat([noisy, given[:, :places, channels:]], 2)
+        return inputs | {"hidden_states": torch.cat([own, given[:, places:]], 1)}
+
+    def select(self, now: Pass, rows: Sequence[int]) -> dict[str, Any]:
+        """Rows of all but the places' positions, which all rows share."""
+        chosen = super().select(now, rows)
+        for name in ("img_ids", "txt_ids"):
+            given = now.inputs.get(name)
+            if isinstance(given, Tensor) and given.ndim == 2:
+                chosen[name] = given
+        if "img_shapes" in chosen:
+            chosen["img_shapes"] = [now.inputs["img_shapes"][row] for row in rows]
+        return chosen
+
+    def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
+        """Places of 2 x 2 latents side by side."""
+        if noisy.ndim == 4:
+            return noisy
+        cells = noisy.unflatten(1, now.grid).unflatten(-1, (-1, _CELL, _CELL))
+        return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+    def pack(self, now: Pass, image: Tensor) -> Tensor:
+        """The inverse of `unpack`."""
+        if now.inputs["hidden_states"].ndim == 4:
+            return image
+        height, width = now.grid
+        cells = image.unflatten(3, (width, _CELL)).unflatten(2, (height, _CELL))
+        return cells.permute(0, 2, 4, 1, 3, 5).flatten(3, 5).flatten(1, 2)
+
+    # -- a site at work
+
+    def layout(self, site: Site, now: Pass, queries: int, keys: int, nth: int) -> Layout | None:
+        """Text and image in the model's order; an IP-Adapter's keys come in a call of their own."""
+        if nth:
+            return None
+        height, width = now.grid
+        cells = height * width
+        if site.kind == "self":
+            return Layout(now.grid, slice(0, cells))
+        length = now.inputs["encoder_hidden_states"].shape[1]
+        start = 0 if self.image_first else length
+        rows = max(rows.stop for rows in now.branches.values())
+        spans = self._spans(now.call.pipe, cells if self.image_first else 0, length)
+        return Layout(now.grid, slice(start, start + cells), (spans,) * rows)
+
+    def _spans(self, pipe: Any, start: int, length: int) -> tuple[Span, ...]:
+        """Where which encoder's text is among the keys."""
+        spans: dict[str, Span] = {}
+        at, end = start, start + length
+        for text in self._present(pipe):
+            if text.shares is not None:
+                own = spans[text.shares]
+                spans[text.suffix] = Span(text.name, own.start, own.length)
+                continue
+            tokenizer = getattr(pipe, f"tokenizer{text.suffix}")
+            fixed = tokenizer.model_max_length if text.limit is None else end - at
+            spans[text.suffix] = Span(text.name, at, min(fixed, end - at))
+            at += fixed
+        return tuple(spans.values())
+
+    # -- text
+
+    def encoders(self, pipe: Any) -> list[Encoder]:
+        """Those whose places are in the softmax."""
+        return [
+            Encoder(
+                text.name,
+                getattr(pipe, f"tokenizer{text.suffix}"),
+                getattr(pipe, text.name, None),
+                text.argument,
+                text.limit,
+                shares="" if text.shares is None else f"text_encoder{text.shares}",
+            )
+            for text in self._present(pipe)
+        ]
+
+    def _present(self, pipe: Any) -> list[Text]:
+        """Without those that a pipeline was loaded without: zeros stand in their places then,
+        unless all are missing, and the text comes as embeddings."""
+        read = [text for text in self.texts if getattr(pipe, text.name, None) is not None]
+        return [
+            text
+            for text in read or self.texts
+            if getattr(pipe, f"tokenizer{text.suffix}", None) is not None
+        ]
+
+    # -- pictures
+
+    def grid(self, pipe: Any, height: int | None, width: int | None) -> Grid:
+        """2 x 2 latents a cell."""
+        scale, side = pipe.vae_scale_factor, pipe.default_sample_size * pipe.vae_scale_factor
+        return (height or side) // (scale * _CELL), (width or side) // (scale * _CELL)
+
+    def pixels(self, pipe: Any, grid: Grid) -> tuple[int, int]:
+        """2 x 2 latents a cell."""
+        height, width = super().pixels(pipe, grid)
+        return height * _CELL, width * _CELL
+
+
+def _grid(denoiser: Any, inputs: dict[str, Any]) -> tuple[int, int]:
+    """The image's own grid: pictures to edit come after it."""
+    if "img_shapes" in inputs:
+        shapes = inputs["img_shapes"][0]
+        *_, height, width = shapes[0] if isinstance(shapes, list) else shapes
+        return int(height), int(width)
+    ids = inputs.get("img_ids")
+    if ids is None:
+        side = denoiser.config.patch_size
+        height, width = inputs["hidden_states"].shape[-2:]
+        return height // side, width // side
+    ids = (ids[0] if ids.ndim == 3 else ids).cpu()
+    own = ids[ids[:, 0] == ids[0, 0]]
+    return int(own[:, 1].max()) + 1, int(own[:, 2].max()) + 1
+
+
+SD3 = Joint(
+    "SD3Transformer2DModel",
+    (Text(), Text("_2", "prompt_2", shares=""), Text("_3", "prompt_3", limit=256)),
+    image_first=True,
+    apart=False,
+)
+FLUX = Joint("FluxTransformer2DModel", (Text("_2", "prompt_2", limit=512),))
+CHROMA = Joint("ChromaTransformer2DModel", (Text(limit=512),))
