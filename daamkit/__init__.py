@@ -12,7 +12,14 @@ Everything here is loaded when it is first used; importing the package costs not
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if not Path(__file__).is_file():
+    raise ImportError(
+        f"daamkit reads its data as files, and {Path(__file__).parent} lies in an archive. Install "
+        "the wheel with pip, or unpack it and name that folder."
+    )
 
 if TYPE_CHECKING:
     from daamkit.edits.blur import Blur as Blur
