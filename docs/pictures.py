@@ -83,7 +83,7 @@ def guided(pipe: object) -> Image.Image:
     """Prompts of which one thing is missing: without and with Attend-and-Excite, same seed."""
     tiles = []
     for seed, a, b in NEGLECTED:
-        excite = daamkit.AttendAndExcite("nouns", out_of=50)
+        excite = daamkit.AttendAndExcite("nouns")
         for name, method in {
             "unguided": nullcontext(),
             "guided": daamkit.guide(pipe, excite),
@@ -105,7 +105,7 @@ def inspector(pipe: object) -> daamkit.Inspector:
     """The first of these prompts, without and with guidance."""
     seed, a, b = NEGLECTED[0]
     runs = []
-    for method in (nullcontext(), daamkit.guide(pipe, daamkit.AttendAndExcite([a, b], out_of=50))):
+    for method in (nullcontext(), daamkit.guide(pipe, daamkit.AttendAndExcite([a, b]))):
         with method, daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
             pipe(  # type: ignore[operator]
                 f"a {a} and a {b}",

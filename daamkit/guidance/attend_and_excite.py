@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,10 +17,13 @@ from daamkit.attention.sites import Grid, Site
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method, count, index, opens
-from daamkit.guidance.descent import SECOND_HAND, check, descend, leaf
+from daamkit.guidance.descent import PAPER_STEPS, SECOND_HAND, check, descend, guided_steps, leaf
 from daamkit.guidance.subjects import Subjects, find
 from daamkit.maps.words import Prompt
 from daamkit.prompts import read
+from daamkit.record import plain
+
+THRESHOLDS = {0: 0.05, 10: 0.5, 20: 0.8}  # the paper's, in a generation of `PAPER_STEPS`
 
 
 @dataclass(eq=False)
@@ -41,18 +44,20 @@ class AttendAndExcite(Method):
     scale_range
         See `scale_factor`.
     max_iter_to_alter
-        How many steps are guided.
+        How many steps are guided. None: the paper's 25 of 50, scaled to the call's own steps.
     thresholds
-        By step, how much attention each subject must have: the latents move until it has.
+        By step, how much attention each subject must have: the latents move until it has. None: the
+        paper's, 0.05 at step 0, 0.5 at 10 and 0.8 at 20 of 50, scaled to the call's own steps.
     max_refinement_steps
-        At most so often.
+        Upper bound on the refinement iterations of one step.
     smooth, sigma, kernel_size
         The maps' blur; its weights are those of exp(-(x / 2 sigma)^2).
     softmax_scale
         What attention is multiplied with before the tokens compete for it in a softmax.
     out_of
-        Count `max_iter_to_alter` and the steps of `thresholds` in a generation of so many steps (50
-        in the paper), and scale them to the call's own; None takes them as they are.
+        The number of steps that a given `max_iter_to_alter` and the steps of given `thresholds` are
+        counted in, from which they are scaled to the call's own. None: these are counted in the
+        call's own steps. What was used stands in the run's record.
     attn_res
         (height, width) of the maps, in cells. None: a quarter of the latents' grid.
     normalize_eot
@@ -80,8 +85,8 @@ class AttendAndExcite(Method):
     subjects: Subjects
     scale_factor: float = 20.0
     scale_range: tuple[float, float] = (1.0, 0.5)
-    max_iter_to_alter: int = 25
-    thresholds: Mapping[int, float] = field(default_factory=lambda: {0: 0.05, 10: 0.5, 20: 0.8})
+    max_iter_to_alter: int | None = None
+    thresholds: Mapping[int, float] | None = None
     max_refinement_steps: int = 20
     smooth: bool = True
     sigma: float = 0.5
@@ -140,6 +145,11 @@ class AttendAndExcite(Method):
             return None
         size = float(self.scale_factor * np.sqrt(np.linspace(*self.scale_range, n))[i])
         samples = range(step.call.samples)
+        used = {"max_iter_to_alter": last, "thresholds": thresholds, "out_of": n}
+        for k in samples:
+            self.notes(step.call, k).settings |= {
+                name: plain(value) for name, value in used.items()
+            }
         with frozen(step.denoiser), torch.set_grad_enabled(size != 0):
             moved = [self._guide(step, k, size, i < last, thresholds.get(i)) for k in samples]
         return torch.cat(moved) if size else None
@@ -196,9 +206,12 @@ class AttendAndExcite(Method):
 
     def _schedule(self, n: int) -> tuple[int, dict[int, float]]:
         """How many of n steps are guided, and the thresholds by step."""
-        ratio = 1 if self.out_of is None else n / self.out_of
-        thresholds = {round(i * ratio): wanted for i, wanted in self.thresholds.items()}
-        return round(self.max_iter_to_alter * ratio), thresholds
+        last = guided_steps(self.max_iter_to_alter, self.out_of, n)
+        if self.thresholds is None:
+            known, ratio = THRESHOLDS, n / PAPER_STEPS
+        else:
+            known, ratio = dict(self.thresholds), n / (self.out_of or n)
+        return last, {round(i * ratio): wanted for i, wanted in known.items()}
 
 
 def _end(prompt: Prompt) -> int:

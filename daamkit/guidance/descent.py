@@ -16,6 +16,9 @@ from daamkit.guidance.denoising import Latents, index
 # Schedulers that step from samples of their own: what is moved in the one they are given is lost.
 SECOND_HAND = ("UniPCMultistepScheduler", "DPMSolverSinglestepScheduler", "SASolverScheduler")
 
+# The steps of a generation in the papers of Attend-and-Excite and SynGen, and how many are guided.
+PAPER_STEPS, PAPER_GUIDED = 50, 25
+
 
 def leaf(latents: Latents) -> Latents:
     """A copy from which gradients are taken, where they are on."""
@@ -59,3 +62,20 @@ def check(step: Pass, what: str, number: float) -> None:
             got=f"{number} at step {index(step)} in {dtype}",
             mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
         )
+
+
+def guided_steps(given: int | None, out_of: int | None, steps: int) -> int:
+    """How many steps of a call are guided.
+
+    Parameters
+    ----------
+    given
+        So many, or None: as many as in the papers, half of them, rounded up.
+    out_of
+        The number of steps that `given` is counted in; None: the call's own.
+    steps
+        The call's own.
+    """
+    if given is None:
+        return math.ceil(PAPER_GUIDED * steps / PAPER_STEPS)  # also of a single step, one
+    return given if out_of is None else round(given * steps / out_of)

@@ -18,7 +18,7 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance import subjects
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method, count, index, opens
-from daamkit.guidance.descent import SECOND_HAND, check, descend, leaf
+from daamkit.guidance.descent import SECOND_HAND, check, descend, guided_steps, leaf
 from daamkit.guidance.subjects import Columns, Subject
 from daamkit.language import parsing
 from daamkit.language.binding import bound
@@ -47,10 +47,10 @@ class SynGen(Method):
     scale_factor
         Size of a move. With 0 the image is the unguided one and the losses are still noted.
     max_iter_to_alter
-        How many steps are guided, by one move each.
+        How many steps are guided, by one move each. None: the paper's 25 of 50, scaled to the
+        call's own steps.
     out_of
-        Count `max_iter_to_alter` in a generation of so many steps (50 in the paper), and scale it
-        to the call's own; None takes it as it is.
+        The number of steps that a given `max_iter_to_alter` is counted in; None: the call's own.
     attn_res
         (height, width) of the maps, in cells. None: a quarter of the latents' grid.
     prompt
@@ -79,7 +79,7 @@ class SynGen(Method):
 
     pairs: Pairs | Sequence[Pairs] | None = None
     scale_factor: float = 20.0
-    max_iter_to_alter: int = 25
+    max_iter_to_alter: int | None = None
     out_of: int | None = None
     attn_res: Grid | None = None
     prompt: str | list[str] | None = None
@@ -103,8 +103,8 @@ class SynGen(Method):
 
     def before(self, step: Pass) -> Tensor | None:
         """Move every image's latents; None where the step is not guided."""
-        ratio = 1 if self.out_of is None else count(step) / self.out_of
-        if not opens(step) or index(step) >= round(self.max_iter_to_alter * ratio):
+        last = guided_steps(self.max_iter_to_alter, self.out_of, count(step))
+        if not opens(step) or index(step) >= last:
             return None
         with frozen(step.denoiser), torch.set_grad_enabled(self.scale_factor != 0):
             moved = [self._guide(step, sample) for sample in range(step.call.samples)]

@@ -183,19 +183,16 @@ def test_weights_of_the_blur():
 
 
 @pytest.mark.parametrize(("steps", "last", "refined"), [(50, 25, [0, 10, 20]), (10, 5, [0, 2, 4])])
-def test_steps_counted_in_the_papers_fifty(steps, last, refined):
+@pytest.mark.parametrize("given", [{}, {"max_iter_to_alter": 25, "out_of": 50}])
+def test_steps_counted_in_the_papers_fifty(steps, last, refined, given, monkeypatch):
+    """By default, or as given."""
+    wanted = {0: 1, 10: 1, 20: 1}
+    monkeypatch.setattr(attend_and_excite, "THRESHOLDS", wanted)
+    options = {"thresholds": wanted} | given if given else {}
     z, maps = random_latents(0, 4, 4), random_maps(0, 4, 4)
     moved, refinements = [], []
     for at in range(steps):
-        made, noted = alone(
-            z,
-            steps=steps,
-            at=at,
-            maps=maps,
-            out_of=50,
-            max_refinement_steps=1,
-            thresholds={0: 1, 10: 1, 20: 1},
-        )
+        made, noted = alone(z, steps=steps, at=at, maps=maps, max_refinement_steps=1, **options)
         moved += [at] * (made is not None)
         refinements += [at] * bool(noted and noted[0]["iterations"])
     assert moved == list(range(last)) and refinements == refined
@@ -263,11 +260,24 @@ def test_the_first_move_on_a_model(side, grid, subjects, eot):
     assert not torch.allclose(given[0][:1], noise, atol=5e-2)
 
 
+def test_what_was_scaled_stands_in_the_record(sd):
+    with daamkit.guide(sd, AttendAndExcite(["cat"])), daamkit.trace(sd) as tracer:
+        generate(sd, steps=10)
+    used = tracer.run.record["guidance"][0]["settings"]
+    assert (used["max_iter_to_alter"], used["out_of"]) == (5, 10)
+    assert used["thresholds"] == {"0": 0.05, "2": 0.5, "4": 0.8}
+
+
+def test_a_single_step_is_guided(sd):
+    _, table = guided(sd, call={"steps": 1}, scale_factor=1e3)
+    assert len(table) == 1 and table["gradient"][0] > 0
+
+
 def test_a_scale_of_nothing(sd):
     """Bit for bit the unguided image, thresholds or not; the losses are noted all the same."""
     plain = generate(sd)
     for thresholds in ({}, {0: 0.9, 1: 0.99}):
-        latents, table = guided(sd, scale_factor=0, thresholds=thresholds)
+        latents, table = guided(sd, scale_factor=0, thresholds=thresholds, max_iter_to_alter=25)
         assert torch.equal(latents, plain)
         assert (table["loss"] > 0).all() and not table[["iterations", "gradient"]].any(axis=None)
         assert list(table["step"]) == [0, 1, 2]
@@ -431,7 +441,8 @@ def test_inpainting_and_image_to_image():
         pipe.set_progress_bar_config(disable=True)
         call = call | {"image": picture}
         plain = generate(pipe, PROMPT, **call)
-        latents, table = guided(pipe, call=call, scale_factor=1e3, thresholds={})
+        options = {"scale_factor": 1e3, "thresholds": {}, "max_iter_to_alter": 25}
+        latents, table = guided(pipe, call=call, **options)
         assert latents.isfinite().all() and not torch.allclose(latents, plain, atol=1e-2)
         assert list(table["step"]) == [0, 1, 2] and (table["gradient"] > 0).all()
         assert torch.equal(guided(pipe, call=call, scale_factor=0)[0], plain)
@@ -579,7 +590,9 @@ def test_inference_mode(sd):
 
 
 def test_losses_are_saved_with_the_run(sd, tmp_path):
-    method = AttendAndExcite(["cat", ("a", 1)], thresholds={1: 0.5}, max_refinement_steps=2)
+    method = AttendAndExcite(
+        ["cat", ("a", 1)], thresholds={1: 0.5}, max_refinement_steps=2, max_iter_to_alter=25
+    )
     with daamkit.guide(sd, method) as guide, daamkit.trace(sd) as tracer:
         generate(sd, PROMPT, num_images_per_prompt=2)
     table = guide.table()

@@ -206,8 +206,9 @@ def test_how_many_steps_are_guided(sd, settings, steps):
     assert list(guide.table()["step"]) == list(range(steps))
 
 
-def test_out_of_scales_to_the_calls_own_steps(sd):
-    with daamkit.guide(sd, SynGen(out_of=50)) as guide:
+@pytest.mark.parametrize("settings", [{}, {"max_iter_to_alter": 25, "out_of": 50}])
+def test_the_papers_constants_scale_to_the_calls_own_steps(sd, settings):
+    with daamkit.guide(sd, SynGen(**settings)) as guide:
         generate(sd, steps=2)
     assert list(guide.table()["step"]) == [0]  # 25 of 50 are 1 of 2
 
@@ -244,7 +245,7 @@ def test_no_cfg_scaled_samples_two_passes_a_step_and_two_text_encoders():
     for scheduler in (EulerDiscreteScheduler, HeunDiscreteScheduler):
         pipe = tiny.sdxl()
         pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
-        method = SynGen(attn_res=(16, 16))
+        method = SynGen(attn_res=(16, 16), max_iter_to_alter=25)
         with daamkit.guide(pipe, method) as guide:
             moved = generate(pipe, guidance_scale=1.0)
         assert moved.isfinite().all() and not torch.equal(moved, generate(pipe, guidance_scale=1.0))
