@@ -174,6 +174,11 @@ families = Registry(
         "sd3": "attention.families.joint:SD3",
         "flux": "attention.families.joint:FLUX",
         "chroma": "attention.families.joint:CHROMA",
+        "pixart": "attention.families.cross:PixArt",
+        "sana": "attention.families.cross:Sana",
+        "hunyuandit": "attention.families.cross:HunyuanDiT",
+        "zimage": "attention.families.single:ZImage",
+        "lumina2": "attention.families.single:Lumina2",
     },
 )
 guidance_methods = Registry(

@@ -29,7 +29,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
     Parameters
     ----------
     pipe
-        A diffusers pipeline with a UNet: text to image, image to image, inpainting, ControlNet.
+        A diffusers pipeline of a family that daamkit reads: with a UNet (text to image, image to
+        image, inpainting, ControlNet) or with a transformer (`attention.families`).
     keep
         What is not summed over: any of "step", "site" and "head". The default keeps sites and
         heads, which the exact pooling of the daam package needs. Self-attention never keeps heads.

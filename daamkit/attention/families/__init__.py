@@ -37,7 +37,8 @@ def of(pipe: Any) -> Family:
     ]
     raise DaamkitError(
         wanted="a pipeline of a family that daamkit reads, such as a pipeline with a UNet "
-        "(Stable Diffusion 1, 2, XL, their kin; DDPM in pixels)",
+        "(Stable Diffusion 1, 2, XL, their kin; DDPM in pixels); the families are "
+        f"{', '.join(registry.families.names())}",
         got=f"{type(pipe).__name__}{' with ' if models else ''}{', '.join(models)}",
         mend="pass one of these, or register a `Family` of its own",
     )

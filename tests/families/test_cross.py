@@ -1,0 +1,113 @@
+"""Transformers with attention to text in modules of its own: PixArt, Sana, HunyuanDiT."""
+
+import pytest
+
+import daamkit
+from daamkit.errors import DaamkitError
+from tests.families import checks, tiny_cross
+
+NAMES = ["pixart", "sana", "hunyuandit"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def pipe(name):
+    return tiny_cross.build(name)
+
+
+@pytest.fixture(scope="module")
+def sana():
+    return tiny_cross.build("sana")
+
+
+def test_traced_is_untraced(pipe, name):
+    checks.untouched(pipe, name)
+
+
+def test_probabilities_are_an_explicit_softmax(pipe, name):
+    checks.exact(pipe, name)
+
+
+def test_a_word_exchanged_moves_its_columns(pipe, name):
+    checks.moved(pipe, name)
+
+
+def test_grids_are_not_square(pipe, name):
+    checks.grid(pipe, name)
+
+
+def test_all_that_text_gets_has_a_name(pipe, name):
+    checks.columns(pipe, name)
+
+
+def test_each_image_of_a_batch_has_its_own_maps(pipe, name):
+    checks.batched(pipe, name, own_masks=name == "pixart")
+
+
+def test_saved_and_opened(pipe, name, tmp_path):
+    checks.kept(pipe, name, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_words_beyond_the_limit(pipe, name):
+    checks.cut_off(pipe, name, 90)
+
+
+@pytest.mark.parametrize("name", NAMES, indirect=True)
+def test_golden(name):
+    checks.golden(name)
+
+
+def test_self_attention_of_cells(pipe, name):
+    if name == "sana":
+        pytest.skip("its attention between cells is linear")
+    (run,) = checks.traced(pipe, name, {"self_attention": True})
+    height, width = tiny_cross.GRIDS[name]
+    for layer in run.self_attention["cond"].layers.values():
+        assert layer.values.shape == (height * width, height, width)
+
+
+def test_linear_attention_has_no_maps(sana):
+    for wish in ({"self_attention": True}, {"sites": "attn1"}):
+        with pytest.raises(DaamkitError, match=r"attn1.*linear attention, which has no softmax"):
+            checks.traced(sana, "sana", wish)
+    with pytest.raises(DaamkitError, match="the model has it in no layer"):
+        pag = daamkit.PerturbedAttentionGuidance(layers="block")
+        with daamkit.guide(sana, pag):
+            tiny_cross.generate(sana, "sana")
+
+
+def test_an_instruction_of_ones_own(sana):
+    runs = [
+        checks.traced(sana, "sana", {"branches": ("cond", "uncond")}, **options)[0]
+        for options in (
+            {"complex_human_instruction": ["under the tree", "beside: "]},
+            {"complex_human_instruction": None},
+            {"negative_prompt": "a red cat"},
+        )
+    ]
+    kinds = [[token.special for token in run.maps.prompt.tokens] for run in runs]
+    assert "template" in kinds[0] and "template" not in kinds[1]
+    assert [token.text for token in runs[1].maps.prompt.tokens][1:4] == ["a", " red", " cat"]
+    assert runs[2].branch("negative").prompt.text == "a red cat"
+    assert "template" not in [t.special for t in runs[2].branch("negative").prompt.tokens]
+
+
+def test_embeddings_with_their_text():
+    pipe = tiny_cross.build("pixart")
+    options = {"max_sequence_length": 24, "clean_caption": False}
+    embeds, mask, negative, negative_mask = pipe.encode_prompt("a Red cat", **options)
+    given = {
+        "prompt_embeds": embeds,
+        "prompt_attention_mask": mask,
+        "negative_prompt": None,
+        "negative_prompt_embeds": negative,
+        "negative_prompt_attention_mask": negative_mask,
+    }
+    (plain,) = checks.traced(pipe, "pixart", prompt="a Red cat")
+    (run,) = checks.traced(pipe, "pixart", {"prompt": "a red cat"}, prompt=None, **given)
+    assert (run.maps.word("cat").values - plain.maps.word("cat").values).abs().max() < 1e-5

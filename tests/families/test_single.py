@@ -1,0 +1,126 @@
+"""Transformers whose layers see image and text as one sequence: Z-Image, Lumina 2."""
+
+import pytest
+
+from daamkit.attention import families
+from tests.families import checks, tiny_cross
+
+NAMES = ["zimage", "lumina2"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def pipe(name):
+    return tiny_cross.build(name)
+
+
+@pytest.fixture(scope="module")
+def zimage():
+    return tiny_cross.build("zimage")
+
+
+@pytest.fixture(scope="module")
+def lumina2():
+    return tiny_cross.build("lumina2")
+
+
+def test_traced_is_untraced(pipe, name):
+    checks.untouched(pipe, name)
+
+
+def test_probabilities_are_an_explicit_softmax(pipe, name):
+    checks.exact(pipe, name)
+
+
+def test_a_word_exchanged_moves_its_columns(pipe, name):
+    checks.moved(pipe, name)
+
+
+def test_grids_are_not_square(pipe, name):
+    checks.grid(pipe, name)
+
+
+def test_all_that_text_gets_has_a_name(pipe, name):
+    checks.columns(pipe, name)
+
+
+def test_each_image_of_a_batch_has_its_own_maps(pipe, name):
+    checks.batched(pipe, name, own_masks=name == "zimage")
+
+
+def test_saved_and_opened(pipe, name, tmp_path):
+    checks.kept(pipe, name, tmp_path)
+
+
+def test_words_beyond_the_limit(pipe, name):
+    checks.cut_off(pipe, name, 30)
+
+
+@pytest.mark.parametrize("name", NAMES, indirect=True)
+def test_golden(name):
+    checks.golden(name)
+
+
+def test_refiners_are_of_image_and_text_alone(pipe, name):
+    kinds = {site.name.split(".")[0]: site.kind for site in families.find(pipe.transformer)}
+    assert kinds == {"layers": "joint", "noise_refiner": "self", "context_refiner": "text"}
+    (run,) = checks.traced(pipe, name, {"self_attention": True})
+    height, width = tiny_cross.GRIDS[name]
+    (layer,) = run.self_attention["cond"].layers.values()
+    assert layer.values.shape == (height * width, height, width)
+
+
+def test_a_list_of_prompts_that_the_pipeline_rewrites(zimage):
+    said = ["a red cat", "a dog"]
+    runs = checks.traced(zimage, "zimage", prompt=said, negative_prompt=["a car", "a tree"])
+    assert said[0].startswith("<|im_start|>")  # it does
+    assert [run.prompt for run in runs] == ["a red cat", "a dog"]
+    assert runs[0].record["arguments"]["prompt"] == ["a red cat", "a dog"]
+
+
+def test_the_prompt_comes_first_and_may_be_alone(zimage):
+    tap = checks.seen(zimage, "zimage", cfg_truncation=0.2)
+    assert [list(step.branches) for step in tap.passes] == [["cond", "uncond"], ["cond"]]
+    assert tap.passes[0].branches["cond"] == slice(0, 1)
+    wish = {"branches": ("cond", "uncond")}
+    (run,) = checks.traced(zimage, "zimage", wish, cfg_truncation=0.2)
+    assert (run.maps.steps, run.branch("uncond").steps) == (2, 1)
+
+
+def test_a_prompt_that_the_template_contains(zimage):
+    for text in ("a", "user", "<|im_end|>"):
+        (run,) = checks.traced(zimage, "zimage", prompt=text)
+        tokens = run.maps.prompt.tokens
+        assert "".join(token.text for token in tokens) == text
+        kinds = [token.special for token in tokens if token.special]
+        assert kinds == ["template", "template", "padding"]
+
+
+def test_learned_places_beyond_the_encoders(zimage):
+    """40 places of the encoder, all of them read; 64 of the model."""
+    options = {"prompt": "a red cat " * 30, "max_sequence_length": 40}
+    (run,) = checks.traced(zimage, "zimage", **options)
+    (padding,) = [token for token in run.maps.prompt.tokens if token.special == "padding"]
+    assert run.maps.mass[padding.column] > 0
+
+
+def test_guidance_in_two_passes_that_ends_early(lumina2):
+    tap = checks.seen(lumina2, "lumina2", cfg_trunc_ratio=0.5, negative_prompt="a car")
+    assert [list(step.branches) for step in tap.passes] == [["cond"], ["negative"], ["cond"]]
+    wish = {"branches": ("cond", "negative")}
+    options = {"cfg_trunc_ratio": 0.5, "negative_prompt": "a car"}
+    (run,) = checks.traced(lumina2, "lumina2", wish, **options)
+    assert (run.maps.steps, run.branch("negative").steps) == (2, 1)
+    assert run.branch("negative").word("car").values.max() > 0
+    assert "template" not in [t.special for t in run.branch("negative").prompt.tokens]
+
+
+def test_a_system_prompt_of_the_call(lumina2):
+    for prompt in ("a red cat", ["a cat", "a cat beside a dog"]):
+        runs = checks.traced(lumina2, "lumina2", prompt=prompt, system_prompt="under a tree")
+        assert [run.prompt for run in runs] == ([prompt] if isinstance(prompt, str) else prompt)
+        assert all(run.maps.word("cat").values.max() > 0 for run in runs)
