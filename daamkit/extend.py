@@ -9,6 +9,7 @@
 | who knows where things are | `Truth` | `truths` |
 | a segmenter | `Segmenter` | `segmenters` |
 | a captioner | `Captioner` | `captioners` |
+| a method of attribution | `Attribution` | `attributions` |
 | a family of models | `Family` | `families` |
 
 Registering is needed for names only: ``my_package:MyStudy`` is known without. All of it, each as a
@@ -22,6 +23,7 @@ from daamkit.attention.families.family import Encoder, Family, Reading
 from daamkit.attention.hooks import attach
 from daamkit.attention.sites import Layout, Site, Span
 from daamkit.attention.taps import Attention, Tap
+from daamkit.attribution.method import Again, Attribution
 from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
@@ -32,6 +34,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Prompt, Word
 from daamkit.registry import (
+    attributions,
     captioners,
     families,
     guidance_methods,
@@ -46,7 +49,9 @@ from daamkit.vision.captioning import Captioner
 from daamkit.vision.segmentation import ClassError, Segmenter
 
 __all__ = [
+    "Again",
     "Attention",
+    "Attribution",
     "Call",
     "Captioner",
     "Case",
@@ -75,6 +80,7 @@ __all__ = [
     "WordMap",
     "attach",
     "attend",
+    "attributions",
     "captioners",
     "count",
     "denoise",

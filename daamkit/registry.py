@@ -193,6 +193,11 @@ guidance_methods = Registry(
         "classifier": "guidance.classifier:ClassifierGuidance",
     },
 )
+attributions = Registry(  # made without arguments
+    "a method of attribution",
+    "daamkit.attributions",
+    {"daam": "attribution.pooling:daam", "paper": "attribution.pooling:paper"},
+)
 studies = Registry(
     "a study",
     "daamkit.studies",

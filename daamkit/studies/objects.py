@@ -18,10 +18,16 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
+from daamkit import registry
+from daamkit.attention.hooks import attach
+from daamkit.attention.taps import Tap
+from daamkit.attribution.method import Attribution
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing, taxonomy
 from daamkit.maps.run import Run
+from daamkit.maps.words import Word
 from daamkit.measures import clustering
+from daamkit.measures.overlap import iou
 from daamkit.studies import localisation, prompts, truths
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
@@ -53,12 +59,16 @@ class Objects(Located):
         Where the things are; see `truths.load`.
     segmenters
         To compare with, by the names of `truths.load`.
+    attributions
+        Methods of attribution to compare with, by their names in `registry.attributions`. The two
+        of DAAM are always there.
     """
 
     name: ClassVar[str] = "objects"
     fewest: ClassVar[int] = 4  # of each set one prompt to choose a cut on, one to use it
     n: int = 600
     segmenters: tuple[str, ...] = ()
+    attributions: tuple[str, ...] = ()
 
     def cases(self) -> list[Case]:
         """The natural prompts, then those made of them."""
@@ -75,9 +85,9 @@ class Objects(Located):
         return [case | {"seed": self.seed + i} for i, case in enumerate(cases[: self.n])]
 
     def check(self) -> None:
-        """Parser, truth and segmenters."""
+        """Parser, truth, segmenters and methods of attribution."""
         super().check()
-        _ = self._segmenters
+        _ = self._segmenters, self._attributions
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun, method and cut: prompt, seed, set, noun, word, coco, why ("" or why it is
@@ -88,9 +98,9 @@ class Objects(Located):
             [case["seed"] for case in cases],
             self_attention=True,
         )
-        return [self._rows(case, run) for case, run in zip(cases, runs, strict=True)]
+        return [self._rows(session, case, run) for case, run in zip(cases, runs, strict=True)]
 
-    def _rows(self, case: Case, run: Run) -> list[Row]:
+    def _rows(self, session: Session, case: Case, run: Run) -> list[Row]:
         assert run.image is not None
         image, stem = run.image, truths.stem(case["prompt"], case["seed"])
         nouns = parsing.parse(case["prompt"], self.parser).things()
@@ -120,6 +130,7 @@ class Objects(Located):
         words = {i: run.maps.prompt.span(nouns[i].start, nouns[i].end)
                  for i in range(len(nouns)) if why[i] != "not read"}  # fmt: skip
         rows = localisation.overlaps(run.maps, words, there, case["seed"], given)
+        rows += self._attributed(session, case, run, {i: words[i] for i in there}, there)
         missing = {"method": "", "rule": "", "tau": 0.0, "iou": np.nan}
         rows += [missing | {"noun": i} for i in range(len(nouns)) if i not in there]
         said = {"prompt": case["prompt"], "seed": case["seed"], "set": case["set"]}
@@ -128,6 +139,35 @@ class Objects(Located):
             for row in rows
             for i in [row["noun"]]
         ]
+
+    def _attributed(
+        self,
+        session: Session,
+        case: Case,
+        run: Run,
+        words: Mapping[int, Word],
+        there: Mapping[int, localisation.Mask],
+    ) -> list[Row]:
+        """IoU of the maps of `attributions` at every cut, as `localisation.overlaps` has it."""
+
+        def again(*taps: Tap) -> Run:
+            with attach(session.pipe, *taps):
+                return session.runs([case["prompt"]], [case["seed"]], self_attention=True)[0]
+
+        rows = []
+        for name, method in self._attributions.items():
+            found = method.maps(run, [*words.values()], again)
+            for i, word in zip(words, found, strict=True):
+                rows += [
+                    {"noun": i, "method": name, "rule": rule, "tau": tau,
+                     "iou": float(iou(word.mask(tau, rule), there[i]))}
+                    for rule, tau in localisation.CUTS
+                ]  # fmt: skip
+        return rows
+
+    @cached_property
+    def _attributions(self) -> dict[str, Attribution]:
+        return {name: registry.attributions.find(name)() for name in self.attributions}
 
     @cached_property
     def _segmenters(self) -> dict[str, truths.Truth]:

@@ -1,0 +1,1 @@
+"""Where in an image a word is: methods that answer, behind one protocol."""

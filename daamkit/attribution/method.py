@@ -1,0 +1,35 @@
+"""What a method of attribution is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
+
+Again = Callable[..., Run]  # draw the same prompt from the same seed, under these taps
+
+
+@runtime_checkable
+class Attribution(Protocol):
+    """Says where words are, from what a run holds or by drawing its image again.
+
+    `registry.attributions` knows methods by name, each made without arguments.
+    """
+
+    def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
+        """A map for each word, of any unit, more where the word is.
+
+        Parameters
+        ----------
+        run
+            Traced with cross-attention by site and head, and self-attention.
+        words
+            Of ``run.maps.prompt``, read by the model.
+        again
+            Called with taps, draws the run's prompt from its seed once more while they watch or
+            change attention, and returns the new run. An extra generation each time.
+        """
+        ...
