@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env browser demo test lint docs notebooks train train2 studies clean
+.PHONY: env browser demo test quick lowest lint docs notebooks train train2 studies clean
 
 env: .venv/.installed
 
@@ -19,6 +19,18 @@ demo: env
 
 test: env browser lint
 	$(BIN)/pytest
+
+quick: env lint  # without notebooks, browser, site, trainings and studies
+	$(BIN)/pytest -m "not slow"
+
+# The lowest versions that pyproject.toml allows (docs/versions.md), in an environment of their own.
+lowest: .lowest/.installed
+	.lowest/bin/pytest -m "not slow" -o addopts="--import-mode=importlib"
+
+.lowest/.installed: tests/lowest.txt
+	$(PYTHON) -m venv --clear .lowest
+	.lowest/bin/pip install --quiet --disable-pip-version-check -r tests/lowest.txt -e .
+	touch $@
 
 browser:  # some tests look at pages
 	@for name in chromium chromium-browser google-chrome; do \
@@ -68,4 +80,4 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 		cp build/studies/$$name/$$name.png docs/images/; done
 
 clean:
-	rm -rf .venv build demo explained docs/notebooks
+	rm -rf .venv .lowest build demo explained docs/notebooks

@@ -8,6 +8,33 @@ from tests import tiny
 transformers.logging.set_verbosity_error()  # says at every import that torchvision is missing
 
 
+SLOW = {  # left out by `-m "not slow"`: folders, files, or tests by the beginning of their names
+    "notebooks/": "run whole",
+    "tests/browser/": "Chromium, Jupyter",
+    "tests/hub/": "weights of the Hub",
+    "tests/parity/": "other implementations beside ours, at size",
+    "tests/studies/test_guidance_effects.py": "many generations",
+    "tests/studies/test_neglect.py": "many generations",
+    "tests/studies/test_replay.py": "many generations",
+    "tests/studies/test_self_attention.py": "many generations",
+    "tests/studies/test_studies.py": "many generations",
+    "tests/studies/test_runner.py::test_killed": "processes that are killed and begun again",
+    "tests/studies/test_runner.py::test_two_workers_of_ray": "a Ray cluster",
+    "tests/studies/test_runner.py::test_an_exception_in_a_worker": "a Ray cluster",
+    "tests/studies/test_runner.py::test_the_command": "a study from the shell",
+    "tests/test_docs.py::test_code_runs": "pages run whole",
+    "tests/test_site.py": "the site is built",
+    "tests/toybox/test_claims.py": "images read back",
+    "tests/toybox/test_train": "models are trained",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(tuple(SLOW)):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--parity-seed", type=int, default=0, help="first seed of the parity tests with diffusers"

@@ -244,14 +244,18 @@ class Prompt:
         return word
 
     def span(self, start: int, end: int, encoder: str | None = None) -> Word:
-        """The word or phrase at given characters.
+        """The word or phrase at given characters; its occurrence is counted as `word` counts.
 
         Raises
         ------
         WordError
             If no token is there, or the model has not read all of it.
         """
-        return self._word(self._alike(encoder), start, end, 0)
+        names = self._alike(encoder)
+        text = self.texts[names[0]]
+        patterns = characters.finds(text[start:end]) if text[start:end].strip() else []
+        found = next(filter(None, (characters.found(each, text) for each in patterns)), [])
+        return self._word(names, start, end, sum(match.start() < start for match in found))
 
     def reads(self, start: int, end: int, encoder: str | None = None) -> bool:
         """Whether the model has read these characters to the end, and not cut them off.

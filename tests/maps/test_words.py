@@ -116,6 +116,16 @@ def test_a_prompt_cut_at_the_models_limit():
     assert [t.special for t in prompt.tokens if t.special] == ["SOS", "EOS"]
 
 
+def test_a_span_tells_which_of_several_it_is():
+    text = "a red cat, a cat-like Cat and two cats"
+    prompt = read(text)
+    for place, occurrence in ((6, 0), (22, 1)):
+        found = prompt.span(place, place + 3)
+        assert found == prompt.word("cat", occurrence) and found.occurrence == occurrence
+    assert prompt.span(0, 5).occurrence == 0 and prompt.span(11, 12).occurrence == 1  # "a"
+    assert prompt.span(13, 16).text == "cat"  # a part of a compound
+
+
 def test_two_encoders_that_read_different_texts():
     prompt = read("a cat", text_encoder_2="a red dog and a cat")
     assert prompt.word("cat").columns == (2,)

@@ -42,6 +42,10 @@ def drawn(ax: Axes) -> list[list[float]]:
     return [np.asarray(line.get_xdata()).tolist() for line in dots]
 
 
+def titles(*axes: Axes) -> list[str]:
+    return [ax.get_title(loc="left") for ax in axes]
+
+
 def seen(figure: Figure) -> list[Axes]:
     figure.canvas.draw()
     return figure.axes
@@ -138,9 +142,16 @@ def test_effects() -> None:
     measures = ("present", "iou", "truer", "overlap", "entropy")
     rows = renamed(table(11, method=METHODS[1:], measure=measures), "gain", "gain_low", "gain_high")
     changes = table(12, measure=("follows", "still"), method=METHODS[1:])
-    left, middle, right = seen(charts.effects(rows, rows.assign(gain=rows["gain"]), changes))
+    neglected = renamed(
+        table(17, method=METHODS[1:], measure=measures), "gain", "gain_low", "gain_high"
+    )
+    left, middle, right = seen(charts.effects(rows, neglected, changes))
     assert names(left)[0] == "thing there" and len(names(left)) == 5
-    assert drawn(left) == drawn(middle) == [rows["gain"][:5].tolist(), rows["gain"][5:].tolist()]
+    assert drawn(left) == [rows["gain"][:5].tolist(), rows["gain"][5:].tolist()]
+    assert drawn(middle) == [neglected["gain"][:5].tolist(), neglected["gain"][5:].tolist()]
+    assert titles(left, middle, right) == [
+        "All prompts", "A thing was missing without it", "Where did the image change?"
+    ]  # fmt: skip
     assert names(right) == ["attend-and-excite", "syngen+self-attention"]
     assert drawn(right) == [changes["mean"][:2].tolist(), changes["mean"][2:].tolist()]
 
