@@ -38,6 +38,15 @@ def lerp(tensors: Sequence[Any], others: Sequence[Any], weight: float) -> None:
     torch._foreach_lerp_(list(tensors), list(others), weight)
 
 
+def clear_hooks(module: Any) -> None:
+    """Take off all hooks that run after a module, whoever has their handles.
+
+    torch removes a hook by its handle alone, and the pipeline that is put together of trained parts
+    is not where the handle is kept.
+    """
+    module._forward_hooks.clear()
+
+
 def saved_tensors(module: Any) -> Iterator[tuple[str, Any]]:
     """A module's own parameters and the buffers that are saved with it, by name.
 

@@ -34,6 +34,15 @@ def test_torch_moves_many_tensors_at_once() -> None:
     assert own[0].tolist() == [0.25] * 2 and own[1].tolist() == [1.5] * 3
 
 
+def test_torch_keeps_hooks_where_they_can_be_taken_off() -> None:
+    module, ran = nn.Linear(2, 2), []
+    module.register_forward_hook(lambda *_: ran.append(1))
+    module(torch.zeros(2))
+    compat.clear_hooks(module)
+    module(torch.zeros(2))
+    assert ran == [1]
+
+
 def test_torch_tells_saved_buffers_from_others_and_counts_writes() -> None:
     module = nn.BatchNorm1d(2)
     module.register_buffer("fleeting", torch.zeros(1), persistent=False)

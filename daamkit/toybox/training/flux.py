@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import T5TokenizerFast
 
-from daamkit import resources
+from daamkit import compat, resources
 from daamkit.toybox import flux, pipeline, scenes
 from daamkit.toybox.training import latents, loop
 
@@ -149,7 +149,7 @@ def train(
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(list(average.values()), [p.detach() for p in parameters], 1 - momentum)
+        compat.lerp([*average.values()], [p.detach() for p in parameters], 1 - momentum)
         progress.tell(seen, loss.item())
         late = stop is not None and time.monotonic() > stop
         picture = grid and (seen // grid > (seen - batch) // grid or seen >= samples)
@@ -179,7 +179,7 @@ def averaged(out: Path) -> tuple[FluxPipeline, int]:
     model = Denoiser(out)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state["average"][name])
-    model.transformer.transformer_blocks[-1]._forward_hooks.clear()
+    compat.clear_hooks(model.transformer.transformer_blocks[-1])
     pipe = flux.assemble(
         model.transformer.eval(),
         model.t5.eval(),
