@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from daamkit import compat
 from daamkit.toybox import scenes
 from daamkit.toybox.sprites import THINGS
 from daamkit.toybox.training import loop
@@ -153,7 +154,7 @@ def train(
         seen += batch
         momentum = min(0.999, (1 + step) / (10 + step))
         now = [p.detach() for p in net.parameters()]
-        torch._foreach_lerp_(list(average.values()), now, 1 - momentum)
+        compat.lerp([*average.values()], now, 1 - momentum)
         progress.tell(seen, loss.item())
         if (step + 1) % keep_every == 0 or seen >= samples:
             loop.keep(checkpoint, net, optimizer, average=average, seen=seen)
