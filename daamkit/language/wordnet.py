@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from daamkit import resources
+from daamkit.errors import DaamkitError
 
 # Universal parts of speech to WordNet's.
 POS = {"NOUN": "n", "PROPN": "n", "VERB": "v", "AUX": "v", "ADJ": "a", "ADV": "r"}
@@ -42,10 +43,29 @@ def wordnet() -> Any:
                 own = nltk.data.find(name)
             except LookupError:
                 continue
-            return Reader(own, None)
-        with zipfile.ZipFile(shipped) as archive:
-            root = nltk.data.ZipFilePathPointer(archive, "wordnet/")
-        return Shipped(root, None)
+            return _read(Reader, own)
+        try:
+            with zipfile.ZipFile(shipped) as archive:
+                root = nltk.data.ZipFilePathPointer(archive, "wordnet/")
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise _broken(shipped, error) from error
+        return _read(Shipped, root)
+
+
+def _read(kind: Any, place: Any) -> Any:
+    """A reader of these files; NLTK's errors for broken ones are of many kinds."""
+    try:
+        return kind(place, None)
+    except Exception as error:
+        raise _broken(place, error) from error
+
+
+def _broken(place: Any, error: Exception) -> DaamkitError:
+    return DaamkitError(
+        wanted=f"WordNet's files in {place}",
+        got=f"broken ones ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})",
+        mend="take them away, and daamkit reads its own; if it is its own, reinstall daamkit",
+    )
 
 
 def written(word: str) -> str:
