@@ -26,6 +26,7 @@ Texts = str | Sequence[str] | None
 UNLIMITED = 10**6  # tokenizers without a limit say so with a large number
 _PADDING = Place(0, 0, "padding")
 _TEMPLATE = Place(0, 0, "template")
+_REGISTER = Place(0, 0, "register")
 _WEIGHTED = re.compile(r"\([^()]*:\s*[\d.]+\s*\)|[\w)](\+{1,}|-{2,})(?!\w)")
 
 
@@ -410,6 +411,7 @@ def _tokens(
     aligned = _aligned(encoder, row, ids, places)
     assert aligned is not None, "just aligned"
     aligned += [_PADDING] * (-len(aligned) % encoder.multiple)
+    aligned[:0] = [_REGISTER] * encoder.registers
     cut = None if end is None or end >= stop else shown(end)
     return _Row(text, aligned, cut, len(row))
 
@@ -444,7 +446,7 @@ def _coded(encoder: Encoder, text: str, length: int | None = None) -> _Row:
     ids, *_ = words.cut(*words.code(encoder.tokenizer, before + text + after), limit)
     found = _match(encoder, ids, text)
     assert found is not None, "its own ids"
-    more = max(limit - len(found.places), 0) if limit < UNLIMITED else 0
+    more = max(limit + encoder.registers - len(found.places), 0) if limit < UNLIMITED else 0
     return replace(found, places=found.places + [_PADDING] * more, limit=limit)
 
 

@@ -179,6 +179,8 @@ families = Registry(
         "hunyuandit": "attention.families.cross:HunyuanDiT",
         "zimage": "attention.families.single:ZImage",
         "lumina2": "attention.families.single:Lumina2",
+        "auraflow": "attention.families.single:AuraFlow",
+        "cogview4": "attention.families.single:CogView4",
     },
 )
 guidance_methods = Registry(

@@ -16,7 +16,8 @@ from daamkit.characters import Mark
 from daamkit.errors import DaamkitError
 
 _NUMBERED = re.compile(r"(.+?)\s*\((\d+)\)", re.DOTALL)  # "cat (2)", as views name the second
-Special = Literal["SOS", "EOS", "padding", "template"]
+Special = Literal["SOS", "EOS", "padding", "template", "register"]
+_RUNS = ({"padding"}, {"template"}, {"register"})  # of consecutive places together
 Occurrence = SupportsIndex | Literal["all"]
 
 
@@ -41,8 +42,9 @@ class Token:
     start, end
         Where they are.
     special
-        "SOS", "EOS", "padding" or "template" (what a pipeline writes around the prompt), the last
-        two of consecutive places together; None for text.
+        "SOS", "EOS", "padding", "template" (what a pipeline writes around the prompt) or "register"
+        (places of the model's own before the text), the last three of consecutive places together;
+        None for text.
     """
 
     column: int
@@ -431,7 +433,7 @@ def lay(
                 for encoder in group
             }
             kinds = {place.special for place in each.values()}
-            run = str(*kinds) if kinds in ({"padding"}, {"template"}) else ""
+            run = str(*kinds) if kinds in _RUNS else ""
             new = not run or run != before
             column, before = column + new, run
             for encoder, place in each.items():

@@ -1,11 +1,12 @@
-"""Transformers whose layers see image and text as one sequence: Z-Image, Lumina 2."""
+"""Transformers whose layers see image and text as one sequence: Z-Image, Lumina 2, AuraFlow,
+CogView4."""
 
 import pytest
 
 from daamkit.attention import families
 from tests.families import checks, tiny_cross
 
-NAMES = ["zimage", "lumina2"]
+NAMES = ["zimage", "lumina2", "auraflow", "cogview4"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -49,7 +50,7 @@ def test_all_that_text_gets_has_a_name(pipe, name):
 
 
 def test_each_image_of_a_batch_has_its_own_maps(pipe, name):
-    checks.batched(pipe, name, own_masks=name == "zimage")
+    checks.batched(pipe, name, own_masks=name != "lumina2")
 
 
 def test_saved_and_opened(pipe, name, tmp_path):
@@ -65,7 +66,9 @@ def test_golden(name):
     checks.golden(name)
 
 
-def test_refiners_are_of_image_and_text_alone(pipe, name):
+@pytest.mark.parametrize("name", ["zimage", "lumina2"], indirect=True)
+def test_refiners_are_of_image_and_text_alone(name):
+    pipe = tiny_cross.build(name)
     kinds = {site.name.split(".")[0]: site.kind for site in families.find(pipe.transformer)}
     assert kinds == {"layers": "joint", "noise_refiner": "self", "context_refiner": "text"}
     (run,) = checks.traced(pipe, name, {"self_attention": True})
@@ -106,6 +109,16 @@ def test_learned_places_beyond_the_encoders(zimage):
     (run,) = checks.traced(zimage, "zimage", **options)
     (padding,) = [token for token in run.maps.prompt.tokens if token.special == "padding"]
     assert run.maps.mass[padding.column] > 0
+
+
+def test_registers_and_padding_before_the_text_have_names_and_mass():
+    for name, kinds in {
+        "auraflow": ["register", None, None, None, "EOS", "padding"],
+        "cogview4": ["padding", "template", None, None, None],
+    }.items():
+        (run,) = checks.traced(tiny_cross.build(name), name)
+        assert [token.special for token in run.maps.prompt.tokens] == kinds
+        assert run.maps.mass.min() > 0
 
 
 def test_guidance_in_two_passes_that_ends_early(lumina2):

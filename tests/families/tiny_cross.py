@@ -9,8 +9,12 @@ from typing import Any
 import torch
 import transformers
 from diffusers import (
+    AuraFlowPipeline,
+    AuraFlowTransformer2DModel,
     AutoencoderDC,
     AutoencoderKL,
+    CogView4Pipeline,
+    CogView4Transformer2DModel,
     DDIMScheduler,
     DDPMScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -25,7 +29,7 @@ from diffusers import (
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
-from tokenizers import AddedToken, processors
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
 WORDS = ["a", "the", "red", "blue", "cat", "dog", "fox", "car", "tree", "beside", "and", "under"]
 LETTERS = [chr(code) for code in range(33, 127)]
@@ -84,6 +88,20 @@ def qwen() -> transformers.Qwen2TokenizerFast:
     return made
 
 
+def glm() -> transformers.PreTrainedTokenizerFast:
+    special = ["<|endoftext|>", "[gMASK]", "<sop>"]
+    vocab, merges = pairs("\u0120", special)
+    made = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.post_processor = processors.TemplateProcessing(
+        single="[gMASK] <sop> $A", special_tokens=[(name, vocab[name]) for name in special[1:]]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token=special[0], eos_token=special[0],
+        additional_special_tokens=special[1:], padding_side="left",
+    )  # fmt: skip
+
+
 # -- parts
 
 
@@ -101,12 +119,12 @@ def separate(encoder: torch.nn.Module) -> torch.nn.Module:
     return encoder.eval()
 
 
-def t5_encoder(tokenizer: Any) -> torch.nn.Module:
-    config = transformers.T5Config(
+def t5_encoder(tokenizer: Any, kind: str = "T5") -> torch.nn.Module:
+    config = getattr(transformers, f"{kind}Config")(
         vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=24, num_layers=1, num_heads=2,
         is_encoder_decoder=False, use_cache=False,
     )  # fmt: skip
-    return separate(transformers.T5EncoderModel(config))
+    return separate(getattr(transformers, f"{kind}EncoderModel")(config))
 
 
 def decoder(kind: str, tokenizer: Any) -> torch.nn.Module:
@@ -257,17 +275,59 @@ def lumina2() -> Lumina2Pipeline:
     return quiet(pipe)
 
 
+def auraflow() -> AuraFlowPipeline:
+    tokenizer = t5()
+    transformer = AuraFlowTransformer2DModel(
+        sample_size=16, patch_size=2, in_channels=4, out_channels=4, num_mmdit_layers=1,
+        num_single_dit_layers=1, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=32, caption_projection_dim=16, pos_embed_max_size=256,
+    )  # fmt: skip
+    return quiet(
+        AuraFlowPipeline(
+            tokenizer=tokenizer,
+            text_encoder=t5_encoder(tokenizer, "UMT5"),
+            vae=autoencoder(),
+            transformer=vary(transformer, 0.2),
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=1.73),
+        )
+    )
+
+
+def cogview4() -> CogView4Pipeline:
+    tokenizer = glm()
+    transformer = CogView4Transformer2DModel(
+        patch_size=2, in_channels=4, out_channels=4, num_layers=2, attention_head_dim=8,
+        num_attention_heads=2, text_embed_dim=32, time_embed_dim=16, condition_dim=4,
+        sample_size=16, rope_axes_dim=(8, 8),
+    )  # fmt: skip
+    return quiet(
+        CogView4Pipeline(
+            tokenizer=tokenizer,
+            text_encoder=decoder("Glm", tokenizer),
+            vae=autoencoder(),
+            transformer=vary(transformer, 0.2),
+            scheduler=FlowMatchEulerDiscreteScheduler(
+                base_shift=0.25, max_shift=0.75, use_dynamic_shifting=True,
+                time_shift_type="linear",
+            ),
+        )
+    )  # fmt: skip
+
+
 CALLS: dict[str, dict[str, Any]] = {
     "pixart": {"height": 16, "width": 24, "max_sequence_length": 24, "clean_caption": False},
     "sana": {"height": 32, "width": 64, "max_sequence_length": 24},
     "hunyuandit": {"height": 32, "width": 48},
     "zimage": {"height": 20, "width": 24, "max_sequence_length": 80},
     "lumina2": {"height": 32, "width": 48, "max_sequence_length": 64},
+    "auraflow": {"height": 16, "width": 24, "max_sequence_length": 24},
+    "cogview4": {"height": 16, "width": 32, "max_sequence_length": 64},
 }  # fmt: skip
 for name in ("pixart", "sana", "hunyuandit"):
     CALLS[name]["use_resolution_binning"] = False
 GRIDS = {
     "pixart": (4, 6), "sana": (16, 32), "hunyuandit": (2, 3), "zimage": (5, 6), "lumina2": (2, 3),
+    "auraflow": (4, 6), "cogview4": (4, 8),
 }  # fmt: skip
 
 

@@ -68,6 +68,8 @@ class Encoder:
         tokenizer's ``model_max_length``.
     multiple
         The model fills its places up to a multiple of this with padding that it has learned.
+    registers
+        Places of the model's own that stand before the text's, as if they were its first.
     template
         Text around the prompt, before and after, as the tokenizer is given it, where no call says
         otherwise (`Family.template`).
@@ -82,6 +84,7 @@ class Encoder:
     argument: str = "prompt"
     limit: int | None = None
     multiple: int = 1
+    registers: int = 0
     embeds: str = "prompt_embeds"
     template: tuple[str, str] = ("", "")
     shares: str = ""

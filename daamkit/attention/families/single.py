@@ -1,4 +1,5 @@
-"""Transformers whose layers see image and text as one sequence: Z-Image, Lumina 2."""
+"""Transformers whose layers see image and text as one sequence: Z-Image, Lumina 2, AuraFlow,
+CogView4."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from daamkit.attention.calls import Call, Pass
+from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families.family import Encoder, Reading, pick
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Kind, Layout, Site, Span
@@ -164,8 +165,7 @@ class Lumina2(Single):
     ) -> Reading:
         """The prompt's pass is the first of a step."""
         noisy = inputs[self.image]
-        done = any("cond" in each.branches for each in earlier)
-        branches = call.rows([call.without if done else "cond"], len(noisy))
+        branches = _apart(call, noisy, earlier)
         grid = self.patches(denoiser, noisy)
         text = (inputs["encoder_hidden_states"],)
         return Reading(noisy, inputs["timestep"], branches, grid, text)
@@ -215,3 +215,79 @@ class Lumina2(Single):
 
 def _prompted(system: str) -> str:
     return f"{system} <Prompt Start> "
+
+
+class TextFirst(Transformer):
+    """[registers, text, image] in every block, all of it attended, padding and registers too.
+
+    One group, "block".
+    """
+
+    site: ClassVar[str] = ""  # the pattern of the paths of attention
+    registers: ClassVar[int] = 0
+    apart: ClassVar[bool] = False  # whether each branch has a pass of its own, the prompt's first
+
+    def sites(self, denoiser: nn.Module) -> list[Site]:
+        """One a block."""
+        named: list[tuple[str, Any]] = list(denoiser.named_modules())
+        found = [(name, each) for name, each in named if re.fullmatch(self.site, name)]
+        return [
+            Site(name, "joint", "block", order, module.heads, module)
+            for order, (name, module) in enumerate(found)
+        ]
+
+    def read(
+        self, call: Call, denoiser: nn.Module, inputs: dict[str, Any], earlier: Sequence[Pass]
+    ) -> Reading:
+        """All branches in one pass, or each in its own."""
+        noisy, text = inputs[self.image], inputs["encoder_hidden_states"]
+        branches = call.branches(len(noisy)) if not self.apart else _apart(call, noisy, earlier)
+        return Reading(noisy, inputs["timestep"], branches, self.patches(denoiser, noisy), (text,))
+
+    def layout(self, site: Site, now: Pass, queries: int, keys: int, nth: int) -> Layout | None:
+        """The image comes last."""
+        if nth:
+            return None
+        rows, length, _ = now.inputs["encoder_hidden_states"].shape
+        start = self.registers + length
+        cells = slice(start, start + now.grid[0] * now.grid[1])
+        return Layout(now.grid, cells, ((Span("text_encoder", 0, start),),) * rows)
+
+    def encoders(self, pipe: Any) -> list[Encoder]:
+        """The only one."""
+        if getattr(pipe, "tokenizer", None) is None:
+            return []
+        limit = default(pipe, "max_sequence_length")
+        return [
+            Encoder(
+                "text_encoder",
+                pipe.tokenizer,
+                pipe.text_encoder,
+                limit=limit,
+                registers=self.registers,
+            )
+        ]
+
+
+class AuraFlow(TextFirst):
+    """AuraFlow: a T5, eight registers before its places."""
+
+    name: ClassVar[str] = "auraflow"
+    model = "AuraFlowTransformer2DModel"
+    site = r"(joint|single)_transformer_blocks\.\d+\.attn"
+    registers = 8
+
+
+class CogView4(TextFirst):
+    """CogView4: GLM, its padding before the text; a pass for each branch."""
+
+    name: ClassVar[str] = "cogview4"
+    model = "CogView4Transformer2DModel"
+    site = r"transformer_blocks\.\d+\.attn1"
+    apart = True
+
+
+def _apart(call: Call, noisy: Tensor, earlier: Sequence[Pass]) -> dict[str, Rows]:
+    """The branch of a pass of its own: the prompt's is the first of a step."""
+    done = any("cond" in each.branches for each in earlier)
+    return call.rows([call.without if done else "cond"], len(noisy))
