@@ -27,7 +27,7 @@ from daamkit.attribution.method import Again, Attribution
 from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
-from daamkit.guidance.denoising import Latents, Method, count, denoise, index, opens, part
+from daamkit.guidance.denoising import Latents, Method, count, denoise, index, is_first_pass, part
 from daamkit.guidance.subjects import find as find_subjects
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
@@ -89,7 +89,7 @@ __all__ = [
     "guidance_methods",
     "index",
     "not_compared",
-    "opens",
+    "is_first_pass",
     "part",
     "segmenters",
     "studies",

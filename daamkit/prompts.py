@@ -104,7 +104,8 @@ def texts(
     Parameters
     ----------
     call, branch
-        Which call, and which of its batch rows. The encoders have run when the first pass begins.
+        Which call, and which of its batch rows. Before its first pass begins the encoders have not
+        run: then the answer is what the pipeline is expected to read, and is checked later.
     prompt, negative_prompt
         What embeddings stand for, where the call has these instead of text.
 
@@ -114,6 +115,11 @@ def texts(
         If the text of embeddings is not known, there are not as many as images, or the encoders
         have read something else.
     """
+    if call.family is not None and not call.times:  # nothing has been read yet
+        early = texts(replace(call, family=None), branch, prompt, negative_prompt)
+        check = functools.partial(_confirm, call, branch, prompt, negative_prompt, early)
+        call.checks.append(check)
+        return early
     found = encoders(call.pipe)
     told = {"prompt": prompt, "negative_prompt": negative_prompt}
     other = "cond" if branch in UNGUIDED else "uncond"
@@ -127,8 +133,8 @@ def texts(
         if key not in made:
             rows = {}
             for encoder in found:
-                texts = {branch: said[encoder.name], other: others[encoder.name]}
-                rows[encoder.name] = _row(call, encoder, branch, own[encoder.name], texts)
+                known = {branch: said[encoder.name], other: others[encoder.name]}
+                rows[encoder.name] = _row(call, encoder, branch, own[encoder.name], known)
             shown = {name: row.text for name, row in rows.items()}
             made[key] = _lay(found, shown, rows)
         result.append(made[key])
@@ -156,6 +162,19 @@ def reached(read: Read, places: Mapping[str, int]) -> Read:
         if starts and min(starts) < cuts.get(encoder, len(read.prompt.texts[encoder])):
             cuts[encoder], limit = min(starts), count
     return Read(replace(read.prompt, cuts=cuts, limit=limit), read.columns)
+
+
+def _confirm(
+    call: Call, branch: str, prompt: Texts, negative_prompt: Texts, early: Sequence[Read]
+) -> None:
+    """Refuse a call whose encoders have read something else than was said before they ran."""
+    for expected, found in zip(early, texts(call, branch, prompt, negative_prompt), strict=True):
+        if expected != found:
+            raise DaamkitError(
+                wanted=f"{expected.prompt.text!r} to be read, as was expected when the call began",
+                got=repr(found.prompt.text),
+                mend="ask for words when the first pass begins: in `Method.read` or `Tap.begin`",
+            )
 
 
 def unchanged(call: Call) -> None:

@@ -86,6 +86,29 @@ def test_diffusers_and_transformers_note_where_a_part_was_loaded_from(tmp_path) 
     )
 
 
+def test_torch_hooks_are_taken_off_by_what_they_call_and_not_copied() -> None:
+    module, told = torch.nn.Identity(), []
+
+    def before(module, args, kwargs):
+        told.append("before")
+
+    def after(module, args, kwargs, output):
+        told.append("after")
+
+    names = [name for name in vars(module) if "forward" in name and "hook" in name]
+    fresh = {name: dict(getattr(module, name)) for name in names}
+    module.register_forward_pre_hook(before, with_kwargs=True)
+    module.register_forward_hook(after, with_kwargs=True, always_call=True)
+    state = compat.state_without(module, [before, after])
+    assert {name: dict(state[name]) for name in names} == fresh
+    module(torch.ones(1))
+    compat.drop_hooks(module, [after])
+    module(torch.ones(1))
+    assert told == ["before", "after", "before"]
+    compat.drop_hooks(module, [before])
+    assert {name: dict(getattr(module, name)) for name in names} == fresh
+
+
 @pytest.mark.parametrize(
     ("name", "solver"),
     [

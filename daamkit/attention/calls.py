@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ class Call:
         it: a number, or a tensor that may still lie on a GPU.
     encoded, tokenized
         What each text encoder was given so far, by component name, and each tokenizer.
+    checks
+        What is to be looked at again when the first pass begins: by then the encoders have run.
     changed_text
         When it is over: whether a branch was given another text than at first.
     notes
@@ -65,6 +67,7 @@ class Call:
     times: list[Any] = field(default_factory=list)
     encoded: dict[str, list[Heard]] = field(default_factory=dict)
     tokenized: dict[str, list[Heard]] = field(default_factory=dict)
+    checks: list[Callable[[], None]] = field(default_factory=list)
     changed_text: bool = False
     notes: list[dict[str, list[Any]]] = field(init=False)
 

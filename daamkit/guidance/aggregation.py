@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.attention.calls import Pass
-from daamkit.attention.hooks import frozen
+from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError

@@ -12,12 +12,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.hooks import frozen
+from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid, Site
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
-from daamkit.guidance.denoising import Method, count, index, opens
-from daamkit.guidance.descent import PAPER_STEPS, SECOND_HAND, check, descend, guided_steps, leaf
+from daamkit.guidance.denoising import Method, count, index, is_first_pass
+from daamkit.guidance.descent import (
+    IGNORES_MOVED_SAMPLE,
+    PAPER_STEPS,
+    check,
+    descend,
+    guided_steps,
+    leaf,
+)
 from daamkit.guidance.subjects import Subjects, find
 from daamkit.maps.words import Prompt
 from daamkit.prompts import read
@@ -99,7 +106,7 @@ class AttendAndExcite(Method):
     exact: bool = False
 
     gradient = True
-    unserved = SECOND_HAND
+    unsupported_schedulers = IGNORES_MOVED_SAMPLE
 
     def __post_init__(self) -> None:
         if self.kernel_size % 2 != 1 or not self.sigma > 0:
@@ -137,7 +144,7 @@ class AttendAndExcite(Method):
 
     def before(self, step: Pass) -> Tensor | None:
         """Move every image's latents; None where the step is not guided."""
-        if not opens(step):
+        if not is_first_pass(step):
             return None
         i, n = index(step), count(step)
         last, thresholds = self._schedule(n)

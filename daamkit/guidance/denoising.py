@@ -46,7 +46,7 @@ class Method(Tap):
 
     guides = True
     gradient: ClassVar[bool] = False  # whether it needs autograd
-    unserved: ClassVar[Sequence[str]] = ()  # schedulers that it does not work with
+    unsupported_schedulers: ClassVar[Sequence[str]] = ()  # schedulers that it does not work with
 
     def wants(self, site: Site) -> bool:
         """Which attention of the pipeline's own passes to be told of; none, unless overridden."""
@@ -122,7 +122,7 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
                 wanted="a guidance method", got="none", mend="name one after the pipeline"
             )
         self._methods = [copy.copy(method) for method in methods]
-        self._log = _Log(self._methods)
+        self._log = _GuidanceLog(self._methods)
         super().__init__(pipe, self._log, *self._methods)
 
     def _check(self) -> None:
@@ -151,7 +151,7 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
         return pd.DataFrame(rows, columns=None if rows else ["image", "method", "step"])
 
 
-class _Log(Tap):
+class _GuidanceLog(Tap):
     """Is this a call that the methods can guide? What they note of it, and keep of its images."""
 
     def __init__(self, methods: Sequence[Method]) -> None:
@@ -164,14 +164,14 @@ class _Log(Tap):
         scheduler = call.pipe.scheduler
         for method in self.methods:
             name, kind = type(method).__name__, type(scheduler).__name__
-            if kind in method.unserved:
+            if kind in method.unsupported_schedulers:
                 known = {other.__name__ for other in scheduler.compatibles}
                 raise DaamkitError(
                     wanted=f"a scheduler that {name} works with",
                     got=f"{kind}, to which what the method does is lost",
                     mend="exchange it, `pipe.scheduler = DDIMScheduler.from_config("
                     "pipe.scheduler.config)`, or take one of "
-                    f"{', '.join(sorted(known - set(method.unserved)))}",
+                    f"{', '.join(sorted(known - set(method.unsupported_schedulers)))}",
                 )
             if method.gradient and torch.is_inference_mode_enabled():
                 raise DaamkitError(
@@ -215,7 +215,7 @@ def count(step: Pass) -> int:
     return -(-step.call.planned_passes() // step.call.pipe.scheduler.order)
 
 
-def opens(step: Pass) -> bool:
+def is_first_pass(step: Pass) -> bool:
     """Whether a pass is its step's first; what is moved before the others would be lost."""
     return bool(getattr(step.call.pipe.scheduler, "state_in_first_order", True))
 

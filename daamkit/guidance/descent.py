@@ -14,7 +14,11 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents, index
 
 # Schedulers that step from samples of their own: what is moved in the one they are given is lost.
-SECOND_HAND = ("UniPCMultistepScheduler", "DPMSolverSinglestepScheduler", "SASolverScheduler")
+IGNORES_MOVED_SAMPLE = (
+    "UniPCMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "SASolverScheduler",
+)
 
 # The steps of a generation in the papers of Attend-and-Excite and SynGen, and how many are guided.
 PAPER_STEPS, PAPER_GUIDED = 50, 25

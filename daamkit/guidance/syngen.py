@@ -12,13 +12,13 @@ from torch import Tensor
 
 from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.hooks import frozen
+from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid
 from daamkit.errors import DaamkitError
 from daamkit.guidance import subjects
 from daamkit.guidance.aggregation import attend
-from daamkit.guidance.denoising import Method, count, index, opens
-from daamkit.guidance.descent import SECOND_HAND, check, descend, guided_steps, leaf
+from daamkit.guidance.denoising import Method, count, index, is_first_pass
+from daamkit.guidance.descent import IGNORES_MOVED_SAMPLE, check, descend, guided_steps, leaf
 from daamkit.guidance.subjects import Columns, Subject
 from daamkit.language import parsing
 from daamkit.language.binding import bound
@@ -87,7 +87,7 @@ class SynGen(Method):
     unbound: Literal["refuse", "leave"] = "refuse"
 
     gradient = True
-    unserved = SECOND_HAND
+    unsupported_schedulers = IGNORES_MOVED_SAMPLE
 
     def read(self, call: Call) -> None:
         texts = prompts.read(call, "cond", self.prompt)
@@ -104,7 +104,7 @@ class SynGen(Method):
     def before(self, step: Pass) -> Tensor | None:
         """Move every image's latents; None where the step is not guided."""
         last = guided_steps(self.max_iter_to_alter, self.out_of, count(step))
-        if not opens(step) or index(step) >= last:
+        if not is_first_pass(step) or index(step) >= last:
             return None
         with frozen(step.denoiser), torch.set_grad_enabled(self.scale_factor != 0):
             moved = [self._guide(step, sample) for sample in range(step.call.samples)]

@@ -37,12 +37,12 @@ class SelfMaps:
     steps: int
     size: tuple[int, int]
 
-    def looked_at(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
+    def attention_from(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
         """Where the place at pixel (y, x) looks: probabilities over the grid, summing to 1."""
         values, (row, column) = self.features(layer), self._cell(y, x, layer)
         return values[:, row, column].reshape(values.shape[1:])
 
-    def looking(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
+    def attention_to(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
         """How strongly each place looks at pixel (y, x)."""
         values, (row, column) = self.features(layer), self._cell(y, x, layer)
         return values[row * values.shape[2] + column]

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from daamkit.attention.calls import Pass
 from daamkit.errors import DaamkitError
-from daamkit.guidance.denoising import Method, index, opens
+from daamkit.guidance.denoising import Method, index, is_first_pass
 from daamkit.language import parsing
 from daamkit.language.parsing import Parse, Phrase
 from daamkit.maps.run import Run
@@ -189,7 +189,7 @@ class Placebo(Method):
         self.far, self.seeds = far, seeds
 
     def before(self, step: Pass) -> Tensor | None:
-        if not opens(step):
+        if not is_first_pass(step):
             return None
         moved = step.noisy.clone()
         for i, (far, seed) in enumerate(zip(self.far, self.seeds, strict=True)):

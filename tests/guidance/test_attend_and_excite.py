@@ -525,7 +525,7 @@ def test_schedulers_that_are_not_served(kind):
     with pytest.raises(DaamkitError, match=words) as raised:
         guided(pipe)
     offered = str(raised.value).split("one of")[1]
-    assert not any(name in offered for name in AttendAndExcite.unserved)
+    assert not any(name in offered for name in AttendAndExcite.unsupported_schedulers)
 
 
 def test_grids_that_are_not_there(sd, sdxl):

@@ -14,7 +14,7 @@ import daamkit
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance import denoising
-from daamkit.guidance.denoising import Method, denoise, index, opens, part
+from daamkit.guidance.denoising import Method, denoise, index, is_first_pass, part
 from tests import tiny
 from tests.attention.test_restoration import snapshot
 
@@ -136,7 +136,7 @@ def test_inference_mode(sd):
 
 def test_a_scheduler_that_a_method_does_not_serve():
     class Picky(Push):
-        unserved = ("UniPCMultistepScheduler", "DDPMScheduler")
+        unsupported_schedulers = ("UniPCMultistepScheduler", "DDPMScheduler")
 
     pipe = scheduled("UniPCMultistepScheduler")
     before = snapshot(pipe)
@@ -146,7 +146,7 @@ def test_a_scheduler_that_a_method_does_not_serve():
     said = str(raised.value)
     assert "Picky" in said and "got UniPCMultistepScheduler" in said
     offered = {kind for kind in KINDS if kind in said.split("one of")[1]}
-    assert offered == set(KINDS) - set(Picky.unserved)
+    assert offered == set(KINDS) - set(Picky.unsupported_schedulers)
 
 
 # -- schedulers
@@ -186,7 +186,11 @@ def carried(kind: str, *passes: int, **config) -> list[float]:
     ]
 
 
-EXACT = set(KINDS) - {*daamkit.AttendAndExcite.unserved, "EDMEulerScheduler", "PNDMScheduler"}
+EXACT = set(KINDS) - {
+    *daamkit.AttendAndExcite.unsupported_schedulers,
+    "EDMEulerScheduler",
+    "PNDMScheduler",
+}
 
 
 @pytest.mark.filterwarnings(OLD_NUMPY)
@@ -197,12 +201,12 @@ def test_a_move_is_carried_to_the_end(kind):
 
 
 def test_a_move_of_the_second_pass_of_a_step_is_lost():
-    """Which is why methods ask `opens`."""
+    """Which is why methods ask `is_first_pass`."""
     seen = []
 
     class Note(Method):
         def before(self, step):
-            seen.append((step.index, index(step), opens(step), denoising.count(step)))
+            seen.append((step.index, index(step), is_first_pass(step), denoising.count(step)))
 
     pipe = scheduled("HeunDiscreteScheduler")
     guided(pipe, Note())

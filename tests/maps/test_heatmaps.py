@@ -185,14 +185,14 @@ def test_self_attention_is_public(sd):
     mean = sum(maps.received(name) for name in finest) / len(finest)
     assert torch.allclose(maps.received(), mean, atol=1e-5) and len(finest) > 1
     for name in maps.layers:
-        assert maps.looked_at(10, 50, name).sum() == pytest.approx(1, abs=1e-4)
+        assert maps.attention_from(10, 50, name).sum() == pytest.approx(1, abs=1e-4)
         assert maps.received(name).mean() == pytest.approx(1, abs=1e-4)
-        sums = maps.looking(63, 0, name)
+        sums = maps.attention_to(63, 0, name)
         assert sums.shape == maps.layers[name].grid
     with pytest.raises(
         DaamkitError, match=r"pixel within 64 x 64 \(height x width\); got \(64, 0\)"
     ):
-        maps.looked_at(64, 0)
+        maps.attention_from(64, 0)
     with pytest.raises(DaamkitError, match=r"layer named 'x'"):
         maps.received("x")
     with (
