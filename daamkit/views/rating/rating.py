@@ -142,7 +142,10 @@ class Rating(Widget):
                 mend="give one of these, or go back with `undo()`",
             )
         item = self._items[self.index]
-        ratings.add(self._path, **item.said(value), rater=self._rater)
+        try:
+            ratings.add(self._path, **item.said(value), rater=self._rater)
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
         self._answers[item.key] = choice.key
         self._show(self.index + 1)
 
@@ -238,6 +241,8 @@ class Rating(Widget):
 
 
 def _unwritable(path: Path, error: OSError | ValueError) -> DaamkitError:
+    if isinstance(error, DaamkitError):
+        return error
     return DaamkitError(
         wanted=f"to write answers to {path}",
         got=f"{getattr(error, 'strerror', None) or error}",
