@@ -75,8 +75,10 @@ def test_parts_of_speech() -> None:
     rows = table(3, pos=("NOUN", "ADJ"), measure=measures)
     axes = seen(charts.parts_of_speech(rows))
     assert names(axes[0]) == ["NOUN (7)", "ADJ (7)"]
-    for ax, measure in zip(axes, measures, strict=True):
+    said = ("area (share", "entropy", "sharpness", "share of all attention")
+    for ax, measure, label in zip(axes, measures, said, strict=True):
         assert drawn(ax) == [rows[rows["measure"] == measure]["mean"].tolist()]
+        assert ax.get_xlabel().startswith(label)
 
 
 def test_relations() -> None:
@@ -91,6 +93,7 @@ def test_relations() -> None:
     assert names(left) == ["amod (3)", "det (2)"]
     assert drawn(left) == [wide[m].tolist() for m in ("miou", "miod", "mioh")]
     assert drawn(middle) == [wide["dominance"].tolist()]
+    assert middle.get_xlabel() == "dependent  <  mIoD - mIoH  <  head"
     assert [label.get_text() for label in right.get_xticklabels()] == ["max 0.4", "otsu"]
     values = right.images[0].get_array()
     assert values[::-1, 0].tolist() == values[::-1, 1].tolist() == wide["dominance"].tolist()
@@ -107,6 +110,12 @@ def test_cohyponyms() -> None:
     assert drawn(middle) == [rows["mean"][3:5].tolist()]
     assert names(right) == ["max 0.3", "max 0.4", "minmax 0.3", "minmax 0.4"]
     assert drawn(right) == [swept["mean"].tolist()]
+    assert titles(left, middle, right) == [
+        "Both things in the image",
+        "Overlap of their maps (IoU, max 0.4)",
+        "Difference of overlap at every cut",
+    ]
+    assert right.get_xlabel() == "co-hyponyms - others"
 
 
 def test_adjectives() -> None:
@@ -136,6 +145,22 @@ def test_neglect() -> None:
     (line,) = (line for line in middle.lines if line.get_marker() == "o")
     assert line.get_xdata()[1:].tolist() == rows["gain"][4:].tolist()
     assert drawn(right) == [places["mean"][:3].tolist(), places["mean"][3:].tolist()]
+    assert titles(left, middle, right) == [
+        "All things drawn",
+        "What a method adds to no guidance",
+        "Words neglected without guidance: where their maps lie",
+    ]
+
+
+def test_neglect_where_nothing_was_neglected() -> None:
+    rows = table(8, group=("animals",), measure=("both",), method=METHODS)
+    rows[["gain", "gain_low", "gain_high"]] = rows[list(pieces.VALUES)]
+    shares = ("on_other", "other_area")
+    places = table(10, words=("nothing neglected",), measure=shares, method=METHODS)
+    *_, right = seen(charts.neglect(rows, places))
+    assert titles(right) == ["All words: where their maps lie"]
+    shown = [text.get_text() for text in right.get_legend().get_texts()]
+    assert shown == ["on the other thing", "an even map on the other thing"]
 
 
 def test_effects() -> None:
