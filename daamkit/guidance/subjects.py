@@ -83,7 +83,7 @@ def locate(prompt: Prompt, subject: Any) -> Columns:
     if hasattr(subject, "tolist"):  # numbers of an array, as the papers' code has them
         subject = tuple(subject.tolist()) if getattr(subject, "ndim", 0) else int(subject)
     match subject:
-        case str() | (str(), _):
+        case str() | (str(), int() | "all"):
             return prompt.word(subject).columns
         case int():
             numbers = (subject,)
