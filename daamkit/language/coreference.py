@@ -31,7 +31,8 @@ def antecedent(tokens: Sequence[Token], pronoun: Token) -> Token | None:
         for token in tokens[: pronoun.index]
         if token.pos in NOMINAL and token != owned and token.relation not in ("compound", "flat")
     ]
-    nouns = [noun for noun in nouns if _many(tokens, noun) == (number == "many")] or nouns
+    many = number == "many"
+    nouns = [noun for noun in nouns if _many(tokens, noun, owned) == many] or nouns
     subject = _subject(tokens, pronoun)
     if possessive or pronoun.text.lower().endswith(("self", "selves")):
         if subject in nouns:
@@ -65,8 +66,8 @@ def _subject(tokens: Sequence[Token], token: Token) -> Token | None:
     return None
 
 
-def _many(tokens: Sequence[Token], noun: Token) -> bool:
-    own = children(tokens, noun)
+def _many(tokens: Sequence[Token], noun: Token, owned: Token | None) -> bool:
+    own = [child for child in children(tokens, noun) if child != owned]  # "a dog and its owner"
     counted = any(c.relation == "nummod" and c.text.lower() != "one" for c in own)
     joined = any(c.relation == "conj:and" for c in own)
     return counted or joined or noun.many

@@ -27,7 +27,8 @@ PLAIN = """
     hot cold warm wet dry open closed clean dirty rich poor beautiful dead wooden
     """
 ENTRIES = {name for names in COCO.values() for name in names if " " in name} | {
-    "hot air balloon", "hot tub", "high chair", "high heel", "golden retriever", "stuffed animal",
+    "light bulb", "black hole", "hot air balloon", "hot tub", "high chair", "high heel",
+    "golden retriever", "stuffed animal",
 }  # fmt: skip
 
 

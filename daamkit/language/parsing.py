@@ -11,7 +11,7 @@ from typing import Any
 
 from daamkit import characters
 from daamkit.errors import DaamkitError
-from daamkit.language import dependencies
+from daamkit.language import dependencies, pictures
 from daamkit.language.parse import Parse
 from daamkit.language.pipelines import is_clear, load
 from daamkit.language.segments import segments
@@ -126,6 +126,7 @@ def read(document: Any, clear: bool | None = None) -> Parse:
     if dependencies.is_clear(relations) if clear is None else clear:
         relations = ["ROOT" if relation == "root" else relation for relation in relations]
         heads, relations = dependencies.universal(words, pos, heads, relations, _people(tokens))
+    heads = pictures.rejoined(words, heads, relations)
     names = dependencies.collapsed(words, heads, relations)
     return Parse(
         document.text,

@@ -34,6 +34,8 @@ def nouns(text: str, tokens: Sequence[Token]) -> list[Phrase]:
         first = noun.index
         while first and _compounds(tokens, first - 1, noun):
             first -= 1
+        if tokens[first].pos == "PUNCT":  # the hyphen of "two-story house"
+            first = min(first + 2, noun.index)
         while tokens[first].pos not in WORDS:  # a hyphen that nothing stands before
             first += 1
         before = tokens[first - 1] if first else None

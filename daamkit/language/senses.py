@@ -138,6 +138,11 @@ def sense(word: str, category: str | None = None) -> str:
     )
 
 
+def has(word: str) -> bool:
+    """Whether WordNet has a noun, in a sense that is no insult."""
+    return bool(_decent(word))
+
+
 def depicted(name: str) -> bool:
     """Whether a sense is of something that can be seen.
 

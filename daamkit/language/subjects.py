@@ -11,11 +11,13 @@ from daamkit.language.coreference import children
 from daamkit.language.parse import Parse
 from daamkit.language.segments import known
 from daamkit.language.tokens import NOMINAL, Phrase, Token
-from daamkit.language.wordnet import above, synsets, wordnet
+from daamkit.language.wordnet import above, wordnet
 
 MOST = 5  # subjects that a method can keep apart
 LOCATIVE = ("in", "on", "at", "across", "through", "along", "inside", "over", "within")
 QUOTES = "\"'“”‘’«»"
+SHOWN = ("symbol", "emblem", "logo")  # signs, for WordNet, but on things
+STUFF = ("steel", "leather", "fabric", "plastic", "felt", "concrete", "stone", "paper", "wood")
 MATTER = "noun.substance"  # WordNet's file of what things are made of
 
 
@@ -68,20 +70,19 @@ def _list(file: str) -> frozenset[str]:
 def _abstract(parse: Parse, phrase: Phrase) -> bool:
     """Whether it names nothing that can be seen, or a part of how the picture is made."""
     name, noun = phrase.name, phrase.noun
-    said = {name, noun.text.lower(), _segment(parse, phrase)}
+    said = {phrase.text.lower(), noun.text.lower(), _segment(parse, phrase)}
     if not said.isdisjoint(_list("abstract.txt") | _list("styles.txt")):
-        return True
-    if noun.lemma in _list("abstract.txt") and not synsets(name):
         return True
     if _quoted(parse, phrase) or _absent(parse, phrase):
         return True
-    if noun.relation in ("obl:of", "nmod:of") and synsets(name):
-        return wordnet().synset(senses.sense(name)).lexname() == MATTER or not _seen(noun, name)
+    made = noun.relation.endswith(":of") and senses.has(name)
+    if made and (noun.lemma in STUFF or wordnet().synset(senses.sense(name)).lexname() == MATTER):
+        return True
     return not _seen(noun, name)
 
 
 def _seen(noun: Token, name: str) -> bool:
-    if noun.pos == "PROPN" or not synsets(noun.lemma):
+    if noun.pos == "PROPN" or noun.lemma in SHOWN or not senses.has(noun.lemma):
         return True  # names, and what WordNet does not know: "Pikachu", "macaron"
     return senses.depicted(senses.sense(name))
 
@@ -103,7 +104,7 @@ def _absent(parse: Parse, phrase: Phrase) -> bool:
         own = {child.text.lower() for child in coreference.children(parse.tokens, token)}
         if token.relation.endswith(":without") or "no" in own:
             return True
-        if head and head.lemma == "style" and token.relation == "nmod:of":
+        if head and head.lemma in ("style", "shape", "form") and token.relation == "nmod:of":
             return True
     return False
 
@@ -124,6 +125,6 @@ def _place(parse: Parse, phrase: Phrase) -> bool:
         for token in children(parse.tokens, phrase.noun)
         if token.relation == "case"
     ]
-    if len(cases) != 1 or cases[0] not in LOCATIVE or not synsets(phrase.noun.lemma):
+    if len(cases) != 1 or cases[0] not in LOCATIVE or not senses.has(phrase.noun.lemma):
         return False
     return not _list("places.txt").isdisjoint(above(senses.sense(phrase.name)))
