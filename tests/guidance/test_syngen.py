@@ -52,7 +52,7 @@ def guided(pipe, method, prompt=PROMPT, **options) -> torch.Tensor:
         ("a car that is blue and green", ["car blue green"]),
         ("a car whose roof is blue", ["roof blue"]),
         ("a ball that looks red", ["ball red"]),
-        ("a girl painting the wall red", ["wall red"]),
+        ("a girl making the dog happy", ["dog happy"]),
         ("a dog that is red and has a ball", ["dog red"]),
         ("two very red cars", ["cars very red"]),
         ("a brown dog's green ball", ["dog brown", "ball green"]),
