@@ -173,6 +173,7 @@ families = Registry(
         "unet": "attention.families.unet:UNet",
         "sd3": "attention.families.joint:SD3",
         "flux": "attention.families.joint:FLUX",
+        "flux2": "attention.families.joint:FLUX2",
         "chroma": "attention.families.joint:CHROMA",
         "pixart": "attention.families.cross:PixArt",
         "sana": "attention.families.cross:Sana",
@@ -181,6 +182,7 @@ families = Registry(
         "lumina2": "attention.families.single:Lumina2",
         "auraflow": "attention.families.single:AuraFlow",
         "cogview4": "attention.families.single:CogView4",
+        "qwen-image": "attention.families.joint:QWEN",
     },
 )
 guidance_methods = Registry(

@@ -8,9 +8,10 @@ from daamkit.attention import hooks
 from daamkit.attention.taps import Tap
 from tests.families import goldens
 
+FAMILIES = ("sd3", "sd35", "flux", "flux2", "flux2klein", "chroma", "qwenimage")
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning"),
-    pytest.mark.parametrize("family", goldens.here("sd3", "sd35", "flux", "chroma")),
+    pytest.mark.parametrize("family", goldens.here(*FAMILIES)),
 ]
 NAMES = {"cond": ("cond",), "uncond": ("uncond", "negative")}  # ours of a golden's row
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 
 import daamkit
 from daamkit import prompts
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:Fut
 
 TWO = ["a red cat", "a small fox next to a glowing lantern on the grass"]
 SHORT = {"max_sequence_length": 32}
+CHAT = {"max_sequence_length": 64, "text_encoder_out_layers": (1, 2, 3)}
+LONG = CHAT | {"max_sequence_length": 512}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Case:
     apart: bool  # whether each has a pass of its own
     starts: dict[str, int]  # each encoder's first key, the image's places not counted
     image_first: bool = False
+    before: str = ""  # what of the template is among the keys, before the prompt
 
 
 FLUX = {"text_encoder_2": 0}
@@ -50,6 +54,18 @@ CASES = {
     "chroma": Case(
         tiny.chroma, SHORT | {"guidance_scale": 4.0}, SHORT | {"guidance_scale": 1.0},
         ("cond", "uncond"), True, {"text_encoder": 0},
+    ),
+    "qwen": Case(
+        tiny.qwen, {"true_cfg_scale": 3.0, "negative_prompt": ["a dog", "two small birds"]}, {},
+        ("cond", "negative"), True, {"text_encoder": 0},
+    ),
+    "klein": Case(
+        tiny.klein, CHAT | {"guidance_scale": 4.0}, CHAT | {"guidance_scale": 1.0},
+        ("cond", "uncond"), True, {"text_encoder": 0}, before="<|im_start|>user\n",
+    ),
+    "flux2": Case(
+        tiny.flux2, LONG, LONG | {"guidance_scale": 1.0}, ("cond",), True, {"text_encoder": 0},
+        before=f"<|im_start|>system\n{SYSTEM_MESSAGE}<|im_end|>\n<|im_start|>user\n",
     ),
 }  # fmt: skip
 
@@ -118,10 +134,11 @@ def test_probabilities_equal_an_explicit_softmax_row_by_named_row(case, guided):
                 assert (branches[branch].sum(-1) - 1).abs().max() < 1e-5
 
 
-def test_maps_are_what_the_words_keys_get(case, guided):
+def test_maps_are_what_the_words_keys_get(case, pipe, guided):
     *_, calls, seen, runs = guided
     per_step = len(case.branches) if case.apart else 1
     sites = list(seen.passes[0].values())
+    lead = len(pipe.tokenizer(case.before).input_ids) if case.before else 0
     for at, branch in enumerate(case.branches):
         for order, (_, layout, site) in enumerate(sites):
             if site.kind == "self":
@@ -133,11 +150,11 @@ def test_maps_are_what_the_words_keys_get(case, guided):
                     explicit = calls.passes[number][order][row].float()
                     layer = run.branch(branch).layers[site.name]
                     assert layer.group == site.group and layer.grid == layout.grid
-                    compare(case, run.branch(branch).prompt, layer.values[step], explicit)
+                    compare(case, lead, run.branch(branch).prompt, layer.values[step], explicit)
     assert runs[1].prompt == TWO[0] and runs[2].prompt == TWO[1]
 
 
-def compare(case, prompt, values, explicit) -> None:
+def compare(case, lead, prompt, values, explicit) -> None:
     """A layer's (heads, columns, y, x) with the kernel's (heads, queries, keys)."""
     image = values.shape[-2] * values.shape[-1]
     text = explicit.shape[-1] - image
@@ -146,10 +163,10 @@ def compare(case, prompt, values, explicit) -> None:
     whole = explicit[:, cells, keys].transpose(-1, -2).unflatten(-1, values.shape[-2:])
     for encoder, start in case.starts.items():
         tokens = [token for token in prompt.tokens if token.encoder == encoder]
-        own = [token for token in tokens if token.special != "padding"]
-        assert len(own) >= (3 if prompt.text else 1)
+        own = [token for token in tokens if token.special not in ("padding", "template")]
+        assert len(own) >= len(prompt.text.split())
         for nth, token in enumerate(own):
-            assert (values[:, token.column] - whole[:, start + nth]).abs().max() < 1e-5
+            assert (values[:, token.column] - whole[:, start + lead + nth]).abs().max() < 1e-5
     total = values[:, sorted({token.column for token in prompt.tokens})].sum(1)
     assert (total - whole.sum(1)).abs().max() < 1e-5
 

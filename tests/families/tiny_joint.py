@@ -3,17 +3,40 @@
 Images of 48 x 32 pixels are 12 x 8 cells (Qwen-Image: 6 x 4).
 """
 
+import json
+
 import torch
 from diffusers import (
+    AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
     ChromaPipeline,
     ChromaTransformer2DModel,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Pipeline,
+    Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
 )
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    PixtralVisionConfig,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2TokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    T5Config,
+    T5EncoderModel,
+)
 
 from daamkit.toybox import flux
 from tests import tiny
@@ -144,6 +167,114 @@ def chroma(seed: int = 0) -> ChromaPipeline:
             transformer=spread(transformer, seed),
         )
     )
+
+
+CHAT = (
+    "{% for said in messages %}<|im_start|>{{ said.role }}\n{% if said.content is string %}"
+    "{{ said.content }}{% else %}{% for part in said.content %}{{ part.text }}{% endfor %}"
+    "{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def bytes_tokenizer() -> Qwen2TokenizerFast:
+    """Byte-level pairs merged as the captions have them, in the form of Qwen's, with a chat."""
+    learnt = Tokenizer(models.BPE())
+    learnt.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    learnt.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=360, special_tokens=special, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    learnt.train_from_iterator(CAPTIONS, trainer)
+    told = json.loads(learnt.to_str())["model"]
+    merges = [tuple(pair) for pair in told["merges"]]
+    tokenizer = Qwen2TokenizerFast(vocab=told["vocab"], merges=merges, chat_template=CHAT)
+    tokenizer.add_special_tokens({"additional_special_tokens": special[1:]})
+    return tokenizer
+
+
+def decoder(tokenizer, layers: int) -> dict:
+    """What the configurations of causal text models have in common."""
+    return {
+        "vocab_size": len(tokenizer), "hidden_size": WIDTH, "intermediate_size": 48,
+        "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "head_dim": 8, "max_position_embeddings": 2048, "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": None, "eos_token_id": tokenizer.eos_token_id,
+    }  # fmt: skip
+
+
+def qwen(seed: int = 0) -> QwenImagePipeline:
+    """Qwen-Image: 8 pixels a cell."""
+    torch.manual_seed(seed)
+    tokenizer = bytes_tokenizer()
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10_000.0}
+    vision = {
+        "depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "patch_size": 14,
+        "spatial_merge_size": 1, "window_size": 14, "fullatt_block_indexes": [0],
+        "out_hidden_size": WIDTH,
+    }  # fmt: skip
+    config = Qwen2_5_VLConfig(
+        text_config=decoder(tokenizer, 2) | {"rope_parameters": rope}, vision_config=vision
+    )
+    transformer = QwenImageTransformer2DModel(
+        patch_size=2, in_channels=16, out_channels=4, num_layers=3, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=WIDTH, axes_dims_rope=(4, 6, 6),
+    )  # fmt: skip
+    vae = AutoencoderKLQwenImage(
+        base_dim=8, z_dim=4, dim_mult=[1, 1, 1], num_res_blocks=1,
+        temperal_downsample=[False, True], latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+    )  # fmt: skip
+    pipe = QwenImagePipeline(
+        scheduler=scheduler(),
+        vae=vae.eval(),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
+        tokenizer=tokenizer,
+        transformer=spread(transformer, seed),
+    )
+    before, _ = pipe.prompt_template_encode.split("{}")
+    pipe.prompt_template_encode_start_idx = len(tokenizer(before).input_ids)
+    return quiet(pipe)
+
+
+def flux2_parts(seed: int, guidance_embeds: bool) -> dict:
+    transformer = Flux2Transformer2DModel(
+        **blocks() | {"joint_attention_dim": 3 * WIDTH, "axes_dims_rope": (4, 4, 4, 4)},
+        timestep_guidance_channels=32, guidance_embeds=guidance_embeds,
+    )  # fmt: skip
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, norm_num_groups=4,
+    )  # fmt: skip
+    return {
+        "scheduler": scheduler(),
+        "vae": vae.eval(),
+        "transformer": spread(transformer, seed),
+        "tokenizer": bytes_tokenizer(),
+    }
+
+
+def klein(seed: int = 0) -> Flux2KleinPipeline:
+    """FLUX.2 [klein], not distilled."""
+    torch.manual_seed(seed)
+    parts = flux2_parts(seed, guidance_embeds=False)
+    encoder = Qwen3ForCausalLM(Qwen3Config(**decoder(parts["tokenizer"], 3))).eval()
+    return quiet(Flux2KleinPipeline(**parts, text_encoder=encoder, is_distilled=False))
+
+
+def flux2(seed: int = 0) -> Flux2Pipeline:
+    """FLUX.2 [dev], with a tokenizer where the real one has a processor around it."""
+    torch.manual_seed(seed)
+    parts = flux2_parts(seed, guidance_embeds=True)
+    vision = PixtralVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        image_size=28, patch_size=14,
+    )  # fmt: skip
+    text = {"model_type": "mistral"} | decoder(parts["tokenizer"], 3)
+    config = Mistral3Config(text_config=text, vision_config=vision, image_token_index=5)
+    encoder = Mistral3ForConditionalGeneration(config).eval()
+    return quiet(Flux2Pipeline(**parts, text_encoder=encoder))
 
 
 def generate(pipe, prompt="a red cat next to a glowing lantern", seed: int = 0, **options):

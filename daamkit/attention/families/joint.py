@@ -1,4 +1,4 @@
-"""Joint attention: text and image in one softmax. SD3, SD3.5, FLUX.1, Chroma, Qwen-Image."""
+"""Joint attention: text and image in one softmax. SD3, FLUX, Chroma, Qwen-Image."""
 
 from __future__ import annotations
 
@@ -11,39 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
+from daamkit.attention.families import texts
 from daamkit.attention.families.family import Encoder, Family, Reading, classes
-from daamkit.attention.sites import Grid, Kind, Layout, Site, Span
+from daamkit.attention.families.texts import Text
+from daamkit.attention.sites import Grid, Kind, Layout, Site
 
 _SITE = re.compile(r"(single_)?transformer_blocks\.\d+\.attn(2)?")
-_CELL = 2  # latents a side of a cell
-
-
-@dataclass(frozen=True)
-class Text:
-    """One text encoder of a model.
-
-    Attributes
-    ----------
-    suffix
-        Of its component's name: "_2" of "text_encoder_2" and "tokenizer_2".
-    argument
-        Of the call, with its text.
-    limit
-        Places it has at most unless the call says `max_sequence_length`; None: always as many as
-        its tokenizer's ``model_max_length``.
-    shares
-        The suffix of the encoder whose places are its own too.
-    """
-
-    suffix: str = ""
-    argument: str = "prompt"
-    limit: int | None = None
-    shares: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Component name."""
-        return f"text_encoder{self.suffix}"
+_CELL = 2  # latents a side of a cell, as the autoencoder has them
 
 
 @dataclass(frozen=True)
@@ -62,6 +36,9 @@ class Joint(Family):
         Whether the image's places come before the text's.
     apart
         Whether guidance lets the denoiser run once for each branch, the prompt's first.
+    packed
+        Latents a side that what is denoised has in each place, channels outermost. 1: as many
+        channels as it has, a place is a cell.
     """
 
     name: ClassVar[str] = "joint"
@@ -71,6 +48,7 @@ class Joint(Family):
     texts: tuple[Text, ...]
     image_first: bool = False
     apart: bool = True
+    packed: int = _CELL
 
     # -- which models
 
@@ -151,10 +129,10 @@ class Joint(Family):
         return chosen
 
     def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
-        """Places of 2 x 2 latents side by side."""
+        """Each place's latents where they belong."""
         if noisy.ndim == 4:
             return noisy
-        cells = noisy.unflatten(1, now.grid).unflatten(-1, (-1, _CELL, _CELL))
+        cells = noisy.unflatten(1, now.grid).unflatten(-1, (-1, self.packed, self.packed))
         return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
     def pack(self, now: Pass, image: Tensor) -> Tensor:
@@ -162,7 +140,7 @@ class Joint(Family):
         if now.inputs["hidden_states"].ndim == 4:
             return image
         height, width = now.grid
-        cells = image.unflatten(3, (width, _CELL)).unflatten(2, (height, _CELL))
+        cells = image.unflatten(3, (width, self.packed)).unflatten(2, (height, self.packed))
         return cells.permute(0, 2, 4, 1, 3, 5).flatten(3, 5).flatten(1, 2)
 
     # -- a site at work
@@ -178,49 +156,16 @@ class Joint(Family):
         length = now.inputs["encoder_hidden_states"].shape[1]
         start = 0 if self.image_first else length
         rows = max(rows.stop for rows in now.branches.values())
-        spans = self._spans(now.call.pipe, cells if self.image_first else 0, length)
+        pipe = now.call.pipe
+        own = texts.present(self.texts, pipe)
+        spans = texts.spans(own, pipe, cells if self.image_first else 0, length)
         return Layout(now.grid, slice(start, start + cells), (spans,) * rows)
-
-    def _spans(self, pipe: Any, start: int, length: int) -> tuple[Span, ...]:
-        """Where which encoder's text is among the keys."""
-        spans: dict[str, Span] = {}
-        at, end = start, start + length
-        for text in self._present(pipe):
-            if text.shares is not None:
-                own = spans[text.shares]
-                spans[text.suffix] = Span(text.name, own.start, own.length)
-                continue
-            tokenizer = getattr(pipe, f"tokenizer{text.suffix}")
-            fixed = tokenizer.model_max_length if text.limit is None else end - at
-            spans[text.suffix] = Span(text.name, at, min(fixed, end - at))
-            at += fixed
-        return tuple(spans.values())
 
     # -- text
 
     def encoders(self, pipe: Any) -> list[Encoder]:
         """Those whose places are in the softmax."""
-        return [
-            Encoder(
-                text.name,
-                getattr(pipe, f"tokenizer{text.suffix}"),
-                getattr(pipe, text.name, None),
-                text.argument,
-                text.limit,
-                shares="" if text.shares is None else f"text_encoder{text.shares}",
-            )
-            for text in self._present(pipe)
-        ]
-
-    def _present(self, pipe: Any) -> list[Text]:
-        """Without those that a pipeline was loaded without: zeros stand in their places then,
-        unless all are missing, and the text comes as embeddings."""
-        read = [text for text in self.texts if getattr(pipe, text.name, None) is not None]
-        return [
-            text
-            for text in read or self.texts
-            if getattr(pipe, f"tokenizer{text.suffix}", None) is not None
-        ]
+        return [text.encoder(pipe) for text in texts.present(self.texts, pipe)]
 
     # -- pictures
 
@@ -258,4 +203,6 @@ SD3 = Joint(
     apart=False,
 )
 FLUX = Joint("FluxTransformer2DModel", (Text("_2", "prompt_2", limit=512),))
+FLUX2 = Joint("Flux2Transformer2DModel", (Text(limit=512, template="chat"),), packed=1)
 CHROMA = Joint("ChromaTransformer2DModel", (Text(limit=512),))
+QWEN = Joint("QwenImageTransformer2DModel", (Text(template="format"),))

@@ -1,0 +1,123 @@
+"""The text encoders of models with joint attention: whose places are keys, and what is around."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from daamkit.attention.families.family import Encoder
+from daamkit.attention.sites import Span
+
+_MARK = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the prompt where a template is asked for
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text encoder of a model.
+
+    Attributes
+    ----------
+    suffix
+        Of its component's name: "_2" of "text_encoder_2" and "tokenizer_2".
+    argument
+        Of the call, with its text.
+    limit
+        Places it has unless the call says `max_sequence_length`; None: as many as its tokenizer's
+        ``model_max_length``, or, of the last encoder, all that are left.
+    shares
+        The suffix of the encoder whose places are its own too.
+    template
+        Where the text around the prompt is from: the pipeline's own "format", the first tokens of
+        which it drops after encoding; or the tokenizer's for a "chat", where the prompt is what
+        the user says, after the pipeline's system message if it has one.
+    """
+
+    suffix: str = ""
+    argument: str = "prompt"
+    limit: int | None = None
+    shares: str | None = None
+    template: Literal["", "format", "chat"] = ""
+
+    @property
+    def name(self) -> str:
+        """Component name."""
+        return f"text_encoder{self.suffix}"
+
+    def tokenizer(self, pipe: Any) -> Any:
+        """Its tokenizer, or the one within its processor; None where there is none."""
+        found = getattr(pipe, f"tokenizer{self.suffix}", None)
+        return getattr(found, "tokenizer", found)
+
+    def dropped(self, pipe: Any) -> int:
+        """How many tokens the pipeline drops from the front after encoding."""
+        return int(pipe.prompt_template_encode_start_idx) if self.template == "format" else 0
+
+    def around(self, pipe: Any) -> tuple[str, str]:
+        """The text before and after the prompt."""
+        if not self.template:
+            return "", ""
+        if self.template == "format":
+            before, after = pipe.prompt_template_encode.split("{}")
+            return before, after
+        tokenizer = self.tokenizer(pipe)
+        system = getattr(pipe, "system_message", None)
+        if system is None:
+            said: list[dict[str, Any]] = [{"role": "user", "content": _MARK}]
+            options = {"add_generation_prompt": True, "enable_thinking": False}
+        else:
+            said = [
+                {"role": "system", "content": [{"type": "text", "text": system}]},
+                {"role": "user", "content": [{"type": "text", "text": _MARK}]},
+            ]
+            options = {"add_generation_prompt": False}
+        chat = tokenizer.apply_chat_template(said, tokenize=False, **options)
+        before, after = chat.split(_MARK)
+        if tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]:  # it writes that by itself
+            before = before.removeprefix(tokenizer.bos_token)
+        return before, after
+
+    def encoder(self, pipe: Any) -> Encoder:
+        """As a family tells it."""
+        return Encoder(
+            self.name,
+            self.tokenizer(pipe),
+            getattr(pipe, self.name, None),
+            self.argument,
+            self.limit,
+            template=self.around(pipe),
+            shares="" if self.shares is None else f"text_encoder{self.shares}",
+        )
+
+
+def present(texts: Sequence[Text], pipe: Any) -> list[Text]:
+    """Without the encoders that a pipeline was loaded without: zeros stand in their places then,
+    unless all are missing, and the text comes as embeddings."""
+    loaded = [text for text in texts if getattr(pipe, text.name, None) is not None]
+    return [text for text in loaded or texts if text.tokenizer(pipe) is not None]
+
+
+def spans(texts: Sequence[Text], pipe: Any, start: int, length: int) -> tuple[Span, ...]:
+    """Where which encoder's text is among the keys.
+
+    Parameters
+    ----------
+    texts
+        Those present, in the order of their keys.
+    pipe
+        The pipeline.
+    start, length
+        All text's keys.
+    """
+    found: dict[str, Span] = {}
+    at, end = start, start + length
+    for text in texts:
+        if text.shares is not None:
+            own = found[text.shares]
+            found[text.suffix] = Span(text.name, own.start, own.length)
+            continue
+        left = end - at
+        most = left if text.limit else min(left, text.tokenizer(pipe).model_max_length)
+        found[text.suffix] = Span(text.name, at, most, text.dropped(pipe))
+        at += most
+    return tuple(found.values())
