@@ -91,6 +91,34 @@ def _numbers(module: Any, hooks: Sequence[Any]) -> list[int]:
     return [number for number, each in kept if each in hooks]
 
 
+def flash_with_statistic(
+    query: Any, key: Any, value: Any, mask: Any = None, scale: float | None = None
+) -> tuple[Any, Any] | None:
+    """Flash attention on a CPU and, of each query, the log-sum-exp of its products.
+
+    `scaled_dot_product_attention` drops the second. It runs this very operator where its choice,
+    which it makes in private, is flash attention; elsewhere this is None, and so it is where
+    gradients or autocast are on.
+    """
+    import torch
+    from torch.nn.attention import SDPBackend
+
+    learning = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
+    if query.device.type != "cpu" or learning or torch.is_autocast_enabled("cpu"):
+        return None
+    chosen = torch._fused_sdp_choice(query, key, value, mask, 0.0, False, scale=scale)
+    if chosen != SDPBackend.FLASH_ATTENTION.value:
+        return None
+    if mask is not None and mask.dtype == torch.bool:
+        if mask.shape[-2] > 1:  # a query that may see no key has no log-sum-exp
+            return None
+        hidden = torch.zeros_like(mask, dtype=query.dtype)
+        mask = hidden.masked_fill_(~mask, -torch.inf)
+    run = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    output, statistic = run(query, key, value, 0.0, False, attn_mask=mask, scale=scale)
+    return output, statistic
+
+
 # -- diffusers and accelerate
 
 

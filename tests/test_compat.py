@@ -163,3 +163,33 @@ def test_no_other_file_touches_what_begins_with_an_underscore() -> None:
             if name.startswith("_") and not name.startswith("__"):
                 found.append(f"{path.relative_to(ROOT)}: {name}")
     assert found == ["views/widget.py: _repr_mimebundle_"]  # IPython's protocol, of the super class
+
+
+@pytest.mark.parametrize("mask", [None, "added", "hidden keys"])
+def test_torch_tells_the_log_sum_exp_beside_the_very_same_output(mask) -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 40, 8) for _ in range(3))
+    given = {
+        None: None,
+        "added": torch.ones(2, 1, 40, 40),
+        "hidden keys": (torch.arange(40) < 30).expand(2, 1, 1, 40),
+    }[mask]
+    output, statistic = compat.flash_with_statistic(query, key, value, given, 0.5)
+    own = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=given, scale=0.5)
+    assert torch.equal(output, own)
+    scores = query @ key.transpose(-1, -2) * 0.5
+    if given is not None:
+        scores = scores + given if mask == "added" else scores.masked_fill(~given, -torch.inf)
+    assert torch.allclose(statistic, scores.logsumexp(-1), atol=1e-5)
+
+
+def test_torch_tells_no_log_sum_exp_where_it_takes_another_way() -> None:
+    query, key, value = (torch.randn(1, 2, 5, 8) for _ in range(3))
+    assert compat.flash_with_statistic(query.requires_grad_(), key, value) is None
+    with torch.autocast("cpu"), torch.no_grad():
+        assert compat.flash_with_statistic(query, key, value) is None
+    each = (torch.rand(1, 1, 5, 5) > 0.5) | torch.eye(5, dtype=torch.bool)
+    with torch.no_grad():
+        assert compat.flash_with_statistic(query, key, value, each) is None
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            assert compat.flash_with_statistic(query, key, value) is None

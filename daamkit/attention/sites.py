@@ -121,3 +121,9 @@ class Layout:
         if isinstance(self.cells, slice):
             return [self.cells] * (rows.stop - rows.start)
         return list(self.cells[rows])
+
+    def keys(self, rows: slice) -> slice:
+        """All text's keys of some batch rows, and what lies between."""
+        spans = [span for row in self.text[rows] for span in row]
+        start = min(span.start for span in spans)
+        return slice(start, max(span.start + span.length for span in spans))

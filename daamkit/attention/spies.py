@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from daamkit import compat
 from daamkit.attention.audience import Audience
 from daamkit.attention.families.family import Family
 from daamkit.attention.sites import Layout, Site
@@ -87,12 +88,24 @@ class Spy:
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         attention = Attention(self.site, now, query, key, scale, mask, value, layout)
         eager = any(tap.eager(self.site) for tap in taps)
-        output = attention.eager() if eager else fused()
+        told = None if eager or self.site.kind != "joint" else _statistic(given)
+        if told is not None:
+            output, attention.statistic = told
+        else:
+            output = attention.eager() if eager else fused()
         for tap in taps:
             tap.observe(attention)
         for tap in taps:
             output = tap.edit(attention, output)
         return output
+
+
+def _statistic(given: inspect.BoundArguments) -> tuple[Tensor, Tensor] | None:
+    """The kernel's output and log-sum-exp, where it tells both."""
+    query, key, value, mask, dropout, causal, scale, grouped = given.arguments.values()
+    if dropout or causal or grouped:
+        return None
+    return compat.flash_with_statistic(query, key, value, mask, scale)
 
 
 def _check(site: Site, layout: Layout, queries: int, keys: int) -> None:

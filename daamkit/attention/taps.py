@@ -32,6 +32,8 @@ class Attention:
         Which queries are the image's cells, which keys which encoder's text.
     branches
         Batch rows by name: those of the pass, as far as this site has them.
+    statistic
+        (batch, heads, queries) log-sum-exp of each query's products, where the kernel has told it.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Attention:
         self.branches = {  # a processor may attend to the first branches alone
             name: rows for name, rows in step.branches.items() if rows.stop <= len(query)
         }
+        self.statistic: Tensor | None = None
         self._kept: dict[str, Tensor] = {}
         self._eager: Tensor | None = None
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from daamkit import prompts, record
 from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.columns import of_keys
 from daamkit.attention.sites import Grid, Site, Span
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
@@ -102,9 +103,10 @@ class Recorder(Tap):
                 shares = attention.cells(branch)
                 self.cross[branch].add(attention, self._columns(attention, branch, shares, width))
                 continue
-            for block, shares in attention.blocks(branch):
-                columns = self._columns(attention, branch, shares, width)
-                self.cross[branch].add(attention, columns, block)
+            keys = attention.layout.keys(attention.branches[branch])
+            for block, shares in of_keys(attention, branch, keys):
+                own = self._columns(attention, branch, shares, width, keys.start)
+                self.cross[branch].add(attention, own, block)
 
     def _columns(
         self,
@@ -112,6 +114,7 @@ class Recorder(Tap):
         branch: str,
         shares: Float[Tensor, "samples heads cells keys"],
         width: int,
+        start: int = 0,
     ) -> Float[Tensor, "samples heads cells columns"]:
         """What the text's keys get, as columns of each image's prompt."""
         rows = attention.branches[branch]
@@ -123,8 +126,9 @@ class Recorder(Tap):
                 self.keys[key] = _runs(spans, read, attention.site.name)
             runs.append(self.keys[key])
         if all(own == runs[0] for own in runs):
-            return _gather(shares, runs[0], width)
-        return torch.cat([_gather(shares[i : i + 1], own, width) for i, own in enumerate(runs)])
+            return _gather(shares, runs[0], width, start)
+        each = zip(shares.split(1), runs, strict=True)
+        return torch.cat([_gather(one, own, width, start) for one, own in each])
 
     def plans(
         self, pipe: Any, whole: Grid, samples: int, steps: int, columns: int
@@ -346,11 +350,12 @@ def _runs(spans: Sequence[Span], read: Read, site: str) -> Runs:
 
 
 def _gather(
-    shares: Float[Tensor, "samples heads cells keys"], runs: Runs, width: int
+    shares: Float[Tensor, "samples heads cells keys"], runs: Runs, width: int, start: int
 ) -> Float[Tensor, "samples heads cells columns"]:
-    """What the keys get, summed into columns."""
+    """What the keys get, of which the first one here is `start`, summed into columns."""
     columns = shares.new_zeros((*shares.shape[:-1], width))
-    for keys, first, merged in runs:
+    for own, first, merged in runs:
+        keys = slice(own.start - start, own.stop - start)
         if merged:
             columns[..., first] += shares[..., keys].sum(-1)
         else:

@@ -4,12 +4,17 @@ import dataclasses
 
 import pytest
 import torch
+from diffusers import FluxKontextPipeline
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
+from PIL import Image
 
 import daamkit
 from daamkit import prompts
 from daamkit.attention import families, hooks
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.columns import of_keys
 from daamkit.attention.taps import Tap
+from daamkit.toybox import flux
 from tests.families import tiny_joint as tiny
 from tests.families.kernel import Calls
 
@@ -101,12 +106,13 @@ class Seen(Tap):
 
 @pytest.fixture(scope="module")
 def guided(case, pipe):
-    """Two prompts of different length, two images each, under guidance: seen in three ways."""
+    """Two prompts of different length, two images each, under guidance: untraced and traced."""
     wanted = {"keep": ("step", "site", "head"), "branches": case.branches}
     options = case.guided | {"num_images_per_prompt": 2}
-    plain = tiny.generate(pipe, TWO, **options)
     calls, seen = Calls(pipe.transformer), Seen()
-    with calls, hooks.attach(pipe, seen), daamkit.trace(pipe, **wanted) as tracer:
+    with calls:
+        plain = tiny.generate(pipe, TWO, **options)
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, **wanted) as tracer:
         images = tiny.generate(pipe, TWO, **options)
     return plain, images, calls, seen, tracer.runs
 
@@ -228,3 +234,169 @@ def test_family_and_sites_are_told(pipe):
     assert {site.group for site in found} <= {"double", "single"}
     assert [site.order for site in found] == list(range(len(found)))
     assert all(site.reads_text or site.reads_image for site in found)
+
+
+def test_a_trace_computes_the_texts_columns_alone(case, pipe, monkeypatch):
+    """Of no joint site is a softmax over all keys computed, where the kernel tells its sum."""
+
+    def whole(*args):
+        raise AssertionError("a softmax over all keys")
+
+    monkeypatch.setattr("daamkit.attention.taps.Attention._float_softmax", whole)
+    with daamkit.trace(pipe) as tracer:
+        tiny.generate(pipe, TWO, **case.guided)
+    assert all(0 < run.maps.mass.sum() < 1 for run in tracer.runs)
+
+
+def test_columns_are_those_of_the_whole_however_they_are_cut(pipe, case):
+    class Both(Tap):
+        checked = 0
+
+        def observe(self, attention):
+            if attention.site.kind != "joint":
+                return
+            assert attention.statistic is not None
+            rows = attention.branches["cond"]
+            keys = attention.layout.keys(rows)
+            whole = attention.cells("cond")[..., keys]
+            parts = [part for _, part in of_keys(attention, "cond", keys, bytes_at_once=2_000)]
+            # Products of some 50, as SD3's here without norms, are rounded to 4e-6.
+            assert len(parts) > 1 and (torch.cat(parts, 2) - whole).abs().max() < 1e-5
+            attention.statistic = None
+            slow = [part for _, part in of_keys(attention, "cond", keys, bytes_at_once=2_000)]
+            assert (torch.cat(slow, 2) - whole).abs().max() < 1e-6
+            Both.checked += 1
+
+    with hooks.attach(pipe, Both()):
+        tiny.generate(pipe, TWO, **case.plain)
+    assert Both.checked
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux", "chroma", "qwen"])
+def test_what_is_denoised_is_found_moved_and_put_back(name):
+    """A generation moved before its first step is the generation from there."""
+    case = CASES[name]
+    pipe = case.build()
+
+    class Moving(Tap):
+        guides = True
+
+        def before(self, step):
+            if step.step:
+                return None
+            self.moved = -step.noisy
+            image = step.family.unpack(step, self.moved)
+            assert torch.equal(step.family.pack(step, image), self.moved)
+            assert image.shape[1:] == (4, 2 * step.grid[0], 2 * step.grid[1])
+            return self.moved
+
+    tap = Moving()
+    with hooks.attach(pipe, tap):
+        moved = tiny.generate(pipe, TWO, **case.guided)
+    assert (tiny.generate(pipe, TWO, latents=tap.moved, **case.guided) == moved).all()
+
+
+def test_packed_latents_are_unpacked_as_the_pipeline_does():
+    pipe = tiny.flux1()
+    noisy = torch.randn(1, 12 * 8, 16)
+    now = Pass(Call(pipe, {}), 0, 1.0, {"cond": slice(0, 1)}, (12, 8))
+    own = families.of(pipe).unpack(now, noisy)
+    assert torch.equal(own, pipe._unpack_latents(noisy, 48, 32, pipe.vae_scale_factor))
+
+
+def test_the_picture_to_edit_is_none_of_the_cells():
+    pipe = tiny.flux1(kind=FluxKontextPipeline)
+    picture = Image.new("RGB", (32, 48), "red")
+    options = SHORT | {"image": picture, "max_area": 48 * 32, "_auto_resize": False}
+    plain, seen = tiny.generate(pipe, **options), Seen()
+    with hooks.attach(pipe, seen), daamkit.trace(pipe) as tracer:
+        assert (tiny.generate(pipe, **options) == plain).all()
+    for branches, layout, _ in seen.passes[0].values():
+        assert branches["cond"].shape[-1] == 32 + 2 * 96
+        assert layout.cells == slice(32, 32 + 96) and layout.grid == (12, 8)
+    assert tracer.run.maps.word("cat").size == (48, 32)
+
+
+def test_layers_skipped_by_guidance_are_a_branch_of_their_own():
+    pipe = tiny.sd3()
+    skipping = SHORT | {
+        "skip_guidance_layers": [1], "skip_layer_guidance_start": -1.0, "num_inference_steps": 3,
+        "skip_layer_guidance_stop": 0.5,
+    }  # fmt: skip
+    plain = tiny.generate(pipe, **skipping)
+    with daamkit.trace(pipe, branches=("cond", "perturbed")) as tracer:
+        assert (tiny.generate(pipe, **skipping) == plain).all()
+    assert tracer.run.maps.steps == 3 and tracer.run.branch("perturbed").steps == 2
+    assert len(tracer.run.branch("perturbed").layers) == 2 < len(tracer.run.maps.layers)
+
+
+def test_without_its_t5_the_words_are_clips_alone():
+    pipe = tiny.sd3()
+    pipe.text_encoder_3 = pipe.tokenizer_3 = None
+    with daamkit.trace(pipe) as tracer:
+        tiny.generate(pipe, **SHORT)
+    assert list(tracer.run.maps.prompt.texts) == ["text_encoder", "text_encoder_2"]
+    assert not tracer.run.maps.prompt.word("cat").parts
+
+
+def test_a_word_is_the_mean_over_encoders_unless_one_is_named():
+    pipe = tiny.sd3()
+    with daamkit.trace(pipe) as tracer:
+        tiny.generate(pipe, "a red cat", prompt_3="a red cat", **SHORT)
+    maps = tracer.run.maps
+    clip, t5 = maps.word("cat", encoder="text_encoder"), maps.word("cat", encoder="text_encoder_3")
+    assert torch.allclose(maps.word("cat").values, (clip.values + t5.values) / 2)
+    assert not torch.equal(clip.values, t5.values)
+    assert len(maps.prompt.word("a red cat").parts) == 2
+    with daamkit.trace(pipe) as tracer:
+        tiny.generate(pipe, "a red cat", prompt_3="a small lantern", **SHORT)
+    other = tracer.run.maps
+    assert other.word("cat").word.columns == clip.word.columns
+    assert {t.encoder for t in other.prompt.tokens
+            if t.column in other.word("lantern").word.columns} == {"text_encoder_3"}  # fmt: skip
+
+
+def test_a_word_that_clip_cuts_off_is_read_by_t5():
+    pipe = tiny.sd3()
+    long = "a cat " + "and a dog " * 30 + "and a lantern"
+    with daamkit.trace(pipe) as tracer:
+        tiny.generate(pipe, long, max_sequence_length=256)
+    prompt = tracer.run.maps.prompt
+    columns = prompt.word("lantern").columns
+    assert {token.encoder for token in prompt.tokens if token.column in columns} == {
+        "text_encoder_3"
+    }
+    with pytest.raises(daamkit.DaamkitError, match="cut at the model's limit"):
+        prompt.word("lantern", encoder="text_encoder")
+
+
+def test_the_miniature_flux_is_read():
+    toy = daamkit.load("toybox")
+    tokenizer = flux.learn_t5_tokenizer(tiny.CAPTIONS)
+    pipe = flux.assemble(
+        flux.transformer(), flux.t5(tokenizer), tokenizer, toy.text_encoder, toy.tokenizer, toy.vae
+    )
+    tiny.quiet(pipe)
+    with daamkit.trace(pipe) as tracer:
+        pipe("a red cat", num_inference_steps=1, max_sequence_length=32)
+    assert tracer.run.maps.size == (128, 128)
+    assert {layer.grid for layer in tracer.run.maps.layers.values()} == {(16, 16)}
+
+
+def test_a_saved_pipeline_is_opened_by_its_folder(case, pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    again = daamkit.load(tmp_path, low_cpu_mem_usage=False)
+    assert type(again) is type(pipe) and families.of(again) == families.of(pipe)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("flux", 6), ("chroma", 6), ("qwen", 4), ("klein", 9)])
+def test_a_word_beyond_the_calls_limit_is_not_read(name, limit):
+    case = CASES[name]
+    pipe = case.build()
+    options = case.plain | {"max_sequence_length": limit}
+    with daamkit.trace(pipe) as tracer:
+        tiny.generate(pipe, "a red cat and a fox and a small lantern", **options)
+    maps = tracer.run.maps
+    assert maps.word("red").values.max() > 0 and 0 < maps.mass.sum() < 1
+    with pytest.raises(daamkit.DaamkitError, match="cut at the model's limit"):
+        maps.word("lantern")

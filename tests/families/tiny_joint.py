@@ -280,4 +280,5 @@ def flux2(seed: int = 0) -> Flux2Pipeline:
 def generate(pipe, prompt="a red cat next to a glowing lantern", seed: int = 0, **options):
     """Images of 48 x 32 pixels in two steps."""
     size = {"height": 48, "width": 32, "num_inference_steps": 2, "output_type": "np"}
-    return pipe(prompt, generator=torch.Generator().manual_seed(seed), **(size | options)).images
+    random = torch.Generator().manual_seed(seed)
+    return pipe(prompt=prompt, generator=random, **(size | options)).images

@@ -167,6 +167,11 @@ class Joint(Family):
         """Those whose places are in the softmax."""
         return [text.encoder(pipe) for text in texts.present(self.texts, pipe)]
 
+    def reach(self, now: Pass, row: int) -> dict[str, int]:
+        """Where a template's first tokens are dropped, what is left is cut after encoding."""
+        pipe, left = now.call.pipe, now.inputs["encoder_hidden_states"].shape[1]
+        return {text.name: text.dropped(pipe) + left for text in self.texts if text.dropped(pipe)}
+
     # -- pictures
 
     def grid(self, pipe: Any, height: int | None, width: int | None) -> Grid:
