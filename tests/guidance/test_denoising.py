@@ -82,7 +82,7 @@ class Look(Method):
 
     def before(self, step):
         def given(module, args, kwargs):
-            self.given.append(kwargs)
+            self.given.append(dict(zip(("sample", "timestep"), args, strict=False)) | kwargs)
 
         with step.denoiser.register_forward_pre_hook(given, with_kwargs=True):
             again = denoise(step, step.noisy, branch=self.branch)
