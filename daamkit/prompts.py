@@ -92,8 +92,38 @@ def tokenized(pipe: Any, text: str) -> Prompt:
 def read(
     call: Call, branch: str, prompt: Texts = None, negative_prompt: Texts = None
 ) -> list[Prompt]:
-    """The prompt behind a branch, for each image; see `texts`."""
-    return [each.prompt for each in texts(call, branch, prompt, negative_prompt)]
+    """The prompt behind a branch, for each image; see `texts`.
+
+    Its tokens are numbered by their places, as `Attention.text` has them, not by the columns of
+    maps, in which padding and templates are one.
+
+    Raises
+    ------
+    DaamkitError
+        As `texts` does; or if the model drops some of the places after encoding.
+    """
+    if call.family is not None and not call.family.whole:
+        raise DaamkitError(
+            wanted="a prompt whose every place the model sees, to guide by its words",
+            got=f"{type(call.pipe).__name__}, which drops some after encoding",
+            mend="trace it, or take a method that needs no text",
+        )
+    found = encoders(call.pipe)
+    return [_by_place(found, each) for each in texts(call, branch, prompt, negative_prompt)]
+
+
+def _by_place(found: Sequence[Encoder], read: Read) -> Prompt:
+    starts, free = dict[str, int](), 0
+    for encoder in found:
+        if encoder.shares:
+            starts[encoder.name] = starts[encoder.shares]
+            continue
+        starts[encoder.name], free = free, free + len(read.columns[encoder.name])
+    tokens = [
+        replace(each, column=starts[each.encoder] + read.columns[each.encoder].index(each.column))
+        for each in read.prompt.tokens
+    ]
+    return replace(read.prompt, tokens=tuple(tokens))
 
 
 def texts(

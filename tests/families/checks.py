@@ -12,6 +12,7 @@ import daamkit
 from daamkit import prompts
 from daamkit.attention import families, hooks
 from daamkit.attention.taps import Attention, Tap
+from daamkit.guidance.subjects import find as find_subjects
 from daamkit.maps.run import Run
 from tests.families import goldens
 from tests.families.tiny_cross import GRIDS, generate
@@ -262,3 +263,31 @@ def _columns(run: Any, meta: dict, entry: dict, wanted: torch.Tensor) -> None:
             named.append(column)
     others = [column for column in range(len(maps)) if column not in named]
     assert named and (maps[others].sum(0) - wanted[row][:, rest].sum(-1)).abs().max() < 5e-5
+
+
+def guided(pipe: Any, name: str) -> None:
+    """Where guidance looks for a word, the word's own keys are."""
+    tap = seen(pipe, name)
+    for (number, _), attention in tap.attentions.items():
+        if number or attention.site.kind not in ("cross", "joint"):
+            continue
+        if "cond" not in attention.branches:
+            continue
+        call = attention.step.call
+        ((places,),) = find_subjects(call, ["cat"])
+        (read,) = prompts.texts(call, "cond")
+        keys = {
+            span.start + at
+            for span in attention.layout.text[attention.branches["cond"].start]
+            for at in range(span.length)
+            if read.columns[span.encoder][span.first + at] in read.prompt.word("cat").columns
+        }
+        shares = attention.cells("cond")[..., sorted(keys)]
+        assert torch.equal(attention.text("cond")[..., sorted(places)], shares)
+
+
+def shown(pipe: Any, name: str) -> None:
+    """A run is shown, in full."""
+    (run,) = traced(pipe, name, output_type="pil")
+    assert len(run.relations()) and "<img" in run._repr_html_()
+    daamkit.Inspector(run)

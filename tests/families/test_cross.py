@@ -48,6 +48,18 @@ def test_each_image_of_a_batch_has_its_own_maps(pipe, name):
     checks.batched(pipe, name, own_masks=name == "pixart")
 
 
+def test_guidance_looks_where_the_word_is(pipe, name):
+    if name == "sana":
+        with pytest.raises(DaamkitError, match="drops some after encoding"):
+            checks.guided(pipe, name)
+        return
+    checks.guided(pipe, name)
+
+
+def test_shown(pipe, name):
+    checks.shown(pipe, name)
+
+
 def test_saved_and_opened(pipe, name, tmp_path):
     checks.kept(pipe, name, tmp_path)
 

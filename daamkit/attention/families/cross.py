@@ -117,6 +117,7 @@ class Sana(Cross):
 
     name: ClassVar[str] = "sana"
     model = "SanaTransformer2DModel"
+    whole = False
 
     def matches(self, pipe: Any) -> bool:
         """Not Sana-Sprint, whose scheduler works on scaled angles."""

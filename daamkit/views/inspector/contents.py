@@ -166,7 +166,8 @@ def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[
             "divisors": [single, every],
         }
         found.append(head | _bytes(stack, HEAD_GRID, parts))
-    return sorted(found, key=lambda row: ("down", "mid", "up").index(row["stage"]))
+    stages = {stage: at for at, stage in enumerate(("down", "mid", "up"))}
+    return sorted(found, key=lambda row: stages.get(row["stage"], 0))
 
 
 def _bytes(maps: Float[Tensor, "words n y x"], side: int, parts: list[bytes]) -> dict[str, Any]:
