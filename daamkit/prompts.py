@@ -247,7 +247,7 @@ def _said(
     given = told[argument]
     if None in first and given is not None:
         first = (
-            [given] * call.samples
+            replace(call, arguments={**call.arguments, argument: given}).texts(argument)
             if isinstance(given, str)
             else [text for text in given for _ in range(call.images_per_prompt)]
         )
