@@ -1,10 +1,13 @@
 """Pipelines that the tests share. Each test leaves them as they were: that is what is tested."""
 
+import hypothesis
 import pytest
 import transformers
 
 from tests import tiny
 
+hypothesis.settings.register_profile("busy", deadline=None)  # a time is no property of the code
+hypothesis.settings.load_profile("busy")
 transformers.logging.set_verbosity_error()  # says at every import that torchvision is missing
 
 
@@ -24,7 +27,6 @@ SLOW = {  # left out by `-m "not slow"`: folders, files, or tests by the beginni
     "tests/studies/test_runner.py::test_the_command": "a study from the shell",
     "tests/test_docs.py::test_code_runs": "pages run whole",
     "tests/test_site.py": "the site is built",
-    "tests/toybox/test_claims.py": "images read back",
     "tests/toybox/test_train": "models are trained",
 }
 
