@@ -15,6 +15,7 @@ SLOW = {  # left out by `-m "not slow"`: folders, files, or tests by the beginni
     "notebooks/": "run whole",
     "tests/browser/": "Chromium, Jupyter",
     "tests/hub/": "weights of the Hub",
+    "tests/attention/test_injection.py": "a call for every line that may fail",
     "tests/parity/": "other implementations beside ours, at size",
     "tests/studies/test_guidance_effects.py": "many generations",
     "tests/studies/test_neglect.py": "many generations",
@@ -38,6 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-line", action="store_true", help="inject an exception of each kind at every line"
+    )
     parser.addoption(
         "--parity-seed", type=int, default=0, help="first seed of the parity tests with diffusers"
     )
