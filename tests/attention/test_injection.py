@@ -1,7 +1,7 @@
 """Law 2 under fire: an exception at every line that sets up or takes down leaves nothing.
 
-Lines and kinds of exception are crossed whole with `--every-line` (half an hour); otherwise each line
-of entering and leaving meets one kind, and within a call every sixteenth line does.
+`--every-line` crosses all lines and kinds of exception, for half an hour. Otherwise each line of
+entering and leaving meets one kind, and within a call every sixteenth line does.
 """
 
 import itertools
