@@ -80,10 +80,23 @@ def reference(package: str) -> str:
     shown = [name for name in inside if name[0] != "_" and not name.endswith(LEFT_OUT)]
     text = ""
     for name in [package, *(f"{package}.{name}" for name in shown)]:
-        faces = "   :imported-members:\n" if "__all__" in vars(import_module(name)) else ""
+        faces = _faces(name, name == package)
         title = "" if name == package else f"\n## `{name}`\n"
         text += f"{title}\n```{{eval-rst}}\n.. automodule:: {name}\n{faces}```\n"
     return text
+
+
+def _faces(name: str, whole: bool) -> str:
+    """What a module with a list of its public names shows: of a package all, of a module those that
+    are its own, since the others stand under theirs."""
+    module = import_module(name)
+    public = vars(module).get("__all__")
+    if public is None:
+        return ""
+    if whole:
+        return "   :imported-members:\n"
+    others = [each for each in public if getattr(vars(module)[each], "__module__", name) != name]
+    return f"   :exclude-members: {', '.join(others)}\n" if others else ""
 
 
 def site(path: Path) -> Path:

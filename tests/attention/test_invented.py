@@ -168,7 +168,7 @@ def test_it_is_traced(studio):
 
 @pytest.mark.parametrize("method", [
     daamkit.AttendAndExcite(["cat"], scale_factor=200.0),
-    daamkit.SynGen([("cat", ["red"])], scale_factor=200.0),
+    daamkit.SynGen([("cat", ["red"])], scale_factor=200.0, max_iter_to_alter=2),
 ])  # fmt: skip
 def test_it_is_guided(studio, method):
     plain = draw(studio)
