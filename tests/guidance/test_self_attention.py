@@ -112,7 +112,7 @@ class Watch(Method):
 
 
 def attention(query, key, mask=None) -> Attention:
-    site = Site("mid_block.attentions.0", "self", "mid", 1, query.shape[1], torch.nn.Identity())
+    site = Site("mid_block.attentions.0", "self", "mid", 0, query.shape[1], torch.nn.Identity(), 1)
     step = Pass(Call(None, {}), 0, 0, {"cond": slice(0, len(query))}, (6, 8))
     return Attention(site, step, query, key, query.shape[-1] ** -0.5, mask)
 
@@ -293,7 +293,7 @@ def test_high_frequencies_are_masked_first(seed):
     detail = torch.rand(2, 12, 16, generator=torch.Generator().manual_seed(seed))
     received = np.random.default_rng(seed).uniform(0, 2, size=(2, 48))
     method = SelfAttentionGuidance(strategy="high-frequency")
-    method._site = Site("mid", "self", "mid", 1, 1, torch.nn.Identity())
+    method._site = Site("mid", "self", "mid", 0, 1, torch.nn.Identity(), 1)
     method._received = torch.as_tensor(received, dtype=torch.float32)
     masks = method._mask(Pass(Call(None, {}), 0, 0, {}, (12, 16)), detail).numpy()
     pooled = detail.numpy().reshape(2, 6, 2, 8, 2).mean((2, 4))
