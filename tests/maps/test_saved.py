@@ -184,7 +184,7 @@ def test_no_picture_but_a_png_of_the_runs_size_is_decoded(place, kind, monkeypat
     decoded = []
     reading = Image.open
     monkeypatch.setattr(
-        Image, "open", lambda *a, **k: decoded.append(k["formats"]) or reading(*a, **k)
+        Image, "open", lambda *a, **k: decoded.append([*k["formats"]]) or reading(*a, **k)
     )
     (place / saved.IMAGE).write_bytes(PICTURES[kind])
     sealed(place, json.loads((place / saved.JSON).read_text()))
