@@ -50,8 +50,8 @@ def test_a_sprite_is_as_long_as_asked_and_solid(thing: str) -> None:
     assert (np.asarray(image)[..., 3] > 127).sum() > 150
 
 
-def test_only_animals_have_a_head_to_wear_things_on() -> None:
-    assert set(sprites.HEADS) == set(sprites.ANIMALS)
+def test_only_beings_have_a_head_to_wear_things_on() -> None:
+    assert set(sprites.HEADS) == set(sprites.BEINGS)
 
 
 @pytest.mark.parametrize(
