@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from typing import Any
 
-import torch
 from diffusers import (
     AutoencoderKL,
     FlowMatchEulerDiscreteScheduler,
@@ -106,18 +105,20 @@ def assemble(
 
 
 def load(**options: Any) -> FluxPipeline:
-    """The joint-attention toybox that ships with the package, in float32 on the CPU.
+    """The joint-attention toybox, in float32 on the CPU, once its weights are in ``toybox-flux``.
 
     Parameters
     ----------
     options
         For ``from_pretrained``; ``dtype`` among them.
+
+    Raises
+    ------
+    DaamkitError
+        If they are not there.
     """
-    defaults: dict[str, Any] = {"low_cpu_mem_usage": False}
-    if "torch_dtype" not in options:
-        defaults["dtype"] = torch.float32
     pipe = FluxPipeline.from_pretrained(
-        resources.path("toybox-flux"), local_files_only=True, **(defaults | options)
+        resources.path("toybox-flux"), local_files_only=True, **pipeline.in_float32(options)
     )
     pipe.default_sample_size = pipeline.LATENT_SIDE
     return pipe

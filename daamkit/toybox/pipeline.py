@@ -111,9 +111,14 @@ def load(**options: Any) -> StableDiffusionPipeline:
     options
         For ``from_pretrained``; ``dtype`` among them.
     """
+    return StableDiffusionPipeline.from_pretrained(
+        resources.path("toybox"), local_files_only=True, **in_float32(options)
+    )
+
+
+def in_float32(options: dict[str, Any]) -> dict[str, Any]:
+    """Options for ``from_pretrained``, in float32 where they name no precision."""
     defaults: dict[str, Any] = {"low_cpu_mem_usage": False}
     if "torch_dtype" not in options:
         defaults["dtype"] = torch.float32
-    return StableDiffusionPipeline.from_pretrained(
-        resources.path("toybox"), local_files_only=True, **(defaults | options)
-    )
+    return defaults | options
