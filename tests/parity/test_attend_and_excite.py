@@ -129,7 +129,13 @@ def test_refinement(request, name, kind, parity_seed, record_testsuite_property)
     record_testsuite_property(f"fast refined {name} {kind} {seed}", off)
 
 
-MOVED = {"scale_factor": 1e3, "thresholds": {0: 0.016}, "attn_res": (4, 4)}
+EVERY_STEP = 25  # as the reference has it, whatever the call's steps; ours scales what is not given
+MOVED = {
+    "max_iter_to_alter": EVERY_STEP,
+    "scale_factor": 1e3,
+    "thresholds": {0: 0.016},
+    "attn_res": (4, 4),
+}
 TWO = {"prompt": ["a cat and a dog", "two red cars"], "size": (8, 8), "settings": MOVED}
 LAYOUTS = {
     "batch": Case([[2, 5], [2, 3]], **TWO),
@@ -154,7 +160,7 @@ def test_layouts(sd, layout, parity_seed):
 
 def test_the_references_default_grid_is_transposed(sd, parity_seed):
     """(width, height): the same cells in other rows, so another blur. Ours is not."""
-    settings = {"thresholds": {}, "scale_factor": 1e3}
+    settings = {"max_iter_to_alter": EVERY_STEP, "thresholds": {}, "scale_factor": 1e3}
     case = Case([3, 7], size=(16, 32), settings=settings | {"attn_res": (4, 8)})
     swapped = Case([3, 7], size=(16, 32), settings=settings | {"attn_res": (8, 4)})
     ours, _ = case.ours(sd, parity_seed, exact=True)

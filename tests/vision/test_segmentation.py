@@ -248,6 +248,7 @@ def test_a_saved_model_comes_back_as_it_was(kind, made, tmp_path, capfd) -> None
     model, processor = model_of(kind), processor_of(kind, tmp_path)
     model.save_pretrained(tmp_path / "model")
     processor.save_pretrained(tmp_path / "model")
+    transformers.utils.logging.enable_progress_bar()  # whatever ran before in this process
     capfd.readouterr()
     loaded = segmentation.load(str(tmp_path / "model"))
     assert "Loading" not in capfd.readouterr().err
