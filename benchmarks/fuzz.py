@@ -30,9 +30,11 @@ import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.language import treebank
 from daamkit.maps import saved
-from daamkit.maps.heatmaps import HeatMaps, Layer
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
-from daamkit.maps.words import Prompt, Token
+from daamkit.maps.tokens import Token
 from daamkit.measures import ratings
 from daamkit.studies import prompts, shards
 from daamkit.vision.annotation import Folder

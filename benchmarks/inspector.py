@@ -19,9 +19,11 @@ import torch
 from PIL import Image, ImageFilter
 from playwright.sync_api import sync_playwright
 
-from daamkit.maps.heatmaps import HeatMaps, Layer
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
-from daamkit.maps.words import Prompt, Token
+from daamkit.maps.tokens import Token
 from daamkit.views.inspector import Inspector
 
 PROMPT = "a photo of two red cats and one small blue car nearby"

@@ -30,9 +30,10 @@ from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Latents, Method, count, denoise, index, is_first_pass, part
 from daamkit.guidance.subjects import find as find_subjects
 from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
-from daamkit.maps.words import Prompt, Word
+from daamkit.maps.words import Word
 from daamkit.registry import (
     attributions,
     captioners,

@@ -5,15 +5,8 @@ import unicodedata
 import pytest
 
 from daamkit import characters
-from daamkit.maps import words
-from daamkit.maps.words import Prompt, WordError
-from tests import tiny
-
-TOKENIZER = tiny.tokenizer()
-
-
-def read(text: str) -> Prompt:
-    return words.read({"text_encoder": text}, {"text_encoder": TOKENIZER})
+from daamkit.maps.words import WordError
+from tests.clip import prompt as read
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import daamkit
 from daamkit.attention.stores import MemoryBudgetError
 from daamkit.errors import DaamkitError
-from daamkit.maps.run import several
+from daamkit.maps.collection import several
 from daamkit.tracing.trace import BUDGET, trace
 from daamkit.views.inspector import Inspector
 from daamkit.views.rating import Rating

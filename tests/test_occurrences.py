@@ -9,7 +9,8 @@ import pytest
 import daamkit
 from daamkit.attention.calls import Call
 from daamkit.guidance import subjects
-from daamkit.maps.words import Prompt, WordError
+from daamkit.maps.prompt import Prompt
+from daamkit.maps.words import WordError
 from daamkit.views import plots
 from daamkit.views.labels import labels
 from tests.tiny import generate

@@ -6,28 +6,25 @@ from hypothesis import strategies as st
 
 from daamkit import prompts
 from daamkit.errors import DaamkitError
-from daamkit.maps import words
-from daamkit.prompts import Read
-from tests import tiny
-
-TOKENIZER = tiny.tokenizer()
+from daamkit.prompts import Read, rows
+from tests import clip
 
 
 @given(st.text(st.sampled_from("aB \n\t."), max_size=12))
 def test_a_text_read_in_lower_case_and_without_blanks_around_is_found_again(text):
     given = text.lower().strip()
-    at = prompts._alike(given, text)
+    at = rows._alike(given, text)
     assert at is not None and [text[i].lower() for i in at] == list(given)
-    assert prompts._alike(" ".join(text.split()), text) is not None
+    assert rows._alike(" ".join(text.split()), text) is not None
 
 
 @pytest.mark.parametrize("given, text", [("ab", "a b"), ("a b", "ab"), ("a", "a b"), ("a b", "a")])
 def test_another_text_is_not(given, text):
-    assert prompts._alike(given, text) is None
+    assert rows._alike(given, text) is None
 
 
 def test_a_text_hidden_behind_another_ones_mask_has_no_words_there():
-    prompt = words.read({"text_encoder": "a cat, a dog"}, {"text_encoder": TOKENIZER})
+    prompt = clip.prompt("a cat, a dog")
     columns = {"text_encoder": [*range(7), *[7] * 70]}
     assert prompt.word("dog").columns == (5,)
     read = Read(prompt, columns)

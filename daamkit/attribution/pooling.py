@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daamkit.attribution.method import Again
-from daamkit.maps.heatmaps import Pooling
+from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word

@@ -14,7 +14,9 @@ from daamkit.attention.calls import Pass
 from daamkit.attention.taps import Attention
 from daamkit.edits.edit import Edit, Output
 from daamkit.errors import DaamkitError
-from daamkit.maps.words import Asked, Occurrence, Prompt, Special
+from daamkit.maps.prompt import Prompt
+from daamkit.maps.tokens import Special
+from daamkit.maps.words import Asked, Occurrence
 from daamkit.prompts import Read
 
 SPECIAL: tuple[Special, ...] = ("SOS", "EOS", "padding", "template")

@@ -26,7 +26,7 @@ from daamkit.guidance.descent import (
     leaf,
 )
 from daamkit.guidance.subjects import Subjects, find
-from daamkit.maps.words import Prompt
+from daamkit.maps.prompt import Prompt
 from daamkit.prompts import read
 from daamkit.record import plain
 

@@ -13,7 +13,8 @@ from daamkit.attention.calls import Call
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.language import subjects as concrete
-from daamkit.maps.words import Occurrence, Prompt
+from daamkit.maps.prompt import Prompt
+from daamkit.maps.words import Occurrence
 
 Subject = str | tuple[str, Occurrence] | SupportsIndex | tuple[SupportsIndex, ...]
 Subjects = str | Sequence[Subject] | Sequence[Sequence[Subject]] | np.ndarray | Tensor

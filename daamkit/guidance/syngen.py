@@ -22,7 +22,7 @@ from daamkit.guidance.descent import IGNORES_MOVED_SAMPLE, check, descend, guide
 from daamkit.guidance.subjects import Columns, Subject
 from daamkit.language import parsing
 from daamkit.language.binding import bound
-from daamkit.maps.words import Prompt
+from daamkit.maps.prompt import Prompt
 
 Pairs = Sequence[tuple[Subject, list[Subject]]]  # nouns with their modifiers
 Sets = list[tuple[Columns, list[Columns]]]

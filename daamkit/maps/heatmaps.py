@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import math
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, SupportsIndex
 
 import numpy as np
 import torch
@@ -15,46 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.wordmap import WordMap, enlarge, over_tokens
-from daamkit.maps.words import Asked, Occurrence, Prompt, Special, Word
-
-Pooling = Literal["daam", "paper"]
-Index = SupportsIndex | slice | Iterable[SupportsIndex]
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """Attention of one site, or of several alike, summed over the axes that were not kept.
-
-    Attributes
-    ----------
-    name, sites
-        What it is called, and the sites it sums.
-    group
-        What its sites belong to, as the model's family has it: "down", "mid", "up" of a UNet.
-    heads
-        Heads summed or kept, over all its sites.
-    values
-        (step?, head?, column, y, x) float32; columns are tokens for cross-attention and, for
-        self-attention, the cells looked at, row by row.
-    order
-        When it runs, among the layers of its model.
-    left_out
-        The pooling rules that leave it out, unless layers are chosen by name.
-    """
-
-    name: str
-    sites: tuple[str, ...]
-    group: str
-    heads: int
-    values: Float[Tensor, "*kept columns y x"]
-    order: int = 0
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(height, width) in cells."""
-        return self.values.shape[-2], self.values.shape[-1]
+from daamkit.maps import pooling
+from daamkit.maps.layers import Index, Layer
+from daamkit.maps.pooling import Pooling
+from daamkit.maps.prompt import Prompt
+from daamkit.maps.tokens import Special
+from daamkit.maps.wordmap import WordMap, over_tokens
+from daamkit.maps.words import Asked, Occurrence, Word
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +41,7 @@ class HeatMaps:
         Side of daam's square maps for this model: 64 or 96.
     rule
         The pooling used where none is asked for: "daam" or "paper".
-    chosen
+    explicit_layers
         Whether the layers were chosen by name; then all of them are pooled, whatever the rule.
 
     Notes
@@ -95,7 +59,7 @@ class HeatMaps:
     size: tuple[int, int]
     base: int = 64
     rule: Pooling = "daam"
-    chosen: bool = False
+    explicit_layers: bool = False
     _pooled: dict[tuple, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     # -- words
@@ -231,50 +195,13 @@ class HeatMaps:
         exact = kept if exact is None else exact
         key = (rule, exact)
         if key not in self._pooled:
-            self._pooled[key] = self._daam(exact) if rule == "daam" else self._paper()
-        return self._pooled[key]
-
-    def _daam(self, exact: bool) -> Tensor:
-        height, width = self.size
-        side = (  # base x base for a square; the same area otherwise
-            round(self.base * math.sqrt(height / width)),
-            round(self.base * math.sqrt(width / height)),
-        )
-        total, keys = torch.zeros((), dtype=torch.float32, device="cpu"), 0
-        for layer in self.layers.values():
-            if not self.chosen and "daam" in layer.left_out:
-                continue
-            values = self._over_steps(layer)
-            if "head" in self.keep:
-                values = values if exact else values.sum(0, keepdim=True)
-                total = total + enlarge(values, side).clamp(min=0).sum(0)
-            else:
-                total = total + enlarge(values, side).clamp(min=0)
-            keys += layer.heads
-        return total / self._some(keys)
-
-    def _paper(self) -> Tensor:
-        total, keys = torch.zeros((), dtype=torch.float32, device="cpu"), 0
-        for layer in self.layers.values():
-            if self.chosen or "paper" not in layer.left_out:
-                values = self._over_steps(layer)
-                values = values.sum(0) if "head" in self.keep else values
-                total = total + enlarge(values, self.size)
-                keys += layer.heads
-        self._some(keys)
-        return total.clamp(min=0)
-
-    def _over_steps(self, layer: Layer) -> Tensor:
-        return layer.values.sum(0) if "step" in self.keep else layer.values
-
-    def _some(self, keys: int) -> int:
-        if not keys:
-            raise DaamkitError(
-                wanted="layers that the rule does not leave out",
-                got=f"{', '.join(self.layers) or 'no layers'}",
-                mend="name the layers you want with `select(sites=...)`",
+            layers = pooling.pooled(self.layers.values(), rule, self.explicit_layers)
+            self._pooled[key] = (
+                pooling.daam(layers, self.keep, self.size, self.base, exact)
+                if rule == "daam"
+                else pooling.paper(layers, self.keep, self.size)
             )
-        return keys
+        return self._pooled[key]
 
     @functools.cached_property
     def _text_columns(self) -> list[int]:
@@ -287,13 +214,7 @@ class HeatMaps:
         The mean probability over cells, heads and steps, then over sites. Sums to 1, or, where the
         image's cells attend to each other in the same softmax, to what they leave to the text.
         """
-        total, sites = torch.zeros((), dtype=torch.float32, device="cpu"), 0
-        for layer in self.layers.values():
-            each = layer.heads / len(layer.sites)
-            values = layer.values.flatten(0, -4).sum(0) if layer.values.ndim > 3 else layer.values
-            total = total + values.double().mean((-1, -2)).cpu() / (each * self.steps)
-            sites += len(layer.sites)
-        return (total / sites).float()
+        return pooling.mass(self.layers.values(), self.steps)
 
     # -- parts
 
@@ -320,9 +241,9 @@ class HeatMaps:
         """
         layers, count = dict(self.layers), self.steps
         if sites is not None:
-            names = [sites] if isinstance(sites, str) else sites
-            chosen = names if callable(names) else functools.partial(_named, list(names))
-            layers = {name: layer for name, layer in layers.items() if chosen(layer)}
+            names = [sites] if isinstance(sites, str) else sites if callable(sites) else list(sites)
+            meant = names if callable(names) else lambda layer: layer.meant_by(names)
+            layers = {name: layer for name, layer in layers.items() if meant(layer)}
             if not layers:
                 raise DaamkitError(
                     wanted=f"layers named {sites}" if not callable(sites) else "some layers",
@@ -334,8 +255,8 @@ class HeatMaps:
             count = next(iter(layers.values())).values.shape[0]
         if heads is not None:
             layers = {name: self._take(layer, "head", heads) for name, layer in layers.items()}
-        chosen_now = self.chosen or sites is not None
-        return replace(self, layers=layers, steps=count, chosen=chosen_now)
+        explicit = self.explicit_layers or sites is not None
+        return replace(self, layers=layers, steps=count, explicit_layers=explicit)
 
     def _take(self, layer: Layer, axis: str, index: Index) -> Layer:
         if axis not in self.keep:
@@ -345,31 +266,4 @@ class HeatMaps:
                 mend=f"trace with {axis!r} in `keep=`",
             )
         place = ["step", "head"].index(axis) if "step" in self.keep else 0
-        length = layer.values.shape[place]
-        try:
-            wanted = range(length)[index] if isinstance(index, slice) else index
-            single = wanted if isinstance(wanted, Iterable) else [wanted]
-            chosen = [range(length)[operator.index(position)] for position in single]
-        except IndexError:
-            chosen = []
-        if not chosen:
-            raise DaamkitError(
-                wanted=f"{axis}s from 0 to {length - 1}", got=f"{index}", mend="choose from these"
-            )
-        values = layer.values.index_select(place, torch.tensor(chosen, device=layer.values.device))
-        heads = len(chosen) * len(layer.sites) if axis == "head" else layer.heads
-        return replace(layer, values=values, heads=heads)
-
-
-def _named(names: list[str], layer: Layer) -> bool:
-    """Whether the names mean a layer: by its own name, or all the sites that it sums."""
-    if any(name in layer.name for name in names):
-        return True
-    meant = [site for site in layer.sites if any(name in site for name in names)]
-    if meant and len(meant) < len(layer.sites):
-        raise DaamkitError(
-            wanted=f"{', '.join(meant)} alone",
-            got=f"the layer {layer.name!r}, which sums {len(layer.sites)} sites",
-            mend="trace with 'site' in `keep=`",
-        )
-    return bool(meant)
+        return layer.take(axis, place, index)

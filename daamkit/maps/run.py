@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from daamkit.errors import DaamkitError
-from daamkit.maps import saved
-from daamkit.maps.heatmaps import HeatMaps, Pooling
+from daamkit.maps import saved, saving
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.pooling import Pooling
 from daamkit.maps.saved import RunFolderError as RunFolderError
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.maps.wordmap import Rule
@@ -201,139 +197,7 @@ class Run:
         RunFolderError
             If the folder holds anything else, the maps are not finite, or the disk is full.
         """
-        part = None
-        try:
-            place = Path(os.path.realpath(folder, strict=False))
-            _free(place)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-            self._write(part)
-            part.chmod(0o755)
-            if place.exists():
-                old = part.with_name(part.name + "-old")
-                place.rename(old)
-                try:
-                    part.rename(place)
-                except BaseException:
-                    old.rename(place)
-                    raise
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                part.rename(place)
-        except (OSError, SafetensorError) as error:
-            raise RunFolderError(
-                wanted=f"to save a run in {folder}",
-                got=f"{getattr(error, 'strerror', None) or error}",
-                mend="free some space or name a folder on another disk; what lay there is whole",
-            ) from error
-        except (TypeError, ValueError) as error:
-            raise RunFolderError(
-                wanted="a run of finite maps, with a record of plain data",
-                got=f"{error}",
-                mend="generate in bfloat16 or float32 if the model has overflowed",
-            ) from error
-        finally:
-            if part is not None and part.exists():
-                shutil.rmtree(part, ignore_errors=True)
-        return Path(folder)
-
-    def _write(self, folder: Path) -> None:
-        tensors = {}
-        data: dict[str, Any] = {"format": saved.FORMAT, "version": saved.VERSION, "seal": "0" * 64}
-        kinds: tuple[tuple[str, Mapping[str, Any]], ...] = (
-            ("cross", self.branches),
-            ("self", self.self_attention),
-        )
-        for kind, branches in kinds:
-            data[kind] = {}
-            for branch, maps in branches.items():
-                layers = []
-                leading = [axis for axis in ("step", "head") if axis in maps.keep]
-                last = ["token" if kind == "cross" else "key", "y", "x"]
-                for layer in maps.layers.values():
-                    name = f"{kind}/{branch}/{layer.name}"
-                    tensors[name] = layer.values.detach().float().cpu().contiguous()
-                    saved.check(name, tensors[name])
-                    layers.append(
-                        {
-                            "name": layer.name,
-                            "tensor": name,
-                            "axes": leading + last,
-                            "shape": list(layer.values.shape),
-                            "sites": list(layer.sites),
-                            "group": layer.group,
-                            "order": layer.order,
-                            "left_out": list(layer.left_out),
-                            "heads": layer.heads,
-                        }
-                    )
-                entry = {"keep": sorted(maps.keep), "steps": maps.steps, "size": list(maps.size)}
-                if isinstance(maps, HeatMaps):
-                    entry |= {"base": maps.base, "rule": maps.rule, "chosen": maps.chosen}
-                    entry["prompt"] = maps.prompt.to_json()
-                    entry["prompt"]["tokens"] = saved.token_rows(maps)
-                data[kind][branch] = entry | {"layers": layers}
-        save_file(tensors, folder / saved.MAPS)
-        if self.image is not None:
-            self.image.save(folder / saved.IMAGE)
-        files = {file.name: saved.digest(file) for file in sorted(folder.iterdir())}
-        data |= {"sha256": files, "record": dict(self.record)}
-        written = json.dumps(data, indent=1, ensure_ascii=False).encode()
-        (folder / saved.JSON).write_bytes(saved.seal(written))
-
-
-def _free(place: Path) -> None:
-    """Refuse to put a run where something else lies."""
-    if not place.exists():
-        return
-    own = {saved.JSON, saved.MAPS, saved.IMAGE}
-    there = {each.name for each in place.iterdir()} if place.is_dir() else {place.name}
-    if not place.is_dir() or (there and not (saved.is_run(place) and there <= own)):
-        others = ", ".join(sorted(there - own if saved.is_run(place) else there)[:3])
-        raise RunFolderError(
-            wanted="a new folder, an empty one, or an earlier run's",
-            got=f"{place}, which holds something else ({others})",
-            mend="name another folder",
-        )
-
-
-@runtime_checkable
-class HasRuns(Protocol):
-    """A tracer."""
-
-    runs: list[Run]
-
-
-Runs = Run | HasRuns | Iterable[Run | HasRuns]
-
-
-def several(*given: Any) -> list[Run]:
-    """The runs among runs, lists of runs, and tracers, in order.
-
-    Raises
-    ------
-    DaamkitError
-        If one is something else, or there is none.
-    """
-    found: list[Run] = []
-    for each in given:
-        if isinstance(each, Run):
-            found.append(each)
-        elif isinstance(each, HasRuns):
-            found.extend(each.runs)
-        elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
-            found.extend(several(*each) if (each := list(each)) else [])
-        else:
-            raise DaamkitError(
-                wanted="runs, lists of runs, or tracers",
-                got=f"{type(each).__name__}",
-                mend="give `tracer.run`, or open a saved one with `daamkit.open(folder)`",
-            )
-    if not found:
-        raise DaamkitError(
-            wanted="a run", got="none", mend="call the traced pipeline before, inside the context"
-        )
-    return found
+        return saving.save(self, folder)
 
 
 def open_run(folder: str | os.PathLike[str], *, budget: int | None = saved.BUDGET) -> Run:

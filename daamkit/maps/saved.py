@@ -24,9 +24,12 @@ from torch import Tensor
 
 from daamkit import files
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import HeatMaps, Layer, Pooling
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
+from daamkit.maps.pooling import Pooling
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.selfmaps import SelfMaps
-from daamkit.maps.words import Prompt, Special
+from daamkit.maps.tokens import Special
 
 FORMAT, VERSION = "daamkit.run", 2
 JSON, MAPS, IMAGE = "run.json", "maps.safetensors", "image.png"

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import Layer
+from daamkit.maps.layers import Layer
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import pandas as pd
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.language.parsing import Pair, Token
-from daamkit.maps.heatmaps import HeatMaps, Pooling
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.maps.words import Word

@@ -21,7 +21,9 @@ from daamkit.attention.sites import Grid, Site, Span
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import HeatMaps, Layer, Pooling
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
+from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.prompts import Read

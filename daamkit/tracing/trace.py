@@ -12,7 +12,7 @@ from daamkit.attention import families
 from daamkit.attention.hooks import attach
 from daamkit.attention.stores import AXES
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import Pooling
+from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
 from daamkit.tracing.recorder import Branch, Recorder, Wishes
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from daamkit.maps.run import Run, Runs, several
+from daamkit.maps.collection import Runs, several
+from daamkit.maps.run import Run
 from daamkit.views import plots
 from daamkit.views.labels import labels
 from daamkit.views.png import data_uri

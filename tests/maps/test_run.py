@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import daamkit
-from daamkit.maps import run as run_module
+from daamkit.maps import saving
 from daamkit.maps.run import RunFolderError
 from tests.tiny import generate
 
@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_the_earlier_save_whole(run, tmp_path, monkeypatch, s
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(
-        *((run_module, "save_file") if step == "save_file" else (run_module.json, "dumps")), full
+        *((saving, "save_file") if step == "save_file" else (saving.json, "dumps")), full
     )
     with pytest.raises(RunFolderError, match=r"No space left on device.*[Ff]ree some space"):
         run.save(place)

@@ -7,16 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daamkit.errors import DaamkitError
-from daamkit.maps import words
-from daamkit.maps.words import Prompt, WordError
-from tests import tiny
-
-TOKENIZER = tiny.tokenizer()
+from daamkit.maps import tokens
+from daamkit.maps.prompt import Prompt
+from daamkit.maps.words import WordError
+from tests import clip, tiny
 
 
 def read(text: str, **others: str) -> Prompt:
-    texts = {"text_encoder": text, **others}
-    return words.read(texts, dict.fromkeys(texts, TOKENIZER))
+    return clip.prompt({"text_encoder": text, **others})
 
 
 @given(st.text(max_size=18))
@@ -147,7 +145,7 @@ def test_special_tokens_of_each_encoder():
 def test_a_textual_inversion_of_several_vectors_shifts_what_follows():
     tokenizer = tiny.tokenizer()
     tokenizer.add_tokens(["<thing>", "<thing>_1", "<thing>_2"])
-    prompt = words.read({"text_encoder": "a <thing> and a cat"}, {"text_encoder": tokenizer})
+    prompt = clip.prompt("a <thing> and a cat", tokenizer)
     assert prompt.word("<thing>").columns == (2, 3, 4)
     assert prompt.word("cat").columns == (7,)
     converted = tokenizer("a <thing> <thing>_1 <thing>_2 and a cat").input_ids
@@ -155,9 +153,9 @@ def test_a_textual_inversion_of_several_vectors_shifts_what_follows():
 
 
 def test_a_slow_tokenizer_is_refused():
-    slow = type("Slow", (), {"is_fast": False})()
+    slow = type("Slow", (), {"is_fast": False, "model_max_length": 77})()
     with pytest.raises(DaamkitError, match="which characters.*Slow"):
-        words.read({"text_encoder": "a cat"}, {"text_encoder": slow})
+        clip.prompt("a cat", slow)
 
 
 @given(st.text(max_size=40))
@@ -168,6 +166,6 @@ def test_plain_data_and_back(text):
 
 def test_a_text_without_an_end_token_is_cut_where_the_limit_is():
     spans = [(0, 1), (1, 5), (5, 9)]
-    assert words.cut([4, 5, 6], spans, 2) == ([4, 5], spans[:2], 5)
+    assert tokens.cut([4, 5, 6], spans, 2) == ([4, 5], spans[:2], 5)
     ended = [*spans, (0, 0)]
-    assert words.cut([4, 5, 6, 1], ended, 3) == ([4, 5, 1], [*spans[:2], (0, 0)], 5)
+    assert tokens.cut([4, 5, 6, 1], ended, 3) == ([4, 5, 1], [*spans[:2], (0, 0)], 5)

@@ -13,24 +13,19 @@ import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.language.parsing import Pair
-from daamkit.maps import words
-from daamkit.maps.heatmaps import HeatMaps, Layer
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
 from daamkit.maps.run import Run
-from daamkit.maps.words import Prompt, WordError
+from daamkit.maps.words import WordError
 from daamkit.measures import syntax
 from daamkit.measures.syntax import Cut
 from daamkit.views import plots
-from tests import tiny
+from tests.clip import prompt as read
 from tests.views.runs import made
 
-TOKENIZER = tiny.tokenizer()
 SIDE = 64
 CUTS: list[Cut] = [("max", 0.3), ("minmax", 0.5), ("quantile", 0.8), ("absolute", 0.6)]
 CUTS += [("otsu", 0.0), ("soft", 0.0)]
-
-
-def read(text: str) -> Prompt:
-    return words.read({"text_encoder": text}, {"text_encoder": TOKENIZER})
 
 
 def maps(text: str, painted: dict[str | int, np.ndarray]) -> HeatMaps:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import Layer
+from daamkit.maps.layers import Layer
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.measures import frequency, overlap, quality
 from daamkit.studies import runner, self_attention

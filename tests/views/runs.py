@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from daamkit.maps.heatmaps import HeatMaps, Layer
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
-from daamkit.maps.words import Prompt, Token
+from daamkit.maps.tokens import Token
 
 
 def made(

@@ -23,9 +23,10 @@ from torch.nn import functional as F
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap, over_tokens
-from daamkit.maps.words import Prompt, Word
+from daamkit.maps.words import Word
 from daamkit.views import palettes
 from daamkit.views.labels import labels
 from daamkit.views.png import data_uri

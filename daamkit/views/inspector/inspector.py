@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.run import Runs, several
+from daamkit.maps.collection import Runs, several
 from daamkit.views import modules, still
 from daamkit.views.facts import facts
 from daamkit.views.inspector import painting, tables

@@ -14,7 +14,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import HeatMaps, Layer
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import over_tokens
 from daamkit.maps.words import Asked, Occurrence, Word

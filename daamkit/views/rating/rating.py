@@ -12,7 +12,7 @@ import traitlets
 
 from daamkit import files
 from daamkit.errors import DaamkitError
-from daamkit.maps.run import Runs, several
+from daamkit.maps.collection import Runs, several
 from daamkit.measures import ratings
 from daamkit.measures.agreement import Metric, alpha
 from daamkit.views import modules

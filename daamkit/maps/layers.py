@@ -1,0 +1,100 @@
+"""A layer of maps: the attention of one site, or of several alike."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import SupportsIndex
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.errors import DaamkitError
+
+Index = SupportsIndex | slice | Iterable[SupportsIndex]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Attention of one site, or of several alike, summed over the axes that were not kept.
+
+    Attributes
+    ----------
+    name, sites
+        What it is called, and the sites it sums.
+    group
+        What its sites belong to, as the model's family has it: "down", "mid", "up" of a UNet.
+    heads
+        Heads summed or kept, over all its sites.
+    values
+        (step?, head?, column, y, x) float32; columns are tokens for cross-attention and, for
+        self-attention, the cells looked at, row by row.
+    order
+        When it runs, among the layers of its model.
+    left_out
+        The pooling rules that leave it out, unless layers are chosen by name.
+    """
+
+    name: str
+    sites: tuple[str, ...]
+    group: str
+    heads: int
+    values: Float[Tensor, "*kept columns y x"]
+    order: int = 0
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(height, width) in cells."""
+        return self.values.shape[-2], self.values.shape[-1]
+
+    def meant_by(self, names: Sequence[str]) -> bool:
+        """Whether some names mean it: by its own name, or all the sites that it sums.
+
+        Raises
+        ------
+        DaamkitError
+            If they mean some of its sites and not all.
+        """
+        if any(name in self.name for name in names):
+            return True
+        meant = [site for site in self.sites if any(name in site for name in names)]
+        if meant and len(meant) < len(self.sites):
+            raise DaamkitError(
+                wanted=f"{', '.join(meant)} alone",
+                got=f"the layer {self.name!r}, which sums {len(self.sites)} sites",
+                mend="trace with 'site' in `keep=`",
+            )
+        return bool(meant)
+
+    def take(self, axis: str, place: int, index: Index) -> Layer:
+        """Some steps or heads of it.
+
+        Parameters
+        ----------
+        axis, place
+            "step" or "head", and which axis of the values that is.
+        index
+            An index, a slice or several indices.
+
+        Raises
+        ------
+        DaamkitError
+            If it has not as many, or none is asked for.
+        """
+        length = self.values.shape[place]
+        try:
+            wanted = range(length)[index] if isinstance(index, slice) else index
+            single = wanted if isinstance(wanted, Iterable) else [wanted]
+            chosen = [range(length)[operator.index(position)] for position in single]
+        except IndexError:
+            chosen = []
+        if not chosen:
+            raise DaamkitError(
+                wanted=f"{axis}s from 0 to {length - 1}", got=f"{index}", mend="choose from these"
+            )
+        values = self.values.index_select(place, torch.tensor(chosen, device=self.values.device))
+        heads = len(chosen) * len(self.sites) if axis == "head" else self.heads
+        return replace(self, values=values, heads=heads)

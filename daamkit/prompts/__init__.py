@@ -1,0 +1,228 @@
+"""What the text encoders have read in a pipeline's call: observed where it ran, never assumed.
+
+The ids that entered a text encoder decide which token a place is. They are matched with the prompt
+by tokenizing it again; where the pipeline has rewritten it (weights stripped, a prefix), with what
+its tokenizer was given in the call. What cannot be matched is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from daamkit.attention import families
+from daamkit.attention.calls import Call
+from daamkit.attention.families.family import Encoder
+from daamkit.attention.sites import Span
+from daamkit.errors import DaamkitError
+from daamkit.maps import columns
+from daamkit.maps.prompt import Prompt
+from daamkit.prompts import arguments, observed, rows
+from daamkit.prompts.arguments import UNGUIDED
+from daamkit.prompts.arguments import Texts as Texts
+from daamkit.prompts.rows import Row
+
+
+@dataclass(frozen=True)
+class Read:
+    """The text behind one image's rows of a branch.
+
+    Attributes
+    ----------
+    prompt
+        Its words and tokens.
+    columns
+        For each text encoder: the column of each place of its input.
+    """
+
+    prompt: Prompt
+    columns: Mapping[str, Sequence[int]]
+
+    def keys(self, spans: Sequence[Span], columns: Collection[int]) -> list[int]:
+        """The keys of a site that stand for some columns.
+
+        Parameters
+        ----------
+        spans
+            Where which encoder's text is, of this image's row.
+        columns
+            Of the prompt.
+        """
+        chosen = {
+            span.start + i
+            for span in spans
+            for i, column in enumerate(self.columns[span.encoder][span.first :][: span.length])
+            if column in columns
+        }
+        return sorted(chosen)
+
+
+def encoders(pipe: Any) -> list[Encoder]:
+    """The text encoders whose places stand on the key axis.
+
+    Raises
+    ------
+    DaamkitError
+        If there is none with a tokenizer.
+    """
+    found = families.of(pipe).encoders(pipe)
+    if not found:
+        raise DaamkitError(
+            wanted="a pipeline with a tokenizer, which tells words from tokens",
+            got=f"{type(pipe).__name__} without one",
+            mend="load the pipeline with its tokenizer; its text encoder is not needed",
+        )
+    return found
+
+
+def tokenized(pipe: Any, text: str) -> Prompt:
+    """A prompt as a pipeline would read it, without a call."""
+    found = encoders(pipe)
+    each = {encoder.name: rows.coded(encoder, text) for encoder in found}
+    return _on_one_axis(found, dict.fromkeys(each, text), each).prompt
+
+
+def read(
+    call: Call, branch: str, prompt: Texts = None, negative_prompt: Texts = None
+) -> list[Prompt]:
+    """The prompt behind a branch, for each image; see `texts`.
+
+    Its tokens are numbered by their places, as `Attention.text` has them, not by the columns of
+    maps, in which padding and templates are one.
+
+    Raises
+    ------
+    DaamkitError
+        As `texts` does; or if the model drops some of the places after encoding.
+    """
+    if call.family is not None and not call.family.whole:
+        raise DaamkitError(
+            wanted="a prompt whose every place the model sees, to guide by its words",
+            got=f"{type(call.pipe).__name__}, which drops some after encoding",
+            mend="trace it, or take a method that needs no text",
+        )
+    found = encoders(call.pipe)
+    return [_by_place(found, each) for each in texts(call, branch, prompt, negative_prompt)]
+
+
+def _by_place(found: Sequence[Encoder], read: Read) -> Prompt:
+    starts, free = dict[str, int](), 0
+    for encoder in found:
+        if encoder.shares:
+            starts[encoder.name] = starts[encoder.shares]
+            continue
+        starts[encoder.name], free = free, free + len(read.columns[encoder.name])
+    tokens = [
+        replace(each, column=starts[each.encoder] + read.columns[each.encoder].index(each.column))
+        for each in read.prompt.tokens
+    ]
+    return replace(read.prompt, tokens=tuple(tokens))
+
+
+def texts(
+    call: Call, branch: str, prompt: Texts = None, negative_prompt: Texts = None
+) -> list[Read]:
+    """What was read behind a branch, for each image.
+
+    Parameters
+    ----------
+    call, branch
+        Which call, and which of its batch rows. Before its first pass begins the encoders have not
+        run: then the answer is what the pipeline is expected to read, and is checked later.
+    prompt, negative_prompt
+        What embeddings stand for, where the call has these instead of text.
+
+    Raises
+    ------
+    DaamkitError
+        If the text of embeddings is not known, there are not as many as images, or the encoders
+        have read something else.
+    """
+    if call.family is not None and not call.times:  # nothing has been read yet
+        early = texts(replace(call, family=None), branch, prompt, negative_prompt)
+        check = functools.partial(_confirm, call, branch, prompt, negative_prompt, early)
+        call.checks.append(check)
+        return early
+    found = encoders(call.pipe)
+    told = {"prompt": prompt, "negative_prompt": negative_prompt}
+    other = "cond" if branch in UNGUIDED else "uncond"
+    said = arguments.said(call, found, branch, told)
+    others = arguments.said(call, found, other, told, strict=False)
+    made: dict[tuple[str, ...], Read] = {}
+    result = []
+    for sample in range(call.samples):
+        own = {encoder.name: said[encoder.name][sample] for encoder in found}
+        key = tuple(own.values())
+        if key not in made:
+            each = {}
+            for encoder in found:
+                known = {branch: said[encoder.name], other: others[encoder.name]}
+                each[encoder.name] = observed.row(call, encoder, branch, own[encoder.name], known)
+            shown = {name: row.text for name, row in each.items()}
+            made[key] = _on_one_axis(found, shown, each)
+        result.append(made[key])
+    return result
+
+
+def reached(read: Read, places: Mapping[str, int]) -> Read:
+    """What was read where the pipeline has hidden the ends of some encoders' inputs.
+
+    Parameters
+    ----------
+    read
+        As the encoders had it.
+    places
+        How many places of each encoder's input the model reads; see `Family.reach`.
+    """
+    cuts, limit = dict(read.prompt.cuts), read.prompt.limit
+    for encoder, count in places.items():
+        hidden = set(read.columns[encoder][count:])
+        starts = [
+            token.start
+            for token in read.prompt.tokens
+            if token.encoder == encoder and token.column in hidden and not token.special
+        ]
+        if starts and min(starts) < cuts.get(encoder, len(read.prompt.texts[encoder])):
+            cuts[encoder], limit = min(starts), count
+    return Read(replace(read.prompt, cuts=cuts, limit=limit), read.columns)
+
+
+def _confirm(
+    call: Call, branch: str, prompt: Texts, negative_prompt: Texts, early: Sequence[Read]
+) -> None:
+    """Refuse a call whose encoders have read something else than was said before they ran."""
+    for expected, found in zip(early, texts(call, branch, prompt, negative_prompt), strict=True):
+        if expected != found:
+            raise DaamkitError(
+                wanted=f"{expected.prompt.text!r} to be read, as was expected when the call began",
+                got=repr(found.prompt.text),
+                mend="ask for words when the first pass begins: in `Method.read` or `Tap.begin`",
+            )
+
+
+def unchanged(call: Call) -> None:
+    """Refuse a call that has given a branch another text in between.
+
+    Raises
+    ------
+    DaamkitError
+        If it has; known when the call is over.
+    """
+    if call.changed_text:
+        raise DaamkitError(
+            wanted="one text for all passes of a call",
+            got="embeddings that were exchanged in between (by a callback?)",
+            mend="generate with one text; maps of the words would mix what different texts say",
+        )
+
+
+def _on_one_axis(
+    found: Sequence[Encoder], shown: Mapping[str, str], each: Mapping[str, Row]
+) -> Read:
+    cuts = {name: row.end for name, row in each.items() if row.end is not None}
+    shares = {encoder.name: encoder.shares for encoder in found if encoder.shares}
+    limit = max(row.limit for row in each.values())
+    places = {name: row.places for name, row in each.items()}
+    return Read(*columns.assign(shown, places, cuts, limit, shares))

@@ -1,0 +1,95 @@
+"""Which of the ids that entered an encoder are a text's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from daamkit.attention.calls import Call
+from daamkit.attention.families.family import Encoder
+from daamkit.errors import DaamkitError
+from daamkit.prompts import arguments, rows
+from daamkit.prompts.arguments import UNGUIDED
+from daamkit.prompts.rows import Row
+
+
+def row(
+    call: Call, encoder: Encoder, branch: str, text: str, said: Mapping[str, Sequence[str]]
+) -> Row:
+    """What one encoder has read for one text; `said` are all texts, by branch, this one first."""
+    argument = "negative_prompt" if branch in UNGUIDED else "prompt"
+    own, *_ = every = [_within(call, encoder, name) for name in said]
+    heard = _distinct([ids for each in call.encoded.get(encoder.name, ()) for ids in each.ids])
+    embeds = call.arguments.get(encoder.embeds.replace("prompt", argument, 1))
+    zeroed = arguments.zeroed(call, branch)
+    if call.family is None or embeds is not None or zeroed or encoder.model is None:
+        return rows.coded(own, text, _length(encoder, embeds))  # nothing has run to be observed
+    if not heard:
+        raise DaamkitError(
+            wanted=f"the tokens that {encoder.name} reads of {text!r}",
+            got="a call in which it did not run",
+            mend=f"give the call `{argument}_embeds` and the trace `{argument}='...'`, or let the "
+            "pipeline encode its prompt in each call",
+        )
+    for match in (rows.match, functools.partial(rows.likened, call)):
+        for row in heard:
+            if (found := match(own, row, text)) is not None:
+                return found
+
+    def means(row: list[int], each: Encoder, text: str) -> bool:
+        return bool(rows.match(each, row, text) or rows.likened(call, each, row, text))
+
+    unknown = [
+        row
+        for row in heard
+        if not any(
+            means(row, each, other)
+            for each, texts in zip(every, said.values(), strict=True)
+            for other in texts
+        )
+    ]
+    read = [(row, given) for row in unknown if (given := rows.given_texts(call, encoder, row))]
+    missing = [
+        each
+        for each in dict.fromkeys(said[branch])
+        if not any(means(row, own, each) for row in heard)
+    ]
+    chosen = [(row, given[0]) for row, given in read if text and text in given[0]]
+    if len(chosen) != 1 and len(missing) == len(read):
+        row, given = read[missing.index(text)]  # they were encoded in the prompts' order
+        chosen = [(row, given[0])]
+    if len(chosen) != 1:
+        told = [encoder.tokenizer.decode(row, skip_special_tokens=True) for row in unknown]
+        raise DaamkitError(
+            wanted=f"{encoder.name} to read {text!r}, the {argument.replace('_', ' ')}",
+            got=", ".join(map(repr, told)) or "other tokens",
+            mend="the pipeline rewrites its prompt: write it as the model shall read it, or give "
+            f"the call `{argument}_embeds` and the trace `{argument}='...'`",
+        )
+    (row, written) = chosen[0]
+    start, stop = rows.inside(own, written) or (0, len(written))
+    if own.template != ("", "") and text in written[start:stop]:
+        start = written.rindex(text, start, stop)
+        stop = start + len(text)
+    result = rows.aligned(own, row, written, start, written[start:stop])
+    assert result is not None, "found by these very ids"
+    return result
+
+
+def _within(call: Call, encoder: Encoder, branch: str) -> Encoder:
+    """An encoder with the template that a branch's prompt has in a call."""
+    if call.family is None:
+        return encoder
+    return replace(encoder, template=call.family.template(encoder, call, branch))
+
+
+def _length(encoder: Encoder, embeds: Any) -> int | None:
+    """How many places embeddings have, of an encoder that may have any number."""
+    told = encoder.limit is not None and getattr(embeds, "ndim", 0) == 3
+    return int(embeds.shape[1]) if told else None
+
+
+def _distinct(rows: Sequence[list[int]]) -> list[list[int]]:
+    return [list(each) for each in dict.fromkeys(map(tuple, rows))]
