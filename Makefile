@@ -17,11 +17,13 @@ env: .venv/.installed
 demo: env
 	$(BIN)/daamkit explain "a red cat next to a blue car" --out demo
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal  # a process for each core
+
 test: env browser lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 quick: env lint  # without notebooks, browser, site, trainings and studies
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # The lowest versions that pyproject.toml allows (docs/versions.md), in an environment of their own.
 lowest: .lowest/.installed
