@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from daamkit.errors import DaamkitError
-from daamkit.language.clear import clauses, names
+from daamkit.language.clear import clauses, compounds, names
 from daamkit.language.clear.coordination import conjuncts
 from daamkit.language.clear.idioms import fixed
 from daamkit.language.clear.predicates import copulas
@@ -63,9 +63,10 @@ def universal(
     relations: Sequence[str],
     people: Iterable[tuple[int, int]] = (),
 ) -> tuple[list[int], list[str]]:
-    """Heads and relations in Universal Dependencies; a tree stays a tree, with as many roots.
+    """Heads and relations in Universal Dependencies; a tree stays a tree.
 
-    Relations that are not CLEAR's stay as they are.
+    Relations that are not CLEAR's stay as they are. Roots become fewer where one was the end of a
+    phrase begun before it.
 
     Parameters
     ----------
@@ -89,6 +90,18 @@ def universal(
     >>> universal(words, pos, [0, 0, 1], ["ROOT", "prep", "pobj"])
     ([0, 2, 0], ['root', 'case', 'nmod'])
     """
+    tree = converted(words, pos, heads, relations, people)
+    return tree.heads, tree.relations
+
+
+def converted(
+    words: Sequence[str],
+    pos: Sequence[str],
+    heads: Sequence[int],
+    relations: Sequence[str],
+    people: Iterable[tuple[int, int]] = (),
+) -> Tree:
+    """See `universal`; the tree has parts of speech too, mended where the parse tells better."""
     sizes = [len(words), len(pos), len(heads), len(relations)]
     if len(set(sizes)) > 1 or any(not 0 <= head < len(words) for head in heads):
         raise DaamkitError(
@@ -102,6 +115,7 @@ def universal(
     for word, head in enumerate(heads):
         if word == head or tree.relations[word] == "ROOT":
             tree.relations[word] = "ROOT" if word == head else "dep"
+    compounds.joined(tree)
     conjuncts(tree)
     names.flat(tree, people)
     names.titles(tree)
@@ -117,7 +131,7 @@ def universal(
         infinitive = relation == "aux" and words[word] == "to"
         tree.relations[word] = "mark" if infinitive else NAMES.get(relation, relation)
     fixed(tree)
-    return tree.heads, tree.relations
+    return tree
 
 
 def collapsed(words: Sequence[str], heads: Sequence[int], relations: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
     python -m daamkit.language.evaluate treebank test.conllu --parser data/parser
     python -m daamkit.language.evaluate prompts prompts/parti.jsonl --against en_core_web_md
+    python -m daamkit.language.evaluate speed prompts/parti.jsonl
     python -m daamkit.language.evaluate pairs --parser en_core_web_md
     python -m daamkit.language.evaluate kin
     python -m daamkit.language.evaluate disagreements prompts/*.jsonl --against en_core_web_md \\
@@ -11,7 +12,8 @@
 ``treebank``: gold words, punctuation left out; LAS counts relations without subtypes, as the CoNLL
 2018 shared task does, ``las_full`` with them; CLEAR is converted. ``prompts``: crashes, words
 missing, spans beside the text, and on prompts held out of training (`silver.held_out`) agreement
-with another parser. ``pairs``: "conj:and" in "a photo of A and B". ``kin``: the rule against the
+with another parser. ``speed``: words of parsed prompts by the clock and, which other programs
+disturb less, by the processor's time. ``pairs``: "conj:and" in "a photo of A and B". ``kin``: the rule against the
 DAAM authors' groups. ``disagreements``: words where two parsers differ, in random order, for a
 person to judge; ``judged``: what the person said.
 """
@@ -44,11 +46,16 @@ def on_treebank(file: Path, parser: Any = None) -> Numbers:
     started = time.perf_counter()
     documents = list(nlp.pipe(blank, batch_size=128))
     seconds = time.perf_counter() - started
+    found = scores(gold, documents, parsing.is_clear(nlp))
+    return found | {"words_a_second": round(sum(map(len, gold)) / seconds)}
+
+
+def scores(gold: list[Doc], documents: list[Doc], clear: bool) -> Numbers:
+    """UAS and LAS of parsed documents with the gold ones' words, marks left out."""
     counts: Counter[str] = Counter()
     for one, other in zip(gold, documents, strict=True):
-        parse = parsing.read(other, parsing.is_clear(nlp))
+        parse = parsing.read(other, clear)
         for right, said in zip(one, parse.tokens, strict=True):
-            counts["all"] += 1
             if right.pos_ != "PUNCT":
                 head = right.head.i == said.head
                 relation = right.dep_.replace("ROOT", "root")
@@ -57,7 +64,7 @@ def on_treebank(file: Path, parser: Any = None) -> Numbers:
                 counts["las"] += head and relation.split(":")[0] == said.basic.split(":")[0]
                 counts["las_full"] += head and relation == said.basic
     shares = {name: round(counts[name] / counts["words"], 4) for name in ("uas", "las", "las_full")}
-    return {"words": counts["words"], **shares, "words_a_second": round(counts["all"] / seconds)}
+    return {"words": counts["words"], **shares}
 
 
 def on_prompts(texts: list[str], parser: Any = None, against: Any = None) -> Numbers:
@@ -82,6 +89,16 @@ def on_prompts(texts: list[str], parser: Any = None, against: Any = None) -> Num
     return found
 
 
+def speed(texts: list[str], parser: Any = None) -> Numbers:
+    """Words a second, of prompts parsed together, from text to parse."""
+    parsing.parse_all(texts[:1], parser)  # the pipeline is open
+    clock, processor = time.perf_counter(), time.process_time()
+    words = sum(len(parse.tokens) for parse in parsing.parse_all(texts, parser))
+    spent = time.perf_counter() - clock, time.process_time() - processor
+    names = "words_a_second", "words_a_processor_second"
+    return {"words": words} | {k: round(words / s) for k, s in zip(names, spent, strict=True)}
+
+
 def _both(texts: list[str], parser: Any, against: Any) -> Any:
     """The words of both parses, marks left out, of prompts that both cut alike."""
     two = zip(parsing.parse_all(texts, parser), parsing.parse_all(texts, against), strict=True)
@@ -93,15 +110,23 @@ def _both(texts: list[str], parser: Any, against: Any) -> Any:
 
 def on_pairs(parser: Any = None) -> Numbers:
     """How many of "a photo of A and B" keep "conj:and" between A and B, over COCO's classes."""
-    names = list(itertools.chain(*taxonomy.COCO.values()))
-    two = list(itertools.combinations(names, 2))
-    texts = [f"a photo of {_a(a)} and {_a(b)}" for a, b in two]
-    kept = 0
-    for (first, _), parse in zip(two, parsing.parse_all(texts, parser), strict=True):
-        last = {len(f"a photo of {_a(first)}"), len(parse.text)}
-        ends = [token for token in parse.tokens if token.end in last]
-        kept += any(t.relation == "conj:and" and parse.tokens[t.head] in ends for t in ends)
-    return {"prompts": len(texts), "conj:and": kept}
+    asked = pairs()
+    parses = parsing.parse_all([text for text, _ in asked], parser)
+    kept = sum(joined(parse, end) for (_, end), parse in zip(asked, parses, strict=True))
+    return {"prompts": len(asked), "conj:and": kept}
+
+
+def pairs() -> list[tuple[str, int]]:
+    """ "a photo of A and B", of any two of COCO's classes, each with where A ends."""
+    names = itertools.chain(*taxonomy.COCO.values())
+    both = [(f"a photo of {_a(a)}", _a(b)) for a, b in itertools.combinations(names, 2)]
+    return [(f"{first} and {last}", len(first)) for first, last in both]
+
+
+def joined(parse: Parse, end: int) -> bool:
+    """Whether the last word hangs as "conj:and" on the one that ends there, or the other way."""
+    ends = [token for token in parse.tokens if token.end in (end, len(parse.text))]
+    return any(t.relation == "conj:and" and parse.tokens[t.head] in ends for t in ends)
 
 
 def _a(name: str) -> str:
@@ -177,7 +202,8 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", choices=["treebank", "prompts", "pairs", "kin", "disagreements", "judged"]
+        "what",
+        choices=["treebank", "prompts", "speed", "pairs", "kin", "disagreements", "judged"],
     )
     parser.add_argument("files", type=Path, nargs="*", help="CoNLL-U, or JSON, a prompt a line")
     parser.add_argument("--parser", help="a spaCy pipeline; default the one that ships")
@@ -191,6 +217,8 @@ def main(argv: list[str] | None = None) -> None:
             f.name: on_prompts(silver.prompts([f]), asked.parser, asked.against)
             for f in asked.files
         }
+    elif asked.what == "speed":
+        found = {f.name: speed(silver.prompts([f]), asked.parser) for f in asked.files}
     elif asked.what == "disagreements":
         texts = silver.prompts(asked.files)
         rows, key = disagreements(texts, asked.parser, asked.against)

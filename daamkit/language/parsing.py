@@ -80,6 +80,8 @@ def _joined(text: str, bare: str, cuts: list[tuple[int, int]], parts: list[Parse
 
     A mark between two parts hangs on the last root before it, or on the first of all.
     """
+    if [part.text for part in parts] == [text]:
+        return parts[0]
     tokens: list[Token] = []
     loose: list[Token] = []  # marks between parts, their heads to be found
     before = 0
@@ -125,13 +127,14 @@ def read(document: Any, clear: bool | None = None) -> Parse:
     ]
     if dependencies.is_clear(relations) if clear is None else clear:
         relations = ["ROOT" if relation == "root" else relation for relation in relations]
-        heads, relations = dependencies.universal(words, pos, heads, relations, _people(tokens))
+        tree = dependencies.converted(words, pos, heads, relations, _people(tokens))
+        pos, heads, relations = tree.pos, tree.heads, tree.relations
     heads = pictures.rejoined(words, heads, relations)
     names = dependencies.collapsed(words, heads, relations)
     return Parse(
         document.text,
         tuple(
-            Token(i, token.text, token.idx, token.idx + len(token), token.pos_, heads[i], names[i])
+            Token(i, token.text, token.idx, token.idx + len(token), pos[i], heads[i], names[i])
             for i, token in enumerate(tokens)
         ),
     )

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
-from daamkit.language.segments import known
-
-
-@cache
-def media() -> frozenset[str]:
-    """Words for a picture, from `data/language/media.txt`."""
-    return frozenset(known("media.txt"))
+from daamkit.language.segments import listed
 
 
 def rejoined(words: Sequence[str], heads: list[int], relations: Sequence[str]) -> list[int]:
@@ -23,11 +16,11 @@ def rejoined(words: Sequence[str], heads: list[int], relations: Sequence[str]) -
     >>> rejoined(words, [0, 2, 0, 4, 0], ["root", "case", "nmod", "cc", "conj"])
     [0, 2, 0, 4, 2]
     """
-    found = list(heads)
+    found, media = list(heads), listed("media.txt")
     names = [word.lower() for word in words]
     for word, relation in enumerate(relations):
         above = heads[word]
-        if relation != "conj" or names[above] not in media() or names[word] in media():
+        if relation != "conj" or names[above] not in media or names[word] in media:
             continue
         cases = {heads[i] for i, r in enumerate(relations) if r == "case" and names[i] == "of"}
         shown = [i for i in cases if heads[i] == above < i < word and relations[i] == "nmod"]

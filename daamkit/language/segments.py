@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from daamkit import resources
 
@@ -26,12 +27,13 @@ def segments(text: str) -> list[tuple[int, int]]:
     [(0, 31)]
     """
     ends = [match.span() for match in _BREAKS.finditer(text)]
+    if not ends:
+        return [(0, len(text))]
     starts = [0, *(end for _, end in ends)]
     parts = list(zip(starts, [*(start for start, _ in ends), len(text)], strict=True))
     parts = [(start, end) for start, end in parts if text[start:end].strip()]
     rest = [text[start:end].strip() for start, end in parts[1:]]
-    styles = set(known("styles.txt"))
-    tagged = any(part.lower().rstrip(".") in styles for part in rest)
+    tagged = any(part.lower().rstrip(".") in listed("styles.txt") for part in rest)
     short = all(len(part.split()) <= LONGEST for part in rest)
     plain = not any(_SENTENCE.search(part) for part in rest)
     if rest and (tagged or (len(parts) >= FEWEST and short and plain)):
@@ -43,3 +45,9 @@ def known(file: str) -> list[str]:
     """The words of a list in `data/language`, one a line; "#" begins a remark."""
     lines = resources.path("language", file).read_text("utf-8").splitlines()
     return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
+@cache
+def listed(file: str) -> frozenset[str]:
+    """The same, to look words up in."""
+    return frozenset(known(file))

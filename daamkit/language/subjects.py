@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from daamkit.errors import DaamkitError
 from daamkit.language import coreference, senses
 from daamkit.language.coreference import children
 from daamkit.language.parse import Parse
-from daamkit.language.segments import known
+from daamkit.language.segments import listed
 from daamkit.language.tokens import NOMINAL, Phrase, Token
 from daamkit.language.wordnet import above, wordnet
 
@@ -36,7 +35,7 @@ def subjects(parse: Parse) -> list[Phrase]:
     ['corgi', 'hot dog']
     """
     found = [phrase for phrase in parse.nouns() if not _abstract(parse, phrase)]
-    media = _list("media.txt")
+    media = listed("media.txt")
     pictures = [
         phrase for phrase in found if not media.isdisjoint((phrase.name, phrase.noun.lemma))
     ]
@@ -62,16 +61,11 @@ def few(found: list[Phrase], text: str, most: int = MOST) -> list[Phrase]:
     return found
 
 
-@cache
-def _list(file: str) -> frozenset[str]:
-    return frozenset(known(file))
-
-
 def _abstract(parse: Parse, phrase: Phrase) -> bool:
     """Whether it names nothing that can be seen, or a part of how the picture is made."""
     name, noun = phrase.name, phrase.noun
     said = {phrase.text.lower(), noun.text.lower(), _segment(parse, phrase)}
-    if not said.isdisjoint(_list("abstract.txt") | _list("styles.txt")):
+    if not said.isdisjoint(listed("abstract.txt") | listed("styles.txt")):
         return True
     if _quoted(parse, phrase) or _absent(parse, phrase):
         return True
@@ -127,4 +121,4 @@ def _place(parse: Parse, phrase: Phrase) -> bool:
     ]
     if len(cases) != 1 or cases[0] not in LOCATIVE or not senses.has(phrase.noun.lemma):
         return False
-    return not _list("places.txt").isdisjoint(above(senses.sense(phrase.name)))
+    return not listed("places.txt").isdisjoint(above(senses.sense(phrase.name)))

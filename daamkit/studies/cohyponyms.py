@@ -37,6 +37,7 @@ VOCABULARIES: dict[str, tuple[Mapping[str, Sequence[str]], int]] = {  # with a b
     "toybox": ({"animal": sprites.ANIMALS, "object": sprites.OBJECTS}, 1000),  # bags, bowls are kin
     "coco": (taxonomy.COCO, taxonomy.BREADTH),
 }
+AUTHORS = "authors"  # the classes of COCO that the DAAM authors grouped, and their groups
 GROUPS = ("co-hyponyms", "others")
 
 
@@ -49,9 +50,11 @@ class Cohyponyms(Located):
     n
         How many images, half of each group.
     vocabulary
-        "toybox" or "coco": whose things are paired.
+        "toybox" or "coco": whose things are paired. Or "authors": the 40 pairs of the DAAM
+        authors, who grouped COCO's classes by hand (`taxonomy.grouped`).
     steps_up, breadth
-        Which are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary.
+        Which are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary. The
+        authors' pairs need neither.
     truth
         Who says what is there: see `truths.load`.
     presence
@@ -75,14 +78,7 @@ class Cohyponyms(Located):
                 got=f"a file of prompts, {self.prompts}",
                 mend="leave the prompts out and choose `vocabulary`",
             )
-        if self.vocabulary not in VOCABULARIES:
-            raise DaamkitError(
-                wanted="the vocabulary 'toybox' or 'coco'",
-                got=repr(self.vocabulary),
-                mend="name one of these",
-            )
-        words, breadth = VOCABULARIES[self.vocabulary]
-        related = taxonomy.cohyponyms(words, self.steps_up, self.breadth or breadth)
+        related = self._kin()
         found = pairs([*zip(related["a"], related["b"], strict=True)], self.n // 2, self.seed)
         cases = []
         for i, two in enumerate(zip(*found, strict=True)):
@@ -91,6 +87,19 @@ class Cohyponyms(Located):
                 case = {"prompt": prompt, "a": a, "b": b, "group": group}
                 cases.append(case | {"seed": self.seed + i})
         return cases
+
+    def _kin(self) -> pd.DataFrame:
+        """The pairs of the vocabulary that are co-hyponyms, in columns a and b."""
+        if self.vocabulary == AUTHORS:
+            return taxonomy.grouped()
+        if self.vocabulary not in VOCABULARIES:
+            raise DaamkitError(
+                wanted=f"the vocabulary {', '.join(map(repr, VOCABULARIES))} or {AUTHORS!r}",
+                got=repr(self.vocabulary),
+                mend="name one of these",
+            )
+        words, breadth = VOCABULARIES[self.vocabulary]
+        return taxonomy.cohyponyms(words, self.steps_up, self.breadth or breadth)
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a cut: prompt, a, b, group, seed, present_a, present_b, both, rule, tau, iou."""

@@ -343,6 +343,37 @@ SENTENCES = {
         " tie/NOUN/appos/0",
         "root/0 case/3 det/3 nmod/0 cc/6 amod/6 conj/3",
     ),
+    "a phrase cut before its last noun": (
+        "photo/NOUN/ROOT/0 of/ADP/prep/0 a/DET/det/3 bus/NOUN/pobj/1 and/CCONJ/cc/3 a/DET/det/6"
+        " fire/NOUN/conj/3 hydrant/NOUN/appos/0",
+        "root/0 case/3 det/3 nmod/0 cc/7 det/7 compound/7 conj/3",
+    ),
+    "a word in apposition": (
+        "the/DET/det/1 word/NOUN/ROOT/1 love/NOUN/appos/1",
+        "det/1 root/1 appos/1",
+    ),
+    "who does it, in the form of a comparative": (
+        "a/DET/det/1 hair/NOUN/ROOT/1 drier/ADJ/amod/1 and/CCONJ/cc/1 a/DET/det/5 cup/NOUN/conj/1",
+        "det/2 compound/2 root/2 cc/5 det/5 conj/2",
+    ),
+    "a comparative": (
+        "a/DET/det/1 man/NOUN/ROOT/1 taller/ADJ/amod/1 than/ADP/prep/2 me/PRON/pobj/3",
+        "det/1 root/1 amod/1 case/4 obl/2",
+    ),
+    "a noun taken for a verb": (
+        "a/DET/det/1 photo/NOUN/nsubj/9 of/ADP/prep/1 a/DET/det/4 bus/NOUN/pobj/2 and/CCONJ/cc/4"
+        " a/DET/det/9 small/ADJ/amod/9 stop/NOUN/compound/9 sign/NOUN/ROOT/9",
+        "det/1 root/1 case/4 det/4 nmod/1 cc/9 det/9 amod/9 compound/9 conj/4",
+    ),
+    "a verb taken for a noun": (
+        "the/DET/det/1 cat/NOUN/nsubj/2 sleeps/NOUN/ROOT/2",
+        "det/1 nsubj/2 root/2",
+    ),
+    "a conjunct hung on its article": (
+        "photo/NOUN/ROOT/0 of/ADP/prep/0 an/DET/det/7 oven/ADJ/preconj/2 and/CCONJ/cc/3"
+        " a/DET/det/7 hair/NOUN/compound/7 drier/NOUN/pobj/1",
+        "root/0 case/3 det/3 nmod/0 cc/7 det/7 compound/7 conj/3",
+    ),
     "a color after a preposition": (
         "squares/NOUN/ROOT/0 in/ADP/prep/0 blue/ADJ/amod/1 ,/PUNCT/punct/2 red/ADJ/conj/2"
         " and/CCONJ/cc/4 white/ADJ/conj/4",
@@ -565,7 +596,7 @@ def roots(heads: list[int]) -> set[int]:
 def test_any_tree_stays_a_tree(row) -> None:
     words, pos, heads, relations = row
     converted, renamed = universal(words, pos, heads, relations)
-    assert len(roots(converted)) == len(roots(heads))
+    assert len(roots(converted)) <= len(roots(heads))
     assert roots(converted) == {word for word, label in enumerate(renamed) if label == "root"}
     assert not is_clear(renamed)
     assert len(collapsed(words, converted, renamed)) == len(words)

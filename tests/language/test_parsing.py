@@ -434,6 +434,43 @@ def test_documents_of_other_languages_are_read(language: str) -> None:
     assert nouns == [w for w, p in zip(words, pos, strict=True) if p == "NOUN"]
 
 
+@Language.factory("stand_in_of_others")
+class OtherParser:
+    """Knows the sentences of `OTHERS`, Chinese by the character."""
+
+    labels = ("nsubj", "obl", "case", "nmod", "clf", "compound", "ROOT")
+    characters = (
+        "一/NUM/2/nummod 只/NOUN/0/clf 猫/NOUN/3/nsubj 坐/VERB/3/ROOT 在/ADP/6/case"
+        " 椅/NOUN/6/compound 子/NOUN/3/obl"
+    )
+
+    def __init__(self, nlp: Language, name: str) -> None:
+        self.sentence = self.characters if nlp.lang == "zh" else OTHERS[nlp.lang][0]
+
+    def __call__(self, doc: Doc) -> Doc:
+        for token, row in zip(doc, self.sentence.split(), strict=True):
+            word, token.pos_, head, token.dep_ = row.split("/")
+            assert word == token.text
+            token.head = doc[int(head)]
+        return doc
+
+
+@pytest.mark.parametrize(("language", "last"), [("de", "Wiese"), ("ko", "의자에"), ("zh", "椅子")])
+def test_prompts_of_other_languages_by_their_own_tokenizers(language: str, last: str) -> None:
+    plain = {"nlp": {"tokenizer": {"@tokenizers": "spacy.Tokenizer.v1"}}}  # as Korean's models have
+    nlp = spacy.blank(language, config=plain if language == "ko" else {})
+    nlp.add_pipe("stand_in_of_others", name="parser")
+    sentence, space, _ = OTHERS[language]
+    text = space.join(row.split("/")[0] for row in sentence.split())
+    parse = parsing.parse(text, nlp)
+    check(parse)
+    assert parse.text == text
+    assert last in [noun.text for noun in parse.nouns()]
+    assert {token.relation.split(":")[0] for token in parse.tokens} >= {"nsubj", "obl"} or (
+        language == "de"
+    )
+
+
 # Tag lists and weighting syntax
 
 

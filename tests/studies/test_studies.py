@@ -1,6 +1,7 @@
 """The studies: what their cases are, what they measure, what their tables say."""
 
 import json
+import itertools
 from collections import Counter
 from dataclasses import fields
 
@@ -226,6 +227,21 @@ def test_both_groups_have_the_same_words_equally_often(vocabulary, n) -> None:
     assert all(a != b and frozenset((a, b)) not in related for a, b in others)
 
 
+def test_the_authors_pairs_as_they_grouped_them() -> None:
+    cases = Cohyponyms(vocabulary="authors", n=160).cases()
+    kin, others = (
+        {frozenset((case["a"], case["b"])) for case in cases if case["group"] == group}
+        for group in GROUPS
+    )
+    assert kin == {
+        frozenset(pair)
+        for words in taxonomy.DAAM.values()
+        for pair in itertools.combinations(words, 2)
+    }
+    assert len(kin) == 40 and kin.isdisjoint(others)
+    assert "a bus and a truck" in {case["prompt"] for case in cases}
+
+
 def test_the_toy_worlds_families_are_wordnets() -> None:
     from daamkit.toybox.sprites import FAMILIES
 
@@ -351,7 +367,7 @@ def test_a_segmenter_without_a_class_cannot_say() -> None:
         (lambda: Relations(dtype="fp16"), "float16, bfloat16"),
         (lambda: Relations(seed=-1), "a seed from 0"),
         (lambda: Cohyponyms(prompts="x.txt").cases(), "pairs of a vocabulary"),
-        (lambda: Cohyponyms(vocabulary="imagenet").cases(), "'toybox' or 'coco'"),
+        (lambda: Cohyponyms(vocabulary="imagenet").cases(), "'toybox', 'coco' or 'authors'"),
         (lambda: Adjectives(frames="poems").cases(), "'toybox' or 'paper'"),
         (lambda: Adjectives(prompts="x.txt").cases(), "the file x.txt"),
         (lambda: truths.load("masks:/nowhere"), "no such folder"),

@@ -14,6 +14,7 @@ def conjuncts(tree: Tree) -> None:
     in its place takes its coordinator along.
     """
     relations = tree.relations
+    _begin(tree)
     _reunite(tree)
     for word in range(len(tree.words)):
         children = [child for child in tree.children(word) if child > word]
@@ -31,8 +32,22 @@ def conjuncts(tree: Tree) -> None:
                 tree.heads[word] = tree.heads[tree.heads[word]]
 
 
+BOTH = {"both", "either", "neither", "not", "whether"}
 # What a parser may call a conjunct that it has not known as one.
-ALIKE = {"amod", "appos", "compound", "dep", "nmod", "npadvmod"}
+ALIKE = {"ROOT", "amod", "appos", "compound", "dep", "nmod", "npadvmod"}
+
+
+def _begin(tree: Tree) -> None:
+    """What stands before "and" is no "both": "an oven and a drier", the oven hung on its article."""
+    for word, relation in enumerate(list(tree.relations)):
+        if relation != "preconj" or tree.words[word] in BOTH:
+            continue
+        above = [each for each in tree.above(word) if each > word]
+        marks = [each for each in tree.children(word) if tree.relations[each] == "cc"]
+        if above and marks and word < marks[0] < above[0]:
+            after = [each for each in tree.children(above[0]) if each > marks[0]]
+            tree.pos[word] = "NOUN"
+            tree.promote(above[0], word, "conj", keep=after)
 
 
 def _reunite(tree: Tree) -> None:
@@ -62,7 +77,8 @@ def _reunite(tree: Tree) -> None:
 def _adopt(tree: Tree, coordinator: int) -> None:
     """What follows a coordinator without a conjunct is its conjunct: "a blue shirt and red tie".
 
-    The parsers at times say that the tie is in apposition, or that the shirt describes the tie.
+    The parsers at times say that the tie is in apposition, or a sentence, or that the shirt
+    describes the tie.
     """
     first = tree.heads[coordinator]
     if first > coordinator:
@@ -70,6 +86,7 @@ def _adopt(tree: Tree, coordinator: int) -> None:
     near = {first, tree.heads[first], *tree.above(first)}
     for word in range(coordinator + 1, len(tree.words)):
         alike = tree.relations[word] in ALIKE and tree.pos[word] in NOMINAL | {"ADJ"}
-        if alike and tree.heads[word] in near and tree.leftmost(word) == coordinator + 1:
+        near_it = tree.heads[word] in near or tree.relations[word] == "ROOT"
+        if alike and near_it and tree.leftmost(word) == coordinator + 1:
             tree.heads[word], tree.relations[word] = first, "conj"
             return
