@@ -1,4 +1,4 @@
-"""Names to pipelines: the toybox, a folder, a model of the Hub."""
+"""Names to pipelines: the toyboxes, a folder, a model of the Hub."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from daamkit.errors import DaamkitError
 
-SHIPPED = ("toybox",)
+SHIPPED = ("toybox", "toybox-flux")
 
 
 def load(model: Any, **options: Any) -> Any:
@@ -17,8 +17,9 @@ def load(model: Any, **options: Any) -> Any:
     Parameters
     ----------
     model
-        "toybox", a folder that diffusers has saved, or an id of the Hub
-        ("stable-diffusion-v1-5/stable-diffusion-v1-5"). A pipeline is returned as it is.
+        "toybox" (a UNet), "toybox-flux" (joint attention), a folder that diffusers has saved, or
+        an id of the Hub ("stable-diffusion-v1-5/stable-diffusion-v1-5"). A pipeline is returned as
+        it is.
     options
         For ``from_pretrained``: ``dtype`` (default float32), ``revision``, ``variant``, ...
 
@@ -40,6 +41,10 @@ def load(model: Any, **options: Any) -> Any:
         from daamkit.toybox import pipeline
 
         return pipeline.load(**options)
+    if name == "toybox-flux":
+        from daamkit.toybox import flux
+
+        return flux.load(**options)
     if Path(name).is_dir():
         return _open(name, options)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):

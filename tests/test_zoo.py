@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import FluxPipeline, StableDiffusionPipeline
 
 import daamkit
 from daamkit import resources
 from daamkit.errors import DaamkitError
+from daamkit.toybox import flux, pipeline
 from tests import tiny
 
 
@@ -20,6 +21,30 @@ def test_the_toybox_is_a_plain_stable_diffusion():
     assert pipe.tokenizer.model_max_length == 77
     assert all(p.dtype == torch.float32 for p in pipe.unet.parameters())
     assert daamkit.load("toybox", dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_the_toybox_with_joint_attention(monkeypatch, tmp_path):
+    tokenizer = pipeline.tokenizer(resources.path("toybox", "tokenizer"))
+    monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "package")
+    with pytest.raises(
+        DaamkitError, match=r"toybox-flux; got no weights.*training\.flux.*--export"
+    ):
+        daamkit.load("toybox-flux")
+    flux_of(tokenizer, tmp_path / "data" / "toybox-flux")
+    pipe = daamkit.load("toybox-flux")
+    assert type(pipe) is FluxPipeline and pipe.transformer.dtype == torch.float32
+    assert daamkit.load("toybox-flux", dtype=torch.bfloat16).transformer.dtype == torch.bfloat16
+    image = pipe("a cat", num_inference_steps=1, max_sequence_length=32, output_type="np").images
+    assert image.shape == (1, 128, 128, 3)  # its own size, unasked
+
+
+def flux_of(tokenizer, folder):
+    """An untrained one, in half precision as it is exported."""
+    captions = ["a red cat", "a dog"]
+    t5_tokenizer = flux.learn_t5_tokenizer(captions)
+    parts = flux.transformer(), flux.t5(t5_tokenizer), t5_tokenizer
+    whole = (*parts, pipeline.text_encoder(tokenizer), tokenizer, pipeline.autoencoder())
+    flux.assemble(*whole).to(torch.float16).save_pretrained(folder)
 
 
 def test_a_folder_saved_in_half_precision_opens_in_one(tmp_path):

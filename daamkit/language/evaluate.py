@@ -13,9 +13,9 @@
 2018 shared task does, ``las_full`` with them; CLEAR is converted. ``prompts``: crashes, words
 missing, spans beside the text, and on prompts held out of training (`silver.held_out`) agreement
 with another parser. ``speed``: words of parsed prompts by the clock and, which other programs
-disturb less, by the processor's time. ``pairs``: "conj:and" in "a photo of A and B". ``kin``: the rule against the
-DAAM authors' groups. ``disagreements``: words where two parsers differ, in random order, for a
-person to judge; ``judged``: what the person said.
+disturb less, by the processor's time. ``pairs``: "conj:and" in "a photo of A and B". ``kin``: the
+rule against the DAAM authors' groups. ``disagreements``: words where two parsers differ, in random
+order, for a person to judge; ``judged``: what the person said.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
 
 from daamkit import resources
+from daamkit.errors import DaamkitError
 from daamkit.toybox import pipeline
 
 WIDTH, HEADS = 192, 4
@@ -117,8 +118,17 @@ def load(**options: Any) -> FluxPipeline:
     DaamkitError
         If they are not there.
     """
+    try:
+        folder = resources.path("toybox-flux")
+    except DaamkitError as error:
+        raise DaamkitError(
+            wanted="the joint-attention toybox, toybox-flux",
+            got="no weights: this version of daamkit ships none",
+            mend="train it with `python -m daamkit.toybox.training.flux --out build/flux`, write "
+            "it with `--export FOLDER`, and name that folder",
+        ) from error
     pipe = FluxPipeline.from_pretrained(
-        resources.path("toybox-flux"), local_files_only=True, **pipeline.in_float32(options)
+        folder, local_files_only=True, **pipeline.in_float32(options)
     )
     pipe.default_sample_size = pipeline.LATENT_SIDE
     return pipe

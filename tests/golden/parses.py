@@ -33,7 +33,9 @@ def main() -> None:
             texts["prompts"] = list(held)[:100]
         documents = {name: list(nlp.pipe(each)) for name, each in texts.items()}
         gold = treebank.read(CAPTIONS, nlp.vocab)
-        blank = (Doc(nlp.vocab, [t.text for t in d], [bool(t.whitespace_) for t in d]) for d in gold)
+        blank = (
+            Doc(nlp.vocab, [t.text for t in d], [bool(t.whitespace_) for t in d]) for d in gold
+        )
         documents["captions"] = list(nlp.pipe(blank))
         for what, docs in documents.items():
             DocBin(attrs=KEPT, docs=docs).to_disk(FOLDER / f"{name}-{what}.spacy")

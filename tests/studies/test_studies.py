@@ -1,7 +1,7 @@
 """The studies: what their cases are, what they measure, what their tables say."""
 
-import json
 import itertools
+import json
 from collections import Counter
 from dataclasses import fields
 

@@ -38,7 +38,7 @@ ALIKE = {"ROOT", "amod", "appos", "compound", "dep", "nmod", "npadvmod"}
 
 
 def _begin(tree: Tree) -> None:
-    """What stands before "and" is no "both": "an oven and a drier", the oven hung on its article."""
+    """What stands before "and" is no "both": "an oven and a drier", where it hangs on "an"."""
     for word, relation in enumerate(list(tree.relations)):
         if relation != "preconj" or tree.words[word] in BOTH:
             continue
