@@ -11,6 +11,11 @@ Grid = tuple[int, ...]  # (height, width) or (frames, height, width), in cells
 Kind = Literal["cross", "self", "joint", "text"]
 
 
+def dimensions(grid: Grid) -> str:
+    """A grid as errors tell it: "64 x 64"."""
+    return " x ".join(map(str, grid))
+
+
 @dataclass(frozen=True)
 class Site:
     """One attention module of a denoiser.

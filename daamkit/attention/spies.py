@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from daamkit import compat
 from daamkit.attention.audience import Audience
 from daamkit.attention.families.family import Family
-from daamkit.attention.sites import Layout, Site
+from daamkit.attention.sites import Layout, Site, dimensions
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 
@@ -117,9 +117,8 @@ def _check(site: Site, layout: Layout, queries: int, keys: int) -> None:
     counts = [len(range(*own.indices(queries))) for own in every]
     found = next((count for count in counts if count != cells), cells)
     if site.kind != "text" and cells != found:
-        by = " x ".join(map(str, layout.grid))
         raise DaamkitError(
-            wanted=f"{cells} cells at {site.name}, a grid of {by}",
+            wanted=f"{cells} cells at {site.name}, a grid of {dimensions(layout.grid)}",
             got=f"{found}",
             mend="something merges or enlarges what this layer sees (token merging, a high-"
             "resolution fix): take it off",

@@ -14,7 +14,8 @@ from daamkit.attention.stores import AXES
 from daamkit.errors import DaamkitError
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
-from daamkit.tracing.recorder import Branch, Recorder, Wishes
+from daamkit.tracing.options import Branch, TraceOptions, plans_for
+from daamkit.tracing.recorder import Recorder
 
 BUDGET = 2**30  # bytes
 
@@ -118,7 +119,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
             raise DaamkitError(
                 wanted="a folder to spill to", got=f"{spill}", mend="make it, or name another"
             )
-        wishes = Wishes(
+        self._options = TraceOptions(
             kept,
             asked,
             self_grid if self_attention else 0,
@@ -129,8 +130,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
             None if spill is None else Path(spill),
             rule,
         )
-        self._recorder = Recorder(self.runs, wishes)
-        super().__init__(pipe, self._recorder)
+        super().__init__(pipe, Recorder(self.runs, self._options))
 
     def bytes(
         self,
@@ -162,8 +162,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
             )
         columns = prompts.tokenized(self.pipe, prompt).columns
         grid = families.of(self.pipe).grid(self.pipe, height, width)
-        plans = self._recorder.plans(self.pipe, grid, images, steps, columns)
-        branches = len(set(self._recorder.wishes.branches))
+        plans = plans_for(self._options, self.pipe, grid, images, steps, columns)
+        branches = len(set(self._options.branches))
         return branches * sum(plan.bytes for plan in plans if plan is not None)
 
     @property
