@@ -19,7 +19,8 @@ few lines that run: docs/extending.md.
 from __future__ import annotations
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.families.family import Encoder, Family, Reading
+from daamkit.attention.families.encoder import Encoder
+from daamkit.attention.families.family import Family, Reading
 from daamkit.attention.hooks import attach
 from daamkit.attention.sites import Layout, Site, Span
 from daamkit.attention.taps import Attention, Tap

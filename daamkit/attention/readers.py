@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Heard
 from daamkit.attention.faces import wear
-from daamkit.attention.families.family import Encoder
+from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.modules import hook
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 from daamkit.attention import families
 from daamkit.attention.calls import Call
-from daamkit.attention.families.family import Encoder
+from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.sites import Span
 from daamkit.errors import DaamkitError
 from daamkit.maps import columns

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from daamkit.attention.calls import Call
-from daamkit.attention.families.family import Encoder
+from daamkit.attention.families.encoder import Encoder
 from daamkit.errors import DaamkitError
 
 UNGUIDED = ("uncond", "negative", "image")  # branches whose text is the negative prompt

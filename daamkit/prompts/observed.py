@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from daamkit.attention.calls import Call
-from daamkit.attention.families.family import Encoder
+from daamkit.attention.families.encoder import Encoder
 from daamkit.errors import DaamkitError
 from daamkit.prompts import arguments, rows
 from daamkit.prompts.arguments import UNGUIDED

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from daamkit.attention.calls import Call
-from daamkit.attention.families.family import Encoder
+from daamkit.attention.families.encoder import Encoder
 from daamkit.maps import tokens
 from daamkit.maps.tokens import Place
 

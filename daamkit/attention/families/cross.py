@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.families.family import Encoder, Reading
+from daamkit.attention.families.encoder import Encoder
+from daamkit.attention.families.family import Reading
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Kind, Layout, Site, Span
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families import texts
-from daamkit.attention.families.family import Encoder, Family, Reading, classes
+from daamkit.attention.families.encoder import Encoder
+from daamkit.attention.families.family import Family, Reading, classes
 from daamkit.attention.families.texts import Text
 from daamkit.attention.sites import Grid, Kind, Layout, Site
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
-from daamkit.attention.families.family import Encoder, Reading, pick
+from daamkit.attention.families.encoder import Encoder
+from daamkit.attention.families.family import Reading, pick
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Kind, Layout, Site, Span
 

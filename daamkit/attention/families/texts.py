@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from daamkit.attention.families.family import Encoder
+from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.sites import Span
 
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the prompt where a template is asked for

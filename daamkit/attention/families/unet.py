@@ -13,7 +13,8 @@ from torch import nn
 
 from daamkit import compat
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.families.family import Encoder, Family, Reading, pick
+from daamkit.attention.families.encoder import Encoder
+from daamkit.attention.families.family import Family, Reading, pick
 from daamkit.attention.sites import Grid, Kind, Layout, Site, Span
 
 _BLOCK = re.compile(r"(down_blocks|up_blocks|mid_block)(?:\.(\d+))?")
