@@ -36,7 +36,7 @@ from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
 from daamkit.maps.tokens import Token
 from daamkit.measures import ratings
-from daamkit.studies import prompts, shards
+from daamkit.studies import promptfiles, shards
 from daamkit.vision.annotation import Folder
 
 SECONDS, MEMORY = 2.0, 500 * 2**20  # of one case
@@ -171,13 +171,17 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
             file("m--cat.png", lambda p: Folder(place).mask("m", "cat", (16, 16))),
             False,
         ),
-        "prompts .txt": (b"a cat\ntwo dogs\n", file("p.txt", prompts.read), False),
-        "prompts .csv": (frame.to_csv(index=False).encode(), file("p.csv", prompts.read), False),
-        "prompts .jsonl": (rows, file("p.jsonl", prompts.read), False),
-        "prompts .json": (coco, file("p.json", prompts.read), False),
+        "prompts .txt": (b"a cat\ntwo dogs\n", file("p.txt", promptfiles.read), False),
+        "prompts .csv": (
+            frame.to_csv(index=False).encode(),
+            file("p.csv", promptfiles.read),
+            False,
+        ),
+        "prompts .jsonl": (rows, file("p.jsonl", promptfiles.read), False),
+        "prompts .json": (coco, file("p.json", promptfiles.read), False),
         "prompts .parquet": (
             (place / "p.parquet").read_bytes(),
-            file("p.parquet", prompts.read),
+            file("p.parquet", promptfiles.read),
             False,
         ),
         "CoNLL-U": (

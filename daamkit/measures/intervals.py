@@ -9,20 +9,24 @@ words, and a share of 1 has no width by it. How often each covers: `benchmarks/c
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
-from scipy import stats
 
 from daamkit.errors import DaamkitError
+from daamkit.measures.clusters import (
+    by_cluster,
+    gain_interval,
+    known_values,
+    number_interval,
+    share_beyond,
+    share_interval,
+)
 
 Kind = Literal["share", "gain", "number"]
-FEW = 8  # clusters: a bootstrap of less has too few different draws
 DRAWS = 2000
-ALIKE, AS_IF = 0.3, 2  # what is taken for the correlation within clusters, and its weight
 
 
 def mean(
@@ -48,12 +52,12 @@ def mean(
         many independent values as would vary as much as these clusters do (Korn and Graubard 1998).
         Few clusters with the rarer outcome tell little of that, none nothing: the variance's
         inflation is averaged with that of values correlated by `ALIKE`, as if `AS_IF` more clusters
-        had shown it. Never without a width.
+        had shown it (both in `clusters`). Never without a width.
         "gain": differences of two such, -1, 0 and 1. Student's interval after one cluster at each
         end has been added (Bonett and Price 2012).
         "number": Student's statistic, bootstrapped over clusters (Hall 1988), no tail narrower than
-        Student's own, which stand for both where there are fewer than `FEW` clusters. Values that
-        are all alike have an interval of no width.
+        Student's own, which stand for both where there are fewer than `clusters.FEW` clusters.
+        Values that are all alike have an interval of no width.
         None: a share if all values are 0 or 1, else a number.
     within
         The least and the greatest mean possible: no interval reaches beyond. Of a share 0 and 1, of
@@ -79,13 +83,13 @@ def mean(
     >>> [round(each, 3) for each in mean([True] * 100)]
     [1.0, 0.964, 1.0]
     """
-    values, labels = _known(values, clusters)
+    values, labels = known_values(values, clusters)
     if not 0 < level < 1:
         raise DaamkitError(
             wanted="a level between 0 and 1", got=f"{level}", mend="take 0.95, for instance"
         )
     found = float(values.mean()) if len(values) else np.nan
-    sums, counts = _by_cluster(values, labels)
+    sums, counts = by_cluster(values, labels)
     if kind is None:
         kind = "share" if np.isin(values, (0, 1)).all() else "number"
     elif kind != "number" and not np.isin(values, (0, 1) if kind == "share" else (-1, 0, 1)).all():
@@ -97,11 +101,11 @@ def mean(
     if len(sums) < 2:
         return found, np.nan, np.nan
     if kind == "share":
-        return found, *_share(sums, counts, level)
+        return found, *share_interval(sums, counts, level)
     if kind == "gain":
-        low, high, within = *_gain(sums, counts, level), (-1.0, 1.0)
+        low, high, within = *gain_interval(sums, counts, level), (-1.0, 1.0)
     else:
-        low, high = _number(sums, counts, level, draws, seed)
+        low, high = number_interval(sums, counts, level, draws, seed)
     return found, float(np.clip(low, *within)), float(np.clip(high, *within))
 
 
@@ -196,7 +200,7 @@ def difference(
     difference, low, high, p
         mean(a) - mean(b). No interval and no p (NaN) if a group has fewer than two clusters.
     """
-    groups = [_known(a, clusters_a), _known(b, clusters_b)]
+    groups = [known_values(a, clusters_a), known_values(b, clusters_b)]
     if not all(len(values) for values, _ in groups):
         return np.nan, np.nan, np.nan, np.nan
     if kind is None:
@@ -205,7 +209,7 @@ def difference(
         mean(values, labels, kind=kind, level=level, draws=draws, seed=seed)
         for values, labels in groups
     )
-    gap, parts = one - other, [_by_cluster(*group) for group in groups]
+    gap, parts = one - other, [by_cluster(*group) for group in groups]
     if min(len(sums) for sums, _ in parts) < 2:
         return gap, np.nan, np.nan, np.nan
     low = gap - float(np.hypot(one - low_a, high_b - other))
@@ -216,7 +220,7 @@ def difference(
     first, rest = order[:, : len(parts[0][0])], order[:, len(parts[0][0]) :]
     chance = sums[first].sum(1) / counts[first].sum(1) - sums[rest].sum(1) / counts[rest].sum(1)
     scale = float(np.abs(sums / counts).max())
-    return gap, low, high, _share_beyond(chance, gap, scale)
+    return gap, low, high, share_beyond(chance, gap, scale)
 
 
 def paired(
@@ -239,13 +243,13 @@ def paired(
     p
         NaN if there is no difference.
     """
-    values, labels = _known(differences, clusters)
+    values, labels = known_values(differences, clusters)
     if not len(values):
         return np.nan
-    sums, _ = _by_cluster(values, labels)
+    sums, _ = by_cluster(values, labels)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, len(sums)))
     scale = float(np.abs(sums).sum())
-    return _share_beyond((signs * sums).sum(1), float(sums.sum()), scale)
+    return share_beyond((signs * sums).sum(1), float(sums.sum()), scale)
 
 
 def ratio(
@@ -266,106 +270,8 @@ def ratio(
         return np.nan, np.nan, np.nan
     labels = [label for label, k in zip(clusters, known, strict=True) if k]
     found = float(above[known].sum() / below[known].sum())
-    sums, _ = _by_cluster(above[known], labels)
-    others, _ = _by_cluster(below[known], labels)
+    sums, _ = by_cluster(above[known], labels)
+    others, _ = by_cluster(below[known], labels)
     if len(sums) < 2:
         return found, np.nan, np.nan
-    return found, *_number(sums, others, level, draws, seed)
-
-
-# -- kinds of intervals, of clusters' sums and the numbers of their values
-
-Clusters = Float[np.ndarray, " clusters"]
-
-
-def _share(sums: Clusters, counts: Clusters, level: float) -> tuple[float, float]:
-    total = counts.sum()
-    share, spread = sums.sum() / total, 1 + ((counts**2).sum() / total - 1) * ALIKE
-    if 0 < share < 1:
-        seen = max(1.0, _error(sums, counts) ** 2 * (total - 1) / (share * (1 - share)))
-        told = min(int((sums < counts).sum()), int((sums > 0).sum()))  # the rarer outcome's
-        spread = (told * seen + AS_IF * spread) / (told + AS_IF)
-    independent = total / spread
-    if len(sums) < total:  # the spread itself is known from so few clusters
-        tail = (1 + level) / 2
-        independent *= (stats.t.ppf(tail, total - 1) / stats.t.ppf(tail, len(sums) - 1)) ** 2
-    hits, tail = share * independent, (1 - level) / 2
-    low = stats.beta.ppf(tail, hits, independent - hits + 1) if share > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, hits + 1, independent - hits) if share < 1 else 1.0
-    return float(low), float(high)
-
-
-def _gain(sums: Clusters, counts: Clusters, level: float) -> tuple[float, float]:
-    size = counts.mean()
-    sums, more = np.r_[sums, -size, size], np.r_[counts, size, size]
-    middle = sums.sum() / more.sum()
-    error = np.sqrt(((sums - middle * more) ** 2).sum()) / more.sum()
-    far = stats.t.ppf((1 + level) / 2, len(counts) - 1) * error
-    return float(middle - far), float(middle + far)
-
-
-def _number(
-    sums: Clusters, counts: Clusters, level: float, draws: int, seed: int
-) -> tuple[float, float]:
-    found, error = float(sums.sum() / counts.sum()), _error(sums, counts)
-    below = above = float(stats.t.ppf((1 + level) / 2, len(sums) - 1))
-    if len(sums) >= FEW and error > 1e-12 * np.abs(sums / counts).max():
-        gaps = sums - found * counts
-        columns = np.stack([gaps, counts, gaps**2, gaps * counts, counts**2], 1)
-        total, many, squares, cross, sizes = (_times(len(sums), draws, seed) @ columns).T
-        again = total / many
-        squares = (squares - 2 * again * cross + again**2 * sizes).clip(min=0)
-        errors = np.sqrt(len(sums) / (len(sums) - 1) * squares) / many
-        some = errors > 1e-6 * error  # a draw of clusters that are all alike tells nothing
-        lower, upper = np.quantile(again[some] / errors[some], ((1 - level) / 2, (1 + level) / 2))
-        below, above = max(below, float(upper)), max(above, -float(lower))
-    return found - below * error, found + above * error
-
-
-@lru_cache(maxsize=16)
-def _times(clusters: int, draws: int, seed: int) -> Float[np.ndarray, "draws clusters"]:
-    """How often each cluster is drawn, of as many drawn with replacement."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), draws).astype(float)
-
-
-def _error(sums: Clusters, counts: Clusters) -> float:
-    """Standard error of the mean, by the clusters' deviations from it (to first order, that of any
-    ratio of sums)."""
-    middle, clusters = sums.sum() / counts.sum(), len(sums)
-    squares = ((sums - middle * counts) ** 2).sum()
-    return float(np.sqrt(clusters / (clusters - 1) * squares) / counts.sum())
-
-
-def _known(
-    values: Shaped[np.ndarray, " n"] | Sequence[float], clusters: Sequence[Hashable] | None
-) -> tuple[Float[np.ndarray, " known"], list[Hashable]]:
-    """Values that are not missing, and what they belong to."""
-    values = np.asarray(values, np.float64)
-    labels = list(range(len(values))) if clusters is None else list(clusters)
-    if len(labels) != len(values):
-        raise DaamkitError(
-            wanted="a cluster for each value",
-            got=f"{len(labels)} for {len(values)} values",
-            mend="give as many, or None",
-        )
-    known = ~np.isnan(values)
-    return values[known], [label for label, k in zip(labels, known, strict=True) if k]
-
-
-def _by_cluster(
-    values: np.ndarray, labels: Sequence[Hashable]
-) -> tuple[Float[np.ndarray, " clusters"], np.ndarray]:
-    """Sum and number of each cluster's values, in the order in which they come."""
-    index = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-    rows = np.array([index[label] for label in labels], int)
-    return np.bincount(rows, values).astype(float), np.bincount(rows).astype(float)
-
-
-def _share_beyond(chance: np.ndarray, found: float, scale: float) -> float:
-    """Share of what chance gives that is as far from 0, the found itself counted.
-
-    `scale` is the size of what was summed: sums in another order differ by its rounding.
-    """
-    beyond = np.abs(chance) >= abs(found) - 1e-12 * scale
-    return float((1 + beyond.sum()) / (1 + len(chance)))
+    return found, *number_interval(sums, others, level, draws, seed)

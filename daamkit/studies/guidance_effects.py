@@ -28,9 +28,8 @@ from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
 
-from daamkit.attention.calls import Pass
 from daamkit.errors import DaamkitError
-from daamkit.guidance.denoising import Method, index, is_first_pass
+from daamkit.guidance.denoising import Method
 from daamkit.language import parsing
 from daamkit.language.parsing import Parse, Phrase
 from daamkit.maps.run import Run
@@ -42,6 +41,7 @@ from daamkit.studies import gains, methods, truths
 from daamkit.studies.gains import BASE
 from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
+from daamkit.studies.placebo import Placebo
 from daamkit.studies.relations import CHIEF
 from daamkit.studies.session import Case, Row, Session
 
@@ -172,31 +172,6 @@ class GuidanceEffects(Located):
         from daamkit.studies import charts
 
         return charts.effects(tables["effects"], tables["neglected"], tables["changes"])
-
-
-class Placebo(Method):
-    """Moves latents as far as told, in directions drawn at random.
-
-    Parameters
-    ----------
-    far
-        For each image, the distance at each step.
-    seeds
-        Of the directions, for each image.
-    """
-
-    def __init__(self, far: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> None:
-        self.far, self.seeds = far, seeds
-
-    def before(self, step: Pass) -> Tensor | None:
-        if not is_first_pass(step):
-            return None
-        moved = step.noisy.clone()
-        for i, (far, seed) in enumerate(zip(self.far, self.seeds, strict=True)):
-            generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + index(step))
-            direction = torch.randn(moved[i].shape, generator=generator).to(moved)
-            moved[i] += far.get(index(step), 0.0) * direction / direction.norm()
-        return moved
 
 
 Found = tuple[str, int, str, float]  # of, start, measure, value

@@ -15,6 +15,8 @@ from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.guidance.smoothed import SmoothedEnergyGuidance
 from daamkit.guidance.subjects import Subjects
 from daamkit.guidance.syngen import SynGen
+from daamkit.prompts import tokenized
+from daamkit.studies.session import Case
 
 PAPER = 50  # steps that the papers' constants are counted in
 
@@ -84,3 +86,9 @@ def load(name: str, subjects: Subjects) -> Sequence[Method]:
         )
     given = {"subjects": subjects} if "subjects" in inspect.signature(method).parameters else {}
     return [method(**given)]
+
+
+def subject_columns(pipe: Any, case: Case) -> list[Any]:
+    """The tokens of a prompt's nouns, as guidance is told its subjects."""
+    prompt = tokenized(pipe, str(case["prompt"]))
+    return [prompt.span(*span).columns for span in case["spans"]]

@@ -23,11 +23,18 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Method
 from daamkit.language import parsing
 from daamkit.maps.run import Run
-from daamkit.measures.intervals import means
 from daamkit.measures.overlap import ioa, iou
 from daamkit.measures.syntax import cut
-from daamkit.prompts import tokenized
-from daamkit.studies import captions, drawing, gains, methods, prompts, redraw, truths
+from daamkit.studies import (
+    captions,
+    drawing,
+    methods,
+    outcomes,
+    promptfiles,
+    prompts,
+    redraw,
+    truths,
+)
 from daamkit.studies.gains import BASE
 from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
@@ -39,17 +46,6 @@ from daamkit.vision.captioning import Captioner
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-CHIEFLY = (
-    "all_there", "there", "bound", "colour", "extra", "clip_full", "clip_min", "text_text",
-    "seconds",
-)  # fmt: skip
-LOSSES = ("loss_first", "loss_least", "loss_mean", "iterations")
-PLACED = ("on_other", "other_area", "present", "iou_present", "on_things", "things_area")
-OUTCOMES = {  # all things drawn: without guidance, with it
-    (True, True): "kept", (False, True): "repaired",
-    (True, False): "spoilt", (False, False): "neglected",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,18 +148,11 @@ class Neglect(Located):
     def _texts(self) -> list[tuple[str, str]]:
         """Group and prompt, in the order in which they are asked."""
         if self.prompts is not None:
-            known = len(set(prompts.read(Path(self.prompts))))  # not all of them name two things
+            known = len(
+                set(promptfiles.read(Path(self.prompts)))
+            )  # not all of them name two things
             return [("file", text) for text in prompts.texts(self.prompts, known, self.seed)]
-        rng, ranks = np.random.default_rng((self.seed, 53)), []
-        for group, texts in self._groups().items():
-            order = rng.permutation(len(texts))
-            ranks += [((i + 0.5) / len(texts), group, texts[k]) for i, k in enumerate(order)]
-        return [(group, text) for _, group, text in sorted(ranks)]
-
-    def _groups(self) -> dict[str, list[str]]:
-        groups = prompts.benchmark(self.seed) if "benchmark" in self.asked else {}
-        several = [name for name in self.asked if name != "benchmark"]
-        return groups | {name: prompts.several(name, self.n, self.seed) for name in several}
+        return prompts.mixed(self.asked, self.n, self.seed)
 
     def _things(self, text: str) -> list[tuple[str, int, int]]:
         """What a prompt names, and by which characters."""
@@ -211,7 +200,7 @@ class Neglect(Located):
                     own += [row | {"method": name} for row in redraw.best(images, name)]
                 told[name] = [{"method": name, "images": self.redraws}]
                 continue
-            subjects = [_columns(session.pipe, case) for case in cases]
+            subjects = [methods.subject_columns(session.pipe, case) for case in cases]
             images, told[name] = self._drawn(session, cases, methods.load(name, subjects))
             for own, found in zip(rows, images, strict=True):
                 own += [row | {"method": name} for row in found]
@@ -220,7 +209,7 @@ class Neglect(Located):
 
     def _again(self, session: Session, cases: Sequence[Case]) -> list[list[list[Row]]]:
         """The rows of each case's images to choose from."""
-        watch = redraw.watch([_columns(session.pipe, case) for case in cases])
+        watch = redraw.watch([methods.subject_columns(session.pipe, case) for case in cases])
         found = []
         for turn in range(self.redraws):
             fresh = [case | {"seed": redraw.fresh(case["seed"], turn)} for case in cases]
@@ -247,9 +236,9 @@ class Neglect(Located):
             named = {key: case[key] for key in ("prompt", "seed", "group")}
             named["things"] = drawing.together(case["prompt"], case["names"])
             image, *words = self._seen(case, run)
-            image |= {"caption": caption} | fit | spent | _noted(run)
+            image |= {"caption": caption} | fit | spent | outcomes.losses(run)
             rows.append([named | row for row in (image, *words)])
-        return rows, _settings(runs[0])
+        return rows, outcomes.settings(runs[0])
 
     def _seen(self, case: Case, run: Run) -> list[Row]:
         """What is there, and where the maps lie: of the image, then of each word."""
@@ -268,7 +257,7 @@ class Neglect(Located):
         things = masks.any(0)
         if self.truth == "oracle":
             reading = oracle.read(run.image)
-            image |= _looks(case, reading)
+            image |= outcomes.looks(case, reading)
             things = np.any([things, *reading.loc[reading["kind"] == "thing", "mask"]], axis=0)
         rows = [image]
         for i, (name, span) in enumerate(zip(names, case["spans"], strict=True)):
@@ -301,105 +290,12 @@ class Neglect(Located):
         on_other, other_area as in `measure`; present; iou_present (of things that are there);
         on_things, things_area.
 
-        "losses", if a method notes any: by what became of the image, see `OUTCOMES`.
+        "losses", if a method notes any: by what became of the image, see `outcomes.OUTCOMES`.
         """
-        images = rows[rows["part"] == "image"].dropna(axis=1, how="all")
-        images = images.reindex(columns=[*dict.fromkeys((*images, *CHIEFLY, *LOSSES))])
-        groups = dict(list(images.groupby("group")))
-        held = images["prompt"].map(_held_out)
-        if held.any() and not held.all():
-            groups |= {"seen": images[~held], "held out": images[held]}
-        if len(groups) > 1:
-            groups["all"] = images
-        before = images[images["method"] == BASE].set_index("case")["all_there"]
-        each = _by_word(rows[rows["part"] == "word"], before)
-        beside = {
-            "neglected": each[~each["drawn"]],
-            "drawn": each[each["drawn"] & ~each["all"]],
-            "nothing neglected": each[each["all"]],
-        }
-        pairs = ("things", "prompt", "case")
-        tables = {
-            "methods": gains.compare("group", groups, CHIEFLY, pairs, "things"),
-            "localisation": gains.compare("words", beside, PLACED, (*pairs, "word"), "things"),
-        }
-        noted = _outcomes(images, before)
-        if len(noted):
-            by = ["method", "outcome"]
-            losses = [
-                means(noted, by, loss, "things", kind="number").assign(measure=loss)
-                for loss in LOSSES
-            ]
-            tables["losses"] = pd.concat(losses, ignore_index=True).query("n > 0")
-        return tables
+        return outcomes.tables(rows)
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """What is drawn, what methods add, and where the maps lie."""
         from daamkit.studies import charts
 
         return charts.neglect(tables["methods"], tables["localisation"])
-
-
-def _columns(pipe: Any, case: Case) -> list[Any]:
-    """The tokens of a prompt's nouns, as guidance is told its subjects."""
-    prompt = tokenized(pipe, str(case["prompt"]))
-    return [prompt.span(*span).columns for span in case["spans"]]
-
-
-def _settings(run: Run) -> list[dict[str, Any]]:
-    """What the methods were told, but for what differs from prompt to prompt."""
-    told = [(entry["method"], entry["settings"]) for entry in run.record.get("guidance", [])]
-    return [
-        {"method": name} | {k: v for k, v in own.items() if k != "subjects"} for name, own in told
-    ]
-
-
-def _noted(run: Run) -> Row:
-    """The losses of the first method that has some; of SynGen, if it had anything to bind."""
-    for entry in run.record.get("guidance", []):
-        steps = [step for step in entry["steps"] if "loss" in step]
-        if steps and entry.get("pairs") != []:
-            losses = [step["loss"] for step in steps]
-            again = sum(step.get("iterations", np.nan) for step in steps)
-            found = losses[0], min(losses), float(np.mean(losses)), float(again)
-            return dict(zip(LOSSES, found, strict=True))
-    return dict.fromkeys(LOSSES, np.nan)
-
-
-def _looks(case: Case, reading: pd.DataFrame) -> Row:
-    """Colours and extra things; see `Neglect.measure`."""
-    asked = claims.read(case["prompt"])
-    found = drawing.check(prompts.Case(case["group"], asked, case["seed"]), reading)
-    right = [row["value"] for row in found if row["measure"] == "colour"]
-    coloured = sum(each.count for each in asked.things if each.colour)
-    return {
-        "bound": sum(right) / coloured if coloured else np.nan,
-        "colour": float(np.mean(right)) if right else np.nan,
-        "extra": next(row["value"] for row in found if row["measure"] == "extra"),
-    }
-
-
-def _held_out(text: str) -> bool:
-    """Whether a prompt is a held-out composition; no, if it is not of the toy world."""
-    try:
-        return prompts.held_out(claims.read(text))
-    except DaamkitError:
-        return False
-
-
-def _by_word(words: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
-    """A row a word, with what the unguided image has drawn: this word's thing, and all."""
-    drawn = words[words["method"] == BASE].set_index(["case", "word"])["present"] > 0
-    places = pd.MultiIndex.from_frame(words[["case", "word"]])
-    return words.assign(
-        iou_present=words["iou"],
-        drawn=drawn.reindex(places).to_numpy(),
-        all=(words["case"].map(before) > 0).to_numpy(),
-    )
-
-
-def _outcomes(images: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
-    """The rows with losses, and what became of each image, without guidance and with it."""
-    noted = images[images["loss_first"].notna()]
-    pairs = zip(noted["case"].map(before), noted["all_there"], strict=True)
-    return noted.assign(outcome=[OUTCOMES[old > 0, new > 0] for old, new in pairs])

@@ -10,43 +10,37 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool
 from PIL import Image
 
-from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.language import parsing
 from daamkit.maps.run import Run
-from daamkit.maps.selfmaps import SelfMaps
 from daamkit.measures import quality
 from daamkit.measures.frequency import contrast
-from daamkit.measures.intervals import mean, means, paired
+from daamkit.measures.intervals import mean
 from daamkit.measures.overlap import iou
-from daamkit.studies import prompts, truths
+from daamkit.studies import masks, pictures, prompts, truths
 from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
+from daamkit.studies.pictures import Pictures
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import not_compared
 from daamkit.studies.variants import SETTINGS, base, read
-from daamkit.toybox import oracle, scenes, sprites
+from daamkit.toybox import oracle, sprites
 from daamkit.vision import alignment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PSI = (0.7, 1.0, 1.3, 1.6)  # thresholds of the masks that are looked at
-CONTROLS = ("random", "centre")
 APART = 1_000_003  # from one set's seeds to the next one's
 RANDOM = 20  # random masks beside each
-Mask = Bool[np.ndarray, "rows columns"]
-Pictures = Sequence[Image.Image | np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +112,7 @@ class SelfAttention(Located):
         if self.features != "oracle":
             alignment.load(self.features)
         if self.real is not None:
-            _files(self.real, self.fewest)
+            pictures.of_folder(self.real, self.fewest)
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of two parts, each with prompt, seed and set.
@@ -149,7 +143,7 @@ class SelfAttention(Located):
         image, rng = np.asarray(run.image), np.random.default_rng((case["seed"], 53))
         things, rows = self._things(case, run.image), list[Row]()
         maps = run.self_attention.get("uncond", run.self_attention["cond"])
-        for layer, name in last(maps).items():
+        for layer, name in masks.last(maps).items():
             scores = maps.received(name).double().numpy()
             for psi in PSI:
                 mask, spectrum = scores > psi, contrast(image, scores, psi)
@@ -159,9 +153,9 @@ class SelfAttention(Located):
                     "above": spectrum.above.tolist(), "all": spectrum.everywhere.tolist(),
                 }  # fmt: skip
                 shuffled = [rng.permuted(mask.ravel()).reshape(mask.shape) for _ in range(RANDOM)]
-                beside = {"iou": [mask], "random": shuffled, "centre": [_centred(mask)]}
-                for key, masks in beside.items():
-                    found = [float(iou(_enlarged(m, things.shape), things)) for m in masks]
+                beside = {"iou": [mask], "random": shuffled, "centre": [masks.centred(mask)]}
+                for key, own in beside.items():
+                    found = [float(iou(masks.enlarged(m, things.shape), things)) for m in own]
                     row[key] = float(np.mean(found)) if row["there"] else np.nan
                 rows.append(row)
         return rows
@@ -195,10 +189,10 @@ class SelfAttention(Located):
         said = {"part": "quality", "setting": setting} | cost
         return [said | {"features": each.tolist()} for each in found]
 
-    def _features(self, pictures: Pictures) -> quality.Features:
+    def _features(self, found: Pictures) -> quality.Features:
         if self.features == "oracle":
-            return oracle.features(pictures)
-        return alignment.load(self.features).images(pictures).cpu().double().numpy()
+            return oracle.features(found)
+        return alignment.load(self.features).images(found).cpu().double().numpy()
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "quality": FID against all real pictures, precision and recall against n of them, with
@@ -211,15 +205,15 @@ class SelfAttention(Located):
         controls', with 95% intervals over prompts and p.
         "frequency": log magnitude of the patches above psi, of all, and the difference with its
         interval. Of the intervals of quality see `quality.interval`."""
-        masks = rows[rows["part"] == "masks"]
+        seen = rows[rows["part"] == "masks"]
         drawn = rows[rows["part"] == "quality"].groupby("set", sort=False)
         real = self._features(self._real())
         each = [self._quality(part, real, int(turn)).assign(set=turn) for turn, part in drawn]
         found = pd.concat(each, ignore_index=True)
         tables = {
             "quality": _pooled(found) if len(each) > 1 else found.drop(columns="set"),
-            "masks": _overlaps(masks),
-            "frequency": _spectra(masks),
+            "masks": masks.overlaps(seen),
+            "frequency": masks.spectra(seen),
         }
         return tables | ({"sets": found} if len(each) > 1 else {})
 
@@ -228,7 +222,7 @@ class SelfAttention(Located):
         sets = {str(name): np.stack(part["features"].tolist()) for name, part in groups}
         n = min(map(len, sets.values()))
         if self.real is None:
-            sets["drawn scenes"] = self._features(_drawn(n, self.seed + 2 + turn))
+            sets["drawn scenes"] = self._features(pictures.drawn(n, self.seed + 2 + turn))
         found, out = dict[str, np.ndarray](), []
         halves = quality.halves(n, self.seed)
         costs = groups[[name for name in ("seconds", "gigabytes") if name in rows]].median()
@@ -255,82 +249,14 @@ class SelfAttention(Located):
 
     def _real(self) -> Pictures:
         if self.real is None:
-            return _drawn(self.scenes, self.seed + 1)
-        return [_picture(file) for file in _files(self.real, self.fewest)]
+            return pictures.drawn(self.scenes, self.seed + 1)
+        return [pictures.opened(file) for file in pictures.of_folder(self.real, self.fewest)]
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """FID of each setting, overlap with things, and detail above psi."""
         from daamkit.studies import charts
 
         return charts.self_attention(tables["quality"], tables["masks"], tables["frequency"])
-
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-
-
-def _picture(file: Path) -> Image.Image:
-    try:
-        raw = files.content(file, 4 * files.PIXELS)
-        return files.decode(raw, FORMATS).convert("RGB")
-    except (OSError, ValueError) as error:
-        raise DaamkitError(
-            wanted=f"a picture of {', '.join(FORMATS)}, {file}",
-            got=str(getattr(error, "strerror", None) or error),
-            mend="take it out of the folder of real pictures",
-        ) from error
-
-
-# -- masks
-
-
-def last(maps: SelfMaps) -> dict[str, str]:
-    """Names of the last self-attention of each group and grid ("up 16x16"), in running order."""
-    ordered = sorted(maps.layers.items(), key=lambda item: item[1].order)
-    return {"{} {}x{}".format(layer.group, *layer.grid): name for name, layer in ordered}
-
-
-def _centred(mask: Mask) -> Mask:
-    """As many cells, those nearest to the centre."""
-    rows, columns = mask.shape
-    y, x = np.mgrid[:rows, :columns]
-    far = np.hypot((y + 0.5) / rows - 0.5, (x + 0.5) / columns - 0.5).ravel()
-    chosen = np.argsort(far, kind="stable")[: mask.sum()]
-    return np.isin(np.arange(mask.size), chosen).reshape(mask.shape)
-
-
-def _enlarged(mask: Mask, size: tuple[int, ...]) -> truths.Mask:
-    """Each cell as many pixels as it covers."""
-    return mask.repeat(size[0] // mask.shape[0], 0).repeat(size[1] // mask.shape[1], 1)
-
-
-def _overlaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """IoU with things, beside both controls."""
-    out = []
-    for (layer, psi), part in rows.groupby(["layer", "psi"], sort=False):
-        row: Row = {"layer": layer, "psi": psi, "images": int(part["there"].sum())}
-        row |= part[["masked", "iou", *CONTROLS]].mean().to_dict()
-        for control in CONTROLS:
-            gap = (part["iou"] - part[control]).to_numpy(float)
-            names = (f"over_{control}", f"{control}_low", f"{control}_high")
-            row |= dict(zip(names, mean(gap, part["prompt"].tolist(), kind="number"), strict=True))
-            row[f"{control}_p"] = paired(gap, part["prompt"].tolist())
-        out.append(row)
-    return pd.DataFrame(out)
-
-
-def _spectra(rows: pd.DataFrame) -> pd.DataFrame:
-    """Log magnitude by frequency, of the images that have a patch above psi."""
-    by, values = ["layer", "psi", "frequency"], ["above", "all"]
-    each = rows[["prompt", *by, *values]].explode(["frequency", *values])
-    each = each.astype(dict.fromkeys(["frequency", *values], float)).dropna()
-    each["difference"] = each["above"] - each["all"]
-    gaps = means(each, by, "difference", kind="number").rename(
-        columns={"mean": "difference", "n": "images"}
-    )
-    return each.groupby(by, sort=False)[values].mean().reset_index().merge(gaps)
-
-
-# -- quality
 
 
 def _pooled(each: pd.DataFrame) -> pd.DataFrame:
@@ -346,26 +272,3 @@ def _pooled(each: pd.DataFrame) -> pd.DataFrame:
         known = [name for name in ("seconds", "gigabytes", "over_cfg") if name in part]
         out.append(row | part[known].mean().to_dict())
     return pd.DataFrame(out)
-
-
-def _drawn(n: int, seed: int) -> Pictures:
-    return [scene.image for scene in scenes.sample(n, seed)]
-
-
-def _files(folder: str, fewest: int) -> list[Path]:
-    """The pictures of a folder, by name.
-
-    Raises
-    ------
-    DaamkitError
-        If they are too few.
-    """
-    known = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-    found = sorted(file for file in Path(folder).glob("*") if file.suffix.lower() in known)
-    if len(found) < fewest:
-        raise DaamkitError(
-            wanted=f"{fewest} real pictures or more in {folder}",
-            got=f"{len(found)}" if Path(folder).is_dir() else "no such folder",
-            mend="name a folder of images, some hundred for a stable number",
-        )
-    return found

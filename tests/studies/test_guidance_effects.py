@@ -9,7 +9,8 @@ import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.studies import methods, runner
-from daamkit.studies.guidance_effects import GuidanceEffects, Placebo
+from daamkit.studies.guidance_effects import GuidanceEffects
+from daamkit.studies.placebo import Placebo
 
 KEY = ["case", "method", "of", "start", "measure"]
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
 from daamkit.measures.overlap import ioa, iou
-from daamkit.studies import captions, gains, neglect, prompts, redraw, runner
+from daamkit.studies import captions, gains, neglect, outcomes, prompts, redraw, runner
 from daamkit.studies.neglect import Neglect
 from daamkit.studies.session import Session
 from daamkit.toybox import claims, oracle, scenes
@@ -295,7 +295,7 @@ def test_a_segmenter_that_sees_both_words_in_one_thing_sees_neither(
     cat = words[words["name"] == "cat"]
     assert not cat["present"].any() and (cat["other_area"] == 0.5).all()
     assert images[["bound", "colour", "extra"]].isna().all(axis=None)
-    known = {*neglect.CHIEFLY} - {"bound", "colour", "extra"}
+    known = {*outcomes.MAIN_MEASURES} - {"bound", "colour", "extra"}
     assert set(study().tables(found)["methods"]["measure"]) == known
     plain = found.drop(columns=["method", "seconds"])  # no modifiers: nothing for SynGen to do
     alone, guided = (plain[found["method"] == method] for method in ("none", "syngen"))
@@ -318,7 +318,7 @@ def test_a_segmenter_that_sees_both_words_in_one_thing_sees_neither(
 def test_colours_that_were_asked_for(prompt, seen, bound, colour, extra) -> None:
     reading = pd.DataFrame([each.split() for each in seen], columns=["colour", "name"])
     reading = reading.assign(kind="thing", texture="plain", size="ordinary", area=100)
-    found = neglect._looks({"prompt": prompt, "group": "file", "seed": 0}, reading)
+    found = outcomes.looks({"prompt": prompt, "group": "file", "seed": 0}, reading)
     wanted = {"bound": bound, "colour": colour, "extra": extra}
     assert found == pytest.approx(wanted, nan_ok=True)
 
@@ -335,7 +335,7 @@ def image(case: int, method: str, a: bool, b: bool, **known) -> list[dict]:
         "group": "animals" if case % 2 else "objects",
         "method": method,
     }
-    unknown = dict.fromkeys((*neglect.CHIEFLY, *neglect.LOSSES), np.nan)
+    unknown = dict.fromkeys((*outcomes.MAIN_MEASURES, *outcomes.LOSSES), np.nan)
     rows = [said | unknown | {"part": "image", "there": (a + b) / 2, "all_there": float(a and b)}]
     rows[0] |= {"clip_min": 0.2 + 0.1 * (a and b), "seconds": 1.0 if method == "none" else 2.0}
     rows[0] |= known

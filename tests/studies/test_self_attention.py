@@ -15,8 +15,9 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.layers import Layer
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.measures import frequency, overlap, quality
-from daamkit.studies import runner, self_attention
-from daamkit.studies.self_attention import PSI, SelfAttention, last
+from daamkit.studies import masks, runner
+from daamkit.studies.masks import last
+from daamkit.studies.self_attention import PSI, SelfAttention
 from daamkit.studies.session import Session
 from daamkit.studies.variants import SETTINGS, base, read
 from daamkit.toybox import oracle, scenes, sprites
@@ -147,10 +148,10 @@ def test_the_last_layer_of_each_grid_is_the_last_to_run() -> None:
 def test_controls_have_as_many_cells() -> None:
     mask = np.zeros((4, 6), bool)
     mask[0, :5] = True
-    centred = self_attention._centred(mask)
+    centred = masks.centred(mask)
     assert centred.sum() == 5 and centred[1:3, 2:4].all()
-    assert not self_attention._centred(np.zeros((4, 4), bool)).any()
-    assert self_attention._enlarged(mask, (8, 12)).sum() == 5 * 4
+    assert not masks.centred(np.zeros((4, 4), bool)).any()
+    assert masks.enlarged(mask, (8, 12)).sum() == 5 * 4
 
 
 # -- tables
@@ -259,7 +260,7 @@ def test_overlap_is_told_beside_its_controls() -> None:
     rows = [made_up(prompt=f"p{i}", iou=0.4 + 0.01 * (i % 2)) for i in range(20)]
     missing = dict.fromkeys(("iou", "random", "centre"), np.nan)
     rows.append(made_up(prompt="empty", there=False, **missing))
-    row = self_attention._overlaps(pd.DataFrame(rows)).iloc[0]
+    row = masks.overlaps(pd.DataFrame(rows)).iloc[0]
     assert row["images"] == 20 and row["iou"] == pytest.approx(0.405)
     assert row["over_random"] == pytest.approx(0.305)
     assert 0.3 < row["random_low"] <= row["random_high"] < 0.31 and row["random_p"] < 0.01
@@ -269,7 +270,7 @@ def test_overlap_is_told_beside_its_controls() -> None:
 def test_frequencies_are_told_of_images_with_something_above() -> None:
     rows = [made_up(prompt=f"p{i}") for i in range(4)]
     rows.append(made_up(prompt="none", above=[np.nan] * 3))
-    table = self_attention._spectra(pd.DataFrame(rows))
+    table = masks.spectra(pd.DataFrame(rows))
     assert table["frequency"].tolist() == [0, 0.25, 0.5]
     assert table["difference"].tolist() == pytest.approx([0, 0.5, -0.25])
     assert table["all"].tolist() == pytest.approx([5, 1.5, 1.25])

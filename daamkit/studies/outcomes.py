@@ -1,0 +1,118 @@
+"""What became of images and words under guidance: kept, repaired, spoilt, or neglected still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.measures.intervals import means
+from daamkit.studies import drawing, gains, prompts
+from daamkit.studies.gains import BASE
+from daamkit.studies.session import Case, Row
+from daamkit.toybox import claims
+
+MAIN_MEASURES = (
+    "all_there", "there", "bound", "colour", "extra", "clip_full", "clip_min", "text_text",
+    "seconds",
+)  # fmt: skip
+LOSSES = ("loss_first", "loss_least", "loss_mean", "iterations")
+MAP_MEASURES = ("on_other", "other_area", "present", "iou_present", "on_things", "things_area")
+OUTCOMES = {  # all things drawn: without guidance, with it
+    (True, True): "kept", (False, True): "repaired",
+    (True, False): "spoilt", (False, False): "neglected",
+}  # fmt: skip
+
+
+def settings(run: Run) -> list[dict[str, Any]]:
+    """What the methods were told, but for what differs from prompt to prompt."""
+    told = [(entry["method"], entry["settings"]) for entry in run.record.get("guidance", [])]
+    return [
+        {"method": name} | {k: v for k, v in own.items() if k != "subjects"} for name, own in told
+    ]
+
+
+def losses(run: Run) -> Row:
+    """The losses of the first method that has some; of SynGen, if it had anything to bind."""
+    for entry in run.record.get("guidance", []):
+        steps = [step for step in entry["steps"] if "loss" in step]
+        if steps and entry.get("pairs") != []:
+            each = [step["loss"] for step in steps]
+            again = sum(step.get("iterations", np.nan) for step in steps)
+            found = each[0], min(each), float(np.mean(each)), float(again)
+            return dict(zip(LOSSES, found, strict=True))
+    return dict.fromkeys(LOSSES, np.nan)
+
+
+def looks(case: Case, reading: pd.DataFrame) -> Row:
+    """Colours and extra things of an image; see `Neglect.measure`."""
+    asked = claims.read(case["prompt"])
+    found = drawing.check(prompts.Case(case["group"], asked, case["seed"]), reading)
+    right = [row["value"] for row in found if row["measure"] == "colour"]
+    coloured = sum(each.count for each in asked.things if each.colour)
+    return {
+        "bound": sum(right) / coloured if coloured else np.nan,
+        "colour": float(np.mean(right)) if right else np.nan,
+        "extra": next(row["value"] for row in found if row["measure"] == "extra"),
+    }
+
+
+def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The study's tables: see `Neglect.tables`."""
+    images = rows[rows["part"] == "image"].dropna(axis=1, how="all")
+    images = images.reindex(columns=[*dict.fromkeys((*images, *MAIN_MEASURES, *LOSSES))])
+    groups = dict(list(images.groupby("group")))
+    held = images["prompt"].map(_held_out)
+    if held.any() and not held.all():
+        groups |= {"seen": images[~held], "held out": images[held]}
+    if len(groups) > 1:
+        groups["all"] = images
+    before = images[images["method"] == BASE].set_index("case")["all_there"]
+    words = _by_word(rows[rows["part"] == "word"], before)
+    beside = {
+        "neglected": words[~words["drawn"]],
+        "drawn": words[words["drawn"] & ~words["all"]],
+        "nothing neglected": words[words["all"]],
+    }
+    pairs = ("things", "prompt", "case")
+    tables = {
+        "methods": gains.compare("group", groups, MAIN_MEASURES, pairs, "things"),
+        "localisation": gains.compare("words", beside, MAP_MEASURES, (*pairs, "word"), "things"),
+    }
+    noted = _by_outcome(images, before)
+    if len(noted):
+        by = ["method", "outcome"]
+        told = [
+            means(noted, by, loss, "things", kind="number").assign(measure=loss) for loss in LOSSES
+        ]
+        tables["losses"] = pd.concat(told, ignore_index=True).query("n > 0")
+    return tables
+
+
+def _by_word(words: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
+    """A row a word, with what the unguided image has drawn: this word's thing, and all."""
+    drawn = words[words["method"] == BASE].set_index(["case", "word"])["present"] > 0
+    places = pd.MultiIndex.from_frame(words[["case", "word"]])
+    return words.assign(
+        iou_present=words["iou"],
+        drawn=drawn.reindex(places).to_numpy(),
+        all=(words["case"].map(before) > 0).to_numpy(),
+    )
+
+
+def _by_outcome(images: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
+    """The rows with losses, and what became of each image, without guidance and with it."""
+    noted = images[images["loss_first"].notna()]
+    pairs = zip(noted["case"].map(before), noted["all_there"], strict=True)
+    return noted.assign(outcome=[OUTCOMES[old > 0, new > 0] for old, new in pairs])
+
+
+def _held_out(text: str) -> bool:
+    """Whether a prompt is a held-out composition; no, if it is not of the toy world."""
+    try:
+        return prompts.held_out(claims.read(text))
+    except DaamkitError:
+        return False

@@ -1,0 +1,36 @@
+"""A control of guidance: latents moved as far as a method moves them, but anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from daamkit.attention.calls import Pass
+from daamkit.guidance.denoising import Method, index, is_first_pass
+
+
+class Placebo(Method):
+    """Moves latents as far as told, in directions drawn at random.
+
+    Parameters
+    ----------
+    far
+        For each image, the distance at each step.
+    seeds
+        Of the directions, for each image.
+    """
+
+    def __init__(self, far: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> None:
+        self.far, self.seeds = far, seeds
+
+    def before(self, step: Pass) -> Tensor | None:
+        if not is_first_pass(step):
+            return None
+        moved = step.noisy.clone()
+        for i, (far, seed) in enumerate(zip(self.far, self.seeds, strict=True)):
+            generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + index(step))
+            direction = torch.randn(moved[i].shape, generator=generator).to(moved)
+            moved[i] += far.get(index(step), 0.0) * direction / direction.norm()
+        return moved
