@@ -37,7 +37,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.tokens import Token
 from daamkit.measures import ratings
 from daamkit.studies import promptfiles, shards
-from daamkit.vision.annotation import Folder
+from daamkit.vision.annotation import MaskFolder
 
 SECONDS, MEMORY = 2.0, 500 * 2**20  # of one case
 TOKENS = (
@@ -168,7 +168,7 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
         "ratings": ((json.dumps(answer) + "\n").encode() * 2, file("r.jsonl", ratings.read), False),
         "mask": (
             (place / "m--cat.png").read_bytes(),
-            file("m--cat.png", lambda p: Folder(place).mask("m", "cat", (16, 16))),
+            file("m--cat.png", lambda p: MaskFolder(place).mask("m", "cat", (16, 16))),
             False,
         ),
         "prompts .txt": (b"a cat\ntwo dogs\n", file("p.txt", promptfiles.read), False),
@@ -206,7 +206,7 @@ def _shard(place: Path) -> tuple[dict[str, Any], Path]:
 
     study = Relations(n=2, steps=1)
     cases = [{"prompt": "a cat", "seed": 0}, {"prompt": "two dogs", "seed": 1}]
-    folder = shards.Folder(place, study, cases, 2, 1)
+    folder = shards.ShardFolder(place, study, cases, 2, 1)
     folder.write(0, pa.table({"case": [0, 1], "iou": [0.25, 0.5]}), {"model": {}})
     return shards.manifest(place), next(place.glob("cases-*"))
 

@@ -46,7 +46,7 @@ def drawn(texts: Sequence[str], seed: int, words: str, steps: int) -> list[dict[
         ).images
     rows = []
     for text, seed, image in zip(texts, seeds, images, strict=True):
-        case = prompts.Case("pair", claims.read(text), seed)
+        case = prompts.PromptCase("pair", claims.read(text), seed)
         rows += drawing.check(case, oracle.read(image))
     return [{"silent": words} | row for row in rows if row["measure"] in ("present", "colour")]
 

@@ -217,7 +217,7 @@ studies = Registry(
     },
 )
 # Each of these is called with the device on which it shall run.
-truths = Registry("a truth", "daamkit.truths", {"oracle": "studies.truths:Oracle"})
+truths = Registry("a truth", "daamkit.truths", {"oracle": "studies.truths:OracleTruth"})
 captioners = Registry(
     "a captioner", "daamkit.captioners", {"toybox": "studies.captions:OracleCaptioner"}
 )

@@ -1,9 +1,13 @@
 """The house keeps its order. Who may import what is checked by import-linter; this is the rest."""
 
+import ast
 import inspect
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import daamkit
@@ -61,3 +65,27 @@ def test_run_relations_says_what_the_function_behind_it_says() -> None:
     theirs = list(inspect.signature(syntax.relations).parameters.values())[1:]
     assert own == theirs
     assert all(each.name in str(Run.relations.__doc__) for each in own)
+
+
+PACKAGE = Path(daamkit.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+LONG = {  # files of more than 300 lines, and why
+    "studies/localisation.py": "maps, their baselines, and cuts chosen on the other half",
+    "studies/shards.py": "what is written is checked by what reads it",
+    "vision/segmentation.py": "five kinds of segmenters, a class each, behind one way to open them",
+}
+
+
+def test_a_file_reads_in_a_few_screens() -> None:
+    lengths = {str(file.relative_to(PACKAGE)): file.read_text().count("\n") for file in FILES}
+    assert {name for name, lines in lengths.items() if lines > 300} == set(LONG)
+    assert len(LONG) <= 5 and np.median(list(lengths.values())) < 150
+
+
+def test_no_two_classes_have_one_name() -> None:
+    trees = {file: ast.parse(file.read_text()) for file in FILES}
+    names = [
+        each.name for tree in trees.values() for each in tree.body if type(each) is ast.ClassDef
+    ]
+    assert len(names) > 100
+    assert [name for name, count in Counter(names).items() if count > 1] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from daamkit.language.parse import Parse
-from daamkit.language.tokens import NOMINAL, Token
+from daamkit.language.tokens import NOMINAL, ParsedToken
 
 MODIFIERS = (
     "amod",
@@ -20,7 +20,7 @@ MODIFIERS = (
 CLAUSAL = ("nsubj", "csubj", "expl", "obj", "aux")
 
 
-def bound(parse: Parse) -> list[list[Token]]:
+def bound(parse: Parse) -> list[list[ParsedToken]]:
     """Every noun that has modifiers, and these after it.
 
     Modifiers stand before it ("red", "fire" of "a red fire truck"), are said of it ("the car is
@@ -46,7 +46,7 @@ def bound(parse: Parse) -> list[list[Token]]:
     return found
 
 
-def _subject(parse: Parse, word: Token) -> Token | None:
+def _subject(parse: Parse, word: ParsedToken) -> ParsedToken | None:
     """What a predicate is said of; None if the word is none."""
     above = parse.tokens[word.head]
     clause = above if word.relation == "xcomp" else word
@@ -58,7 +58,7 @@ def _subject(parse: Parse, word: Token) -> Token | None:
     return own[0] if own else None
 
 
-def _with_its_own(parse: Parse, word: Token) -> Iterator[Token]:
+def _with_its_own(parse: Parse, word: ParsedToken) -> Iterator[ParsedToken]:
     """A modifier, and what modifies it or is joined to it."""
     if word.text.lower() not in ("not", "n't"):
         yield word
@@ -68,9 +68,9 @@ def _with_its_own(parse: Parse, word: Token) -> Iterator[Token]:
             yield from _with_its_own(parse, child)
 
 
-def _is_clause(parse: Parse, word: Token) -> bool:
+def _is_clause(parse: Parse, word: ParsedToken) -> bool:
     return any(child.relation.split(":")[0] in CLAUSAL for child in _children(parse, word))
 
 
-def _children(parse: Parse, word: Token) -> list[Token]:
+def _children(parse: Parse, word: ParsedToken) -> list[ParsedToken]:
     return [child for child in parse.tokens if child.head == word.index != child.index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from daamkit.language.tokens import NOMINAL, Pair, Token
+from daamkit.language.tokens import NOMINAL, Pair, ParsedToken
 
 PRONOUNS = {
     **dict.fromkeys(("it", "its", "itself", "he", "him", "his", "himself"), "one"),
@@ -13,13 +13,13 @@ PRONOUNS = {
 }
 
 
-def pairs(tokens: Sequence[Token]) -> list[Pair]:
+def pairs(tokens: Sequence[ParsedToken]) -> list[Pair]:
     """Pronouns of the third person with the noun each means; see `Parse.coreferent`."""
     found = ((token, antecedent(tokens, token)) for token in tokens)
     return [Pair(noun, token, "coreferent") for token, noun in found if noun is not None]
 
 
-def antecedent(tokens: Sequence[Token], pronoun: Token) -> Token | None:
+def antecedent(tokens: Sequence[ParsedToken], pronoun: ParsedToken) -> ParsedToken | None:
     """The noun that a pronoun means; None for another word, or where there is none."""
     number = PRONOUNS.get(pronoun.text.lower())
     if number is None or pronoun.pos not in ("PRON", "DET"):
@@ -42,19 +42,19 @@ def antecedent(tokens: Sequence[Token], pronoun: Token) -> Token | None:
     return nouns[-1] if nouns else None
 
 
-def above(tokens: Sequence[Token], token: Token) -> Iterator[Token]:
+def above(tokens: Sequence[ParsedToken], token: ParsedToken) -> Iterator[ParsedToken]:
     """Its head, that one's head, and so on."""
     while token.head != token.index:
         token = tokens[token.head]
         yield token
 
 
-def children(tokens: Sequence[Token], token: Token) -> list[Token]:
+def children(tokens: Sequence[ParsedToken], token: ParsedToken) -> list[ParsedToken]:
     """What hangs on it."""
     return [child for child in tokens if child.head == token.index != child.index]
 
 
-def _subject(tokens: Sequence[Token], token: Token) -> Token | None:
+def _subject(tokens: Sequence[ParsedToken], token: ParsedToken) -> ParsedToken | None:
     """Who does what the token's clause says."""
     for verb in above(tokens, token):
         if verb.pos in ("VERB", "AUX"):
@@ -66,7 +66,7 @@ def _subject(tokens: Sequence[Token], token: Token) -> Token | None:
     return None
 
 
-def _many(tokens: Sequence[Token], noun: Token, owned: Token | None) -> bool:
+def _many(tokens: Sequence[ParsedToken], noun: ParsedToken, owned: ParsedToken | None) -> bool:
     own = [child for child in children(tokens, noun) if child != owned]  # "a dog and its owner"
     counted = any(c.relation == "nummod" and c.text.lower() != "one" for c in own)
     joined = any(c.relation == "conj:and" for c in own)

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from daamkit.errors import DaamkitError
 from daamkit.language import coreference, phrases
-from daamkit.language.tokens import CONTENT, Pair, Phrase, Token
+from daamkit.language.tokens import CONTENT, Pair, ParsedToken, Phrase
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Parse:
     """A parsed prompt."""
 
     text: str
-    tokens: tuple[Token, ...]
+    tokens: tuple[ParsedToken, ...]
 
     def edges(self) -> list[Pair]:
         """All heads with their dependents, in the dependents' order; roots depend on nothing."""
@@ -58,7 +58,7 @@ class Parse:
         """The nouns that name something: not "left" of "to the left of"."""
         return [noun for noun in self.nouns() if noun.name not in phrases.NOWHERE]
 
-    def at(self, start: int) -> Token:
+    def at(self, start: int) -> ParsedToken:
         """The token that begins at a character.
 
         Raises

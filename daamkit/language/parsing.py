@@ -15,10 +15,10 @@ from daamkit.language import dependencies, pictures
 from daamkit.language.parse import Parse
 from daamkit.language.pipelines import is_clear, load
 from daamkit.language.segments import segments
-from daamkit.language.tokens import CONTENT, NOMINAL, Pair, Phrase, Token
+from daamkit.language.tokens import CONTENT, NOMINAL, Pair, Phrase, ParsedToken
 
 __all__ = [
-    "CONTENT", "NOMINAL", "Pair", "Parse", "Phrase", "Token", "is_clear", "load", "parse",
+    "CONTENT", "NOMINAL", "Pair", "Parse", "Phrase", "ParsedToken", "is_clear", "load", "parse",
     "parse_all", "read",
 ]  # fmt: skip
 
@@ -82,13 +82,13 @@ def _joined(text: str, bare: str, cuts: list[tuple[int, int]], parts: list[Parse
     """
     if [part.text for part in parts] == [text]:
         return parts[0]
-    tokens: list[Token] = []
-    loose: list[Token] = []  # marks between parts, their heads to be found
+    tokens: list[ParsedToken] = []
+    loose: list[ParsedToken] = []  # marks between parts, their heads to be found
     before = 0
     for (start, end), part in zip([*cuts, (len(bare), len(bare))], [*parts, None], strict=True):
         for place in range(before, start):
             if not bare[place].isspace():
-                mark = Token(len(tokens), bare[place], place, place + 1, "PUNCT", -1, "punct")
+                mark = ParsedToken(len(tokens), bare[place], place, place + 1, "PUNCT", -1, "punct")
                 tokens.append(mark)
                 loose.append(mark)
         before = end
@@ -134,7 +134,9 @@ def read(document: Any, clear: bool | None = None) -> Parse:
     return Parse(
         document.text,
         tuple(
-            Token(i, token.text, token.idx, token.idx + len(token), pos[i], heads[i], names[i])
+            ParsedToken(
+                i, token.text, token.idx, token.idx + len(token), pos[i], heads[i], names[i]
+            )
             for i, token in enumerate(tokens)
         ),
     )

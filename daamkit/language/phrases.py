@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from daamkit.language import lemmas
 from daamkit.language.coreference import above
-from daamkit.language.tokens import NOMINAL, Phrase, Token
+from daamkit.language.tokens import NOMINAL, ParsedToken, Phrase
 
 NOWHERE = {  # nouns of position and number, which name no thing
     "left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre",
@@ -16,7 +16,7 @@ INSIDE = ("det", "amod", "nummod", "compound", "nmod:poss", "det:predet", "nmod:
 WORDS = (*NOMINAL, "ADJ", "VERB", "X")  # parts of speech that a compound may consist of
 
 
-def phrases(text: str, tokens: Sequence[Token]) -> list[Phrase]:
+def phrases(text: str, tokens: Sequence[ParsedToken]) -> list[Phrase]:
     """The noun phrases, without what follows the noun, save the rest of a name."""
     found = []
     for noun in _heads(tokens):
@@ -27,7 +27,7 @@ def phrases(text: str, tokens: Sequence[Token]) -> list[Phrase]:
     return found
 
 
-def nouns(text: str, tokens: Sequence[Token]) -> list[Phrase]:
+def nouns(text: str, tokens: Sequence[ParsedToken]) -> list[Phrase]:
     """The nouns with their compounds, and with the adjective of an entry: "hot dog"."""
     found = []
     for noun in _heads(tokens):
@@ -47,11 +47,11 @@ def nouns(text: str, tokens: Sequence[Token]) -> list[Phrase]:
     return found
 
 
-def _heads(tokens: Sequence[Token]) -> list[Token]:
+def _heads(tokens: Sequence[ParsedToken]) -> list[ParsedToken]:
     return [t for t in tokens if t.pos in NOMINAL and t.relation not in ("compound", "flat")]
 
 
-def _phrase(text: str, tokens: Sequence[Token], first: int, noun: Token) -> Phrase:
+def _phrase(text: str, tokens: Sequence[ParsedToken], first: int, noun: ParsedToken) -> Phrase:
     last = noun
     for token in tokens[noun.index + 1 :]:
         if token.relation != "flat" or token.head != noun.index or token.pos != "PROPN":
@@ -61,13 +61,15 @@ def _phrase(text: str, tokens: Sequence[Token], first: int, noun: Token) -> Phra
     return Phrase(text[start : last.end], start, last.end, noun)
 
 
-def _belongs(tokens: Sequence[Token], token: Token, noun: Token, inside: Container[str]) -> bool:
+def _belongs(
+    tokens: Sequence[ParsedToken], token: ParsedToken, noun: ParsedToken, inside: Container[str]
+) -> bool:
     """Whether it hangs on the noun, itself or by others, by one of these relations."""
     chain = [token, *above(tokens, token)]
     return noun in chain and chain[chain.index(noun) - 1].relation in inside
 
 
-def _compounds(tokens: Sequence[Token], index: int, noun: Token) -> bool:
+def _compounds(tokens: Sequence[ParsedToken], index: int, noun: ParsedToken) -> bool:
     """Whether a word before a noun, or a hyphen between two, is a part of its compound."""
     token = tokens[index]
     hyphen = token.text == "-" and token.end == tokens[index + 1].start

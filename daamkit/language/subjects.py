@@ -9,7 +9,7 @@ from daamkit.language import coreference, senses
 from daamkit.language.coreference import children
 from daamkit.language.parse import Parse
 from daamkit.language.segments import listed
-from daamkit.language.tokens import NOMINAL, Phrase, Token
+from daamkit.language.tokens import NOMINAL, Phrase, ParsedToken
 from daamkit.language.wordnet import above, wordnet
 
 MOST = 5  # subjects that a method can keep apart
@@ -75,7 +75,7 @@ def _abstract(parse: Parse, phrase: Phrase) -> bool:
     return not _seen(noun, name)
 
 
-def _seen(noun: Token, name: str) -> bool:
+def _seen(noun: ParsedToken, name: str) -> bool:
     if noun.pos == "PROPN" or noun.lemma in SHOWN or not senses.has(noun.lemma):
         return True  # names, and what WordNet does not know: "Pikachu", "macaron"
     return senses.depicted(senses.sense(name))

@@ -14,7 +14,7 @@ SUBTYPES = (  # of relations, as UD English EWT has them
 
 
 @dataclass(frozen=True)
-class Token:
+class ParsedToken:
     """One word or mark of a prompt.
 
     Attributes
@@ -66,11 +66,11 @@ class Pair:
         Of an edge. Of coreferent words: what is meant, and the pronoun. Of unrelated ones: the
         earlier and the later.
     relation
-        Of an edge, as in `Token`; else "coreferent" or "unrelated".
+        Of an edge, as in `ParsedToken`; else "coreferent" or "unrelated".
     """
 
-    head: Token
-    dependent: Token
+    head: ParsedToken
+    dependent: ParsedToken
     relation: str
 
 
@@ -84,7 +84,7 @@ class Phrase:
     text: str
     start: int
     end: int
-    noun: Token
+    noun: ParsedToken
 
     @property
     def name(self) -> str:

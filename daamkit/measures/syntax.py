@@ -10,7 +10,7 @@ import pandas as pd
 
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
-from daamkit.language.parsing import Pair, Token
+from daamkit.language.parsing import Pair, ParsedToken
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
@@ -93,10 +93,10 @@ def overlaps(
     """
     stacks: dict[int, list[np.ndarray]] = {}
 
-    def word_of(token: Token) -> Word:
+    def word_of(token: ParsedToken) -> Word:
         return maps.prompt.span(token.start, token.end)
 
-    def stack(token: Token) -> list[np.ndarray]:
+    def stack(token: ParsedToken) -> list[np.ndarray]:
         if token.start not in stacks:
             word = maps.of(word_of(token), rule=pooling)
             stacks[token.start] = [cut(word, rule, tau) for rule, tau in cuts]

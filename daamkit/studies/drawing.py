@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from daamkit.measures.intervals import means
-from daamkit.studies.prompts import Case
+from daamkit.studies.prompts import PromptCase
 from daamkit.toybox.claims import Claim, Claims
 from daamkit.toybox.phrases import VIVID
 
@@ -66,7 +66,7 @@ def match(claims: Claims, reading: pd.DataFrame) -> list[list[Any]]:
     return found
 
 
-def check(case: Case, reading: pd.DataFrame) -> list[dict[str, Any]]:
+def check(case: PromptCase, reading: pd.DataFrame) -> list[dict[str, Any]]:
     """What came of each claim, a row a measure with prompt, kind, seed and things (`together`):
     "present", "colour" (of things present that have one by the prompt; "not_colour" of those that
     must not have one, "vivid" of brightly coloured ones), "own_colour" (of those that have none),

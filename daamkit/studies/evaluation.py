@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from daamkit.measures import quality
 from daamkit.studies import drawing, localisation
-from daamkit.studies.prompts import Case
+from daamkit.studies.prompts import PromptCase
 from daamkit.toybox import oracle, scenes
 from daamkit.tracing.trace import trace
 
@@ -20,7 +20,7 @@ LEVELS = (100, 300, 500, 700, 900)
 
 def evaluate(
     pipe: Any,
-    cases: Sequence[Case],
+    cases: Sequence[PromptCase],
     seed: int,
     scenes_drawn: int = 100,
     pictures: int = 0,
@@ -80,7 +80,7 @@ def evaluate(
 
 
 def generate(
-    pipe: Any, cases: Sequence[Case], batch: int = 12, **options: Any
+    pipe: Any, cases: Sequence[PromptCase], batch: int = 12, **options: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Draw each case, read the image back, and measure.
 

@@ -24,7 +24,7 @@ from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals
 from daamkit.measures.overlap import iou
-from daamkit.studies.prompts import Case
+from daamkit.studies.prompts import PromptCase
 from daamkit.toybox import scenes
 from daamkit.toybox.claims import Claims
 from daamkit.toybox.oracle import SMALLEST
@@ -44,7 +44,7 @@ OVERLAP: dict[str, Any] = {"kind": "number", "within": (0, 1)}  # of an IoU, for
 BASELINES = ("whole image", "centre prior", "other word", "smooth noise")
 
 
-def truths(case: Case, reading: pd.DataFrame) -> dict[int, Mask]:
+def truths(case: PromptCase, reading: pd.DataFrame) -> dict[int, Mask]:
     """By claim, the pixels of all instances of its name; without claims that share a name, and
     without things that were not drawn."""
     names = [claim.name for claim in case.claims.things]

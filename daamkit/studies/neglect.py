@@ -148,9 +148,7 @@ class Neglect(Located):
     def _texts(self) -> list[tuple[str, str]]:
         """Group and prompt, in the order in which they are asked."""
         if self.prompts is not None:
-            known = len(
-                set(promptfiles.read(Path(self.prompts)))
-            )  # not all of them name two things
+            known = len(set(promptfiles.read(Path(self.prompts))))  # some may name fewer things
             return [("file", text) for text in prompts.texts(self.prompts, known, self.seed)]
         return prompts.mixed(self.asked, self.n, self.seed)
 

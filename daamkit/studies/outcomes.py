@@ -50,7 +50,7 @@ def losses(run: Run) -> Row:
 def looks(case: Case, reading: pd.DataFrame) -> Row:
     """Colours and extra things of an image; see `Neglect.measure`."""
     asked = claims.read(case["prompt"])
-    found = drawing.check(prompts.Case(case["group"], asked, case["seed"]), reading)
+    found = drawing.check(prompts.PromptCase(case["group"], asked, case["seed"]), reading)
     right = [row["value"] for row in found if row["measure"] == "colour"]
     coloured = sum(each.count for each in asked.things if each.colour)
     return {

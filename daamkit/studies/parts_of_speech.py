@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from daamkit.language import parsing
-from daamkit.language.parsing import Token
+from daamkit.language.parsing import ParsedToken
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.measures import ratings
@@ -112,10 +112,10 @@ def shape(found: WordMap) -> dict[str, float]:
     } | {f"area {rule} {tau:g}": found.area(tau, rule) for rule, tau in CUTS}
 
 
-def _measured(run: Run, token: Token) -> dict[str, float]:
+def _measured(run: Run, token: ParsedToken) -> dict[str, float]:
     word = run.maps.prompt.span(token.start, token.end)
     return {"mass": float(run.maps.mass[list(word.columns)].sum())} | shape(run.maps.of(word))
 
 
-def _said(token: Token) -> Row:
+def _said(token: ParsedToken) -> Row:
     return {"word": token.text, "start": token.start, "end": token.end, "pos": token.pos}

@@ -26,7 +26,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Case:
+class PromptCase:
     """A prompt, what it asks for, its kind, and the seed of its image."""
 
     kind: str
@@ -114,7 +114,7 @@ def held_out(asked: Claims) -> bool:
     return heldout.is_held_out(names, looks, events)
 
 
-def drawn(seeds: Iterable[int]) -> list[Case]:
+def drawn(seeds: Iterable[int]) -> list[PromptCase]:
     """A prompt of each of `KINDS` for each seed; which one, the seed says too.
 
     "cohyponyms" are "a A and a B" of one of `sprites.FAMILIES`, "unrelated" such of none.
@@ -137,7 +137,7 @@ def drawn(seeds: Iterable[int]) -> list[Case]:
                 article(str(name)) for name in rng.permuted(rng.choice(pairs))
             )
         texts |= {kind: str(rng.choice(prompts)) for kind, prompts in known.items()}
-        cases += [Case(kind, claims.read(texts[kind]), seed) for kind in KINDS]
+        cases += [PromptCase(kind, claims.read(texts[kind]), seed) for kind in KINDS]
     return cases
 
 
@@ -146,7 +146,7 @@ def article(phrase: str) -> str:
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def from_file(file: Path, seeds: Iterable[int]) -> list[Case]:
+def from_file(file: Path, seeds: Iterable[int]) -> list[PromptCase]:
     """Each prompt of a file (see `promptfiles.read`) with each seed; their kind is "file".
 
     Raises
@@ -155,7 +155,7 @@ def from_file(file: Path, seeds: Iterable[int]) -> list[Case]:
         If the file is missing or empty, or a prompt has words that the toy world lacks.
     """
     asked = [claims.read(text) for text in promptfiles.read(file)]
-    return [Case("file", each, seed) for seed in seeds for each in asked]
+    return [PromptCase("file", each, seed) for seed in seeds for each in asked]
 
 
 class FewerWarning(UserWarning):

@@ -85,7 +85,9 @@ def run(
         )
     cases = study.cases()
     study.check()
-    folder = None if out is None else shards.Folder(Path(out), study, cases, batch_size, threads)
+    folder = (
+        None if out is None else shards.ShardFolder(Path(out), study, cases, batch_size, threads)
+    )
     batches = {
         start: cases[start : start + batch_size] for start in range(0, len(cases), batch_size)
     }

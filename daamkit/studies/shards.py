@@ -62,7 +62,7 @@ class ShardWarning(UserWarning):
     """A damaged shard, which is made again."""
 
 
-class Folder:
+class ShardFolder:
     """Where a study's shards lie."""
 
     def __init__(

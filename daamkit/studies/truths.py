@@ -40,7 +40,7 @@ class Truth(Protocol):
         ...
 
 
-class Oracle:
+class OracleTruth:
     """The toybox's oracle: its things and its places.
 
     Parameters
@@ -86,9 +86,9 @@ class Segmented:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Masks drawn by hand, in the files of `vision.annotation.Folder`."""
+    """Masks drawn by hand, in the files of `vision.annotation.MaskFolder`."""
 
-    folder: annotation.Folder
+    folder: annotation.MaskFolder
 
     def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
         """What somebody has looked for."""
@@ -108,7 +108,7 @@ def load(name: str, device: str = "cpu") -> Truth:
         Where it runs.
     """
     if name.startswith("masks:"):
-        return Drawn(annotation.Folder(name.removeprefix("masks:")))
+        return Drawn(annotation.MaskFolder(name.removeprefix("masks:")))
     if name in registry.truths:
         return registry.truths.find(name)(device)
     if registry.is_path(name):

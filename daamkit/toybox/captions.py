@@ -44,7 +44,7 @@ _Function = tuple[str, str, str, tuple[int, ...]]  # text, part of speech, relat
 
 
 @dataclass(frozen=True)
-class Word:
+class CaptionWord:
     """One word of a caption.
 
     Attributes
@@ -117,7 +117,7 @@ class Sentence:
     """A sentence being written, word after word."""
 
     text: str = ""
-    words: list[Word] = field(default_factory=list)
+    words: list[CaptionWord] = field(default_factory=list)
     nouns: list[Noun] = field(default_factory=list)  # of its phrases, those of places left out
     events: list[tuple[str, str, str]] = field(default_factory=list)  # verb, subject, object
 
@@ -127,7 +127,7 @@ class Sentence:
         """Append a word; `head` may be the index of a word yet to come. Returns its index."""
         start = len(self.text) + (bool(self.text) and pos != "PUNCT")
         self.text = self.text.ljust(start) + text
-        self.words.append(Word(text, start, len(self.text), pos, head, relation, things))
+        self.words.append(CaptionWord(text, start, len(self.text), pos, head, relation, things))
         return len(self.words) - 1
 
     def hang(self, index: int, head: int) -> None:

@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from daamkit.errors import DaamkitError
 from daamkit.toybox import scenes
-from daamkit.toybox.captions import Word
+from daamkit.toybox.captions import CaptionWord
 from daamkit.toybox.scenes import Scene, Thing
 
 _PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -115,7 +115,7 @@ def _row(scene: Scene) -> dict[str, Any]:
 
 
 def _scene(row: dict[str, Any]) -> Scene:
-    words = [Word(**word | {"things": tuple(word["things"])}) for word in row["words"]]
+    words = [CaptionWord(**word | {"things": tuple(word["things"])}) for word in row["words"]]
     return Scene(
         image=_pixels(row["image"]),
         caption=row["caption"],

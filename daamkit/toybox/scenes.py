@@ -19,7 +19,7 @@ from jaxtyping import Bool, UInt8
 
 from daamkit.errors import DaamkitError
 from daamkit.toybox import backgrounds, heldout, sprites
-from daamkit.toybox.captions import BACKGROUND, PLACES, Sentence, Word
+from daamkit.toybox.captions import BACKGROUND, PLACES, CaptionWord, Sentence
 from daamkit.toybox.layouts import Placed
 from daamkit.toybox.worlds import WORLDS
 
@@ -61,7 +61,7 @@ class Scene:
     caption, words
         The text, and its words with characters, heads and relations.
     things
-        What was drawn, in the order of their indices in `Word.things`.
+        What was drawn, in the order of their indices in `CaptionWord.things`.
     masks
         (things, 128, 128) bool: each thing's visible pixels.
     ground
@@ -76,14 +76,14 @@ class Scene:
 
     image: UInt8[np.ndarray, "128 128 3"]
     caption: str
-    words: tuple[Word, ...]
+    words: tuple[CaptionWord, ...]
     things: tuple[Thing, ...]
     masks: Bool[np.ndarray, "things 128 128"]
     ground: Bool[np.ndarray, "128 128"]
     place: str | None
     relation: str | None
 
-    def mask(self, word: Word) -> Bool[np.ndarray, "128 128"]:
+    def mask(self, word: CaptionWord) -> Bool[np.ndarray, "128 128"]:
         """The visible pixels of all that a word mentions; empty if it mentions nothing."""
         mask = np.zeros((SIDE, SIDE), bool)
         for thing in word.things:

@@ -16,7 +16,7 @@ Mask = Bool[np.ndarray, "height width"]
 
 
 @dataclass(frozen=True)
-class Folder:
+class MaskFolder:
     """Truth drawn by hand: one PNG for an image and a noun, ``<stem>--<noun>.png``.
 
     The stem is that of the image's file; spaces of the noun are written ``_``:

@@ -1,7 +1,7 @@
 """Where in an image are the things that words name? Segmenters of one protocol, and drawn truth.
 
 `ClipSeg` and `Sam` take any words, `Universal`, `Detector` and `MaskRcnn` the classes of their
-checkpoint; nothing is drawn at random. `Folder` reads masks drawn by hand.
+checkpoint; nothing is drawn at random. `MaskFolder` reads masks drawn by hand.
 """
 
 from __future__ import annotations

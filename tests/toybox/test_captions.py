@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from daamkit.errors import DaamkitError
 from daamkit.toybox import scenes, sprites
-from daamkit.toybox.captions import BACKGROUND, NUMBERS, PLACES, Noun, Sentence, Word
+from daamkit.toybox.captions import BACKGROUND, NUMBERS, PLACES, CaptionWord, Noun, Sentence
 
 RELATIONS = {
     "root", "det", "amod", "nummod", "nmod", "nmod:poss", "case", "cc", "conj", "punct",
@@ -29,11 +29,11 @@ nouns = st.fixed_dictionaries(  # what a Noun is made from
 )
 
 
-def spelled(words: list[Word] | tuple[Word, ...]) -> str:
+def spelled(words: list[CaptionWord] | tuple[CaptionWord, ...]) -> str:
     return " ".join(word.text for word in words).replace(" ,", ",")
 
 
-def parse(words: list[Word] | tuple[Word, ...]) -> str:
+def parse(words: list[CaptionWord] | tuple[CaptionWord, ...]) -> str:
     """As CoNLL-U numbers it: relation and head of each word, heads from 1, 0 above the root."""
     return " ".join(
         f"{word.relation}/{0 if word.head == i else word.head + 1}" for i, word in enumerate(words)

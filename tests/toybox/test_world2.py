@@ -12,7 +12,7 @@ import pytest
 from daamkit import resources
 from daamkit.errors import DaamkitError
 from daamkit.toybox import clauses, gatherings, heldout, scenes, sprites
-from daamkit.toybox.captions import BACKGROUND, NUMBERS, Word
+from daamkit.toybox.captions import BACKGROUND, NUMBERS, CaptionWord
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.worlds import WORLDS
 
@@ -321,4 +321,4 @@ def test_verbs_and_links_are_as_often_as_they_say() -> None:
 
 
 def test_words_keep_their_type(drawn: list[Scene]) -> None:
-    assert all(isinstance(word, Word) for scene in drawn[:20] for word in scene.words)
+    assert all(isinstance(word, CaptionWord) for scene in drawn[:20] for word in scene.words)

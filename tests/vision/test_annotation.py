@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from daamkit.errors import DaamkitError
-from daamkit.vision.annotation import Folder
+from daamkit.vision.annotation import MaskFolder
 from tests.maps.test_saved import PICTURES, in_its_place
 
 
@@ -20,7 +20,7 @@ def draw(path: Path, mode: str = "L", fill: object = 255) -> None:
 
 
 def test_a_folder_of_drawn_masks(tmp_path) -> None:
-    folder = Folder(tmp_path)
+    folder = MaskFolder(tmp_path)
     draw(tmp_path / "0007--traffic_light.png")
     Image.new("L", (4, 6)).save(tmp_path / "0007--cat.png")
     draw(tmp_path / "0007--b--cat.png")
@@ -41,7 +41,7 @@ def test_a_folder_of_drawn_masks(tmp_path) -> None:
 )
 def test_white_is_the_thing_however_it_is_saved(mode, fill, tmp_path) -> None:
     draw(tmp_path / "a--cat.png", mode, fill)
-    mask = Folder(str(tmp_path)).mask("a", "cat", (6, 4))
+    mask = MaskFolder(str(tmp_path)).mask("a", "cat", (6, 4))
     assert mask is not None and mask[:3].all() and not mask[3:].any()
 
 
@@ -49,14 +49,14 @@ def test_dark_grey_and_transparent_white_are_not(tmp_path) -> None:
     draw(tmp_path / "a--cat.png", "L", 127)
     draw(tmp_path / "a--dog.png", "RGBA", (255, 255, 255, 0))
     for name in ("cat", "dog"):
-        mask = Folder(tmp_path).mask("a", name, (6, 4))
+        mask = MaskFolder(tmp_path).mask("a", name, (6, 4))
         assert mask is not None and not mask.any()
 
 
 def test_a_folders_errors(tmp_path) -> None:
     with pytest.raises(DaamkitError, match="no such folder"):
-        Folder(tmp_path / "nowhere")
-    folder = Folder(tmp_path)
+        MaskFolder(tmp_path / "nowhere")
+    folder = MaskFolder(tmp_path)
     draw(tmp_path / "a--cat.png")
     with pytest.raises(DaamkitError, match="4 x 6 pixels.*got one of 6 x 4"):
         folder.mask("a", "cat", (4, 6))
@@ -78,11 +78,11 @@ def test_what_is_no_file_is_no_mask(tmp_path: Path, kind: str) -> None:
     file.touch()
     in_its_place(kind, file)
     with pytest.raises(DaamkitError, match="wanted a PNG of 8 bits.*a--cat"):
-        Folder(tmp_path).mask("a", "cat", (4, 6))
+        MaskFolder(tmp_path).mask("a", "cat", (4, 6))
 
 
 @pytest.mark.parametrize("name", ["EPS", "GIF", "bomb", "no rows", "nothing", "a heading"])
 def test_no_mask_but_a_png_is_decoded(tmp_path: Path, name: str) -> None:
     (tmp_path / "a--cat.png").write_bytes(PICTURES[name])
     with pytest.raises(DaamkitError, match="a--cat"):
-        Folder(tmp_path).mask("a", "cat", (64, 64))
+        MaskFolder(tmp_path).mask("a", "cat", (64, 64))

@@ -36,7 +36,7 @@ TOLD = 0.5  # weight of what lies in each place, at the start
 TOLD_UNTIL = 0.5  # part of the samples
 
 
-class Denoiser(nn.Module):
+class FluxDenoiser(nn.Module):
     """The transformer and its two text encoders, trained together."""
 
     def __init__(self, out: Path) -> None:
@@ -101,7 +101,7 @@ def train(
     """
     auto, number = latents.autoencoder(device), -1
     torch.manual_seed(seed)
-    model = Denoiser(out).to(device)
+    model = FluxDenoiser(out).to(device)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=1e-2)
@@ -166,7 +166,7 @@ def upper(caption: str) -> str:
     return caption[:1].upper() + caption[1:]
 
 
-def ids(model: Denoiser, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
+def ids(model: FluxDenoiser, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
     """Token ids of both encoders, padded as `FluxPipeline` pads them."""
     options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
     t5_ids = model.t5_tokenizer(texts, max_length=length, **options).input_ids
@@ -176,7 +176,7 @@ def ids(model: Denoiser, texts: list[str], length: int) -> tuple[Tensor, Tensor]
 def averaged(out: Path) -> tuple[FluxPipeline, int]:
     """The pipeline with the averaged weights of the checkpoint, and the samples they have seen."""
     state = torch.load(out / "denoiser.pt", map_location="cpu", weights_only=True)
-    model = Denoiser(out)
+    model = FluxDenoiser(out)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state["average"][name])
     compat.clear_hooks(model.transformer.transformer_blocks[-1])

@@ -100,7 +100,7 @@ def recolour(
     return image, maps
 
 
-class Lessons(Dataset):
+class OracleLessons(Dataset):
     """Scenes by number: each third the world's own, the others messes."""
 
     def __init__(self, numbers: range, seed: int, world: int = 1) -> None:
@@ -192,7 +192,7 @@ def teach(
     seen = resume(checkpoint, model, optimizer, device).get("seen", 0)
     progress = Progress(images, seen)
     lessons = DataLoader(
-        Lessons(range(seen, images), seed, world), BATCH, num_workers=1, drop_last=True
+        OracleLessons(range(seen, images), seed, world), BATCH, num_workers=1, drop_last=True
     )
     for pixels, maps in lessons:
         torch.manual_seed(seed * 1_000_003 + seen)

@@ -34,7 +34,7 @@ from daamkit.toybox.training import autoencoder, latents, loop
 from daamkit.toybox.training.loop import COOLING, Progress
 
 
-class Denoiser(nn.Module):
+class UNetDenoiser(nn.Module):
     """The UNet and its text encoder, trained together."""
 
     def __init__(self, out: Path) -> None:
@@ -47,7 +47,7 @@ class Denoiser(nn.Module):
         return self.unet(noisy, times, text).sample
 
 
-class Lessons:
+class SceneLessons:
     """Where latents and their token ids come from, and of which world they are."""
 
     world: int
@@ -58,7 +58,7 @@ class Lessons:
         raise NotImplementedError
 
 
-class Cached(Lessons):
+class Cached(SceneLessons):
     """World 1: all latents of the folder at once."""
 
     world = 1
@@ -71,7 +71,7 @@ class Cached(Lessons):
         return self.all
 
 
-class Shards(Lessons):
+class Shards(SceneLessons):
     """World 2: one shard of `latents` after the other, and again from the first."""
 
     world = 2
@@ -102,7 +102,7 @@ def train_denoiser(
     hours: float | None = None,
     grid: int = 0,
     compiled: bool = False,
-    lessons: Lessons | None = None,
+    lessons: SceneLessons | None = None,
 ) -> None:
     """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty.
 
@@ -111,7 +111,7 @@ def train_denoiser(
     """
     lessons = lessons or Cached(out)
     torch.manual_seed(seed)
-    model = Denoiser(out).to(device)
+    model = UNetDenoiser(out).to(device)
     model.unet.to(memory_format=torch.channels_last)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())
@@ -173,7 +173,7 @@ def train_denoiser(
 def averaged(out: Path) -> tuple[StableDiffusionPipeline, int]:
     """The pipeline with the averaged weights of the checkpoint, and the samples they have seen."""
     state = torch.load(out / "denoiser.pt", map_location="cpu", weights_only=True)
-    model, auto = Denoiser(out), autoencoder.load(out)
+    model, auto = UNetDenoiser(out), autoencoder.load(out)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state["average"][name])
     pipe = pipeline.assemble(model.unet.eval(), model.text.eval(), auto, model.tokenizer)
@@ -257,7 +257,7 @@ def main(argv: list[str] | None = None) -> None:
         )
     asked.out.mkdir(parents=True, exist_ok=True)
     if asked.world == 2:
-        lessons: Lessons | None = world_2(asked.out, asked.shards, asked.drawn, asked.device)
+        lessons: SceneLessons | None = world_2(asked.out, asked.shards, asked.drawn, asked.device)
     else:
         lessons = None
         if not (asked.out / "tokenizer" / "vocab.json").exists():
