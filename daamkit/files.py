@@ -105,7 +105,7 @@ def picture(file: str | os.PathLike[str], wanted: tuple[int, int] | None = None)
     Parameters
     ----------
     file
-        Where.
+        The file.
     wanted
         Its (height, width), where that is known.
 

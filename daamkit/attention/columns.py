@@ -25,7 +25,7 @@ def of_keys(
     attention
         Of one site; with its `statistic` if the kernel has told it, else all keys are computed.
     branch
-        Whose rows.
+        Of whose rows the attention is.
     keys
         Consecutive ones.
     bytes_at_once

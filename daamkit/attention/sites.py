@@ -84,7 +84,7 @@ class Span:
     start
         Key of the first place.
     length
-        How many there are.
+        How many of its places are keys.
     first
         Which token of the encoder's input the first place stands for: above 0 where a pipeline
         drops the first tokens (a template's) after encoding.

@@ -39,7 +39,7 @@ class Slot:
     group, grid, heads
         As in `Site`; with several sites, the heads of one.
     order
-        When the first of them runs.
+        Place of the first of them in the order of execution.
     left_out
         Pooling rules that leave them out.
     """
@@ -62,7 +62,7 @@ class Plan:
     keep
         Axes that are not summed over, out of "step", "site", "head".
     slots
-        What is summed where.
+        The sums, and which sites go into each.
     samples, steps
         Images, and passes of the denoiser.
     columns
@@ -152,7 +152,7 @@ class Store:
     Parameters
     ----------
     plan
-        What is kept.
+        The sums to keep.
     spill
         A folder that takes the sums as memory-mapped files; None keeps them in memory.
     """

@@ -20,7 +20,7 @@ class Tape(Tap):
     Attributes
     ----------
     calls
-        How many.
+        How many calls it has recorded.
     passes
         By call and pass: its time, and how many the call has.
     kept

@@ -15,7 +15,7 @@ class Notes:
     method
         Name of its class.
     settings
-        What it was told to do.
+        The settings of the method, as plain data.
     steps
         For each step of which it noted something: "step", and its numbers by name.
     pairs

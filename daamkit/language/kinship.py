@@ -23,7 +23,7 @@ class Kinship:
     a, b
         The words.
     sense_a, sense_b
-        What they mean.
+        Their senses, names of synsets.
     common
         Their nearest common class.
     steps_a, steps_b

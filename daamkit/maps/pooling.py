@@ -28,7 +28,7 @@ def daam(
     Parameters
     ----------
     layers
-        Which are pooled.
+        The layers to pool.
     keep
         Which of "step", "site", "head" were kept apart.
     size

@@ -25,7 +25,7 @@ class Token:
     text
         Its characters in the prompt; "" for special ones.
     start, end
-        Where they are.
+        Its characters are ``prompt[start:end]``.
     special
         "SOS", "EOS", "padding", "template" (what a pipeline writes around the prompt) or "register"
         (places of the model's own before the text), the last three of consecutive places together;

@@ -33,7 +33,7 @@ def kmeans(
     seed
         Of the first centres.
     restarts
-        How many starts.
+        How often to begin, each time with other centres.
 
     Returns
     -------

@@ -37,7 +37,7 @@ def logistic(
     outcome
         Truths, n.
     clusters
-        What each of the n belongs to.
+        What each of the n values belongs to, such as its prompt.
 
     Returns
     -------

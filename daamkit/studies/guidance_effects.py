@@ -34,6 +34,7 @@ from daamkit.language import parsing
 from daamkit.language.parsing import Parse, Phrase
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
+from daamkit.measures.evenness import evenness
 from daamkit.measures.intervals import means
 from daamkit.measures.overlap import iou
 from daamkit.measures.syntax import cut, overlaps
@@ -197,7 +198,7 @@ def _of_words(
             "present": there[0],
             "iou": iou(cuts[0], mask) if there[0] else np.nan,
             "exchanged": sum(both) / 2 if all(there) else np.nan,
-            "entropy": _entropy(word),
+            "entropy": evenness(word.values.double().numpy()),
             "shifted": (_share(word) - _share(still)).abs().sum() / 2,
         }
         found += [(noun.text, noun.start, name, float(value)) for name, value in measures.items()]
@@ -248,11 +249,6 @@ def _share(word: WordMap) -> Float[Tensor, "height width"]:
     """The map as a distribution over its cells."""
     values = word.values.double()
     return values / values.sum()
-
-
-def _entropy(word: WordMap) -> float:
-    share = _share(word).flatten()
-    return float(torch.special.entr(share).sum() / np.log(len(share)))
 
 
 def _cells(values: Tensor) -> Float[np.ndarray, " cells"]:

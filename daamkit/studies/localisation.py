@@ -7,7 +7,7 @@ Masks come from the oracle's reading of a generated image (an estimate), or from
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from diffusers import DDIMScheduler
 from jaxtyping import Bool, Float
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -129,11 +130,10 @@ def overlaps(
 
 def _smooth(noise: Float[Tensor, "y x"], sigma: float = 0.15) -> Float[Tensor, "y x"]:
     """Blur by a Gaussian of `sigma` sides, so that blobs come out as large as things are."""
-    ys, xs = (torch.arange(n) / n for n in noise.shape)
-    kernels = [torch.exp(-(((a[:, None] - a) / sigma) ** 2) / 2) for a in (ys, xs)]
-    y, x = (kernel / kernel.sum(1, keepdim=True) for kernel in kernels)
-    smooth = y @ noise @ x.T
-    return smooth - smooth.min()
+    size = {"sigma": [sigma * side for side in noise.shape], "radius": noise.shape}
+    blur = partial(ndimage.gaussian_filter, mode="constant", **size)
+    smooth = blur(noise.double().numpy()) / blur(np.ones(noise.shape))  # of places within alone
+    return torch.from_numpy(smooth - smooth.min()).float()
 
 
 @cache

@@ -15,6 +15,7 @@ from daamkit.language.parsing import ParsedToken
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import Rule, WordMap
 from daamkit.measures import ratings
+from daamkit.measures.evenness import evenness
 from daamkit.measures.intervals import means
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import Study, not_compared
@@ -102,10 +103,9 @@ def shape(found: WordMap) -> dict[str, float]:
     """
     values = found.expand(absolute=True).clamp(min=0).double().cpu().numpy()
     density = values / values.sum() if values.sum() > 0 else np.full(values.shape, 1 / values.size)
-    some = density[density > 0]
     y, x = found.centre()
     return {
-        "entropy": float(-(some * np.log(some)).sum() / np.log(values.size)),
+        "entropy": evenness(values),
         "sharpness": float(density.max() * density.size),
         "centre_y": y / found.size[0],
         "centre_x": x / found.size[1],

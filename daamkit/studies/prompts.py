@@ -93,7 +93,7 @@ def mixed(groups: Sequence[str], n: int, seed: int) -> list[tuple[str, str]]:
     groups
         "benchmark", and those of `SEVERAL`, of which n are drawn.
     n, seed
-        How many of each, and which.
+        How many of each group, and which of them: they are drawn at random.
     """
     texts = benchmark(seed) if "benchmark" in groups else {}
     texts |= {name: several(name, n, seed) for name in groups if name != "benchmark"}
@@ -171,7 +171,7 @@ def texts(source: str | Path | None, n: int, seed: int, split: str = "any") -> l
         A file of prompts (`promptfiles.read`), of which n are drawn; None: captions of the toy
         world.
     n, seed
-        How many, and which.
+        How many, and which of them: they are drawn at random.
     split
         Which captions: "held-out" ones hold a composition that no training caption holds
         (`scenes.sample`).

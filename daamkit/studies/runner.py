@@ -44,7 +44,7 @@ def run(
     Parameters
     ----------
     study
-        What to do.
+        The study to run.
     out
         A folder, new or of an earlier run of the same study; None keeps nothing.
     batch_size
@@ -126,7 +126,7 @@ def draw(study: Study, folder: str | os.PathLike[str], pipe: Any = None) -> list
     Parameters
     ----------
     study
-        Whose images.
+        The study whose images are drawn.
     folder
         Where they go, as PNG with the names of `truths.stem`; those that are there are left.
     pipe

@@ -70,7 +70,7 @@ class SelfAttention(Located):
     real
         A folder of real pictures; None: drawn scenes of the toy world.
     scenes
-        How many of these.
+        How many scenes to draw.
     """
 
     name: ClassVar[str] = "self_attention"

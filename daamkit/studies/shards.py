@@ -260,7 +260,7 @@ def read(
     Parameters
     ----------
     shard
-        Where.
+        The file.
     told
         What the folder is of.
     loose

@@ -105,7 +105,7 @@ def load(name: str, device: str = "cpu") -> Truth:
         `registry.truths`, or "my_package:MyTruth"; else a segmenter's name, as
         `vision.segmentation.load` takes it.
     device
-        Where it runs.
+        The device that it runs on.
     """
     if name.startswith("masks:"):
         return Drawn(annotation.MaskFolder(name.removeprefix("masks:")))

@@ -98,7 +98,7 @@ def points(
     Parameters
     ----------
     ax
-        Where.
+        Axes to draw into.
     table
         A row a point.
     rows, series

@@ -78,7 +78,7 @@ def load(model: str, device: str = "cpu") -> Captioner:
         A registered name ("toybox", or "my_package:MyCaptioner"), a folder, or an id of the Hub
         ("Salesforce/blip-image-captioning-base").
     device
-        Where it runs.
+        The device that it runs on.
 
     Raises
     ------

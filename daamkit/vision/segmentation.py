@@ -206,7 +206,7 @@ def load(name: str, device: str = "cpu", instances: bool = False) -> Segmenter:
         ("CIDAS/clipseg-rd64-refined", "facebook/sam3"), or one of torchvision's
         ("maskrcnn_resnet50_fpn_v2").
     device
-        Where it runs.
+        The device that it runs on.
     instances
         Read Mask2Former, MaskFormer and OneFormer with `Detector`, as a checkpoint that knows
         things only must be. The others are read in their one way.

@@ -172,9 +172,9 @@ class Family(ABC):
         Parameters
         ----------
         site, now
-            Which site, in which pass.
+            The site, and the pass in which it runs.
         queries, keys
-            How many there are.
+            Numbers of its queries and of its keys.
         nth
             Which call of the kernel it is within the site, from 0.
 

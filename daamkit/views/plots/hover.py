@@ -46,7 +46,7 @@ def points(
     Parameters
     ----------
     table, rows, series, names, keys, tints
-        As there.
+        As in `pieces.points`.
     pairs
         What the means are of, with the columns `rows`, `series`, `cluster` and value.
     words

@@ -40,7 +40,7 @@ def sweep(
     cluster
         The column of what rows belong to.
     ax
-        Where; default a new figure.
+        Axes to draw into; default those of a new figure.
     hover
         Return a plotly figure whose points say how many values they are of.
 
@@ -81,7 +81,7 @@ def frequency(frame: pd.DataFrame, cluster: str = "prompt", ax: Axes | None = No
     cluster
         The column of what rows belong to.
     ax
-        Where; default a new figure.
+        Axes to draw into; default those of a new figure.
 
     Raises
     ------

@@ -50,7 +50,7 @@ def guidance(
     cluster
         The column of what rows belong to.
     ax
-        Where; default a new figure.
+        Axes to draw into; default those of a new figure.
     hover
         Return a plotly figure whose pairs say what they are.
 

@@ -35,11 +35,11 @@ def relations(
         Rows of `Run.relations` of several runs at one cut, and `cluster`; or a table: relation,
         measure, mean, low, high and, if known, n.
     measures
-        Which.
+        Which of "iou", "iod", "ioh" to show.
     cluster
         The column of what rows belong to: rows of one prompt are not independent.
     ax
-        Where; default a new figure.
+        Axes to draw into; default those of a new figure.
     hover
         Return a plotly figure with every pair of words in it.
 
@@ -106,7 +106,7 @@ def entanglement(
     cluster
         The column of what rows belong to.
     ax
-        Where; default a new figure.
+        Axes to draw into; default those of a new figure.
 
     Raises
     ------
