@@ -14,6 +14,9 @@ from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Layout, Site, Span
 from daamkit.errors import DaamkitError
 
+Image = Float[Tensor, "samples *image"]  # what is denoised, as the scheduler has it
+Output = Float[Tensor, "batch heads queries channels"]  # of a site
+
 
 class Attention:
     """One site at work: its queries and keys as the model has them, its probabilities on demand.
@@ -21,7 +24,7 @@ class Attention:
     Attributes
     ----------
     site, step
-        Where and in which pass.
+        The site, and the pass in which it runs.
     query, key
         (batch, heads, queries or keys, channels), after all norms, rotations and projections.
     scale
@@ -55,7 +58,7 @@ class Attention:
         self.branches = {  # a processor may attend to the first branches alone
             name: rows for name, rows in step.branches.items() if rows.stop <= len(query)
         }
-        self.statistic: Tensor | None = None
+        self.statistic: Float[Tensor, "batch heads queries"] | None = None
         self._kept: dict[str, Tensor] = {}
         self._eager: Tensor | None = None
 
@@ -137,7 +140,7 @@ class Attention:
             self._parts[branch] = own
         return self._parts[branch]
 
-    def fused(self) -> Float[Tensor, "batch heads queries channels"]:
+    def fused(self) -> Output:
         """The attention's output as torch's fused kernel computes it, of what stands here."""
         return F.scaled_dot_product_attention(
             self.query,
@@ -153,7 +156,7 @@ class Attention:
         assert self.mask is not None
         return self.mask.expand(self.query.shape[0], *self.mask.shape[1:])
 
-    def eager(self) -> Float[Tensor, "batch heads queries channels"]:
+    def eager(self) -> Output:
         """The attention's output by way of its probabilities, rounding for rounding as diffusers'
         `AttnProcessor` has it, where fused attention would round differently."""
         query, key, value = (each.flatten(0, 1) for each in (self.query, self.key, self.value))
@@ -239,11 +242,11 @@ class Tap:
     def begin(self, step: Pass) -> None:
         """The denoiser is about to run."""
 
-    def before(self, step: Pass) -> Tensor | None:
+    def before(self, step: Pass) -> Image | None:
         """Move what is about to be denoised, ``step.noisy``: the new one, or None to leave it."""
         return None
 
-    def after(self, step: Pass, prediction: Tensor) -> Tensor:
+    def after(self, step: Pass, prediction: Image) -> Image:
         """Change the prediction, (samples, channels, height, width), that the scheduler is given:
         after classifier-free guidance, which the pipeline has done by then."""
         return prediction
@@ -255,7 +258,7 @@ class Tap:
     def observe(self, attention: Attention) -> None:
         """A wanted site attends."""
 
-    def edit(self, attention: Attention, output: Tensor) -> Tensor:
+    def edit(self, attention: Attention, output: Output) -> Output:
         """Replace a wanted site's attention output, (batch, heads, queries, channels)."""
         return output
 

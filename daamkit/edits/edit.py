@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from daamkit import record
 from daamkit.attention import families
@@ -17,10 +15,9 @@ from daamkit.attention.calls import Call
 from daamkit.attention.hooks import attach
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
+from daamkit.attention.taps import Output as Output
 from daamkit.edits.layers import Layers, meant
 from daamkit.errors import DaamkitError
-
-Output = Float[Tensor, "samples heads queries channels"]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -37,7 +34,7 @@ class Edit(Tap):
     steps
         The sampler's steps in which it acts, from 0; None: all.
     branch
-        Whose rows.
+        Name of the branch whose rows are changed.
 
     Raises
     ------
@@ -87,7 +84,7 @@ class Edit(Tap):
         """The sites that are meant."""
         return site.name in self._names
 
-    def edit(self, attention: Attention, output: Tensor) -> Tensor:
+    def edit(self, attention: Attention, output: Output) -> Output:
         """Put the branch's rows, changed, in the place of its own."""
         acts = self.steps is None or attention.step.step in self.steps
         if not acts or self.branch not in attention.branches:

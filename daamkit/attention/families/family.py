@@ -38,6 +38,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from daamkit import compat
@@ -45,6 +46,8 @@ from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.sites import Grid, Layout, Site
 from daamkit.errors import DaamkitError
+
+Image = Float[Tensor, "rows *image"]  # what is denoised, in the form that the scheduler has it
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Reading:
         within a call, words would be told wrongly.
     """
 
-    noisy: Tensor
+    noisy: Image
     time: Any
     branches: dict[str, Rows]
     grid: Grid
@@ -128,7 +131,7 @@ class Family(ABC):
             If they are not what the call asks for.
         """
 
-    def write(self, inputs: dict[str, Any], noisy: Tensor) -> dict[str, Any]:
+    def write(self, inputs: dict[str, Any], noisy: Image) -> dict[str, Any]:
         """Inputs with another image in them: the inverse of `read`.
 
         Parameters
@@ -151,16 +154,16 @@ class Family(ABC):
         total = len(now.inputs[self.image])
         return {name: pick(value, rows, total) for name, value in now.inputs.items()}
 
-    def predicted(self, output: Any) -> Tensor:
+    def predicted(self, output: Any) -> Image:
         """What a denoiser has predicted, batch rows first."""
         said: Tensor = output[0]
         return said
 
-    def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
+    def unpack(self, now: Pass, noisy: Image) -> Float[Tensor, "samples channels *grid"]:
         """What is denoised as an image: (samples, channels, [frames,] height, width)."""
         return noisy
 
-    def pack(self, now: Pass, image: Tensor) -> Tensor:
+    def pack(self, now: Pass, image: Float[Tensor, "samples channels *grid"]) -> Image:
         """The inverse of `unpack`."""
         return image
 
