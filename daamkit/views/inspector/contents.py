@@ -150,9 +150,11 @@ def _steps(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> dict[str, A
 
 
 def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[str, Any]]:
-    """Each layer's maps, (words, heads, y, x); one head where they were not kept."""
-    found = []
-    for layer in maps.layers.values() if words else ():
+    """Each layer's maps, (words, heads, y, x), as the model runs; one head if they were not kept."""
+    found: list[dict[str, Any]] = []
+    if not words:
+        return found
+    for layer in sorted(maps.layers.values(), key=lambda layer: layer.order):
         values = layer.values.float()
         values = values.sum(0) if "step" in maps.keep else values
         values = values if "head" in maps.keep else values[None]
@@ -167,8 +169,7 @@ def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[
             "divisors": [single, every],
         }
         found.append(head | _bytes(stack, HEAD_GRID, parts))
-    stages = {stage: at for at, stage in enumerate(("down", "mid", "up"))}
-    return sorted(found, key=lambda row: stages.get(row["stage"], 0))
+    return found
 
 
 def _bytes(maps: Float[Tensor, "words n y x"], side: int, parts: list[bytes]) -> dict[str, Any]:
