@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -89,3 +90,27 @@ def test_no_two_classes_have_one_name() -> None:
     ]
     assert len(names) > 100
     assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+MODELS = re.compile(r"unet|(up|down)_blocks|mid_block|transformer_blocks|\bmid\b", re.IGNORECASE)
+WORDS = {  # where users write or read such words
+    "registry.py": "names of families",
+    "studies/variants.py": "settings of a study",
+}
+
+
+def test_no_model_is_known_outside_of_the_families() -> None:
+    """Docstrings and comments may give examples; code may not."""
+    found = set()
+    for file in FILES:
+        name = file.relative_to(PACKAGE).as_posix()
+        if name.startswith(("attention/families/", "toybox/")):
+            continue
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        said = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            for field in ("id", "attr", "arg", "name", "module", "value"):
+                text = getattr(node, field, None)
+                if isinstance(text, str) and id(node) not in said and MODELS.search(text):
+                    found.add(name)
+    assert found == set(WORDS)

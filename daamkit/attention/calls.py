@@ -216,9 +216,9 @@ class Pass:
     grid: Grid
     denoiser: Any = None
     inputs: dict[str, Any] = field(default_factory=dict)
-    noisy: Float[torch.Tensor, samples *image] | Any = None
+    noisy: Float[torch.Tensor, samples * image] | Any = None
     moved: bool = False
-    prediction: Float[torch.Tensor, rows *image] | Any = None
+    prediction: Float[torch.Tensor, rows * image] | Any = None
     text: tuple[Any, ...] = ()
     sites: tuple[Site, ...] = ()
     positional: tuple[str, ...] = ()
@@ -262,7 +262,7 @@ class Pass:
         """The branches of this pass and of the earlier ones of the same index."""
         return [name for each in (*self.earlier, self) for name in each.branches]
 
-    def prediction_of(self, branch: str) -> Float[torch.Tensor, samples *image]:
+    def prediction_of(self, branch: str) -> Float[torch.Tensor, samples * image]:
         """A branch's part of what the denoiser has predicted, (samples, ...)."""
         own = self.holding(branch)
         return own.prediction[own.branches[branch]]

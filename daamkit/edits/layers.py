@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
-
-from torch import nn
+from typing import Any, Literal
 
 from daamkit.attention import families
 from daamkit.attention.sites import Site
@@ -14,9 +12,24 @@ from daamkit.errors import DaamkitError
 Layers = str | Sequence[str]
 
 
-def find(denoiser: nn.Module, layers: Layers = "mid", setting: str = "layers") -> list[Site]:
-    """`meant` among the sites of a denoiser that comes without its pipeline."""
-    return meant(families.find(denoiser), layers, setting)
+def middle(pipe: Any, setting: str = "layers") -> str:
+    """The group of sites in the middle of a model, which guidance changes unless told.
+
+    Raises
+    ------
+    DaamkitError
+        If the model has none.
+    """
+    found = families.of(pipe).middle
+    if not found:
+        sites = [site for own in families.sites(pipe).values() for site in own]
+        groups = sorted({site.group for site in sites if site.reads_image})
+        raise DaamkitError(
+            wanted=f"`{setting}=`, for a model without layers that are its middle",
+            got=f"none for {type(pipe).__name__}",
+            mend=f"set it to {', '.join(map(repr, groups))}, or to a part of layers' names",
+        )
+    return found
 
 
 def meant(

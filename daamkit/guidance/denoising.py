@@ -183,14 +183,14 @@ class _GuidanceLog(Tap):
                 raise DaamkitError(
                     wanted=f"gradients as the denoiser's pass leaves them, for {name}",
                     got="gradient checkpointing, which computes parts of it again",
-                    mend="call `pipe.unet.disable_gradient_checkpointing()`",
+                    mend="call `disable_gradient_checkpointing()` on the pipeline's denoiser",
                 )
-            for sample in range(call.samples):
-                method.notes(call, sample)
 
     def begin(self, step: Pass) -> None:
         if step.index == 0 and not step.earlier:
             for method in self.methods:
+                for sample in range(step.call.samples):
+                    method.notes(step.call, sample)
                 method.read(step.call)
 
     def finish(self, call: Call, images: Any) -> None:
@@ -198,7 +198,9 @@ class _GuidanceLog(Tap):
             unchanged(call)
         own = [type(method).__name__ for method in self.methods]
         for notes in call.notes:
-            self.images.append([entry for entry in notes["guidance"] if entry.method in own])
+            self.images.append(
+                [entry for entry in notes.get("guidance", []) if entry.method in own]
+            )
 
 
 def _forgets(denoiser: Any) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from daamkit.attention.calls import Call, Pass
 from daamkit.edits.edit import Edit
 from daamkit.edits.identity import Identity
-from daamkit.edits.layers import Layers
+from daamkit.edits.layers import Layers, middle
 from daamkit.guidance.denoising import Method, denoise, part
 
 
@@ -30,17 +30,18 @@ class Perturbation(Method):
         With 0 the image is the unguided one, and the distances are still noted.
     layers
         A group of sites ("mid"), a part of their names ("up_blocks.1"), or several: see
-        `edits.layers.meant`.
+        `edits.layers.meant`. None: those in the middle of the model, as its family has it.
     """
 
     scale: float = 3.0
-    layers: Layers = "mid"
+    layers: Layers | None = None
 
     def perturbation(self) -> Edit:
         """What is done to the chosen layers in the extra pass."""
         raise NotImplementedError
 
     def start(self, call: Call) -> None:
+        self.layers = middle(call.pipe) if self.layers is None else self.layers
         self._edit = self.perturbation()
         self._edit.choose(call.pipe)
 
@@ -68,8 +69,8 @@ class PerturbedAttentionGuidance(Perturbation):
         How far; 3.0 is the paper's. With 0 the image is the unguided one, and the distances are
         still noted.
     layers
-        A stage ("mid", the paper's choice for Stable Diffusion), a part of the layers' names
-        ("up_blocks.1"), or several: see `edits.layers.meant`.
+        A group of sites ("mid", the default for Stable Diffusion and the paper's choice), a part of
+        their names ("up_blocks.1"), or several: see `edits.layers.meant`.
 
     Raises
     ------

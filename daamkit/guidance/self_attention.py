@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.families import denoisers
 from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.edits import layers
@@ -38,8 +38,8 @@ class SelfAttentionGuidance(Method):
     scale
         s in the paper, whose code calls 1 + s the scale. With 0 the method is not there at all.
     layer
-        Whose self-attention: "mid", the first of the middle block; or "down", "up" or a part of a
-        site's name, of which the last to run is taken.
+        Whose self-attention: None, the first site in the middle of the model; or a group ("down")
+        or a part of a site's name, of which the last to run is taken.
     threshold
         Mask cells that are attended to more than so much, all queries added up and heads averaged;
         1 is the mean.
@@ -73,7 +73,7 @@ class SelfAttentionGuidance(Method):
     """
 
     scale: float = 0.75
-    layer: str = "mid"
+    layer: str | None = None
     threshold: float = 1.0
     sigma: float = 1.0
     kernel_size: int = 9
@@ -99,8 +99,7 @@ class SelfAttentionGuidance(Method):
     def start(self, call: Call) -> None:
         if self.scale:
             family(call.pipe.scheduler)  # is it known?
-            (denoiser,) = denoisers(call.pipe).values()
-            self._site = choose(denoiser, self.layer)
+            self._site = choose(call.pipe, self.layer)
 
     def wants(self, site: Site) -> bool:
         return bool(self.scale) and site.name == self._site.name
@@ -180,10 +179,12 @@ class _Eager(Tap):
         return True
 
 
-def choose(denoiser: nn.Module, layer: str) -> Site:
+def choose(pipe: Any, layer: str | None) -> Site:
     """The self-attention site that `layer` means: see `SelfAttentionGuidance`."""
-    fit = sorted(layers.find(denoiser, layer, "layer"), key=lambda site: site.order)
-    return fit[0] if layer == "mid" else fit[-1]
+    (sites,) = families.sites(pipe).values()
+    named = layers.middle(pipe, "layer") if layer is None else layer
+    fit = sorted(layers.meant(sites, named, "layer"), key=lambda site: site.order)
+    return fit[0] if named == families.of(pipe).middle else fit[-1]
 
 
 def blur(image: Latents, kernel_size: int, sigma: float) -> Latents:

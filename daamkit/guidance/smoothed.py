@@ -26,8 +26,8 @@ class SmoothedEnergyGuidance(Perturbation):
         How far; the paper fixes 3.0 and varies sigma. With 0 the image is the unguided one, and
         the distances are still noted.
     layers
-        A stage ("mid", the paper's choice), a part of the layers' names ("up_blocks.1"), or
-        several: see `layers.find`.
+        A group of sites ("mid", the default for Stable Diffusion and the paper's choice), a part of
+        their names ("up_blocks.1"), or several: see `edits.layers.meant`.
     sigma
         Standard deviation of the blur, in cells of the layer's own grid. The default, infinity, is
         the paper's limit: all cells share the mean query, on a grid of any size.

@@ -13,10 +13,10 @@ SETTINGS = (
     "threshold=0.7", "threshold=1.3", "layer=down_blocks", "layer=up_blocks",
     "scale=0.1", "scale=1.5", "sigma=3,kernel_size=31",
 )  # fmt: skip
-TYPES = {  # of what a setting may change
-    name: type(getattr(SelfAttentionGuidance(), name))
-    for name in ("scale", "layer", "threshold", "sigma", "kernel_size", "strategy")
-}
+TYPES: dict[str, type] = {  # of what a setting may change
+    "scale": float, "layer": str, "threshold": float,
+    "sigma": float, "kernel_size": int, "strategy": str,
+}  # fmt: skip
 
 
 def read(setting: str) -> tuple[bool, dict[str, Any] | None]:

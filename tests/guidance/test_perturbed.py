@@ -1,5 +1,7 @@
 """Perturbed-Attention Guidance, and what Smoothed Energy Guidance shares with it."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,8 @@ from diffusers import (
 )
 
 import daamkit
-from daamkit.edits.layers import find
+from daamkit.attention import families
+from daamkit.edits.layers import meant
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Method
 from daamkit.guidance.perturbed import PerturbedAttentionGuidance
@@ -68,7 +71,7 @@ def test_it_is_diffusers_own(layers, guidance_scale):
 
 
 def test_the_output_is_the_values_in_the_extra_pass_alone(sd):
-    (site,) = find(sd.unet)
+    (site,) = meant(families.find(sd.unet), "mid")
     values, outputs = [], []
     hooks = [
         site.module.to_v.register_forward_hook(lambda _m, _i, output: values.append(output)),
@@ -206,11 +209,12 @@ def test_after_an_exception_all_is_as_before(sd, method, failure):
 
 
 def test_layers_are_found_by_stage_and_by_part_of_name(sd):
-    names = [site.name for site in find(sd.unet, ["down", "mid", "up"])]
+    find = functools.partial(meant, families.find(sd.unet))
+    names = [site.name for site in find(["down", "mid", "up"])]
     assert names and all(name.endswith("attn1") for name in names)
-    assert [site.name for site in find(sd.unet)] == [n for n in names if n.startswith("mid_block")]
-    assert find(sd.unet, "up") == find(sd.unet, "up_blocks") == find(sd.unet, ["up", "up_blocks.1"])
-    assert {site.level for site in find(sd.unet, "up_blocks.2")} == {0}
+    assert [site.name for site in find("mid")] == [n for n in names if n.startswith("mid_block")]
+    assert find("up") == find("up_blocks") == find(["up", "up_blocks.1"])
+    assert {site.level for site in find("up_blocks.2")} == {0}
 
 
 @both

@@ -323,14 +323,13 @@ def test_random_masks_have_a_generator_of_their_own(sd):
 
 
 def test_layers(sd, sdxl):
-    unet = sd.unet
     block = "transformer_blocks.0.attn1"
-    assert choose(unet, "mid").name == f"mid_block.attentions.0.{block}"
-    assert choose(unet, "down_blocks.1").name == f"down_blocks.1.attentions.0.{block}"
-    assert choose(unet, "up_blocks.1").name == f"up_blocks.1.attentions.1.{block}"  # the last
-    assert choose(unet, "attn1").name == f"up_blocks.2.attentions.1.{block}"  # runs last of all
-    assert choose(sdxl.unet, "mid").name == f"mid_block.attentions.0.{block}"
-    assert choose(sdxl.unet, "mid_block").name.endswith("transformer_blocks.1.attn1")
+    assert choose(sd, None).name == f"mid_block.attentions.0.{block}"
+    assert choose(sd, "down_blocks.1").name == f"down_blocks.1.attentions.0.{block}"
+    assert choose(sd, "up_blocks.1").name == f"up_blocks.1.attentions.1.{block}"  # the last
+    assert choose(sd, "attn1").name == f"up_blocks.2.attentions.1.{block}"  # runs last of all
+    assert choose(sdxl, "mid").name == f"mid_block.attentions.0.{block}"
+    assert choose(sdxl, "mid_block").name.endswith("transformer_blocks.1.attn1")
     finer, table = guided(sd, SelfAttentionGuidance(layer="up_blocks.2"))
     cells = table["masked"] * 24 * 24
     assert np.allclose(cells, cells.round(), atol=1e-3) and (cells.round() % 16).any()

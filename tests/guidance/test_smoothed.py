@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daamkit
+from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.taps import Attention
 from daamkit.edits.blur import blur
-from daamkit.edits.layers import find
+from daamkit.edits.layers import meant
 from daamkit.errors import DaamkitError
 from daamkit.guidance.smoothed import SmoothedEnergyGuidance
 from tests import tiny
@@ -90,7 +91,7 @@ def test_half_precision_comes_back_as_it_was():
 
 @pytest.mark.parametrize("sigma", [0.7, math.inf])
 def test_the_sites_own_scale_and_mask_are_kept(sd, sigma):
-    (site,) = find(sd.unet)
+    (site,) = meant(families.find(sd.unet), "mid")
     step = Pass(Call(None, {}), 0, 0, {"cond": slice(0, 2)}, (32, 16))
     query, key, value = (queries((8, 4), seed) for seed in range(3))
     mask = torch.zeros(2, 1, 1, 32)

@@ -82,6 +82,7 @@ class Family(ABC):
 
     name: ClassVar[str] = ""
     image: str = "sample"  # the denoiser's argument that holds what is denoised
+    middle: str = ""  # the group of sites that guidance changes unless told; "": none
     whole: bool = True  # whether all places of the encoders' inputs are keys, one after another
     observe_hint: str = (
         "choose attention that goes through torch's scaled_dot_product_attention "

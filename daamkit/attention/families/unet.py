@@ -29,6 +29,7 @@ class UNet(Family):
     """
 
     name: ClassVar[str] = "unet"
+    middle = "mid"
     observe_hint = (
         "call `unet.set_attn_processor(AttnProcessor2_0())` "
         "(from diffusers.models.attention_processor), which also undoes attention slicing "

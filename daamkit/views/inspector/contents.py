@@ -150,7 +150,7 @@ def _steps(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> dict[str, A
 
 
 def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[str, Any]]:
-    """Each layer's maps, (words, heads, y, x), as the model runs; one head if they were not kept."""
+    """Each layer's maps, (words, heads, y, x), in running order; one head if they were not kept."""
     found: list[dict[str, Any]] = []
     if not words:
         return found
