@@ -18,7 +18,7 @@ from daamkit.attention.faces import locked
 from daamkit.attention.families.family import Family, Reading
 from daamkit.attention.schedulers import Watch, scaled
 from daamkit.attention.sites import Site
-from daamkit.attention.taps import Tap
+from daamkit.attention.taps import Tap, at_work
 from daamkit.errors import DaamkitError
 
 
@@ -143,7 +143,8 @@ class Audience:
             for check in now.call.checks:
                 check()
         for tap in self.listeners():
-            tap.begin(now)
+            with at_work(tap, now):
+                tap.begin(now)
         if reading is None:
             return None
         self.turn.append(now)
@@ -242,7 +243,11 @@ class Audience:
             now.noisy, now.moved = now.earlier[0].noisy, now.earlier[0].moved
         else:
             for tap in self.listeners():
-                if tap.guides and (moved := tap.before(now)) is not None:
+                if not tap.guides:
+                    continue
+                with at_work(tap, now):
+                    moved = tap.before(now)
+                if moved is not None:
                     now.noisy, now.moved = moved.detach(), True
         if now.moved:
             rows = torch.cat([now.noisy] * (len(reading.noisy) // samples))

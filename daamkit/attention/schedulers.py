@@ -11,6 +11,7 @@ from torch import Tensor
 
 from daamkit.attention.calls import Pass
 from daamkit.attention.faces import wear
+from daamkit.attention.taps import at_work
 
 if TYPE_CHECKING:
     from daamkit.attention.audience import Audience
@@ -57,7 +58,8 @@ class Watch:
             latest.noisy = given["sample"]
         for tap in audience.listeners():
             if tap.guides:
-                given["model_output"] = tap.after(latest, given["model_output"])
+                with at_work(tap, latest):
+                    given["model_output"] = tap.after(latest, given["model_output"])
         self.unscaled, self.stepped = None, True
 
 

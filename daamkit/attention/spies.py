@@ -16,7 +16,7 @@ from daamkit import compat
 from daamkit.attention.audience import Audience
 from daamkit.attention.families.family import Family
 from daamkit.attention.sites import Layout, Site, dimensions
-from daamkit.attention.taps import Attention, Tap
+from daamkit.attention.taps import Attention, Tap, at_work
 from daamkit.errors import DaamkitError
 
 
@@ -94,9 +94,11 @@ class Spy:
         else:
             output = attention.eager() if eager else fused()
         for tap in taps:
-            tap.observe(attention)
+            with at_work(tap, now, self.site):
+                tap.observe(attention)
         for tap in taps:
-            output = tap.edit(attention, output)
+            with at_work(tap, now, self.site):
+                output = tap.edit(attention, output)
         return output
 
 

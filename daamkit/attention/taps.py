@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -271,3 +272,14 @@ class Tap:
 
     def fail(self, call: Call) -> None:
         """The call has raised."""
+
+
+@contextmanager
+def at_work(tap: Tap, now: Pass, site: Site | None = None) -> Iterator[None]:
+    """Errors that a tap raises say, in a note, which tap it was, at which site, in which pass."""
+    try:
+        yield
+    except Exception as error:
+        place = "" if site is None else f" at {site.name}"
+        error.add_note(f"raised by {type(tap).__name__}{place} in pass {now.index}")
+        raise

@@ -1,6 +1,7 @@
 """Law 2: what came in goes out, whatever happens in between."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -123,8 +124,14 @@ def test_after_an_exception_in_a_tap(pipe, where):
     generate(pipe)
     before = snapshot(pipe)
     tap = Failing(where)
-    with pytest.raises(RuntimeError, match="a tap failed"), hooks.attach(pipe, tap):
+    with pytest.raises(RuntimeError, match="a tap failed") as raised, hooks.attach(pipe, tap):
         generate(pipe)
+    at = {"begin": "", "observe": r" at \S+\.attn1", "edit": r" at \S+\.attn1"}.get(where)
+    notes = getattr(raised.value, "__notes__", [])
+    if at is None:
+        assert notes == []  # no pass is under way
+    else:
+        assert len(notes) == 1 and re.fullmatch(rf"raised by Failing{at} in pass 0", notes[0])
     assert snapshot(pipe) == before
     assert tap.failed == 1
     assert torch.overrides._get_current_function_mode_stack() == []
