@@ -152,7 +152,7 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
 
 
 class _GuidanceLog(Tap):
-    """Is this a call that the methods can guide? What they note of it, and keep of its images."""
+    """Checks that the methods can guide a call, then collects what they note of its images."""
 
     def __init__(self, methods: Sequence[Method]) -> None:
         self.methods, self.images = methods, list[list[Notes]]()

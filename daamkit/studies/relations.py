@@ -55,7 +55,7 @@ class Relations(Study):
         """Rows of `measures.syntax.relations` with every cut, the other pairs too."""
         runs = session.runs([case["prompt"] for case in cases], [case["seed"] for case in cases])
         return [
-            [case | row for row in syntax.overlaps(run.maps, _heard(run, self.parser), CUTS)]
+            [case | row for row in syntax.overlaps(run.maps, _read_pairs(run, self.parser), CUTS)]
             for case, run in zip(cases, runs, strict=True)
         ]
 
@@ -95,7 +95,7 @@ class Relations(Study):
         return charts.relations(tables["relations"], tables["sweep"])
 
 
-def _heard(run: Run, parser: str | None) -> list[Pair]:
+def _read_pairs(run: Run, parser: str | None) -> list[Pair]:
     """The prompt's pairs, as far as the model has read it."""
     reads = run.maps.prompt.reads
     return [

@@ -107,7 +107,7 @@ class Contents:
         except DaamkitError as error:
             return [], str(error)
 
-        def index(token: parsing.Token) -> int | None:
+        def index(token: parsing.ParsedToken) -> int | None:
             inside = (i for i, w in enumerate(self.words) if w.start <= token.start < w.end)
             return next(inside, None)
 
