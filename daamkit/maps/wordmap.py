@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
+from daamkit.maps import overlap
 from daamkit.maps.words import Word
 
 Rule = Literal["max", "minmax", "absolute", "quantile", "otsu"]
@@ -173,8 +174,7 @@ class WordMap:
         threshold, rule
             How both maps are cut, as in `mask`. `Run.relations` and the inspector cut alike.
         """
-        a, b = self._masks(other, threshold, rule)
-        return _share((a & b).sum(), (a | b).sum())
+        return float(overlap.iou(*self._masks(other, threshold, rule)))
 
     def ioa(self, other: WordMap, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
         """The share of this word's mask that lies in the other's; 0 where this is empty. See `iou`.
@@ -182,8 +182,7 @@ class WordMap:
         Of a head and its dependent the DAAM paper (arXiv 2210.04885) calls ``head.ioa(dependent)``
         IoH and ``dependent.ioa(head)`` IoD.
         """
-        a, b = self._masks(other, threshold, rule)
-        return _share((a & b).sum(), a.sum())
+        return float(overlap.ioa(*self._masks(other, threshold, rule)))
 
     def soft_iou(self, other: WordMap, *, absolute: bool = False) -> float:
         """Overlap without a cut, sum(ab) / (sum a + sum b - sum ab), of maps from 0 to 1.
@@ -197,27 +196,32 @@ class WordMap:
         absolute
             Take the values as they are, as daam's ``compute_iou`` does; above 1 they give nonsense.
         """
-        a, b = self._soft(other, absolute)
-        both = (a * b).sum()
-        return float(both / (a.sum() + b.sum() - both + 1e-8))
+        return float(overlap.iou(*self._soft(other, absolute), bounded=not absolute))
 
     def soft_ioa(self, other: WordMap, *, absolute: bool = False) -> float:
         """The same over this map's own area, sum(ab) / sum a; see `soft_iou`."""
-        a, b = self._soft(other, absolute)
-        return float((a * b).sum() / (a.sum() + 1e-8))
+        return float(overlap.ioa(*self._soft(other, absolute), bounded=not absolute))
 
     def _masks(
         self, other: WordMap, threshold: float | Rule, rule: Rule
     ) -> tuple[Bool[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
         if self.size != other.size:
             raise _unequal(self.size, other.size)
-        return self.mask(threshold, rule), other.mask(threshold, rule)
+        return _sheet(self.mask(threshold, rule)), _sheet(other.mask(threshold, rule))
 
-    def _soft(self, other: WordMap, absolute: bool) -> tuple[Tensor, Tensor]:
+    def _soft(
+        self, other: WordMap, absolute: bool
+    ) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
         a, b = self._finite, other._finite
         if a.shape != b.shape:
             raise _unequal(tuple(a.shape), tuple(b.shape))
-        return (a, b) if absolute else (_unit(a), _unit(b))
+        a, b = (a, b) if absolute else (_unit(a), _unit(b))
+        return _sheet(a.cpu().numpy()), _sheet(b.cpu().numpy())
+
+
+def _sheet(maps: np.ndarray) -> np.ndarray:
+    """Frames, if there are several, one below the other: all are compared as one."""
+    return maps.reshape(-1, maps.shape[-1])
 
 
 def _unequal(one: tuple[int, ...], other: tuple[int, ...]) -> DaamkitError:
@@ -226,10 +230,6 @@ def _unequal(one: tuple[int, ...], other: tuple[int, ...]) -> DaamkitError:
         got=f"{one} and {other}",
         mend="compare maps of one pooling rule and one image size",
     )
-
-
-def _share(part: np.integer, whole: np.integer) -> float:
-    return float(part / whole) if whole else 0.0
 
 
 def _unit(values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from daamkit.errors import DaamkitError
-from daamkit.measures.overlap import _both, ioa, iou
+from daamkit.maps.overlap import _both, ioa, iou
 
 masks = arrays.arrays(bool, (5, 6))
 maps = arrays.arrays(np.float64, (5, 6), elements=st.floats(0, 1))
@@ -66,4 +66,4 @@ def test_what_cannot_be_compared_is_refused() -> None:
             with pytest.raises(DaamkitError, match="from 0 to 1"):
                 ioa(one, other)
     with pytest.raises(DaamkitError, match="one size"):
-        inspect.unwrap(_both)(b, np.ones((1, 4), bool))  # NumPy would stretch it
+        inspect.unwrap(_both)(b, np.ones((1, 4), bool), True)  # NumPy would stretch it
