@@ -15,7 +15,7 @@ from daamkit.language import dependencies, pictures
 from daamkit.language.parse import Parse
 from daamkit.language.pipelines import is_clear, load
 from daamkit.language.segments import segments
-from daamkit.language.tokens import CONTENT, NOMINAL, Pair, Phrase, ParsedToken
+from daamkit.language.tokens import CONTENT, NOMINAL, Pair, ParsedToken, Phrase
 
 __all__ = [
     "CONTENT", "NOMINAL", "Pair", "Parse", "Phrase", "ParsedToken", "is_clear", "load", "parse",

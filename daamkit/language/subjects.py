@@ -9,7 +9,7 @@ from daamkit.language import coreference, senses
 from daamkit.language.coreference import children
 from daamkit.language.parse import Parse
 from daamkit.language.segments import listed
-from daamkit.language.tokens import NOMINAL, Phrase, ParsedToken
+from daamkit.language.tokens import NOMINAL, ParsedToken, Phrase
 from daamkit.language.wordnet import above, wordnet
 
 MOST = 5  # subjects that a method can keep apart
