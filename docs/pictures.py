@@ -1,10 +1,12 @@
 """Make the pictures of README and docs; those of the inspector need Chromium.
 
 python docs/pictures.py
+python docs/pictures.py --inspector
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import shutil
 import tempfile
@@ -113,26 +115,26 @@ def inspector(pipe: object) -> daamkit.Inspector:
                 generator=torch.Generator().manual_seed(seed),
             )
         runs.append(tracer.run)
-    made = daamkit.Inspector(*runs)
-    made.pins = [a, b]
-    return made
+    return daamkit.Inspector(*runs, names=["unguided", "with Attend-and-Excite"])
 
 
-def inspected(made: daamkit.Inspector, scheme: str) -> Image.Image:
-    """What its page shows, "light" or "dark"."""
+def inspected(made: daamkit.Inspector, scheme: str, width: int, height: int) -> Image.Image:
+    """What its page shows, "light" or "dark", at twice the size where it is for a phone too."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        view = {"width": 1240, "height": 700}
-        page = browser.new_page(viewport=view, color_scheme=scheme)  # type: ignore[arg-type]
+        page = browser.new_page(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            device_scale_factor=2 if width < 800 else 1,
+        )
         page.goto(made.save(Path(folder) / "page.html").as_uri())
         page.wait_for_selector("html[data-ready]")
-        page.locator(".columns canvas").first.hover(position={"x": 215, "y": 200})
         page.wait_for_timeout(200)
-        picture = page.locator(".daamkit-inspector").screenshot()
+        picture = page.screenshot(clip={"x": 0, "y": 0, "width": width, "height": height})
         browser.close()
     return Image.open(io.BytesIO(picture)).convert("RGB")
 
@@ -160,17 +162,27 @@ def readings(pipe: object) -> Image.Image:
     return sheet(tiles, 8)
 
 
+def inspectors(pipe: object) -> None:
+    """As it opens, and with both nouns pinned."""
+    made = inspector(pipe)
+    inspected(made, "light", 640, 492).save(FOLDER / "inspector.png", optimize=True)
+    made.pins, made.pixel = ["monkey", "turtle"], (60, 60)
+    inspected(made, "dark", 1120, 720).save(FOLDER / "inspector-dark.png", optimize=True)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inspector", action="store_true", help="only those of the inspector")
+    if parser.parse_args().inspector:
+        return inspectors(daamkit.load("toybox"))
     drawn = [(Image.fromarray(s.image), s.caption) for s in scenes.sample(24, seed=3)]
     sheet(drawn, 8).save(FOLDER / "scenes.png", optimize=True)
     world_2().save(FOLDER / "scenes2.png", optimize=True)
     pipe = daamkit.load("toybox")
     explain(pipe).save(FOLDER / "explain.png", optimize=True)
     guided(pipe).save(FOLDER / "guided.png", optimize=True)
-    made = inspector(pipe)
-    inspected(made, "light").save(FOLDER / "inspector.png", optimize=True)
-    inspected(made, "dark").save(FOLDER / "inspector-dark.png", optimize=True)
+    inspectors(pipe)
     samples(pipe).save(FOLDER / "samples.png", optimize=True)
     readings(pipe).save(FOLDER / "oracle.jpg", quality=88)
 

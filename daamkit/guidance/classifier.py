@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.noise import family, kind, level
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents, Method
-from daamkit.guidance.noise import family, kind, level
 
 Classifier = Callable[[Tensor, Tensor], Tensor]
 

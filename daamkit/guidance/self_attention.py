@@ -13,12 +13,12 @@ from torch.nn import functional as F
 
 from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.noise import family, kind, level, renoise
 from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.edits import layers
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents, Method, denoise, part
-from daamkit.guidance.noise import family, kind, level, renoise
 
 STRATEGIES = ("self-attention", "global", "high-frequency", "random", "square")
 AUTOENCODERS = ("vae", "vqvae", "movq")  # a pipeline with none of them denoises pixels

@@ -15,6 +15,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
 from daamkit.tracing.options import Branch, TraceOptions, plans_for
+from daamkit.tracing.previews import BYTES, Previews
 from daamkit.tracing.recorder import Recorder
 
 BUDGET = 2**30  # bytes
@@ -55,6 +56,10 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         a single image stay there as long as its run is held; of a batch, each run has its copy.
     rule
         The pooling that ``run.maps.word`` uses: "daam" or "paper" (`HeatMaps`).
+    previews
+        Keep in the run's record, for each step, a small picture of the image that the model means
+        then (x0), which `Inspector` shows under that step's maps. A step then takes another pass of
+        the decoder over at most 32 x 32 cells; `bytes` counts what is kept.
 
     Attributes
     ----------
@@ -93,6 +98,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         budget: int | None = BUDGET,
         spill: str | os.PathLike[str] | None = None,
         rule: Pooling = "daam",
+        previews: bool = False,
     ) -> None:
         self.runs: list[Run] = []
         kept = frozenset([keep] if isinstance(keep, str) else keep)
@@ -130,7 +136,9 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
             None if spill is None else Path(spill),
             rule,
         )
-        super().__init__(pipe, Recorder(self.runs, self._options))
+        self._previews = previews
+        taps = [Previews()] if previews else []
+        super().__init__(pipe, Recorder(self.runs, self._options), *taps)
 
     def bytes(
         self,
@@ -141,7 +149,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         steps: int = 50,
         images: int = 1,
     ) -> int:
-        """What the maps of such a call will take, before it is made: float32, all branches.
+        """What the maps of such a call will take, before it is made: float32, all branches; with
+        previews, at most what these take too.
 
         Parameters
         ----------
@@ -164,7 +173,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         grid = families.of(self.pipe).grid(self.pipe, height, width)
         plans = plans_for(self._options, self.pipe, grid, images, steps, columns)
         branches = len(set(self._options.branches))
-        return branches * sum(plan.bytes for plan in plans if plan is not None)
+        maps = branches * sum(plan.bytes for plan in plans if plan is not None)
+        return maps + (BYTES * steps * images if self._previews else 0)
 
     @property
     def run(self) -> Run:

@@ -27,3 +27,16 @@ def labels(words: Iterable[Word]) -> list[str]:
 def method(run: Run) -> str:
     """What guided a run."""
     return " + ".join(row["method"] for row in run.record.get("guidance", ())) or "unguided"
+
+
+def made(run: Run) -> str:
+    """By which model, seed and steps: "toybox, seed 51, 25 steps", as far as they are known."""
+    record = run.record
+    seed = (record.get("seed") or {}).get("seed")
+    steps = record.get("arguments", {}).get("num_inference_steps")
+    facts = (
+        record.get("model", {}).get("name"),
+        f"seed {seed}" if seed is not None else None,
+        f"{steps} steps" if steps else None,
+    )
+    return ", ".join(str(fact) for fact in facts if fact)

@@ -40,7 +40,9 @@ class PageModel {
 }
 
 function unpack(value) {
-  if (typeof value?.bytes !== "string") return value;
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  if (typeof value.bytes !== "string")
+    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, unpack(each)]));
   const text = atob(value.bytes);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
@@ -52,7 +54,7 @@ const packed = JSON.parse(document.getElementById("state").textContent);
 const entries = Object.entries(packed).map(([name, value]) => [name, unpack(value)]);
 const model = new PageModel(Object.fromEntries(entries));
 model.source = () => {
-  const now = entries.map(([name]) => [name, packed[name]?.bytes ? packed[name] : model.get(name)]);
+  const now = entries.map(([name]) => [name, name.startsWith("_") ? packed[name] : model.get(name)]);
   const text = JSON.stringify(Object.fromEntries(now)).replaceAll("<", "\\u003c");
   source.querySelector("#state").textContent = text;
   return `<!doctype html>\n${source.outerHTML}`;

@@ -30,7 +30,7 @@ def page(
     style
         CSS.
     state
-        The widget's traits: plain data, or bytes, which the script gets as a ``DataView``.
+        The widget's traits: plain data, and bytes in it, which the script gets as a ``DataView``.
     still
         HTML that is shown where scripts do not run, and until they do.
     after
@@ -55,7 +55,8 @@ def page(
 {(_SHELL / "page.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
-<main><div id="widget">{still}</div>
+<main><h1>{escape(title)}</h1>
+<div id="widget">{still}</div>
 {after}</main>
 <script type="application/json" id="state">{data}</script>
 <script type="module">
@@ -67,4 +68,6 @@ def page(
 
 
 def _pack(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _pack(each) for name, each in value.items()}
     return {"bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else value

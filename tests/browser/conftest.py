@@ -3,23 +3,39 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def play() -> Iterator[Playwright]:
+    with sync_playwright() as play:
+        yield play
+
+
+@pytest.fixture(scope="session")
+def chromium(play: Playwright) -> Iterator[Browser]:
     place = next(filter(None, map(shutil.which, NAMES)), None)
     if place is None:
         message = "these tests want Chromium and found none: apt-get install chromium"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=place, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    browser = play.chromium.launch(executable_path=place, args=["--no-sandbox"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def firefox(play: Playwright) -> Iterator[Browser]:
+    """Playwright's own build, the only one that it drives: `playwright install firefox`."""
+    if not Path(play.firefox.executable_path).exists():
+        pytest.skip("playwright's Firefox is not installed")
+    browser = play.firefox.launch()
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

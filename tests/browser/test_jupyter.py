@@ -110,10 +110,16 @@ def test_pointing_and_clicking_reach_python(chromium: Browser, lab: str, tmp_pat
     expect(first).to_have_attribute("aria-pressed", "false")
     expect(view.locator("output").first).to_contain_text("0.700")
 
-    view.locator("summary").click()  # one head, chosen by one message of several traits
-    view.locator(".head").nth(2).click()
-    expect(view.locator(".head").nth(2)).to_have_attribute("aria-pressed", "true")
-    expect(ask(page, "print(inspector.site is None, inspector.head)")).to_contain_text("False 2")
+    view.get_by_role("tab", name="layers and heads").click()
+    head = view.locator(".head").nth(2)  # chosen by one message of several traits
+    number = head.get_attribute("aria-label").split()[1]
+    head.click()
+    expect(head).to_have_attribute("aria-pressed", "true")
+    expect(ask(page, "print(inspector.site is None, inspector.head)")).to_contain_text(
+        f"False {number}"
+    )
+    ask(page, "inspector.append(run, names=['again'])")
+    expect(view.locator("figure:visible")).to_have_count(2)
     count = page.locator(".jp-Notebook-cell").count()
     second.focus()
     page.keyboard.press("b")  # JupyterLab's key for a new cell, where nothing keeps it from it

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.noise import level
 from daamkit.errors import DaamkitError
 from daamkit.guidance.classifier import ClassifierGuidance
 from daamkit.guidance.denoising import guide
-from daamkit.guidance.noise import level
 from daamkit.guidance.notes import Notes
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from tests import tiny

@@ -17,7 +17,7 @@ def made(
     prompt: str = "a cat and a dog", seed: int | None = 0, *methods: str, side: int = 64
 ) -> Run:
     rng = np.random.default_rng([seed or 0, *map(len, methods)])
-    spans = [match.span() for match in re.finditer(r"[\w<>/]+", prompt)]
+    spans = [match.span() for match in re.finditer(r"[\w<>/]+|[\U0001f300-\U0001faff]", prompt)]
     texts = [
         Token(i, "text_encoder", prompt[start:end], start, end)
         for i, (start, end) in enumerate(spans, 1)

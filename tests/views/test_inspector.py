@@ -19,8 +19,10 @@ import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.measures.syntax import relations
-from daamkit.views.inspector import Inspector, contents
+from daamkit.views import plots
+from daamkit.views.inspector import Inspector, arcs, contents, painting
 from tests import pictures
+from tests.views.runs import made
 
 PROMPT = "a red cat next to a blue car"
 NASTY = "a </script><script>alert(1)</script> cat <img src=x> & dog"
@@ -56,8 +58,8 @@ def test_a_map_that_is_nowhere_above_zero_is_in_no_mask(run: Run) -> None:
 
 
 def test_what_is_sent_is_what_the_maps_are(run: Run, inspector: Inspector) -> None:
-    about, data = inspector._about, gzip.decompress(inspector._data)
-    column = about["columns"][0]
+    column = inspector._column_0
+    data = gzip.decompress(column["data"])
     cat = inspector.words.index("cat")
     whole = np.frombuffer(data, np.uint8, 8 * 128 * 128, column["whole"]).reshape(8, 128, 128)
     assert np.array_equal(whole[cat] > 80, run.maps.word("cat").mask(0.4))
@@ -90,7 +92,7 @@ def test_tables_are_the_librarys_numbers(run: Run, other: Run) -> None:
             assert pairs.loc[name, measure] == truth[measure]
     inspector.region = (0, 0, 128, 128)
     region = inspector.table()
-    assert np.allclose(region["mass"], 1) and np.allclose(region["lift"], 1)
+    assert np.allclose(region["inside"], 1) and np.allclose(region["lift"], 1)
     inspector.region = None
     inspector.columns = ["other"]
     inspector.pixel = (64, 30)
@@ -105,13 +107,13 @@ def test_a_region_and_what_is_outside_of_it_share_all_mass(start, end) -> None:
     inspector = Inspector(pictures.run("a cat"))
     top, left, bottom, right = *start, *end
     inspector.region = (top, left, bottom, right)
-    mass = inspector.table().set_index("word")["mass"]
+    inside = inspector.table().set_index("word")["inside"]
     values = inspector.runs["unguided"].maps.word("cat").expand(absolute=True).clamp(min=0)
     within = values[top:bottom, left:right].sum() / values.sum()
-    assert mass["cat"] == pytest.approx(float(within), abs=1e-5)
+    assert inside["cat"] == pytest.approx(float(within), abs=1e-5)
     lift = inspector.table().set_index("word")["lift"]
     area = (bottom - top) * (right - left) / 128**2
-    assert lift["cat"] * area == pytest.approx(mass["cat"])
+    assert lift["cat"] * area == pytest.approx(inside["cat"])
 
 
 def test_a_part_of_the_maps_is_measured_exactly(run: Run, inspector: Inspector) -> None:
@@ -132,7 +134,9 @@ def test_a_part_of_the_maps_is_measured_exactly(run: Run, inspector: Inspector) 
     [
         ("word", "dog", "inspector.words"),
         ("pins", ["cat", "dog"], "'dog'"),
+        ("pins", ["a", "red", "cat", "next", "to", "car"], "as many as there are hues"),
         ("threshold", 1.5, r"in \[0, 1\]"),
+        ("scale", "log", "'shared' or 'own'"),
         ("step", 9, "from 0 to 4"),
         ("step", -1, "a step from 0"),
         ("head", -1, "a head from 0"),
@@ -210,6 +214,110 @@ def test_a_table_of_nothing_chosen_says_how_to_choose(kind, inspector: Inspector
         inspector.table("nothing")
 
 
+def test_it_opens_with_the_nouns_each_in_its_hue(inspector: Inspector) -> None:
+    labels = {word: label for label, word in inspector._words.items()}
+
+    def shown() -> dict[str, int]:
+        return {labels[word]: hue for word, hue in inspector._state().shown}
+
+    assert shown() == {"cat": 0, "car": 1}
+    inspector.pins = ["car", "red", "next"]  # a word keeps its hue, others take what is free
+    assert shown() == {"car": 1, "red": 0, "next": 2}
+    minor = [word["label"] for word in inspector._about["words"] if word["minor"]]
+    assert minor == ["a", "to", "a (2)"] or minor == ["a", "next", "to", "a (2)"]
+
+
+def test_the_scale_is_that_of_the_plots(run: Run, other: Run) -> None:
+    inspector = Inspector(run)
+    cat = inspector._state().map(run, run.maps.word("cat").word)
+    (shown, *_) = plots.grid(run).axes[1].images
+    assert inspector._state().top([run], cat) == shown.norm.vmax
+    both = Inspector(run, other)
+    tops = [plots.grid(each).axes[1].images[0].norm.vmax for each in (run, other)]
+    assert both._state().top(both.runs.values(), cat) == max(tops)
+    both.scale = "own"
+    assert both._state().top(both.runs.values(), cat) == float(cat.expand(absolute=True).max())
+
+
+def test_a_weak_word_is_faint_on_the_shared_scale() -> None:
+    run = made("a cat and a dog")
+    maps = run.branches["cond"]
+    layer = maps.layers["up"]
+    values = layer.values.clone()
+    values[run.maps.word("dog").word.columns[0]] *= 0.25
+    weak = dataclasses.replace(maps, layers={"up": dataclasses.replace(layer, values=values)})
+    inspector = Inspector(Run(run.image, {"cond": weak}))
+    inspector.pins = ["dog"]
+    plain = np.asarray(run.image, float)
+
+    def change(scale: str) -> float:
+        inspector.scale = scale
+        painted = painting.paint(inspector.runs, inspector._state(), "unguided")
+        return float(np.abs(painted - plain).max())
+
+    assert change("shared") < 0.4 * change("own")
+
+
+def test_runs_can_be_put_beside_those_that_are_there(run: Run, other: Run) -> None:
+    inspector = Inspector(run)
+    first = inspector._column_0
+    inspector.append(other)
+    assert list(inspector.runs) == inspector.columns == ["unguided", "unguided (2)"]
+    assert inspector._column_0 is first  # neither made nor sent again
+    both = Inspector(run, other)
+    assert inspector._column_1 == both._column_1
+    assert "_column_1" in inspector.get_state() and inspector.to_html().count('"_column_') == 2
+    with pytest.raises(DaamkitError, match="each of its own"):
+        inspector.append(other, names=["unguided"])
+    assert len(inspector.table()) == 2 * len(inspector.words)
+
+
+def test_the_view_is_written_as_code(run: Run, other: Run) -> None:
+    inspector = Inspector(run, other, names=["one", "it's"])
+    inspector.pins, inspector.threshold, inspector.scale = ["cat", "red"], 0.25, "own"
+    inspector.region, inspector.columns = (1, 2, 30, 40), ["it's"]
+    space = {"daamkit": daamkit, "runs": [run, other]}
+    exec(inspector.code(), space)
+    again = space["inspector"]
+    for name in ("pins", "threshold", "scale", "region", "columns"):
+        assert getattr(again, name) == getattr(inspector, name)
+    assert list(again.runs) == ["one", "it's"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "opening", "silent"),
+    [
+        ("一只 猫 和 一只 狗", 5, "reads English"),
+        ("חתול אדום וכלב", 3, "reads English"),
+        ("a cat \N{DOG FACE} on a bench", 3, ""),
+        ("running", 1, ""),
+        ("", 0, "no words"),
+    ],
+)
+def test_prompts_of_all_kinds_open(prompt: str, opening: int, silent: str) -> None:
+    about = Inspector(made(prompt))._about
+    assert len(about["opening"]) == opening
+    assert silent in about["silent"] and bool(about["silent"]) == bool(silent)
+    assert not (about["arcs"] and silent)
+
+
+def test_of_many_nouns_the_strongest_are_coloured() -> None:
+    run = made("cat dog car boat house tree")
+    inspector = Inspector(run)
+    peaks = {word.word.text: float(word.values.max()) for word in run.maps.words()}
+    weakest = min(peaks, key=peaks.__getitem__)
+    shown = [inspector.words[place] for place in inspector._about["opening"]]
+    assert shown == [word for word in inspector.words if word != weakest]
+
+
+def test_arcs_are_said_in_plain_words(inspector: Inspector) -> None:
+    said = {arc["says"]: arc["minor"] for arc in inspector._about["arcs"]}
+    assert said["red describes cat"] is False and said["cat next to car"] is False
+    assert said["a introduces cat"] is True
+    assert arcs.says("conj", "cat", "dog") == "cat and dog"
+    assert arcs.says("unheard", "cat", "dog") == "dog belongs to cat"
+
+
 def test_names_tell_runs_apart(run: Run, other: Run) -> None:
     assert list(Inspector(run, other).runs) == ["unguided", "unguided (2)"]
     for names in (["a"], ["a", "a"]):
@@ -238,9 +346,12 @@ def test_what_is_seen_is_written(run: Run, other: Run, tmp_path) -> None:
     inspector = Inspector(run, other, names=["one", "<other>"])
     inspector.word = "cat"
     with Image.open(inspector.save(tmp_path / "seen.png")) as sheet:
-        assert sheet.size == (128 + 8 + 128, 128)
+        assert sheet.width == 16 + 2 * (384 + 16) and sheet.height > 384
+    inspector.word = None
     svg = inspector.save(tmp_path / "seen.svg").read_text()
     assert "&lt;other&gt;" in svg and svg.count("<image") == 2
+    assert 'fill="#0072b2">cat</text>' in svg  # in the prompt and in the legend
+    assert svg.count(">toybox, seed 0, 5 steps</text>") == svg.count("seed 1, 5 steps") == 1
     with pytest.raises(DaamkitError, match=r"\.svg"):
         inspector.save(tmp_path / "seen.gif")
 
@@ -279,7 +390,7 @@ def test_a_run_without_words_or_image_can_be_inspected(run: Run) -> None:
     assert "(empty prompt)" in empty.to_html()
     latents = Inspector(Run(None, run.branches))
     latents.word = "cat"
-    assert "(latents only)" in latents.to_html() and len(latents._pictures()) == 1
+    assert "(latents only)" in latents.to_html() and len(latents._sheet().seen) == 1
 
 
 def test_a_prompt_that_was_cut_is_said() -> None:

@@ -1,21 +1,31 @@
-// What Python sent: words, arcs, colours, columns, and their maps behind one gzipped buffer.
+// What Python sent: words, arcs, colours, and each run's pictures and maps behind a gzipped buffer.
 
-export async function readContents(about, packed) {
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const columns = await Promise.all(about.columns.map((column) => readColumn(column, bytes)));
-  return { ...about, columns, heat: about.heat.flat(), diverging: about.diverging.flat() };
+export function readAbout(model) {
+  const about = model.get("_about");
+  return { ...about, heat: about.heat.flat(), diverging: about.diverging.flat(), columns: [] };
+}
+
+// Reads those columns that are not read yet.
+export async function readColumns(contents, model) {
+  const names = model.get("_names");
+  for (let place = contents.columns.length; place < names.length; place++)
+    contents.columns.push(await readColumn(model.get(`_column_${place}`)));
 }
 
 // A column's rows are its own words: `row[i]` is where the i-th word of the first prompt lies.
-async function readColumn(column, bytes) {
+async function readColumn(column) {
+  const stream = new Blob([column.data]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
   let known = 0;
   const row = column.has.map((there) => (there ? known++ : -1));
   const size = column.height * column.width;
+  const picture = await pixelsOf(column.image, column);
   return {
     ...column,
     row,
-    grey: await greyOf(column),
+    picture,
+    grey: greyOf(picture),
+    meant: new Map(), // previews of steps that were looked at, as `picture` and `grey`
     whole: (word) => bytes.subarray(column.whole + row[word] * size, column.whole + (row[word] + 1) * size),
     part: (stack, word, index) => {
       const cells = stack.grid[0] * stack.grid[1];
@@ -25,18 +35,31 @@ async function readColumn(column, bytes) {
   };
 }
 
-// The image in grey, as Pillow has it; mid grey where there is no image.
-async function greyOf({ image, width, height }) {
-  const grey = new Uint8Array(width * height).fill(128);
-  if (image === null) return grey;
-  const picture = new Image();
-  picture.src = image;
+// Reads what the model meant the image to be at a step, where that was kept.
+export async function readPreview(column, step) {
+  if (column.meant.size > 12) column.meant.delete(column.meant.keys().next().value);
+  column.meant.set(step, null); // it is being read
+  const picture = await pixelsOf(column.previews[step], column);
+  column.meant.set(step, { picture, grey: greyOf(picture) });
+}
+
+// An image as numbers: alpha, blue, green, red. Mid grey where there is none.
+async function pixelsOf(uri, { width, height }) {
+  if (uri === null) return new Int32Array(width * height).fill(0xff808080 | 0);
+  const picture = Object.assign(new Image(), { src: uri });
   await picture.decode();
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.drawImage(picture, 0, 0, width, height);
-  const { data } = pen.getImageData(0, 0, width, height);
-  for (let i = 0; i < grey.length; i++)
-    grey[i] = (data[4 * i] * 19595 + data[4 * i + 1] * 38470 + data[4 * i + 2] * 7471 + 32768) >> 16;
+  return new Int32Array(pen.getImageData(0, 0, width, height).data.buffer);
+}
+
+// In grey, as Pillow has it.
+function greyOf(picture) {
+  const grey = new Uint8Array(picture.length);
+  for (let i = 0; i < grey.length; i++) {
+    const [red, green, blue] = [picture[i] & 255, (picture[i] >> 8) & 255, (picture[i] >> 16) & 255];
+    grey[i] = (red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16;
+  }
   return grey;
 }

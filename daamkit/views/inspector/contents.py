@@ -9,9 +9,8 @@ heads go as one byte a cell on a grid of their own; what is measured on them is 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,24 +19,23 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from daamkit.errors import DaamkitError
-from daamkit.language import parsing
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap, over_tokens
 from daamkit.maps.words import Word
 from daamkit.views import palettes
-from daamkit.views.labels import labels
+from daamkit.views.inspector.arcs import grammar
+from daamkit.views.labels import labels, made
 from daamkit.views.png import data_uri
 
 CUTS = 200  # thresholds a view can be set to: 0, 1/200, ..., 1
 STEP_GRID, HEAD_GRID = 64, 32  # longest side of the maps of steps, and of layers and heads
+HUES = 5  # words that have one at a time
 
 
 def levels(word: WordMap) -> UInt8[np.ndarray, "height width"]:
     """How many of the cuts i/200 of its maximum each pixel reaches, as ``word.mask(i / 200)``."""
-    word.mask()  # says if the map is not finite
     values = word.expand(absolute=True).cpu().numpy()
     if not values.max() > 0:
         return np.zeros(values.shape, np.uint8)
@@ -53,111 +51,109 @@ def matched(prompt: Prompt, word: Word) -> Word | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
-class Contents:
-    """What the script needs: `about` as plain data, and the maps behind it in `data`."""
+def about(first: Run, words: Sequence[Word], parser: Any = None) -> dict[str, Any]:
+    """What all columns share: words and arcs of the first prompt, colours."""
+    read = grammar(first.prompt, words, parser)
+    minor = set(read.minor)
+    return {
+        "prompt": first.prompt,
+        "words": [
+            {"label": label, "start": word.start, "end": word.end, "minor": i in minor}
+            for i, (label, word) in enumerate(zip(labels(words), words, strict=True))
+        ],
+        "opening": opening(first, words, read.nouns, minor),
+        "arcs": list(read.arcs),
+        "silent": read.silent,
+        "cuts": CUTS,
+        "heat": palettes.colours(np.arange(256) / 255, palettes.HEAT).tolist(),
+        "diverging": palettes.colours(np.linspace(0, 1, 255), palettes.DIFFERENCE).tolist(),
+        "hues": [list(hue) for hue in palettes.distinct(HUES)],
+    }
 
-    runs: Sequence[Run]
-    names: Sequence[str]
-    parser: Any = None
 
-    @cached_property
-    def words(self) -> list[Word]:
-        """Those of the first run's prompt."""
-        return self.runs[0].maps.prompt.words()
+def opening(run: Run, words: Sequence[Word], nouns: Sequence[int], minor: set[int]) -> list[int]:
+    """The words that are coloured before any is chosen: the nouns, else what there is.
 
-    @cached_property
-    def _packed(self) -> tuple[dict[str, Any], bytes]:
-        parts: list[bytes] = []
-        first = self.runs[0]
-        pairs, silent = self._arcs()
-        about = {
-            "prompt": first.prompt,
-            "words": [
-                {"label": label, "start": word.start, "end": word.end}
-                for label, word in zip(labels(self.words), self.words, strict=True)
-            ],
-            "arcs": pairs,
-            "silent": silent,
-            "cuts": CUTS,
-            "heat": _lut(palettes.HEAT, np.clip((np.arange(CUTS + 2) - 0.5) / CUTS, 0, 1)),
-            "diverging": _lut(palettes.DIFFERENCE, np.linspace(0, 1, 255)),
-            "hues": [list(hue) for hue in palettes.distinct(5)],
-            "columns": [
-                self._column(run, name, parts)
-                for run, name in zip(self.runs, self.names, strict=True)
-            ],
-        }
-        return about, gzip.compress(b"".join(parts), 6, mtime=0)
+    There are as many as there are hues; of more, those whose maps are highest.
+    """
+    chosen = list(nouns) or [i for i in range(len(words)) if i not in minor] or [*range(len(words))]
+    if len(chosen) <= HUES:
+        return chosen
+    peaks = {i: float(run.maps.of(words[i]).values.max()) for i in chosen}
+    return sorted(sorted(chosen, key=lambda i: -peaks[i])[:HUES])
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """Words, arcs, colours, columns; arrays by their offset in the data."""
-        return self._packed[0]
 
-    @property
-    def data(self) -> bytes:
-        """All maps, one after the other, gzipped."""
-        return self._packed[1]
+def column(
+    run: Run, name: str, words: Sequence[Word], tick: Callable[[], Any] = lambda: None
+) -> dict[str, Any]:
+    """What is sent of one run: plain data, with offsets into ``data``, its maps, gzipped.
 
-    def _arcs(self) -> tuple[list[dict[str, Any]], str]:
-        """Heads and dependents as places among the words, or why there are none."""
-        try:
-            edges = parsing.parse(self.runs[0].prompt, self.parser).edges()
-        except DaamkitError as error:
-            return [], str(error)
-
-        def index(token: parsing.ParsedToken) -> int | None:
-            inside = (i for i, w in enumerate(self.words) if w.start <= token.start < w.end)
-            return next(inside, None)
-
-        found = [(index(pair.head), index(pair.dependent), pair.relation) for pair in edges]
-        return [
-            {"head": head, "dependent": dependent, "relation": relation}
-            for head, dependent, relation in found
-            if head is not None and dependent is not None and head != dependent
-        ], ""
-
-    def _column(self, run: Run, name: str, parts: list[bytes]) -> dict[str, Any]:
-        height, width = run.maps.size
-        own = [matched(run.maps.prompt, word) for word in self.words]
-        maps = [run.maps.of(word) if word is not None else None for word in own]
-        known = [word for word in own if word is not None]
-        whole = np.stack([levels(m) for m in maps if m is not None] or [np.zeros((0, 0), np.uint8)])
-        return {
-            "name": name,
-            "prompt": run.prompt,
-            "height": height,
-            "width": width,
-            "image": None if run.image is None else data_uri(run.image),
-            "has": [word is not None for word in own],
-            "peaks": [0.0 if m is None else float(m.expand(absolute=True).max()) for m in maps],
-            "whole": _put(whole, parts),
-            "steps": _steps(run.maps, known, parts),
-            "layers": _layers(run.maps, known, parts),
-        }
+    Parameters
+    ----------
+    run, name
+        Which, and what it is called.
+    words
+        Those of the first prompt.
+    tick
+        Called when a part is done: once for each word, and twice.
+    """
+    parts: list[bytes] = []
+    own = [matched(run.maps.prompt, word) for word in words]
+    known = [word for word in own if word is not None]
+    whole, peaks = [], []
+    for word in own:
+        found = None if word is None else run.maps.of(word)
+        peaks.append(0.0 if found is None else float(found.expand(absolute=True).max()))
+        if found is not None:
+            whole.append(levels(found))
+        tick()
+    height, width = run.maps.size
+    sent = {
+        "name": name,
+        "prompt": run.prompt,
+        "made": made(run),
+        "height": height,
+        "width": width,
+        "image": None if run.image is None else data_uri(run.image),
+        "previews": list(run.record.get("previews", ())),
+        "has": [word is not None for word in own],
+        "peaks": peaks,
+        "whole": _put(np.stack(whole or [np.zeros((0, 0), np.uint8)]), parts),
+        "steps": _steps(run.maps, known, parts),
+    }
+    tick()
+    sent["layers"] = _layers(run.maps, known, parts)
+    sent["data"] = gzip.compress(b"".join(parts), 4, mtime=0)
+    tick()
+    return sent
 
 
 def _steps(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> dict[str, Any] | None:
-    """Each word's map at each step, (words, steps, y, x), and their maxima."""
+    """Each word's map at each step, (words, steps, y, x), and their maxima.
+
+    Heads are summed before they are enlarged, which takes an eighth of the time: near.
+    """
     if "step" not in maps.keep or not words:
         return None
-    stack = []
-    for step in range(maps.steps):
-        pooled = maps.select(steps=step).pool()
-        stack.append(torch.stack([over_tokens(pooled, word) for word in words]))
-    return _bytes(torch.stack(stack, 1), STEP_GRID, parts) | {"count": maps.steps}
+    layers = {}
+    for name, layer in maps.layers.items():
+        values = layer.values.float()
+        values = values.sum(1) if "head" in maps.keep else values
+        each = torch.stack([over_tokens(values, word) for word in words])
+        layers[name] = replace(layer, values=each.flatten(0, 1))  # a map a column: word, step
+    whole = replace(maps, layers=layers, keep=frozenset({"site"}), size=_grid(maps.size, STEP_GRID))
+    pooled = whole.pool().unflatten(0, (len(words), maps.steps))
+    return _bytes(pooled, STEP_GRID, parts) | {"count": maps.steps}
 
 
 def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[str, Any]]:
-    """Each layer's maps, (words, heads, y, x), in running order; one head if they were not kept."""
+    """Each layer's maps, (words, heads, y, x), as the model runs; one head if none were kept."""
     found: list[dict[str, Any]] = []
     if not words:
         return found
     for layer in sorted(maps.layers.values(), key=lambda layer: layer.order):
-        values = layer.values.float()
-        values = values.sum(0) if "step" in maps.keep else values
-        values = values if "head" in maps.keep else values[None]
+        values = layer.values.sum(0) if "step" in maps.keep else layer.values
+        values = values.float() if "head" in maps.keep else values.float()[None]
         stack = torch.stack([over_tokens(values, word) for word in words])
         # The sum of one cell's or all cells' maps is divided by this, as `HeatMaps.pool` does.
         every = layer.heads if maps.rule == "daam" else 1
@@ -174,12 +170,8 @@ def _layers(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> list[dict[
 
 def _bytes(maps: Float[Tensor, "words n y x"], side: int, parts: list[bytes]) -> dict[str, Any]:
     """Maps as bytes of their own maximum, on a grid of at most `side` cells a side."""
-    height, width = maps.shape[-2:]
-    if max(height, width) > side:
-        grid = (
-            max(1, round(side * height / max(height, width))),
-            max(1, round(side * width / max(height, width))),
-        )
+    grid = _grid((maps.shape[-2], maps.shape[-1]), side)
+    if grid != tuple(maps.shape[-2:]):
         maps = F.interpolate(maps, size=grid, mode="area")
     values = maps.clamp(min=0).cpu().numpy()
     peaks = values.max((-1, -2), initial=0.0)
@@ -191,12 +183,14 @@ def _bytes(maps: Float[Tensor, "words n y x"], side: int, parts: list[bytes]) ->
     }
 
 
+def _grid(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """(height, width), made smaller until neither is above `side`."""
+    most = max(*size, side)
+    return max(1, round(side * size[0] / most)), max(1, round(side * size[1] / most))
+
+
 def _put(array: np.ndarray, parts: list[bytes]) -> int:
     """Append an array; where it begins."""
     start = sum(map(len, parts))
     parts.append(array.tobytes())
     return start
-
-
-def _lut(palette: str, values: np.ndarray) -> list[list[int]]:
-    return palettes.colours(values, palette).tolist()

@@ -1,32 +1,63 @@
-// What is seen as a file: PNG, SVG, or the whole inspector as one HTML page.
-import { colour, drawn, element } from "../elements.js";
+// What is seen, to hand on: PNG and SVG with prompt, legend and seed; the inspector as one HTML
+// page; the view as Python.
+import { asSvg } from "./sheet.js";
+import { element } from "../elements.js";
 
 export function makeExports(contents, view, model) {
   const button = (name, make) =>
     element("button", { type: "button", class: "export", onclick: () => save(name, make) }, name.toUpperCase());
+  const said = element("span", { class: "note", "aria-live": "polite" });
   const save = async (name, make) => {
+    said.textContent = "";
     const file = await make();
     if (file) download(file, `daamkit.${name}`);
   };
+  const svg = () => new Blob([asSvg(contents, view).text], { type: "image/svg+xml" });
   // A page keeps its own source; behind a notebook Python makes it and answers.
-  let asked = false; // several views share a widget: who asked saves
+  let asked = 0; // several views share a widget: who asked saves
   const page = () => {
     if (model.source) return new Blob([model.source()], { type: "text/html" });
-    asked = true;
-    model.send({ kind: "page" });
+    said.textContent = "asking Python …";
+    asked = setTimeout(() => {
+      said.textContent = "No kernel has answered: HTML wants one, PNG and SVG do not. Run the cell again.";
+      asked = 0;
+    }, 8000);
+    try {
+      model.send({ kind: "page" });
+    } catch {
+      said.textContent = "There is no kernel any more: run the cell again.";
+    }
     return null;
   };
   const answered = (message, buffers) => {
-    if (message.kind === "page" && asked)
-      download(new Blob([buffers[0]], { type: "text/html" }), "daamkit.html");
-    asked = false;
+    if (message.kind !== "page" || !asked) return;
+    clearTimeout(asked);
+    asked = 0;
+    said.textContent = "";
+    download(new Blob([buffers[0]], { type: "text/html" }), "daamkit.html");
   };
   model.on("msg:custom", answered);
-  const node = element(
-    "div", { class: "exports", role: "group", "aria-label": "save as" },
-    "save as ", button("png", () => asPng(view)), button("svg", () => asSvg(contents, view)), button("html", page),
-  );
-  return { node, stop: () => model.off("msg:custom", answered) };
+  const code = element("textarea", { class: "code", readonly: true, rows: 5, "aria-label": "this view as Python", spellcheck: "false", onfocus: () => code.select() });
+  const copy = element("button", { type: "button", onclick: copied }, "copy as Python");
+  async function copied() {
+    try {
+      await navigator.clipboard.writeText(code.value);
+      said.textContent = "copied";
+    } catch {
+      code.focus(); // selected: the keys copy it
+      said.textContent = "press Ctrl+C";
+    }
+  }
+  const files = element("div", { class: "exports", role: "group", "aria-label": "save as" }, "save ", button("png", () => asPng(contents, view)), button("svg", svg), button("html", page));
+  return {
+    name: "share",
+    node: element("div", {}, files, code, element("div", { class: "exports" }, copy, said)),
+    show: () => (code.value = asPython(contents, view.own())),
+    stop() {
+      clearTimeout(asked);
+      model.off("msg:custom", answered);
+    },
+  };
 }
 
 function download(blob, name) {
@@ -35,47 +66,34 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-const GAP = 8;
-
-async function asPng(view) {
-  const figures = view.canvases();
-  const canvas = element("canvas", {
-    width: figures.reduce((sum, { column }) => sum + column.width + GAP, -GAP),
-    height: Math.max(...figures.map(({ column }) => column.height)),
-  });
-  const pen = canvas.getContext("2d");
-  let x = 0;
-  for (const { canvas: own, column } of figures) {
-    pen.drawImage(own, x, 0);
-    x += column.width + GAP;
-  }
+async function asPng(contents, view) {
+  const { text, width, height } = asSvg(contents, view);
+  const page = new Image();
+  page.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  await page.decode();
+  const canvas = element("canvas", { width, height });
+  canvas.getContext("2d").drawImage(page, 0, 0, width, height);
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-// Pictures as they are, all text as text.
-function asSvg(contents, view) {
-  const figures = view.canvases();
-  const { pins, word } = view.state();
-  const named = word === null ? pins : [word];
-  const scale = 256 / Math.max(...figures.map(({ column }) => column.height));
-  const width = figures.reduce((sum, { column }) => sum + column.width * scale + GAP, -GAP);
-  const text = (content, x, y, more = {}) =>
-    drawn("text", { x, y, "font-family": "sans-serif", "font-size": 13, ...more }, content);
-  const spans = named.map((each, i) => {
-    const hue = named.length > 1 ? colour(contents.hues[i % 5]) : "black";
-    return drawn("tspan", { fill: hue, "font-weight": "bold" }, `${contents.words[each].label}  `);
-  });
-  const title = text("", 0, 14);
-  const written = (named.length ? named.map((each) => contents.words[each].label) : [contents.prompt]).join("  ").length * 8;
-  const wide = Math.max(width, written); // about as wide as it is written
-  title.append(...(spans.length ? spans : [contents.prompt]));
-  const svg = drawn("svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${wide} 300`, width: wide, height: 300 }, title);
-  let x = 0;
-  for (const { canvas, column, caption } of figures) {
-    const size = { width: column.width * scale, height: column.height * scale };
-    svg.append(drawn("image", { href: canvas.toDataURL("image/png"), x, y: 22, ...size }));
-    svg.append(text(caption.textContent, x, 38 + size.height, { "font-size": 12 }));
-    x += size.width + GAP;
-  }
-  return new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
+// As `Inspector.code` has it.
+function asPython(contents, state) {
+  const text = (value) => `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'").replaceAll("\n", "\\n")}'`;
+  const list = (values) => `[${values.join(", ")}]`;
+  const label = (word) => text(contents.words[word].label);
+  const names = contents.columns.map(({ name }) => name);
+  const lines = [`inspector = daamkit.Inspector(*runs, names=${list(names.map(text))})`];
+  const add = (name, value) => lines.push(`inspector.${name} = ${value}`);
+  if (state.word !== null) add("word", label(state.word));
+  if (state.pins.length) add("pins", list(state.pins.map(label)));
+  if (state.step !== null) add("step", state.step);
+  if (state.site !== null) add("site", text(state.site));
+  if (state.head !== null) add("head", state.head);
+  if (state.threshold !== 0.4) add("threshold", state.threshold);
+  if (state.scale !== "shared") add("scale", text(state.scale));
+  if (state.region !== null) add("region", list(state.region));
+  if (state.pixel !== null) add("pixel", list(state.pixel));
+  if (state.columns.length < names.length) add("columns", list(state.columns.map(text)));
+  if (state.difference) add("difference", "True");
+  return `${lines.join("\n")}\n`;
 }

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import traitlets
+from tqdm.auto import tqdm
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.collection import Runs, several
+from daamkit.maps.run import Run
 from daamkit.views import modules, still
 from daamkit.views.facts import facts
-from daamkit.views.inspector import painting, tables
-from daamkit.views.inspector.contents import Contents
-from daamkit.views.inspector.svg import svg
+from daamkit.views.inspector import contents, painting, tables
+from daamkit.views.inspector.sheet import Seen, Sheet
 from daamkit.views.inspector.traits import STATE, Traits
-from daamkit.views.labels import labels, method, told_apart
+from daamkit.views.labels import labels, made, method, told_apart
 from daamkit.views.page import page
 from daamkit.views.widget import COLOURS
 
@@ -27,6 +29,9 @@ _HERE = Path(__file__).parent
 class Inspector(Traits):
     """See which word made which pixels of one or several runs, and measure it.
 
+    It opens with the answer: the prompt's nouns, each in its hue, lie on the image where their maps
+    are above the threshold, more opaque the higher the map, on one scale for all words and runs.
+
     Parameters
     ----------
     run, *others
@@ -35,20 +40,24 @@ class Inspector(Traits):
     names
         What the runs are called; default the methods that guided them, or "unguided".
     parser
-        A spaCy pipeline, by name or open, for the arcs; default the one that ships.
+        A spaCy pipeline, by name or open, for nouns and arcs; default the one that ships.
 
     Attributes
     ----------
     words
         What `word` and `pins` can be: the prompt's words; a second "cat" is "cat (2)".
     word
-        The word pointed at, or None. Its map lies over each image.
+        The word pointed at, or None. Its whole map lies over each image.
     pins
-        Words that stay. Of two, the first is the head, and their overlap is measured.
+        Up to five words that stay, in place of the nouns; striped where they lie on each other. Of
+        two, the first is the head, and their overlap is measured.
     step, site, head
         One step, one layer (by its site's name), one head of that layer; None: all together.
     threshold
         Of a map's maximum, from 0 to 1 in steps of 1/200.
+    scale
+        "shared": what is shown strongest is the highest value of all words in all runs. "own": each
+        map's own maximum.
     region
         (top, left, bottom, right) in pixels, rows and columns before bottom and right; or None.
     pixel
@@ -89,17 +98,44 @@ class Inspector(Traits):
     ) -> None:
         runs = several(run, *others)
         named = list(names) if names is not None else told_apart(map(method, runs))
-        if len(named) != len(runs) or len(set(named)) != len(runs):
-            raise DaamkitError(
-                wanted=f"{len(runs)} names, each of its own",
-                got=f"{named}",
-                mend="give one to each run, or none",
-            )
-        self.runs = dict(zip(named, runs, strict=True))
-        sent = Contents(runs, named, parser)  # not kept: it holds the runs
-        self._words = dict(zip(labels(sent.words), sent.words, strict=True))
-        super().__init__(_about=sent.about, _data=sent.data, columns=named)
+        _check(named, len(runs))
+        words = runs[0].maps.prompt.words()
+        self.runs: dict[str, Run] = {}
+        self._words = dict(zip(labels(words), words, strict=True))
+        super().__init__(_about=contents.about(runs[0], words, parser))
+        self._add(dict(zip(named, runs, strict=True)))
         self.on_msg(self._asked)
+
+    def append(self, run: Runs, *others: Runs, names: Sequence[str] | None = None) -> None:
+        """Put more runs beside those that are there, which are not made or sent anew.
+
+        Parameters
+        ----------
+        run, *others, names
+            As for a new inspector.
+
+        Raises
+        ------
+        DaamkitError
+            If there are not as many names as runs, or one is taken.
+        """
+        runs, taken = several(run, *others), list(self.runs)
+        named = list(names) if names is not None else _free(map(method, runs), taken)
+        _check([*taken, *named], len(taken) + len(runs))
+        self._add(dict(zip(named, runs, strict=True)))
+
+    def _add(self, runs: dict[str, Run]) -> None:
+        """Make and send columns; says how far it is where that takes long."""
+        words, done = list(self._words.values()), len(self.runs)
+        parts = len(runs) * (len(words) + 2)
+        with tqdm(total=parts, desc="inspector", unit="map", leave=False, delay=2) as bar:
+            for place, (name, run) in enumerate(runs.items(), done):
+                sent = contents.column(run, name, words, bar.update)
+                self.add_traits(**{f"_column_{place}": traitlets.Dict(sent).tag(sync=True)})
+        self.runs = {**self.runs, **runs}
+        with self.hold_sync():
+            self._names = list(self.runs)
+            self.columns = [*self.columns, *runs]
 
     def table(self, kind: str | None = None) -> pd.DataFrame:
         """What the view shows, in numbers: of each shown column, at the state's part of the maps.
@@ -110,9 +146,9 @@ class Inspector(Traits):
             "words": area, centre and peak of each word, as in `Run.table`. "pairs": iou, iod, ioh
             of each two pins, head and dependent, as in `Run.relations`. "pixel": each word's value
             there and its share of all words' values. "region": the share of each word's map that
-            lies in the region (mass), the IoU of its mask with the region, and the lift, mass over
-            the region's share of the image. Default: what is chosen, in the order region, pairs,
-            pixel, words.
+            lies in the region (inside), the IoU of its mask with the region, and the lift, inside
+            over the region's share of the image. Default: what is chosen, in the order region,
+            pairs, pixel, words.
 
         Raises
         ------
@@ -129,21 +165,35 @@ class Inspector(Traits):
         shown = {name: self.runs[name] for name in self.columns}
         return tables.table(shown, state, kind or chosen)
 
+    def code(self) -> str:
+        """The present view as Python, which sets an inspector of the same `runs` to it."""
+        plain = {name: getattr(self, name) for name in STATE}
+        plain["columns"] = None if self.columns == list(self.runs) else self.columns
+        default = {"pins": [], "threshold": 0.4, "scale": "shared", "difference": False}
+        lines = [f"inspector = daamkit.Inspector(*runs, names={list(self.runs)!r})"]
+        lines += [
+            f"inspector.{name} = {value!r}"
+            for name, value in plain.items()
+            if value != default.get(name)
+        ]
+        return "\n".join(lines) + "\n"
+
     def to_html(self) -> str:
         """The inspector in its present state as one HTML page that needs no kernel, no network."""
-        state = {name: getattr(self, name) for name in STATE}
-        title = f"{self._about['prompt']} - daamkit"
+        state = {name: getattr(self, name) for name in (*STATE, "_about", "_names")}
+        state |= {f"_column_{i}": getattr(self, f"_column_{i}") for i in range(len(self.runs))}
         return page(
-            title,
+            f"{self._about['prompt']} - daamkit",
             str(self._esm),
             str(self._css),
-            {"_about": self._about, "_data": self._data, "_still": "", **state},
+            {**state, "_still": ""},
             still=still.html(*self.runs.values(), names=list(self.runs)),
             after=facts(self.runs, self.threshold),
         )
 
     def save(self, path: str | Path) -> Path:
-        """What is seen as a file: ``.png`` or ``.svg`` the images, ``.html`` the inspector itself.
+        """What is seen as a file: ``.png`` or ``.svg`` the images with prompt, legend, model and
+        seed; ``.html`` the inspector itself.
 
         Raises
         ------
@@ -154,9 +204,9 @@ class Inspector(Traits):
         if file.suffix == ".html":
             file.write_text(self.to_html(), encoding="utf-8")
         elif file.suffix == ".svg":
-            file.write_text(svg(self._pictures(), self._caption()), encoding="utf-8")
+            file.write_text(self._sheet().svg(), encoding="utf-8")
         elif file.suffix == ".png":
-            painting.sheet([picture for _, picture in self._pictures()]).save(file)
+            self._sheet().png().save(file)
         else:
             raise DaamkitError(
                 wanted="a file that ends in .html, .svg or .png",
@@ -165,17 +215,13 @@ class Inspector(Traits):
             )
         return file
 
-    def _pictures(self) -> list[tuple[str, painting.Pixels]]:
+    def _sheet(self) -> Sheet:
         state = self._state()
-        return [(name, painting.paint(self.runs, state, name)) for name in self.columns]
-
-    def _caption(self) -> list[tuple[str, int | None]]:
-        """The words shown with the place of their hue, or the prompt."""
-        if self.word is not None:
-            return [(self.word, None)]
-        if len(self.pins) == 1:
-            return [(self.pins[0], None)]
-        return [(pin, i) for i, pin in enumerate(self.pins)] or [(self._about["prompt"], None)]
+        seen = [
+            Seen(painting.paint(self.runs, state, name), name, made(self.runs[name]))
+            for name in self.columns
+        ]
+        return Sheet.of(seen, self._about["prompt"], self._words, state)
 
     # -- how it is shown
 
@@ -199,3 +245,24 @@ class Inspector(Traits):
 
     def __repr__(self) -> str:
         return f"Inspector({self._about['prompt']!r}, {', '.join(self.runs)})"
+
+
+def _check(names: Sequence[str], runs: int) -> None:
+    if len(names) != runs or len(set(names)) != runs:
+        raise DaamkitError(
+            wanted=f"{runs} names, each of its own",
+            got=f"{list(names)}",
+            mend="give one to each run, or none",
+        )
+
+
+def _free(names: Any, taken: Sequence[str]) -> list[str]:
+    """Names that none has yet."""
+    found: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in (*taken, *found):
+            number += 1
+            free = f"{name} ({number})"
+        found.append(free)
+    return found

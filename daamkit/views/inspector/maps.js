@@ -1,81 +1,167 @@
 // The map that is looked at: for each pixel, how many cuts of its maximum it reaches.
 
+const HELD = 48e6; // bytes of maps of parts that a column keeps
+const FINEST = 256; // longest side to which the map of a part is computed: a cell is several pixels
+
 // Of a word in a column, over all steps or at one, of all layers or one, of all heads or one.
+// Its cells are pixels, or where `times` is more squares of so many pixels a side.
 // null: the prompt has no such word, or that part was not kept.
-export function mapOf(contents, column, word, { step, site, head }) {
+export function mapOf(contents, column, word, state) {
   if (!column.has[word]) return null;
+  const { step, site, head } = state;
   const key = `${word}/${step}/${site}/${head}`;
   column.seen ??= new Map();
   if (!column.seen.has(key)) {
-    if (column.seen.size > 256) column.seen.delete(column.seen.keys().next().value);
-    column.seen.set(key, makeMap(contents, column, word, step, site, head));
+    if (column.seen.size * FINEST ** 2 > HELD)
+      column.seen.delete(column.seen.keys().next().value);
+    column.seen.set(key, makeMap(contents, column, word, state));
   }
   return column.seen.get(key);
 }
 
-function makeMap(contents, column, word, step, site, head) {
-  if (step === null && site === null)
-    return { levels: column.whole(word), peak: column.peaks[word], exact: true };
+function makeMap(contents, column, word, state) {
+  const { width, height } = column;
+  if (state.step === null && state.site === null)
+    return { levels: column.whole(word), peak: column.peaks[word], times: 1, width, height };
+  const part = partOf(column, word, state);
+  if (part === null) return null;
+  const times = Math.ceil(Math.max(width, height) / FINEST);
+  const size = [Math.ceil(height / times), Math.ceil(width / times)];
+  const { levels, most } = levelled(contents, enlarge(part.values, part.grid, size));
+  return { levels, peak: most * part.unit, times, width: size[1], height: size[0] };
+}
+
+// A step's, a layer's or a head's cells, and what one unit of them is; null where not kept.
+function partOf(column, word, { step, site, head }) {
   const row = column.row[word];
   if (site === null) {
     if (!column.steps || step >= column.steps.count) return null;
-    const values = Float32Array.from(column.part(column.steps, word, step));
-    const unit = column.steps.peaks[row][step] / 255;
-    return levelled(contents, column, values, column.steps.grid, unit);
+    const values = column.part(column.steps, word, step);
+    return { values, grid: column.steps.grid, unit: column.steps.peaks[row][step] / 255 };
   }
   const layer = column.layers.find(({ name }) => name === site);
   if (!layer || head >= layer.heads) return null;
-  const chosen = head === null ? [...Array(layer.heads).keys()] : [head];
-  const sum = new Float32Array(layer.grid[0] * layer.grid[1]);
-  for (const each of chosen) {
-    const bytes = column.part(layer, word, each);
-    for (let i = 0; i < sum.length; i++) sum[i] += (bytes[i] * layer.peaks[row][each]) / 255;
+  if (head !== null) {
+    const unit = layer.peaks[row][head] / 255 / layer.divisors[0];
+    return { values: column.part(layer, word, head), grid: layer.grid, unit };
   }
-  return levelled(contents, column, sum, layer.grid, 1 / layer.divisors[head === null ? 1 : 0]);
+  layer.sums ??= new Map();
+  if (!layer.sums.has(word)) {
+    const sum = new Float32Array(layer.grid[0] * layer.grid[1]);
+    for (let each = 0; each < layer.heads; each++) {
+      const bytes = column.part(layer, word, each);
+      const unit = layer.peaks[row][each] / 255;
+      for (let i = 0; i < sum.length; i++) sum[i] += bytes[i] * unit;
+    }
+    layer.sums.set(word, sum);
+  }
+  return { values: layer.sums.get(word), grid: layer.grid, unit: 1 / layer.divisors[1] };
 }
 
-function levelled(contents, column, values, grid, unit) {
-  const large = enlarge(values, grid, [column.height, column.width]);
-  const most = large.reduce((a, b) => Math.max(a, b), 0);
+function levelled(contents, large) {
+  let most = 0;
+  for (let i = 0; i < large.length; i++) if (large[i] > most) most = large[i];
   const levels = new Uint8Array(large.length);
+  const scale = most > 0 ? contents.cuts / most : 0;
   if (most > 0)
     for (let i = 0; i < large.length; i++)
-      if (large[i] >= 0) levels[i] = Math.floor((large[i] / most) * contents.cuts + 1e-5) + 1;
-  return { levels, peak: most * unit, exact: false };
+      if (large[i] >= 0) levels[i] = Math.floor(large[i] * scale + 1e-5) + 1;
+  return { levels, most };
+}
+
+// A word's highest value in what is looked at: by its cells, where it is a part.
+export function strengthOf(column, word, state) {
+  if (!column.has[word]) return 0;
+  if (state.step === null && state.site === null) return column.peaks[word];
+  if (state.site === null) return column.steps?.peaks[column.row[word]][state.step] ?? 0;
+  const part = partOf(column, word, state);
+  if (part === null) return 0;
+  let most = 0;
+  for (const value of part.values) if (value > most) most = value;
+  return most * part.unit;
+}
+
+// The value that is shown strongest: of all words of all runs, or the word's own in a column.
+export function topOf(contents, column, word, state) {
+  if (state.scale === "own") return mapOf(contents, column, word, state)?.peak ?? 0;
+  let most = 0;
+  for (const each of contents.columns)
+    for (let i = 0; i < contents.words.length; i++) most = Math.max(most, strengthOf(each, i, state));
+  return most;
+}
+
+// A word's value at a pixel, and whether its mask has it.
+export function valueAt(contents, column, word, [y, x], state) {
+  if (state.step === null && state.site === null) {
+    const map = mapOf(contents, column, word, state);
+    const level = map.levels[y * column.width + x];
+    return { value: valueOf(contents, map, level), within: level >= cutAt(contents, state.threshold) };
+  }
+  const part = partOf(column, word, state);
+  if (part === null) return null;
+  const [rows, columns] = part.grid;
+  const down = weightsOf(rows, column.height);
+  const along = weightsOf(columns, column.width);
+  let sum = 0;
+  for (let j = 0; j < 4; j++)
+    for (let i = 0; i < 4; i++)
+      sum += down.weights[4 * y + j] * along.weights[4 * x + i] * part.values[down.at[4 * y + j] * columns + along.at[4 * x + i]];
+  const value = Math.max(sum, 0) * part.unit;
+  return { value, within: value > 0 && value >= state.threshold * strengthOf(column, word, state) };
 }
 
 // Bicubic with cells as areas and a = -0.75, as the library enlarges: columns, then rows.
 export function enlarge(values, [rows, columns], [height, width]) {
   const wide = new Float32Array(rows * width);
-  resample(columns, width, (x, at, weights) => {
-    for (let y = 0; y < rows; y++) {
+  const along = weightsOf(columns, width);
+  for (let y = 0; y < rows; y++)
+    for (let x = 0, k = 0; x < width; x++) {
       let sum = 0;
-      for (let k = 0; k < 4; k++) sum += weights[k] * values[y * columns + at[k]];
+      for (const end = k + 4; k < end; k++) sum += along.weights[k] * values[y * columns + along.at[k]];
       wide[y * width + x] = sum;
     }
-  });
   const large = new Float32Array(height * width);
-  resample(rows, height, (y, at, weights) => {
-    for (let x = 0; x < width; x++) {
-      let sum = 0;
-      for (let k = 0; k < 4; k++) sum += weights[k] * wide[at[k] * width + x];
-      large[y * width + x] = sum;
+  const down = weightsOf(rows, height);
+  for (let y = 0; y < height; y++)
+    for (let j = 4 * y; j < 4 * y + 4; j++) {
+      const weight = down.weights[j];
+      for (let x = 0, from = down.at[j] * width, to = y * width; x < width; x++)
+        large[to + x] += weight * wide[from + x];
     }
-  });
   return large;
 }
 
-function resample(cells, pixels, put) {
+// For each pixel the four cells around it, and what each counts.
+const weightsHeld = new Map();
+
+function weightsOf(cells, pixels) {
+  const key = `${cells}/${pixels}`;
+  if (!weightsHeld.has(key)) weightsHeld.set(key, makeWeights(cells, pixels));
+  return weightsHeld.get(key);
+}
+
+function makeWeights(cells, pixels) {
   const a = -0.75;
   const near = (d) => ((a + 2) * d - (a + 3)) * d * d + 1;
   const far = (d) => ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
+  const at = new Int32Array(4 * pixels);
+  const weights = new Float32Array(4 * pixels);
   for (let pixel = 0; pixel < pixels; pixel++) {
     const place = ((pixel + 0.5) * cells) / pixels - 0.5;
     const cell = Math.floor(place);
     const d = place - cell;
-    const at = [-1, 0, 1, 2].map((k) => Math.min(Math.max(cell + k, 0), cells - 1));
-    put(pixel, at, [far(d + 1), near(d), near(1 - d), far(2 - d)]);
+    weights.set([far(d + 1), near(d), near(1 - d), far(2 - d)], 4 * pixel);
+    for (let k = 0; k < 4; k++) at[4 * pixel + k] = Math.min(Math.max(cell + k - 1, 0), cells - 1);
   }
+  return { at, weights };
+}
+
+// For each x of a column the place of its cell in a row of a map.
+export function across({ width }, map) {
+  if (map.across) return map.across;
+  map.across = new Uint16Array(width);
+  for (let x = 0; x < width; x++) map.across[x] = Math.floor(x / map.times);
+  return map.across;
 }
 
 // The first level that is in the mask at a threshold.
@@ -84,4 +170,20 @@ export const cutAt = (contents, threshold) => Math.round(threshold * contents.cu
 // A level as a value: the middle of what it stands for.
 export function valueOf(contents, map, level) {
   return (Math.min(Math.max(level - 0.5, 0), contents.cuts) / contents.cuts) * map.peak;
+}
+
+// What all levels stand for, as shares of the value that is shown strongest; at most 1.
+export function sharesOf(contents, map, top) {
+  const shares = new Float64Array(256);
+  for (let level = 0; level < 256; level++)
+    shares[level] = top > 0 ? Math.min(valueOf(contents, map, level) / top, 1) : 0;
+  return shares;
+}
+
+// All heads of all layers by the highest value they give a word, the strongest first.
+export function partPeaks(column, word) {
+  const row = column.row[word];
+  return column.layers
+    .flatMap((layer) => layer.peaks[row].map((peak, head) => ({ layer, head, peak })))
+    .sort((a, b) => b.peak - a.peak);
 }

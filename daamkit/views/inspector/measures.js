@@ -1,67 +1,89 @@
 // Numbers of what is seen: overlap of two masks, words at a pixel, words in a region.
-import { cutAt, mapOf, valueOf } from "./maps.js";
+import { cutAt, mapOf, valueAt, valueOf } from "./maps.js";
 
 // As `measures.overlap`: IoU, and the shared part of the dependent's and of the head's area.
 export function overlapOf(contents, a, b, threshold) {
   const cut = cutAt(contents, threshold);
+  const counts = jointOf(a, b);
   let head = 0;
   let dependent = 0;
   let both = 0;
-  for (let i = 0; i < a.levels.length; i++) {
-    const inA = a.levels[i] >= cut;
-    const inB = b.levels[i] >= cut;
-    head += inA;
-    dependent += inB;
-    both += inA && inB;
+  for (let pair = 0; pair < 65536; pair++) {
+    const count = counts[pair];
+    if (count === 0) continue;
+    const [inA, inB] = [pair >> 8 >= cut, (pair & 255) >= cut];
+    if (inA) head += count;
+    if (inB) dependent += count;
+    if (inA && inB) both += count;
   }
   const share = (whole) => (whole ? both / whole : 0);
   return { iou: share(head + dependent - both), iod: share(dependent), ioh: share(head) };
 }
 
-// The words by their share of what all words' maps have at a pixel.
-export function wordsAt(contents, column, [y, x], state) {
-  const rows = knownMaps(contents, column, state).map(({ word, map }) => ({
-    word,
-    value: valueOf(contents, map, map.levels[y * column.width + x]),
-  }));
+// How many pixels have which level in the one map and which in the other: for all thresholds.
+export function jointOf(a, b) {
+  if (a.joint?.other === b) return a.joint.counts;
+  const counts = new Uint32Array(65536);
+  for (let i = 0; i < a.levels.length; i++) counts[(a.levels[i] << 8) | b.levels[i]]++;
+  a.joint = { other: b, counts };
+  return counts;
+}
+
+// The words by their share of what all words' maps have at a pixel; whether their masks have it.
+export function wordsAt(contents, column, pixel, state) {
+  const rows = [];
+  for (let word = 0; word < contents.words.length; word++) {
+    const found = column.has[word] ? valueAt(contents, column, word, pixel, state) : null;
+    if (found) rows.push({ word, ...found });
+  }
   const total = rows.reduce((sum, row) => sum + row.value, 0);
-  return rows
-    .map((row) => ({ ...row, share: total > 0 ? row.value / total : 0 }))
-    .sort((a, b) => b.share - a.share);
+  for (const row of rows) row.share = total > 0 ? row.value / total : 0;
+  return rows.sort((a, b) => b.share - a.share);
 }
 
 // The words by the share of their map that lies in a region; the IoU of their mask with it; and
 // the lift: that share over the region's share of the image.
 export function wordsIn(contents, column, region, state) {
-  const [top, left, bottom, right] = region;
   const cut = cutAt(contents, state.threshold);
-  const area = (bottom - top) * (right - left);
-  return knownMaps(contents, column, state)
-    .map(({ word, map }) => {
-      let inside = 0;
-      let total = 0;
-      let mask = 0;
-      let both = 0;
-      for (let y = 0, i = 0; y < column.height; y++)
-        for (let x = 0; x < column.width; x++, i++) {
-          const within = y >= top && y < bottom && x >= left && x < right;
-          const value = valueOf(contents, map, map.levels[i]);
-          total += value;
-          mask += map.levels[i] >= cut;
-          if (within) {
-            inside += value;
-            both += map.levels[i] >= cut;
-          }
-        }
-      const mass = total > 0 ? inside / total : 0;
-      const iou = area + mask - both > 0 ? both / (area + mask - both) : 0;
-      return { word, mass, iou, lift: (mass * column.height * column.width) / area };
-    })
-    .sort((a, b) => b.mass - a.mass);
+  const rows = [];
+  for (let word = 0; word < contents.words.length; word++) {
+    const map = mapOf(contents, column, word, state);
+    if (map === null) continue;
+    const [top, left, bottom, right] = [0, 1, 2, 3].map((i) => (i < 2 ? Math.floor : Math.ceil)(region[i] / map.times));
+    const area = (bottom - top) * (right - left);
+    map.counts ??= countIn(map, [0, 0, map.height, map.width]);
+    const key = region.join();
+    if (map.within?.key !== key) map.within = { key, counts: countsIn(map, [top, left, bottom, right]) };
+    const within = map.within.counts;
+    let [part, total, mask, both] = [0, 0, 0, 0];
+    for (let level = 0; level < 256; level++) {
+      const value = valueOf(contents, map, level);
+      part += within[level] * value;
+      total += map.counts[level] * value;
+      if (level >= cut) {
+        mask += map.counts[level];
+        both += within[level];
+      }
+    }
+    const inside = total > 0 ? part / total : 0;
+    const iou = area + mask - both > 0 ? both / (area + mask - both) : 0;
+    rows.push({ word, inside, iou, lift: (inside * map.height * map.width) / area });
+  }
+  return rows.sort((a, b) => b.inside - a.inside);
 }
 
-function knownMaps(contents, column, state) {
-  return contents.words
-    .map((_, word) => ({ word, map: mapOf(contents, column, word, state) }))
-    .filter(({ map }) => map !== null);
+// How many cells of a region have which level; of a large one, by what lies around it.
+function countsIn(map, [top, left, bottom, right]) {
+  const { width, height } = map;
+  if (2 * (bottom - top) * (right - left) <= width * height) return countIn(map, [top, left, bottom, right]);
+  const counts = map.counts.slice();
+  const around = [[0, 0, top, width], [bottom, 0, height, width], [top, 0, bottom, left], [top, right, bottom, width]];
+  for (const part of around) countIn(map, part, counts, -1);
+  return counts;
+}
+
+function countIn({ levels, width }, [top, left, bottom, right], counts = new Float64Array(256), by = 1) {
+  for (let y = top; y < bottom; y++)
+    for (let i = y * width + left, end = y * width + right; i < end; i++) counts[levels[i]] += by;
+  return counts;
 }

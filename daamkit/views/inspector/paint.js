@@ -1,57 +1,185 @@
-// The image and what lies over it, as RGBA pixels. `painting.py` makes the same.
-import { cutAt, mapOf, valueOf } from "./maps.js";
+// The image and what lies over it, a pixel a number (alpha, blue, green, red). `painting.py` makes
+// the same. Nothing is allocated for a pixel.
+import { across, cutAt, mapOf, sharesOf, topOf, valueOf } from "./maps.js";
+import { jointOf } from "./measures.js";
 
-export const OPACITY = 0.65;
+const [HEAT, HUE] = [0.65, 0.7]; // opacity over grey of a single map, and of a word's hue
 const mix = (over, under, opacity) => Math.floor(opacity * over + (1 - opacity) * under + 0.5);
+const rgba = (red, green, blue) => (255 << 24) | (blue << 16) | (green << 8) | red;
+const by255 = (x) => (x + 1 + (x >> 8)) >> 8; // x / 255, rounded down, of 0 to 65534
 
-// One map: its colours over the grey image, and a white line around what reaches the threshold.
-export function paintHeat(contents, column, map, threshold, pixels) {
-  const { levels } = map;
-  const { grey } = column;
-  const { table } = contents;
-  const words = new Uint32Array(pixels.buffer); // a pixel at a time
-  for (let i = 0; i < levels.length; i++) words[i] = table[levels[i] * 256 + grey[i]];
-  const cut = cutAt(contents, threshold);
-  const mask = new Uint8Array(levels.length);
-  for (let i = 0; i < levels.length; i++) mask[i] = levels[i] >= cut ? 1 : 0;
-  const line = outline(mask, column.height, column.width);
-  for (let i = 0; i < line.length; i++) if (line[i]) words[i] = 0xffffffff;
-}
-
-// The colour of each level over each grey, as one number: alpha, blue, green, red.
-export function mixHeat(heat) {
-  const table = new Uint32Array((heat.length / 3) * 256);
-  for (let i = 0; i < table.length; i++) {
-    const at = 3 * (i >> 8);
-    const red = mix(heat[at], i & 255, OPACITY);
-    const green = mix(heat[at + 1], i & 255, OPACITY);
-    const blue = mix(heat[at + 2], i & 255, OPACITY);
-    table[i] = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-  }
-  return table;
-}
-
-// Several words: the mask of each in its hue, in stripes where they overlap.
-export function paintMasks(contents, column, maps, threshold, pixels) {
-  const cut = cutAt(contents, threshold);
-  const stripe = Math.max(2, Math.floor(Math.min(column.height, column.width) / 42));
-  for (let y = 0, i = 0; y < column.height; y++)
-    for (let x = 0; x < column.width; x++, i++) {
-      const here = [];
-      maps.forEach((map, k) => map && map.levels[i] >= cut && here.push(k));
-      const hue = contents.hues[here[Math.floor((x + y) / stripe) % here.length] % 5];
-      for (let c = 0; c < 3; c++)
-        pixels[4 * i + c] = here.length ? mix(hue[c], column.grey[i], OPACITY) : column.grey[i];
+// Words over a picture: the higher a word's map, the more the picture is grey in its hue. Where
+// several masks lie on each other: stripes, or the one that is strongest there.
+export function paintWords(contents, column, shown, state, out) {
+  const layers = shown.map(({ word, hue }) => layerOf(contents, column, word, hue, state)).filter((layer) => layer);
+  const striped = state.pins.length > 0;
+  const { picture, grey } = underOf(column, state);
+  out.set(picture);
+  if (!layers.length) return;
+  const masks = masksOf(layers, cutAt(contents, state.threshold));
+  const { width, height } = column;
+  const [{ map }] = layers;
+  const at = across(column, map);
+  const stripe = Math.max(2, Math.floor(Math.min(height, width) / 42));
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0, row = Math.floor(y / map.times) * map.width; x < width; x++, i++) {
+      const cell = row + at[x];
+      const here = masks[cell];
+      if (here === 0) continue;
+      let which = ALONE[here];
+      if (which < 0 && striped) which = TURNS[here][Math.floor((x + y) / stripe) % TURNS[here].length];
+      else if (which < 0) which = strongest(layers, here, cell);
+      out[i] = tinted(picture[i], grey[i], layers[which], cell);
     }
 }
 
-// What a column's map has more (one end) or less (the other) than the first column's.
-export function paintDifference(contents, column, map, first, scale, pixels) {
-  for (let i = 0; i < map.levels.length; i++) {
-    const more = valueOf(contents, map, map.levels[i]) - valueOf(contents, first, first.levels[i]);
-    const at = 127 + Math.round((scale > 0 ? more / scale : 0) * 127);
-    for (let c = 0; c < 3; c++) pixels[4 * i + c] = contents.diverging[3 * at + c];
+// Which of up to five layers have a pixel in their masks, a bit each: these layers, and the only one.
+const TURNS = Array.from({ length: 32 }, (_, bits) => [0, 1, 2, 3, 4].filter((k) => bits & (1 << k)));
+const ALONE = Int8Array.from(TURNS, (layers) => (layers.length === 1 ? layers[0] : -1));
+
+function masksOf(layers, cut) {
+  const cells = layers[0].levels.length;
+  const masks = held("masks", Uint8Array, cells).fill(0);
+  layers.forEach(({ levels }, k) => {
+    const bit = 1 << k;
+    for (let i = 0; i < cells; i++) if (levels[i] >= cut) masks[i] |= bit;
+  });
+  return masks;
+}
+
+function strongest(layers, here, i) {
+  let best = 0;
+  let most = -1;
+  for (let k = 0; k < layers.length; k++) {
+    if (!(here & (1 << k))) continue;
+    const share = layers[k].shares[layers[k].levels[i]];
+    if (share > most) {
+      most = share;
+      best = k;
+    }
   }
+  return best;
+}
+
+// The image, or what the model meant it to be at a step, where that was kept.
+export function underOf(column, { step }) {
+  return column.meant.get(step) ?? column;
+}
+
+function layerOf(contents, column, word, hue, state) {
+  const map = mapOf(contents, column, word, state);
+  if (map === null) return null;
+  const shares = sharesOf(contents, map, topOf(contents, column, word, state));
+  const opacity = Uint8Array.from(shares, (share) => Math.floor(255 * share + 0.5));
+  const tint = new Uint8Array(3 * 256); // of each grey
+  for (let grey = 0; grey < 256; grey++)
+    for (let c = 0; c < 3; c++) tint[3 * grey + c] = mix(contents.hues[hue][c], grey, HUE);
+  return { map, levels: map.levels, shares, opacity, tint };
+}
+
+function tinted(under, grey, { levels, opacity, tint }, cell) {
+  const over = opacity[levels[cell]];
+  const rest = 255 - over;
+  const at = 3 * grey;
+  return rgba(
+    by255((under & 255) * rest + tint[at] * over + 127),
+    by255(((under >> 8) & 255) * rest + tint[at + 1] * over + 127),
+    by255(((under >> 16) & 255) * rest + tint[at + 2] * over + 127),
+  );
+}
+
+// One map: its colours over the grey image, and a white line around what reaches the threshold.
+export function paintHeat(contents, column, word, state, out) {
+  const map = mapOf(contents, column, word, state);
+  const shares = sharesOf(contents, map, topOf(contents, column, word, state));
+  contents.mixed ??= mixHeat(contents.heat);
+  const table = held("table", Int32Array, 65536); // of each level over each grey
+  for (let level = 0; level <= contents.cuts + 1; level++) {
+    const at = Math.min(255, Math.floor(shares[level] * 256));
+    table.set(contents.mixed.subarray(at << 8, (at + 1) << 8), level << 8);
+  }
+  table.fill(-1, LINE_LEVEL << 8); // white
+  const marked = held("marked", Uint8Array, map.levels.length);
+  marked.set(map.levels);
+  for (const cell of outline(map, cutAt(contents, state.threshold))) marked[cell] = LINE_LEVEL;
+  lookUp(column, map, marked, underOf(column, state).grey, null, table, out);
+}
+
+// Each of 256 colours over each grey.
+function mixHeat(heat) {
+  const mixed = new Int32Array(65536);
+  for (let i = 0; i < 65536; i++) {
+    const [at, under] = [3 * (i >> 8), i & 255];
+    mixed[i] = rgba(mix(heat[at], under, HEAT), mix(heat[at + 1], under, HEAT), mix(heat[at + 2], under, HEAT));
+  }
+  return mixed;
+}
+
+// Room to work in that is used again: to ask for new memory takes longer than to paint.
+const rooms = new Map();
+
+function held(name, Kind, size) {
+  if (rooms.get(name)?.length !== size) rooms.set(name, new Kind(size));
+  return rooms.get(name);
+}
+
+const LINE_LEVEL = 255; // which no map has
+
+// Each pixel's colour, from a table by the level of its cell and a number of the pixel or the cell.
+function lookUp(column, map, levels, ofPixels, ofCells, table, out) {
+  const at = across(column, map);
+  for (let y = 0, i = 0; y < column.height; y++)
+    for (let x = 0, row = Math.floor(y / map.times) * map.width; x < column.width; x++, i++) {
+      const cell = row + at[x];
+      out[i] = table[(levels[cell] << 8) | (ofPixels === null ? ofCells[cell] : ofPixels[i])];
+    }
+}
+
+// A mask's cells that touch the outside, and on large images those that touch these.
+function outline({ levels, width, height }, cut) {
+  const taken = held("taken", Uint8Array, levels.length).fill(0);
+  let edge = [];
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0; x < width; x++, i++) {
+      if (levels[i] < cut) continue;
+      const outside =
+        (x > 0 && levels[i - 1] < cut) || (x < width - 1 && levels[i + 1] < cut) ||
+        (y > 0 && levels[i - width] < cut) || (y < height - 1 && levels[i + width] < cut);
+      if (!outside) continue;
+      taken[i] = 1;
+      edge.push(i);
+    }
+  const line = [...edge];
+  for (let left = Math.floor(Math.min(height, width) / 256) - 1; left > 0; left--) {
+    const next = [];
+    for (const i of edge) {
+      const x = i % width;
+      for (const near of [x > 0 ? i - 1 : i, x < width - 1 ? i + 1 : i, i - width, i + width])
+        if (levels[near] >= cut && !taken[near]) {
+          taken[near] = 1;
+          next.push(near);
+        }
+    }
+    for (const i of next) line.push(i);
+    edge = next;
+  }
+  return line;
+}
+
+// What a column's map has more (one end) or less (the other) than the first column's.
+export function paintDifference(contents, column, map, first, scale, out) {
+  const [own, other] = [middles(contents, map), middles(contents, first)];
+  const table = held("table", Int32Array, 65536); // of each level of both
+  for (let pair = 0; pair < 65536; pair++) {
+    const more = own[pair >> 8] - other[pair & 255];
+    const at = 3 * Math.min(254, Math.max(0, 127 + Math.floor((scale > 0 ? more / scale : 0) * 127 + 0.5)));
+    table[pair] = rgba(contents.diverging[at], contents.diverging[at + 1], contents.diverging[at + 2]);
+  }
+  lookUp(column, map, map.levels, null, first.levels, table, out);
+}
+
+function middles(contents, map) {
+  return Float64Array.from({ length: 256 }, (_, level) => valueOf(contents, map, level));
 }
 
 // The largest difference from the first column in any of these: their common scale.
@@ -60,32 +188,11 @@ export function differenceScale(contents, columns, word, state) {
   let scale = 0;
   for (const column of columns) {
     const map = mapOf(contents, column, word, state);
-    if (!map || !first || map.levels.length !== first.levels.length) continue;
-    for (let i = 0; i < map.levels.length; i++) {
-      const more = valueOf(contents, map, map.levels[i]) - valueOf(contents, first, first.levels[i]);
-      scale = Math.max(scale, Math.abs(more));
-    }
+    if (!map || !first || map === first || map.levels.length !== first.levels.length) continue;
+    const [own, other] = [middles(contents, map), middles(contents, first)];
+    const counts = jointOf(map, first);
+    for (let pair = 0; pair < 65536; pair++)
+      if (counts[pair] > 0) scale = Math.max(scale, Math.abs(own[pair >> 8] - other[pair & 255]));
   }
   return scale;
-}
-
-// A mask's pixels that touch the outside; two pixels wide on large images.
-function outline(mask, height, width) {
-  let inner = mask;
-  for (let n = Math.max(1, Math.floor(Math.min(height, width) / 256)); n > 0; n--) {
-    const next = inner.slice();
-    for (let y = 0, i = 0; y < height; y++)
-      for (let x = 0; x < width; x++, i++)
-        if (inner[i]) {
-          const above = y === 0 || inner[i - width];
-          const below = y === height - 1 || inner[i + width];
-          const before = x === 0 || inner[i - 1];
-          const after = x === width - 1 || inner[i + 1];
-          if (!(above && below && before && after)) next[i] = 0;
-        }
-    inner = next;
-  }
-  const line = new Uint8Array(mask.length);
-  for (let i = 0; i < mask.length; i++) line[i] = mask[i] && !inner[i] ? 1 : 0;
-  return line;
 }

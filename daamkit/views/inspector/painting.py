@@ -9,13 +9,15 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.views import palettes
-from daamkit.views.inspector.contents import CUTS, levels
+from daamkit.views.inspector.contents import CUTS, HUES, levels
 from daamkit.views.inspector.state import State
 from daamkit.views.outline import outline
+from daamkit.views.png import from_uri
 
-OPACITY = 0.65
+HEAT, HUE = 0.65, 0.7  # opacity over grey of a single map, and of a word's hue
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
@@ -23,11 +25,11 @@ def paint(runs: Mapping[str, Run], state: State, name: str) -> Pixels:
     """The image of a column and what lies over it."""
     run, first = runs[name], next(iter(runs.values()))
     single = state.single
-    if single is None and len(state.pins) > 1:
-        return _masks(run, state)
     own = None if single is None else state.map(run, single)
-    if single is None or own is None:
-        return _image(run)
+    if single is None:
+        return _words(runs, run, state)
+    if own is None:
+        return _image(run, state)
     if state.difference and run is not first:
         base = state.map(first, single)
         if base is not None and base.size == own.size:
@@ -35,40 +37,54 @@ def paint(runs: Mapping[str, Run], state: State, name: str) -> Pixels:
             scale = max(_largest(runs[each], first, state, single) for each in state.columns)
             at = 127 + np.floor((gaps / scale if scale > 0 else gaps * 0) * 127 + 0.5).astype(int)
             return palettes.colours(np.linspace(0, 1, 255), palettes.DIFFERENCE)[at]
-    heat = palettes.colours(np.clip((levels(own).astype(float) - 0.5) / CUTS, 0, 1))
-    pixels = _over(heat.astype(float), _grey(run), OPACITY)
+    heat = palettes.colours(_shares(own, state.top(runs.values(), own)))
+    pixels = _over(heat.astype(float), _grey(run, state), HEAT)
     pixels[outline(own.mask(state.threshold))] = 255
     return pixels
 
 
-def _masks(run: Run, state: State) -> Pixels:
-    """The mask of each pinned word in its hue, in stripes where they overlap."""
-    hues = np.array(palettes.distinct(5))
-    found = [state.map(run, pin) for pin in state.pins]
-    empty = np.zeros(run.maps.size, bool)
-    masks = np.stack([empty if m is None else m.mask(state.threshold) for m in found])
-    count = masks.sum(0)
-    y, x = np.indices(run.maps.size)
-    stripe = max(2, min(run.maps.size) // 42)
-    turn = (x + y) // stripe % np.maximum(count, 1)  # which of the masks here shows
-    rank = np.cumsum(masks, 0) - 1
-    which = (masks & (rank == turn)).argmax(0)
-    tinted = _over(hues[which % 5].astype(float), _grey(run), OPACITY)
-    plain = np.repeat(_grey(run)[..., None], 3, -1).astype(np.uint8)
-    return np.where((count > 0)[..., None], tinted, plain)
+def _words(runs: Mapping[str, Run], run: Run, state: State) -> Pixels:
+    """The mask of each shown word: the higher its map, the more the picture is grey in its hue.
+
+    Where several lie on each other: of pinned words stripes, else the one that is strongest there.
+    """
+    pixels = _image(run, state)
+    pairs = [(state.map(run, word), hue) for word, hue in state.shown]
+    found = [(word, hue) for word, hue in pairs if word is not None]
+    if not found:
+        return pixels
+    masks = np.stack([word.mask(state.threshold) for word, _ in found])
+    shares = np.stack([_shares(word, state.top(runs.values(), word)) for word, _ in found])
+    if state.pins:
+        y, x = np.indices(run.maps.size)
+        stripe = max(2, min(run.maps.size) // 42)
+        turn = (x + y) // stripe % np.maximum(masks.sum(0), 1)  # which of the masks here shows
+        which = (masks & (np.cumsum(masks, 0) - 1 == turn)).argmax(0)
+    else:
+        which = np.where(masks, shares, -1).argmax(0)
+    share = np.take_along_axis(shares, which[None], 0)[0]
+    opacity = np.where(masks.any(0), np.floor(255 * share + 0.5), 0).astype(int)[..., None]
+    hues = np.array(palettes.distinct(HUES), float)[[hue for _, hue in found]][which]
+    tinted = _over(hues, _grey(run, state), HUE)
+    return ((pixels * (255 - opacity) + tinted * opacity + 127) // 255).astype(np.uint8)
+
+
+def _shares(word: WordMap, top: float) -> Float[np.ndarray, "height width"]:
+    """The map as shares of the strongest value, by the middle of its levels; at most 1."""
+    values = _middle(word)
+    return np.minimum(values / top, 1) if top > 0 else values
+
+
+def _middle(word: WordMap) -> Float[np.ndarray, "height width"]:
+    """The map's values, as near as its levels tell them."""
+    peak = float(word.expand(absolute=True).max())
+    return np.clip(levels(word).astype(float) - 0.5, 0, CUTS) / CUTS * peak
 
 
 def _gap(run: Run, first: Run, state: State, word: Word) -> Float[np.ndarray, "height width"]:
-    """What the one run's map has more than the first's, by the middle of its levels."""
-    maps = [state.map(each, word) for each in (run, first)]
-    values = [
-        np.clip(levels(m).astype(float) - 0.5, 0, CUTS)
-        / CUTS
-        * float(m.expand(absolute=True).max())
-        for m in maps
-        if m is not None
-    ]
-    return values[0] - values[1]
+    """What the one run's map has more than the first's."""
+    one, other = (_middle(m) for each in (run, first) if (m := state.map(each, word)) is not None)
+    return one - other
 
 
 def _largest(run: Run, first: Run, state: State, word: Word) -> float:
@@ -81,25 +97,16 @@ def _over(colours: Float[np.ndarray, "h w 3"], grey: Int[np.ndarray, "h w"], by:
     return np.floor(by * colours + (1 - by) * grey[..., None] + 0.5).astype(np.uint8)
 
 
-def _grey(run: Run) -> Int[np.ndarray, "height width"]:
-    if run.image is None:
-        return np.full(run.maps.size, 128)
-    size = run.maps.size[::-1]
-    return np.asarray(run.image.convert("RGB").resize(size).convert("L"), int)
+def _grey(run: Run, state: State) -> Int[np.ndarray, "height width"]:
+    return np.asarray(Image.fromarray(_image(run, state)).convert("L"), int)
 
 
-def _image(run: Run) -> Pixels:
-    if run.image is None:
+def _image(run: Run, state: State) -> Pixels:
+    """The image, or what the model meant it to be at the step, where that was kept."""
+    previews = run.record.get("previews", ())
+    image = run.image
+    if state.step is not None and state.step < len(previews):
+        image = from_uri(previews[state.step])
+    if image is None:
         return np.full((*run.maps.size, 3), 128, np.uint8)
-    return np.asarray(run.image.convert("RGB").resize(run.maps.size[::-1]))
-
-
-def sheet(pictures: list[Pixels], gap: int = 8) -> Image.Image:
-    """Pictures side by side, on nothing."""
-    width = sum(picture.shape[1] + gap for picture in pictures) - gap
-    page = Image.new("RGBA", (width, max(picture.shape[0] for picture in pictures)))
-    x = 0
-    for picture in pictures:
-        page.paste(Image.fromarray(picture), (x, 0))
-        x += picture.shape[1] + gap
-    return page
+    return np.asarray(image.convert("RGB").resize(run.maps.size[::-1]))

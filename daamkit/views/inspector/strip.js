@@ -1,57 +1,85 @@
-// The prompt: a button for each word, and arcs from heads to dependents over them.
-import { colour, drawn, element } from "../elements.js";
-
-const LONGEST = 20; // words; a longer prompt has several lines, over which no arc can go
+// The prompt: a chip for each word with a bar for each run, and arcs from heads to dependents.
+import { shownWords } from "./hues.js";
+import { strengthOf } from "./maps.js";
+import { colour, drawn, element, percent } from "../elements.js";
 
 export function makeStrip(contents, view) {
   const letters = Array.from(contents.prompt); // Python counts characters, not UTF-16
   const text = (start, end) => letters.slice(start, end).join("");
-  const long = contents.words.length > LONGEST;
-  const buttons = contents.words.map(({ label, start, end }, word) =>
-    element(
-      "button",
-      {
-        class: "word",
-        type: "button",
-        "data-word": label,
-        title: label,
-        tabindex: word ? -1 : 0,
-        onpointerenter: () => view.look(word),
-        onpointerleave: () => view.look(null),
-        onfocus: () => view.look(word),
-        onclick: () => view.pin(word),
-      },
-      text(start, end),
-    ),
-  );
-  const line = element("div", { class: long ? "words long" : "words", dir: "auto", role: "group", "aria-label": "words of the prompt" });
+  const chips = contents.words.map((_, word) => makeChip(contents, view, word, text));
+  const line = element("div", { class: "words", dir: "auto", role: "group", "aria-label": "words of the prompt" });
   let at = 0;
   contents.words.forEach(({ start, end }, word) => {
-    line.append(text(at, start), buttons[word]);
+    line.append(text(at, start), chips[word].node);
     at = end;
   });
   line.append(text(at));
-  line.addEventListener("keydown", (event) => moveFocus(event, buttons, view));
+  line.addEventListener("keydown", (event) => moveFocus(event, chips.map(({ node }) => node), view));
   line.addEventListener("focusout", (event) => line.contains(event.relatedTarget) || view.look(null));
-  const arcs = drawn("svg", { class: "arcs", hidden: long || !contents.arcs.length });
-  const unsaid = long ? "Arcs are drawn for prompts of up to 20 words; run.relations() has all." : contents.silent;
-  const note = unsaid ? element("p", { class: "note" }, unsaid) : null;
-  const strip = element("div", { class: "strip" }, arcs, line);
-  const placed = new ResizeObserver(() => long || placeArcs(contents, view, strip, arcs, buttons));
-  placed.observe(line);
-  arcs.addEventListener("keydown", (event) => rove(event, [...arcs.children]));
+  const arcs = makeArcs(contents, view, line, chips);
+  const said = contents.silent && contents.words.length ? contents.silent : "";
+  const note = said ? element("p", { class: "note" }, said) : null;
+  const empty = contents.words.length ? null : element("p", { class: "note" }, "The prompt is empty: no word has a map.");
+  const node = element("div", { class: "prompt" }, arcs.node, line, arcs.choice, note, empty);
 
-  function show({ word, pins }) {
-    buttons.forEach((button, i) => {
-      const pinned = pins.indexOf(i);
-      button.setAttribute("aria-pressed", pinned >= 0);
-      button.classList.toggle("seen", i === word);
-      button.style.setProperty("--hue", pinned >= 0 ? colour(contents.hues[pinned % 5]) : "");
-    });
-    for (const arc of arcs.children)
-      arc.setAttribute("aria-pressed", pins.length === 2 && arc.dataset.pair === String(pins));
+  let drawnKey = "";
+  function show(state) {
+    const { word: seen, pins, step, site, head, columns } = state;
+    const key = JSON.stringify([seen, pins, step, site, head, columns]);
+    if (key === drawnKey) return;
+    drawnKey = key;
+    const hues = new Map(shownWords(contents, state.pins).map(({ word, hue }) => [word, hue]));
+    const shown = contents.columns.filter(({ name }) => state.columns.includes(name));
+    const strengths = contents.words.map((_, word) => shown.map((column) => strengthOf(column, word, state)));
+    const most = Math.max(...strengths.flat(), 1e-30);
+    chips.forEach((chip, word) => chip.show(state, hues.get(word), strengths[word].map((value) => value / most), shown));
+    arcs.show(state);
   }
-  return { node: element("div", { class: "prompt" }, strip, note), show, stop: () => placed.disconnect() };
+  return { node, show, place: arcs.place, stop: arcs.stop };
+}
+
+function makeChip(contents, view, word, text) {
+  const { label, start, end, minor } = contents.words[word];
+  const bars = element("span", { class: "bars", "aria-hidden": true });
+  let pressing = 0;
+  let held = false; // a long press has pinned: the click that follows it does not
+  const letGo = () => clearTimeout(pressing);
+  const node = element(
+    "button",
+    {
+      class: minor ? "word minor" : "word", type: "button", "data-word": label, tabindex: word ? -1 : 0,
+      onpointerenter: (event) => event.pointerType !== "touch" && view.look(word),
+      onpointerleave: (event) => event.pointerType !== "touch" && view.look(null),
+      onpointerdown: (event) => {
+        held = false;
+        if (event.pointerType !== "touch") return;
+        pressing = setTimeout(() => {
+          held = true;
+          view.pin(word);
+        }, 450);
+      },
+      onpointerup: letGo, onpointercancel: letGo,
+      oncontextmenu: (event) => held && event.preventDefault(),
+      onfocus: () => node.matches(":focus-visible") && view.look(word),
+      onclick: (event) => {
+        if (event.pointerType !== "touch") view.pin(word);
+        else if (!held) view.look(view.state().word === word ? null : word);
+      },
+    },
+    text(start, end), bars,
+  );
+  function show(state, hue, strengths, columns) {
+    node.setAttribute("aria-pressed", state.pins.includes(word));
+    node.classList.toggle("seen", word === state.word);
+    node.classList.toggle("shown", hue !== undefined);
+    node.style.setProperty("--hue", hue === undefined ? "" : colour(contents.hues[hue]));
+    while (bars.children.length < strengths.length) bars.append(element("i"));
+    while (bars.children.length > strengths.length) bars.lastChild.remove();
+    strengths.forEach((share, i) => bars.children[i].style.setProperty("--share", share));
+    const each = strengths.map((share, i) => (columns.length > 1 ? `${columns[i].name} ${percent(share)}` : percent(share)));
+    node.title = `${label}: its highest value is ${each.join(", ")} of the strongest word's`;
+  }
+  return { node, show };
 }
 
 // Arrow keys go from word to word; Enter and space press the button.
@@ -61,7 +89,7 @@ function moveFocus(event, buttons, view) {
 }
 
 // Of a group only one element can be tabbed to; arrow keys go from one to the next.
-function rove(event, group) {
+export function rove(event, group) {
   const now = group.indexOf(event.target);
   const back = getComputedStyle(event.currentTarget).direction === "rtl" ? 1 : -1;
   const steps = { ArrowRight: -back, ArrowDown: 1, ArrowLeft: back, ArrowUp: -1 };
@@ -70,48 +98,80 @@ function rove(event, group) {
   if (event.key === "End") next = group.length - 1;
   if (now < 0 || next === now || !group[next]) return;
   event.preventDefault();
-  group[now].setAttribute("tabindex", -1);
-  group[next].setAttribute("tabindex", 0);
+  for (const each of group) each.setAttribute("tabindex", each === group[next] ? 0 : -1);
   group[next].focus();
 }
 
-const LEVEL = 20; // pixels between an arc and the next one over it
+const LEVEL = 19; // pixels between an arc and the next one over it
 
-function placeArcs(contents, view, strip, svg, buttons) {
-  const left = strip.getBoundingClientRect().left - strip.scrollLeft;
-  const boxes = buttons.map((button) => button.getBoundingClientRect());
-  const heights = levelsOf(contents.arcs);
-  const most = Math.max(0, ...heights);
-  const base = most * LEVEL + 18;
-  svg.setAttribute("width", strip.querySelector(".words").scrollWidth);
-  svg.setAttribute("height", contents.arcs.length ? base : 0);
-  const arcs = contents.arcs.map(({ head, dependent, relation }, i) => {
-    const middle = (word) => boxes[word].left - left + boxes[word].width / 2;
-    const shift = head < dependent ? 5 : -5; // arcs that leave a word and arrive at it stand apart
-    const [from, to, top] = [middle(head) + shift, middle(dependent) - shift, base - heights[i] * LEVEL];
-    const [a, b] = [contents.words[head].label, contents.words[dependent].label];
-    const pick = () => view.pinOnly([head, dependent]);
-    const key = (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      pick();
-    };
-    const lift = base - ((base - top) * 4) / 3; // so that the curve's highest point is `top`
-    const curve = `M${from},${base} C${from},${lift} ${to},${lift} ${to},${base - 5}`;
-    return drawn(
-      "g",
-      {
-        class: "arc", role: "button", tabindex: i ? -1 : 0, "data-pair": `${head},${dependent}`,
-        "aria-label": `${relation}: head ${a}, dependent ${b}`, onclick: pick, onkeydown: key,
+// Over a prompt that stands on one line; those of function words where they are asked for.
+function makeArcs(contents, view, line, chips) {
+  const node = drawn("svg", { class: "arcs", role: "group", "aria-label": "grammar" });
+  let all = false;
+  const minor = contents.arcs.filter((arc) => arc.minor).length;
+  const choice = element(
+    "button", {
+      type: "button", class: "quiet", hidden: true, "aria-pressed": false,
+      onclick: () => {
+        all = !all;
+        choice.setAttribute("aria-pressed", all);
+        place();
+        view.show();
       },
-      drawn("path", { class: "reach", d: curve }),
-      drawn("path", { class: "line", d: curve }),
-      drawn("path", { class: "tip", d: `M${to - 4},${base - 7} h8 l-4,7 z` }),
-      drawn("text", { x: (from + to) / 2, y: top + 3 }, relation),
-    );
-  });
-  svg.replaceChildren(...arcs);
-  view.show();
+    }, `${minor} more arcs`,
+  );
+  node.addEventListener("keydown", (event) => rove(event, [...node.children]));
+  let wide = 0;
+  const watch = new ResizeObserver(() => line.clientWidth !== wide && place());
+  watch.observe(line);
+
+  function place() {
+    wide = line.clientWidth;
+    const boxes = chips.map((chip) => chip.node.getBoundingClientRect());
+    const left = line.getBoundingClientRect().left;
+    const fits = boxes.every(({ top }) => Math.abs(top - boxes[0].top) < 4);
+    const arcs = contents.arcs.filter((arc) => all || !arc.minor);
+    choice.hidden = !fits || !minor;
+    const heights = levelsOf(arcs);
+    const base = arcs.length && fits ? Math.max(...heights) * LEVEL + 18 : 0;
+    node.setAttribute("width", "100%");
+    node.setAttribute("height", base);
+    node.toggleAttribute("hidden", !base);
+    node.replaceChildren(...(base ? arcs.map((arc, i) => drawArc(contents, view, arc, boxes, left, base, heights[i], i)) : []));
+    show(view.state());
+  }
+
+  function show({ pins }) {
+    for (const arc of node.children)
+      arc.setAttribute("aria-pressed", pins.length === 2 && arc.dataset.pair === String(pins));
+  }
+  return { node, choice, place, show, stop: () => watch.disconnect() };
+}
+
+function drawArc(contents, view, { head, dependent, relation, says }, boxes, left, base, height, place) {
+  const middle = (word) => boxes[word].left - left + boxes[word].width / 2;
+  const shift = Math.sign(middle(dependent) - middle(head)) * 5; // arcs that leave a word and arrive stand apart
+  const [from, to, top] = [middle(head) + shift, middle(dependent) - shift, base - height * LEVEL];
+  const pick = () => view.pinOnly([head, dependent]);
+  const key = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    pick();
+  };
+  const lift = base - ((base - top) * 4) / 3; // so that the curve's highest point is `top`
+  const curve = `M${from},${base} C${from},${lift} ${to},${lift} ${to},${base - 5}`;
+  return drawn(
+    "g",
+    {
+      class: "arc", role: "button", tabindex: place ? -1 : 0, "data-pair": `${head},${dependent}`,
+      "aria-label": `${says} (${relation})`, onclick: pick, onkeydown: key,
+    },
+    drawn("title", {}, says),
+    drawn("path", { class: "reach", d: curve }),
+    drawn("path", { class: "line", d: curve }),
+    drawn("path", { class: "arrow", d: `M${to - 4},${base - 7} h8 l-4,7 z` }),
+    drawn("text", { x: (from + to) / 2, y: top + 3 }, relation),
+  );
 }
 
 // How high each arc goes: above all those within it.

@@ -21,7 +21,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "words": ("column", "word", "area", "centre_y", "centre_x", "peak_y", "peak_x", "peak"),
     "pairs": ("column", "head", "dependent", "iou", "iod", "ioh"),
     "pixel": ("column", "word", "value", "share"),
-    "region": ("column", "word", "mass", "iou", "lift"),
+    "region": ("column", "word", "inside", "iou", "lift"),
 }
 
 
@@ -98,10 +98,10 @@ def _region(run: Run, state: State) -> Iterable[dict[str, Any]]:
     rows = []
     for name, word in _known(run, state):
         own = _values(word)
-        mass = float(own[region].sum() / own.sum()) if own.sum() > 0 else 0.0
+        within = float(own[region].sum() / own.sum()) if own.sum() > 0 else 0.0
         share = iou(word.mask(state.threshold), region)
-        rows.append({"word": name, "mass": mass, "iou": share, "lift": mass / region.mean()})
-    return sorted(rows, key=lambda row: -row["mass"])
+        rows.append({"word": name, "inside": within, "iou": share, "lift": within / region.mean()})
+    return sorted(rows, key=lambda row: -row["inside"])
 
 
 def _known(run: Run, state: State) -> list[tuple[str, WordMap]]:

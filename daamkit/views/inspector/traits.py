@@ -12,12 +12,13 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word, WordError
-from daamkit.views.inspector.contents import CUTS
+from daamkit.views.inspector.contents import CUTS, HUES
 from daamkit.views.inspector.state import State, inside
 from daamkit.views.widget import Widget
 
 STATE = (
-    "word", "pins", "step", "site", "head", "threshold", "region", "pixel", "columns", "difference",
+    "word", "pins", "step", "site", "head", "threshold", "scale", "region", "pixel", "columns",
+    "difference",
 )  # fmt: skip
 
 
@@ -28,7 +29,7 @@ class Traits(Widget):
     _words: Mapping[str, Word]
 
     _about = traitlets.Dict().tag(sync=True)
-    _data = traitlets.Bytes().tag(sync=True)
+    _names = traitlets.List(traitlets.Unicode()).tag(sync=True)  # of `_column_0`, `_column_1`, ...
 
     word = traitlets.Unicode(None, allow_none=True).tag(sync=True)
     pins = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -36,6 +37,7 @@ class Traits(Widget):
     site = traitlets.Unicode(None, allow_none=True).tag(sync=True)
     head = traitlets.Int(None, allow_none=True).tag(sync=True)
     threshold = traitlets.Float(0.4).tag(sync=True)
+    scale = traitlets.Unicode("shared").tag(sync=True)
     region = traitlets.List(traitlets.Int(), None, allow_none=True).tag(sync=True)
     pixel = traitlets.List(traitlets.Int(), None, allow_none=True).tag(sync=True)
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -49,13 +51,15 @@ class Traits(Widget):
     def _state(self) -> State:
         region, pixel = self.region, self.pixel
         return State(
-            words=list(self._words.values()),
+            words=(words := list(self._words.values())),
+            opening=[words[place] for place in self._about["opening"]],
             word=None if self.word is None else self._words[self.word],
             pins=[self._words[pin] for pin in self.pins],
             step=self.step,
             site=self.site,
             head=self.head,
             threshold=self.threshold,
+            scale=self.scale,
             region=None if region is None else (region[0], region[1], region[2], region[3]),
             pixel=None if pixel is None else (pixel[0], pixel[1]),
             columns=self.columns,
@@ -71,7 +75,14 @@ class Traits(Widget):
 
     @traitlets.validate("pins")
     def _known_pins(self, proposal: Any) -> list[str]:
-        return list(dict.fromkeys(self._known(word) for word in proposal["value"]))
+        pins = list(dict.fromkeys(self._known(word) for word in proposal["value"]))
+        if len(pins) > HUES:
+            raise DaamkitError(
+                wanted=f"up to {HUES} pins, as many as there are hues to tell apart",
+                got=f"{len(pins)}",
+                mend="take one off first",
+            )
+        return pins
 
     def _known(self, label: str) -> str:
         """What a word is called here, however `Prompt.word` would find it."""
@@ -97,6 +108,14 @@ class Traits(Widget):
                 wanted="a threshold in [0, 1]", got=f"{value}", mend="give a share of the maximum"
             )
         return round(value * CUTS) / CUTS
+
+    @traitlets.validate("scale")
+    def _one_of_two(self, proposal: Any) -> str:
+        if proposal["value"] not in ("shared", "own"):
+            raise DaamkitError(
+                wanted="the scale 'shared' or 'own'", got=repr(proposal["value"]), mend="name one"
+            )
+        return str(proposal["value"])
 
     @traitlets.validate("columns")
     def _known_columns(self, proposal: Any) -> list[str]:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.noise import PREDICTIONS, Level, kind, level, renoise
 from daamkit.errors import DaamkitError
-from daamkit.guidance.noise import PREDICTIONS, Level, kind, level, renoise
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # diffusers, numpy 2
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from daamkit import compat
 from daamkit.attention.calls import Pass
 from daamkit.errors import DaamkitError
-from daamkit.guidance.denoising import Latents
 
+Latents = Float[Tensor, "samples channels height width"]
 Family = Literal["vp", "ve", "flow"]  # variance preserving, variance exploding, rectified flow
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow_prediction"]
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")

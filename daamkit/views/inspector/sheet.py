@@ -1,0 +1,175 @@
+"""What the inspector shows as one picture: prompt, images, legend, how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+
+from daamkit.maps.words import Word
+from daamkit.views import palettes
+from daamkit.views.inspector import painting
+from daamkit.views.inspector.contents import HUES
+from daamkit.views.inspector.state import State
+from daamkit.views.png import data_uri
+
+GAP, LINE = 16, 24
+INK, SOFT = "#1b2230", "#5a6270"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One column: its picture, what it is called, how it was made."""
+
+    pixels: painting.Pixels
+    name: str
+    made: str
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Words at a place: the left end of their base line."""
+
+    x: float
+    y: float
+    text: str
+    colour: str = INK
+    size: int = 15
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A page of pictures and texts.
+
+    Attributes
+    ----------
+    seen
+        What is shown, left to right.
+    prompt
+        Its pieces in order, each with the place of its hue, or None.
+    legend
+        Words with their hues, and what the colours mean.
+    """
+
+    seen: Sequence[Seen]
+    prompt: Sequence[tuple[str, int | None]]
+    legend: Sequence[tuple[str, int | None]]
+
+    @classmethod
+    def of(
+        cls, seen: Sequence[Seen], prompt: str, words: Mapping[str, Word], state: State
+    ) -> Sheet:
+        """The page of a state; words by what they are called."""
+        hues = dict(state.shown) if state.single is None else {}
+        pieces: list[tuple[str, int | None]] = []
+        at = 0
+        for word in words.values():
+            pieces += [
+                (prompt[at : word.start], None),
+                (prompt[word.start : word.end], hues.get(word)),
+            ]
+            at = word.end
+        label = {word: name for name, word in words.items()}
+        top = "the strongest word's maximum" if state.scale == "shared" else "its own maximum"
+        legend: list[tuple[str, int | None]] = [(label[word], hue) for word, hue in hues.items()]
+        if state.single is None:
+            legend.append((f"opacity: the word's map, to {top}", None))
+        else:
+            legend.append((f"the map of {label[state.single]}, to {top}", None))
+        return cls(seen, [*pieces, (prompt[at:], None)], legend)
+
+    @property
+    def side(self) -> int:
+        """Height of a picture: twice the image's, and not below 384."""
+        tallest = max(each.pixels.shape[0] for each in self.seen)
+        return max(2 * tallest, 384)
+
+    def _width(self, each: Seen) -> int:
+        height, width = each.pixels.shape[:2]
+        return round(self.side * width / height)
+
+    @property
+    def width(self) -> int:
+        """Of the page."""
+        return max(480, sum(self._width(each) + GAP for each in self.seen) + GAP)
+
+    def texts(self) -> tuple[list[Caption], int, int]:
+        """All texts; where the pictures begin; the page's height."""
+        found = list(self._flow(self.prompt, GAP + 14, 18))
+        top = int(max(text.y for text in found)) + 14 if found else GAP
+        x, under = GAP, top + self.side + 20
+        for each in self.seen:
+            found.append(Caption(x, under, each.name, bold=True))
+            found.append(Caption(x, under + 20, each.made, SOFT, 13))
+            x += self._width(each) + GAP
+        found += self._flow(self.legend, under + 46, 14)
+        return found, top, int(max(text.y for text in found)) + 14
+
+    def _flow(
+        self, pieces: Sequence[tuple[str, int | None]], y: float, size: int
+    ) -> Iterator[Caption]:
+        """Pieces of text one after the other, on as many lines as they need."""
+        x = float(GAP)
+        for text, hue in pieces:
+            for part in text.split(" ") if hue is None else [text]:
+                wide = _font(size, hue is not None).getlength(part + " ")
+                if x + wide > self.width - GAP and x > GAP:
+                    x, y = float(GAP), y + LINE
+                tint = INK if hue is None else _hue(hue)
+                if part:
+                    yield Caption(x, y, part, tint, size, hue is not None)
+                    x += wide
+
+    def png(self) -> Image.Image:
+        """The page as pixels."""
+        texts, top, height = self.texts()
+        page = Image.new("RGB", (self.width, height), "white")
+        x = GAP
+        for each in self.seen:
+            size = (self._width(each), self.side)
+            image = Image.fromarray(each.pixels).resize(size, Image.Resampling.BICUBIC)
+            page.paste(image, (x, top))
+            x += size[0] + GAP
+        pen = ImageDraw.Draw(page)
+        for text in texts:
+            font = _font(text.size, text.bold)
+            pen.text((text.x, text.y), text.text, text.colour, font, anchor="ls")
+        return page
+
+    def svg(self) -> str:
+        """The page with texts as text."""
+        texts, top, height = self.texts()
+        parts, x = [], GAP
+        for each in self.seen:
+            uri, width = data_uri(Image.fromarray(each.pixels)), self._width(each)
+            parts.append(
+                f'<image href="{uri}" x="{x}" y="{top}" width="{width}" height="{self.side}"/>'
+            )
+            x += width + GAP
+        for text in texts:
+            bold = ' font-weight="bold"' if text.bold else ""
+            parts.append(
+                f'<text x="{text.x:g}" y="{text.y:g}" font-size="{text.size}"{bold} '
+                f'fill="{text.colour}">{escape(text.text)}</text>'
+            )
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {height}" '
+            f'width="{self.width}" height="{height}" font-family="sans-serif">'
+            f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n'
+        )
+
+
+def _hue(place: int) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*palettes.distinct(HUES)[place])
+
+
+@cache
+def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return ImageFont.truetype(fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf", size)

@@ -1,0 +1,68 @@
+"""What the model means at each step, kept small: the picture is not touched by it."""
+
+import numpy as np
+import pytest
+import torch
+
+import daamkit
+from daamkit.errors import DaamkitError
+from daamkit.views.png import from_uri
+
+
+def make(pipe, **options):
+    return pipe(
+        ["a red cat", "a dog"],
+        num_inference_steps=3,
+        height=64,
+        width=128,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+        **options,
+    ).images
+
+
+def test_each_step_has_a_picture_and_the_image_is_the_same(sd, tmp_path) -> None:
+    plain = make(sd)
+    with daamkit.trace(sd, previews=True) as tracer, daamkit.trace(sd, previews=True):
+        traced = make(sd)
+    assert np.array_equal(plain, traced)
+    for run in tracer.runs:
+        assert len(run.record["previews"]) == 3
+        ((width, height),) = {from_uri(uri).size for uri in run.record["previews"]}
+        assert width == 2 * height <= 128
+    tracer.runs[0].save(tmp_path / "run")
+    assert daamkit.open(tmp_path / "run").record["previews"] == tracer.runs[0].record["previews"]
+
+
+def test_the_last_is_nearly_the_image(toybox) -> None:
+    with daamkit.trace(toybox, previews=True) as tracer:
+        toybox("a red cat", num_inference_steps=4, generator=torch.Generator().manual_seed(0))
+    run = tracer.run
+    image = np.asarray(run.image.convert("RGB"), float)
+    gaps = [
+        np.abs(np.asarray(from_uri(uri).resize(run.image.size), float) - image).mean()
+        for uri in run.record["previews"]
+    ]
+    assert gaps[-1] < 3 and gaps[-1] < gaps[0] / 2
+    row = daamkit.Inspector(run)._column_0
+    assert row["previews"] == run.record["previews"]
+
+
+def test_the_cost_is_told_before(sd) -> None:
+    call = {"prompt": "a red cat", "height": 64, "width": 64, "steps": 5}
+    more = daamkit.trace(sd, previews=True).bytes(**call) - daamkit.trace(sd).bytes(**call)
+    with daamkit.trace(sd, previews=True) as tracer:
+        make(sd)
+    kept = sum(map(len, tracer.runs[0].record["previews"]))
+    assert kept / 3 <= more / 5
+
+
+def test_a_scheduler_that_is_not_known_is_refused(sd, monkeypatch) -> None:
+    from diffusers import IPNDMScheduler
+
+    monkeypatch.setattr(sd, "scheduler", IPNDMScheduler())
+    with (
+        pytest.raises(DaamkitError, match="noise level is known"),
+        daamkit.trace(sd, previews=True),
+    ):
+        make(sd)
