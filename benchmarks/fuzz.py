@@ -171,17 +171,17 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
             file("m--cat.png", lambda p: MaskFolder(place).mask("m", "cat", (16, 16))),
             False,
         ),
-        "prompts .txt": (b"a cat\ntwo dogs\n", file("p.txt", promptfiles.read), False),
+        "prompts .txt": (b"a cat\ntwo dogs\n", file("p.txt", promptfiles.prompts_in), False),
         "prompts .csv": (
             frame.to_csv(index=False).encode(),
-            file("p.csv", promptfiles.read),
+            file("p.csv", promptfiles.prompts_in),
             False,
         ),
-        "prompts .jsonl": (rows, file("p.jsonl", promptfiles.read), False),
-        "prompts .json": (coco, file("p.json", promptfiles.read), False),
+        "prompts .jsonl": (rows, file("p.jsonl", promptfiles.prompts_in), False),
+        "prompts .json": (coco, file("p.json", promptfiles.prompts_in), False),
         "prompts .parquet": (
             (place / "p.parquet").read_bytes(),
-            file("p.parquet", promptfiles.read),
+            file("p.parquet", promptfiles.prompts_in),
             False,
         ),
         "CoNLL-U": (

@@ -138,14 +138,14 @@ class Nowhere:
 
 
 def test_a_guidance_method_that_studies_can_make() -> None:
-    made = methods.load("perturbed", "nouns")
+    made = methods.named("perturbed", "nouns")
     assert type(made[0]).__name__ == "PerturbedAttentionGuidance"
-    (found,) = methods.load("daamkit.guidance.attend_and_excite:AttendAndExcite", [["cat"]])
+    (found,) = methods.named("daamkit.guidance.attend_and_excite:AttendAndExcite", [["cat"]])
     assert found.subjects == [["cat"]]
     with pytest.raises(DaamkitError, match=r"got 'atend_and_excite'. Did you mean 'attend_and_"):
-        methods.load("atend_and_excite", "nouns")
+        methods.named("atend_and_excite", "nouns")
     with pytest.raises(DaamkitError, match="settings that nobody knows here: classifier"):
-        methods.load("classifier", "nouns")
+        methods.named("classifier", "nouns")
 
 
 def test_a_study_is_a_study() -> None:

@@ -65,7 +65,7 @@ class GuidanceEffects(Located):
     n
         How many prompts; each is drawn once without guidance and once by each method.
     methods
-        Names that `methods.load` knows, or "placebo", which needs "attend_and_excite" before it.
+        Names that `methods.named` knows, or "placebo", which needs "attend_and_excite" before it.
     truth
         Where the things are; see `truths.load`.
     """
@@ -109,7 +109,7 @@ class GuidanceEffects(Located):
             if name == PLACEBO:
                 push: Sequence[Method] = [Placebo([_moved(r) for r in runs[MODEL]], seeds)]
             else:
-                push = methods.load(name, "nouns")
+                push = methods.named(name, "nouns")
             runs[name] = session.runs(texts, seeds, methods=push)
         return [
             self._rows(case, parse, {name: each[i] for name, each in runs.items()})

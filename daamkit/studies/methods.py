@@ -54,7 +54,7 @@ def known(name: str) -> bool:
     return name in METHODS or name in registry.guidance_methods or registry.is_path(name)
 
 
-def load(name: str, subjects: Subjects) -> Sequence[Method]:
+def named(name: str, subjects: Subjects) -> Sequence[Method]:
     """The methods behind a name, for a batch of prompts with these subjects.
 
     Parameters

@@ -65,7 +65,7 @@ class Neglect(Located):
     seeds
         Images of each prompt; case i has seed + i, for every method.
     methods
-        Names that `methods.load` knows, "none" among them, and of `redraw.SCORES`.
+        Names that `methods.named` knows, "none" among them, and of `redraw.SCORES`.
     redraws
         From how many images of a prompt "redraw" takes the best, the unguided one among them.
         Attend-and-Excite computes 1.3 times as much as an unguided image without refinement, with
@@ -95,7 +95,7 @@ class Neglect(Located):
         super().__post_init__()
         for name in self.methods:
             if name not in redraw.SCORES:
-                methods.load(name, [["cat"]])
+                methods.named(name, [["cat"]])
         if BASE not in self.methods or not 1 < len(set(self.methods)) == len(self.methods):
             known = [*list(methods.METHODS)[1:], *redraw.SCORES]
             raise DaamkitError(
@@ -148,7 +148,9 @@ class Neglect(Located):
     def _texts(self) -> list[tuple[str, str]]:
         """Group and prompt, in the order in which they are asked."""
         if self.prompts is not None:
-            known = len(set(promptfiles.read(Path(self.prompts))))  # some may name fewer things
+            known = len(
+                set(promptfiles.prompts_in(Path(self.prompts)))
+            )  # some may name fewer things
             return [("file", text) for text in prompts.texts(self.prompts, known, self.seed)]
         return prompts.mixed(self.asked, self.n, self.seed)
 
@@ -199,7 +201,7 @@ class Neglect(Located):
                 told[name] = [{"method": name, "images": self.redraws}]
                 continue
             subjects = [methods.subject_columns(session.pipe, case) for case in cases]
-            images, told[name] = self._drawn(session, cases, methods.load(name, subjects))
+            images, told[name] = self._drawn(session, cases, methods.named(name, subjects))
             for own, found in zip(rows, images, strict=True):
                 own += [row | {"method": name} for row in found]
         session.record = {**session.record, "guidance": told}

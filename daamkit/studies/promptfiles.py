@@ -16,7 +16,7 @@ from daamkit import files
 from daamkit.errors import DaamkitError
 
 
-def read(file: Path) -> list[str]:
+def prompts_in(file: Path) -> list[str]:
     """The prompts of a file, which is read as what its name ends in, in capitals or not.
 
     Parameters

@@ -147,14 +147,14 @@ def article(phrase: str) -> str:
 
 
 def from_file(file: Path, seeds: Iterable[int]) -> list[PromptCase]:
-    """Each prompt of a file (see `promptfiles.read`) with each seed; their kind is "file".
+    """Each prompt of a file (see `promptfiles.prompts_in`) with each seed; their kind is "file".
 
     Raises
     ------
     DaamkitError
         If the file is missing or empty, or a prompt has words that the toy world lacks.
     """
-    asked = [claims.read(text) for text in promptfiles.read(file)]
+    asked = [claims.read(text) for text in promptfiles.prompts_in(file)]
     return [PromptCase("file", each, seed) for seed in seeds for each in asked]
 
 
@@ -168,8 +168,8 @@ def texts(source: str | Path | None, n: int, seed: int, split: str = "any") -> l
     Parameters
     ----------
     source
-        A file of prompts (`promptfiles.read`), of which n are drawn; None: captions of the toy
-        world.
+        A file of prompts (`promptfiles.prompts_in`), of which n are drawn; None: captions of the
+        toy world.
     n, seed
         How many, and which of them: they are drawn at random.
     split
@@ -178,7 +178,7 @@ def texts(source: str | Path | None, n: int, seed: int, split: str = "any") -> l
     """
     rng = np.random.default_rng((seed, 40))
     if source is not None:
-        known = list(dict.fromkeys(promptfiles.read(Path(source))))
+        known = list(dict.fromkeys(promptfiles.prompts_in(Path(source))))
         if len(known) < n:
             warnings.warn(
                 f"{source} has {len(known)} different prompts, fewer than the {n} asked for",

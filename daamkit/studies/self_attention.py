@@ -31,7 +31,7 @@ from daamkit.studies.objects import ALIASES
 from daamkit.studies.pictures import Pictures
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import not_compared
-from daamkit.studies.variants import SETTINGS, base, read
+from daamkit.studies.variants import SETTINGS, base, parsed
 from daamkit.toybox import oracle, sprites
 from daamkit.vision import alignment
 
@@ -61,7 +61,7 @@ class SelfAttention(Located):
     cfg
         Classifier-free guidance of the settings that have it.
     settings
-        What to compare; see `variants.read`.
+        What to compare; see `variants.parsed`.
     truth
         Where things are; see `truths.load`. The oracle finds all things of the toy world, others
         the prompt's nouns.
@@ -87,7 +87,7 @@ class SelfAttention(Located):
     def __post_init__(self) -> None:
         super().__post_init__()
         for setting in self.settings:
-            read(setting)
+            parsed(setting)
         if not self.settings or self.cfg <= 1 or self.scenes < self.fewest or self.sets < 1:
             raise DaamkitError(
                 wanted=f"a setting, a `cfg` above 1, a set, and {self.fewest} scenes or more",
@@ -174,7 +174,7 @@ class SelfAttention(Located):
         self, session: Session, setting: str, texts: Sequence[str], seeds: Sequence[int]
     ) -> list[Row]:
         """An image for each case in one setting: its features, and what it cost."""
-        prompted, changed = read(setting)
+        prompted, changed = parsed(setting)
         inner = Session(replace(self, guidance=self.cfg if prompted else 1.0), session.pipe)
         methods = [] if changed is None else [SelfAttentionGuidance(**changed)]
         gpu = session.pipe.device.type == "cuda"

@@ -19,12 +19,12 @@ TYPES: dict[str, type] = {  # of what a setting may change
 }  # fmt: skip
 
 
-def read(setting: str) -> tuple[bool, dict[str, Any] | None]:
+def parsed(setting: str) -> tuple[bool, dict[str, Any] | None]:
     """Whether a setting has prompts and classifier-free guidance ("cfg"; others have the empty
     prompt), and what it changes of Self-Attention Guidance: nothing ("sag") or what it says; None
     if it goes without.
 
-    >>> read("none"), read("sag"), read("cfg"), read("cfg+scale=1.5,layer=up_blocks")
+    >>> parsed("none"), parsed("sag"), parsed("cfg"), parsed("cfg+scale=1.5,layer=up_blocks")
     ((False, None), (False, {}), (True, None), (True, {'scale': 1.5, 'layer': 'up_blocks'}))
 
     Raises
@@ -52,7 +52,7 @@ def read(setting: str) -> tuple[bool, dict[str, Any] | None]:
 
 def base(setting: str) -> str:
     """What a setting is compared with: the one without its last part; "" for "none"."""
-    prompted, changed = read(setting)
+    prompted, changed = parsed(setting)
     if changed:
         return "cfg+sag" if prompted else "sag"
     if changed is not None:

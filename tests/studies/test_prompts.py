@@ -46,23 +46,23 @@ NAMES = ["p.txt", "p.prompts", "p", "p.csv", "p.tsv", "p.jsonl", "p.parquet", "p
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_is_read_by_its_kind(tmp_path: Path, name: str) -> None:
-    assert promptfiles.read(written(tmp_path / name)) == THREE
+    assert promptfiles.prompts_in(written(tmp_path / name)) == THREE
 
 
 def test_spaces_and_blank_lines_do_not_count(tmp_path: Path) -> None:
     file = tmp_path / "p.txt"
     file.write_bytes(b"\r\n  a  red\tcat \r\n\n \na dog")
-    assert promptfiles.read(file) == ["a red cat", "a dog"]
+    assert promptfiles.prompts_in(file) == ["a red cat", "a dog"]
     file = tmp_path / "p.json"
     file.write_text(coco(["A cat.\n", " ", "Two  dogs"]))
-    assert promptfiles.read(file) == ["A cat.", "Two dogs"]
+    assert promptfiles.prompts_in(file) == ["A cat.", "Two dogs"]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_prompt(tmp_path: Path) -> None:
     for name in ("p.txt", "p.csv"):
         file = tmp_path / name
         file.write_text("prompt\na cat\n", encoding="utf-8-sig")
-        assert promptfiles.read(file)[-2:] == (
+        assert promptfiles.prompts_in(file)[-2:] == (
             ["prompt", "a cat"] if name == "p.txt" else ["a cat"]
         )
 
@@ -80,7 +80,7 @@ def test_prompts_of_a_table_stay_as_they_are(tmp_path: Path) -> None:
                     table.to_parquet(file)
                 case _:
                     table.to_csv(file, index=False, sep="\t" if name == "p.tsv" else ",")
-            assert promptfiles.read(file) == some, name
+            assert promptfiles.prompts_in(file) == some, name
 
 
 def test_missing_prompts_of_a_table_are_left_out(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_missing_prompts_of_a_table_are_left_out(tmp_path: Path) -> None:
     table.to_json(tmp_path / "p.jsonl", orient="records", lines=True)
     table.to_parquet(tmp_path / "p.parquet")
     for name in ("p.csv", "p.jsonl", "p.parquet"):
-        assert promptfiles.read(tmp_path / name) == ["a cat", "a dog"]
+        assert promptfiles.prompts_in(tmp_path / name) == ["a cat", "a dog"]
 
 
 @pytest.mark.parametrize("where", ["", "annotations"])
@@ -98,9 +98,9 @@ def test_of_cocos_folder_the_validation_captions_are_taken(tmp_path: Path, where
     folder.mkdir(exist_ok=True)
     (folder / "captions_train2017.json").write_text(coco(["a dog"]))
     (folder / "instances_val2017.json").write_text("{}")
-    assert promptfiles.read(tmp_path) == ["a dog"]
+    assert promptfiles.prompts_in(tmp_path) == ["a dog"]
     (folder / "captions_val2017.json").write_text(coco(["a cat"]))
-    assert promptfiles.read(tmp_path) == ["a cat"]
+    assert promptfiles.prompts_in(tmp_path) == ["a cat"]
     assert prompts.texts(tmp_path, 1, seed=0) == ["a cat"]
 
 
@@ -111,13 +111,13 @@ def test_a_folder_without_captions(tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "instances_val2017.json").write_text("{}")
     with pytest.raises(DaamkitError, match=r"COCO's captions in the folder.*captions_\*\.json"):
-        promptfiles.read(tmp_path)
+        promptfiles.prompts_in(tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(DaamkitError, match="a file of prompts, .*No such file"):
-        promptfiles.read(tmp_path / name)
+        promptfiles.prompts_in(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_file_of_nothing(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content)
     with pytest.raises(DaamkitError, match="an empty file"):
-        promptfiles.read(file)
+        promptfiles.prompts_in(file)
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.tsv", "p.jsonl", "p.parquet"])
@@ -143,7 +143,7 @@ def test_a_table_without_the_column(tmp_path: Path, name: str) -> None:
     else:
         table.to_csv(file, index=False, sep="\t" if name == "p.tsv" else ",")
     with pytest.raises(DaamkitError, match=r"a column 'prompt'.*got 'text', 'n'"):
-        promptfiles.read(file)
+        promptfiles.prompts_in(file)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "p.parquet"])
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_utf_8(tmp_path: Path, name: str) -> None:
     content = file.read_text(encoding="utf-8").replace("\\u00e9", "é").replace("“", '"')
     file.write_bytes(content.replace("”", '"').encode("latin-1", "replace"))
     with pytest.raises(DaamkitError, match="can't decode byte 0xe9.*UTF-8"):
-        promptfiles.read(file)
+        promptfiles.prompts_in(file)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_broken_file(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content)
     with pytest.raises(DaamkitError, match=rf"a file of prompts, .*{name}; got ."):
-        promptfiles.read(file)
+        promptfiles.prompts_in(file)
 
 
 @pytest.mark.parametrize("text", ["a cat, a dog\na bird, a frog\n", "a cat\na bird, a frog\n"])
@@ -178,14 +178,14 @@ def test_a_comma_without_quotes_is_an_error_not_half_a_prompt(tmp_path: Path, te
     file = tmp_path / "p.csv"
     file.write_text("prompt\n" + text)
     with pytest.raises(DaamkitError, match="a file of prompts"):
-        promptfiles.read(file)
+        promptfiles.prompts_in(file)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_capitals_in_a_name_change_nothing(tmp_path: Path, name: str) -> None:
     loud = tmp_path / name.upper()
     written(tmp_path / name).rename(loud)
-    assert promptfiles.read(loud) == THREE
+    assert promptfiles.prompts_in(loud) == THREE
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_what_is_no_prompt_is_not_read_as_one(tmp_path: Path, name: str, content
     file = tmp_path / name
     file.write_text(content)
     with pytest.raises(DaamkitError, match=name):
-        promptfiles.read(file)
+        promptfiles.prompts_in(file)
 
 
 @pytest.mark.parametrize("values", [[["a cat", "a dog"]], [{"en": "a cat"}], [1], [True], [b"cat"]])
@@ -221,14 +221,14 @@ def test_a_column_of_something_else(tmp_path: Path, values: list) -> None:
     file = tmp_path / "p.parquet"
     pd.DataFrame({"prompt": values}).to_parquet(file)
     with pytest.raises(DaamkitError, match="a column 'prompt' of .*, not of text"):
-        promptfiles.read(file)
+        promptfiles.prompts_in(file)
 
 
 def test_two_columns_of_one_name_in_parquet(tmp_path: Path) -> None:
     table = pa.table([pa.array(["a cat"]), pa.array(["a dog"])], names=["prompt", "prompt"])
     pq.write_table(table, tmp_path / "p.parquet")
     with pytest.raises(DaamkitError, match=r"one column 'prompt'.*got 'prompt', 'prompt'"):
-        promptfiles.read(tmp_path / "p.parquet")
+        promptfiles.prompts_in(tmp_path / "p.parquet")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,14 +238,14 @@ def test_what_is_no_file_of_prompts(tmp_path: Path, name: str, kind: str) -> Non
     with pytest.raises(
         DaamkitError, match="a file of prompts, .*; got (a FIFO|a device|more than)"
     ):
-        promptfiles.read(tmp_path / name)
+        promptfiles.prompts_in(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
 def test_json_that_nests_too_deep(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"prompt": ' + "[" * 10**5 + "]" * 10**5 + "}")
     with pytest.raises(DaamkitError, match="nests too deep"):
-        promptfiles.read(tmp_path / name)
+        promptfiles.prompts_in(tmp_path / name)
 
 
 # Which are asked

@@ -19,7 +19,7 @@ from daamkit.studies import masks, runner
 from daamkit.studies.masks import last
 from daamkit.studies.self_attention import PSI, SelfAttention
 from daamkit.studies.session import Session
-from daamkit.studies.variants import SETTINGS, base, read
+from daamkit.studies.variants import SETTINGS, base, parsed
 from daamkit.toybox import oracle, scenes, sprites
 
 SMALL = SelfAttention(n=8, steps=2, scenes=16, settings=("none", "cfg", "cfg+scale=2"))
@@ -298,9 +298,9 @@ def test_real_pictures_come_from_a_folder(tmp_path, monkeypatch) -> None:
 
 
 def test_settings_say_what_they_change() -> None:
-    assert read("sigma=3,kernel_size=31") == (False, {"sigma": 3.0, "kernel_size": 31})
-    assert read("strategy=high-frequency") == (False, {"strategy": "high-frequency"})
-    assert read("cfg+none") == read("cfg") == (True, None)
+    assert parsed("sigma=3,kernel_size=31") == (False, {"sigma": 3.0, "kernel_size": 31})
+    assert parsed("strategy=high-frequency") == (False, {"strategy": "high-frequency"})
+    assert parsed("cfg+none") == parsed("cfg") == (True, None)
     bases = {"none": "", "sag": "none", "cfg": "none", "cfg+sag": "cfg", "scale=3": "sag"}
     assert {name: base(name) for name in bases} == bases
     assert base("cfg+scale=3") == "cfg+sag"
