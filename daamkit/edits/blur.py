@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from daamkit.attention import gaussian
 from daamkit.attention.sites import Grid
 from daamkit.attention.taps import Attention
 from daamkit.edits.edit import Edit, Output
@@ -99,6 +99,4 @@ def blur(
 def _kernel(side: int, sigma: float) -> Float[Tensor, " width"]:
     """One line of the kernel for a grid of so many cells a side."""
     width = min(math.ceil(6 * sigma) // 2 * 2 + 1, side // 2 * 2 + 1)
-    x = torch.arange(width, device="cpu", dtype=torch.float32) - width // 2
-    weights = torch.exp(-0.5 * (x / sigma) ** 2)
-    return weights / weights.sum()
+    return gaussian.line(width, sigma)

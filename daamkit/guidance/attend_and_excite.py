@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
+from daamkit.attention import gaussian
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid, Site
@@ -196,20 +196,13 @@ class AttendAndExcite(Method):
     def _blur(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "1 1 height width"]:
         if not self.smooth:
             return image[None, None]
-        edge = self.kernel_size // 2  # mirrored there
-        if min(image.shape) <= edge:
-            raise DaamkitError(
-                wanted=f"maps of more than {edge} cells a side, to blur",
-                got=f"{image.shape[0]} x {image.shape[1]}",
-                mend="set `attn_res=` to a finer grid, (height, width), or `smooth=False`",
-            )
         x = torch.arange(self.kernel_size, dtype=torch.float32, device="cpu")
         x = x - (self.kernel_size - 1) / 2
         line = torch.exp(-((x / (2 * self.sigma)) ** 2)) / (self.sigma * np.sqrt(2 * np.pi))
         kernel = line[:, None] * line[None]
-        kernel = (kernel / kernel.sum()).to(image)[None, None]
-        padded = F.pad(image[None, None], (edge,) * 4, mode="reflect")
-        return F.conv2d(padded, kernel)
+        kernel = (kernel / kernel.sum()).to(image)
+        mend = "set `attn_res=` to a finer grid, (height, width), or `smooth=False`"
+        return gaussian.blurred(image[None, None], kernel, mend)
 
     def _schedule(self, n: int) -> tuple[int, dict[int, float]]:
         """How many of n steps are guided, and the thresholds by step."""

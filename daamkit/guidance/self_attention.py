@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from daamkit.attention import families
+from daamkit.attention import families, gaussian
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.noise import family, kind, level, renoise
 from daamkit.attention.sites import Grid, Site
@@ -195,18 +195,9 @@ def blur(image: Latents, kernel_size: int, sigma: float) -> Latents:
     DaamkitError
         If the image is too small to be mirrored.
     """
-    reach, (channels, height, width) = kernel_size // 2, image.shape[1:]
-    if reach >= min(height, width):
-        raise DaamkitError(
-            wanted=f"more than {reach} cells a side for a blur {kernel_size} cells wide",
-            got=f"{height} x {width}",
-            mend="lower `kernel_size` or make a larger image",
-        )
-    x = torch.arange(-reach, reach + 1, dtype=torch.float32, device="cpu")
-    line = torch.exp(-0.5 * (x / sigma) ** 2)
-    line = (line / line.sum()).to(image)
-    kernel = (line[:, None] * line).expand(channels, 1, -1, -1)
-    return F.conv2d(F.pad(image, (reach,) * 4, mode="reflect"), kernel, groups=channels)
+    line = gaussian.line(kernel_size, sigma).to(image)
+    mend = "lower `kernel_size` or make a larger image"
+    return gaussian.blurred(image, line[:, None] * line, mend)
 
 
 def _branch(step: Pass) -> str:

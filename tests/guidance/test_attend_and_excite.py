@@ -553,7 +553,9 @@ def test_settings_that_make_no_sense(settings, words):
 
 def test_maps_too_small_to_blur(sd):
     small = {"height": 16, "width": 8}
-    with pytest.raises(DaamkitError, match=r"more than 1 cells a side, to blur; got 2 x 1\."):
+    with pytest.raises(
+        DaamkitError, match=r"more than 1 cells a side for a blur 3 cells wide; got 2 x 1\."
+    ):
         guided(sd, call=small, attn_res=(2, 1))
     assert guided(sd, call=small, attn_res=(2, 1), smooth=False)[1]["loss"].notna().all()
 
