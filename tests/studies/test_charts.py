@@ -99,6 +99,7 @@ def test_relations() -> None:
     assert values[::-1, 0].tolist() == values[::-1, 1].tolist() == wide["dominance"].tolist()
     assert right.images[0].get_clim() == (-np.abs(values).max(), np.abs(values).max())
     assert right.lines[0].get_xdata().tolist() == [0, 0]  # otsu's intervals hold 0
+    assert not any(ax.yaxis_inverted() for ax in (left, middle, right))  # the first is on top
 
 
 def test_cohyponyms() -> None:
