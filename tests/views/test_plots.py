@@ -385,3 +385,8 @@ def test_no_difference_is_nearly_white() -> None:
     less, none, more = palettes.colours(np.array([0.0, 0.5, 1.0]), palettes.DIFFERENCE).astype(int)
     assert none.min() > 240 and np.ptp(none) < 5
     assert less[2] > less[0] + 50 and more[0] > more[2] + 50
+
+
+def test_series_lie_around_their_row_the_first_on_top() -> None:
+    at = pieces.places(rows=2, series=3)
+    assert np.allclose(at.mean(0), [1, 0]) and (np.diff(at, axis=0) < 0).all()
