@@ -148,9 +148,7 @@ class Neglect(Located):
     def _texts(self) -> list[tuple[str, str]]:
         """Group and prompt, in the order in which they are asked."""
         if self.prompts is not None:
-            known = len(
-                set(promptfiles.prompts_in(Path(self.prompts)))
-            )  # some may name fewer things
+            known = len(set(promptfiles.prompts_in(Path(self.prompts))))
             return [("file", text) for text in prompts.texts(self.prompts, known, self.seed)]
         return prompts.mixed(self.asked, self.n, self.seed)
 
