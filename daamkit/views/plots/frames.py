@@ -11,7 +11,7 @@ from daamkit.measures.intervals import means
 from daamkit.views.pieces import VALUES
 
 
-def need(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+def require_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
     """See that a frame has rows and these columns.
 
     Raises
@@ -30,7 +30,7 @@ def need(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
         )
 
 
-def one(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+def require_single(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
     """See that rows are of one kind, where a mean over several would mean nothing.
 
     Raises
@@ -71,7 +71,7 @@ def summary(
     """
     if is_table(frame):
         frame = frame if "mean" in frame.columns else frame.rename(columns={value: "mean"})
-        need(frame, [*by, *VALUES], what)
+        require_columns(frame, [*by, *VALUES], what)
         if frame.duplicated(list(by)).any():
             raise DaamkitError(
                 wanted=f"one mean for each {', '.join(by)}, to plot {what}",
@@ -79,7 +79,7 @@ def summary(
                 mend="choose some of the rows",
             )
         return frame
-    need(frame, [*by, value, cluster], what)
+    require_columns(frame, [*by, value, cluster], what)
     known = frame[frame[value].notna()]
     if known.empty:
         raise DaamkitError(

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from daamkit.views import pieces
-from daamkit.views.plots.frames import is_table, need, one, summary
+from daamkit.views.plots.frames import is_table, require_columns, require_single, summary
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -50,7 +50,7 @@ def sweep(
         If columns or rows are missing, or rows of several rules would be averaged.
     """
     what, groups = "a sweep", [by, *([dashes] if dashes else []), "tau"]
-    one(frame, [] if "rule" in groups else ["rule"], what)
+    require_single(frame, [] if "rule" in groups else ["rule"], what)
     table = summary(frame, groups, value, cluster, what)
     y = NAMES.get(value, value)
     if hover:
@@ -89,10 +89,10 @@ def frequency(frame: pd.DataFrame, cluster: str = "prompt", ax: Axes | None = No
         If columns or rows are missing, or rows are of several thresholds psi.
     """
     what, by = "frequencies", ["layer", "frequency"]
-    one(frame, ["psi"], what)
+    require_single(frame, ["psi"], what)
     if not is_table(frame):
         frame = frame.rename(columns={"all": "everywhere"})
-        need(frame, [*by, "above", "everywhere", cluster], what)
+        require_columns(frame, [*by, "above", "everywhere", cluster], what)
         lists = ["frequency", "above", "everywhere"]
         frame = frame[["layer", cluster, *lists]].explode(lists, ignore_index=True)
         frame = frame.astype(dict.fromkeys(lists, float))

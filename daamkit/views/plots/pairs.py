@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from daamkit.views import pieces
 from daamkit.views.plots.comparisons import compare
-from daamkit.views.plots.frames import need, one
+from daamkit.views.plots.frames import require_columns, require_single
 from daamkit.views.plots.lines import NAMES
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def guidance(
         If columns, rows or pairs are missing, or rows are of several measures.
     """
     what = "guidance"
-    need(frame, ["method", value, cluster, *(pairs or ())], what)
-    one(frame, ["measure"], what)
+    require_columns(frame, ["method", value, cluster, *(pairs or ())], what)
+    require_single(frame, ["measure"], what)
     known = [column for column in PAIRS if column in frame.columns]
     found = compare(frame, value, base, [*dict.fromkeys([cluster, *(pairs or known)])], cluster)
     y = frame["measure"].iloc[0] if value == "value" and "measure" in frame.columns else value

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from daamkit.views import palettes, pieces
-from daamkit.views.plots.frames import is_table, need, one, summary
+from daamkit.views.plots.frames import is_table, require_columns, require_single, summary
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -56,8 +56,8 @@ def relations(
     what = "relations"
     rows, groups = None, ["relation", "measure"]
     if not is_table(frame):
-        need(frame, ["relation", cluster, *measures], what)
-        one(frame, ["rule", "tau"], what)
+        require_columns(frame, ["relation", cluster, *measures], what)
+        require_single(frame, ["rule", "tau"], what)
         others = [column for column in frame.columns if column not in measures]
         rows = frame.melt(others, [*measures], var_name="measure", value_name="value")
     table = summary(frame if rows is None else rows, groups, "value", cluster, what)
@@ -114,7 +114,7 @@ def entanglement(
         If columns or rows are missing, or rows of several changes would be averaged.
     """
     what = "entanglement"
-    one(frame, [] if by == "change" else ["change"], what)
+    require_single(frame, [] if by == "change" else ["change"], what)
     table = summary(frame, [by, "region"], value, cluster, what)
     ax = pieces.axes(ax, (6, 1.3 + 0.42 * table[by].nunique()))
     pieces.points(ax, table, by, "region")
