@@ -1,9 +1,11 @@
 """The studies: what their cases are, what they measure, what their tables say."""
 
+import inspect
 import itertools
 import json
 from collections import Counter
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -277,6 +279,25 @@ def test_the_groups_differ_as_they_were_made_to() -> None:
     assert gap["mean"] == pytest.approx(means[GROUPS[0]] - means[GROUPS[1]])
     assert table.loc[("iou", "difference"), "low"] > 0.15
     assert len(tables["sweep"]) == len(CUTS) and (tables["sweep"]["low"] > 0.15).all()
+
+
+def test_the_overlap_is_of_the_words_where_they_stand(monkeypatch) -> None:
+    spans = []
+
+    def span(start: int, end: int) -> Word:
+        spans.append((start, end))
+        return Word("", start, end, (1,))
+
+    maps = SimpleNamespace(
+        prompt=SimpleNamespace(span=span), of=lambda word: WordMap(torch.eye(4), word, (8, 8))
+    )
+    monkeypatch.setattr(Cohyponyms, "_there", lambda *_: [True, False])
+    case = {"prompt": "a hot dog and a dog", "a": "hot dog", "b": "dog", "seed": 0}
+    rows = inspect.unwrap(Cohyponyms._rows)(Cohyponyms(), case, SimpleNamespace(maps=maps))
+    assert spans == [(2, 9), (16, 19)]
+    assert {(row["present_a"], row["present_b"], row["both"]) for row in rows} == {
+        (True, False, False)
+    }
 
 
 def test_a_persons_answers_stand_in_for_the_oracle(toybox, tmp_path) -> None:
