@@ -49,6 +49,7 @@ lint: env
 	$(BIN)/lint-imports
 
 docs: env
+	$(BIN)/python docs/listing.py
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
 

@@ -39,12 +39,15 @@ if TYPE_CHECKING:
     from daamkit.guidance.self_attention import SelfAttentionGuidance as SelfAttentionGuidance
     from daamkit.guidance.smoothed import SmoothedEnergyGuidance as SmoothedEnergyGuidance
     from daamkit.guidance.syngen import SynGen as SynGen
+    from daamkit.maps.collection import Collection as Collection
+    from daamkit.maps.collection import open_runs as open  # noqa: F401
     from daamkit.maps.heatmaps import HeatMaps as HeatMaps
     from daamkit.maps.run import Run as Run
-    from daamkit.maps.run import open_run as open  # noqa: F401
     from daamkit.maps.wordmap import WordMap as WordMap
     from daamkit.tracing.trace import trace as trace
+    from daamkit.views import plots as plots
     from daamkit.views.inspector import Inspector as Inspector
+    from daamkit.views.playground import Playground as Playground
     from daamkit.views.rating import Rating as Rating
     from daamkit.views.still import html as html
     from daamkit.zoo import load as load
@@ -55,6 +58,7 @@ _WHERE = {
     "AttendAndExcite": "guidance.attend_and_excite:AttendAndExcite",
     "Blur": "edits.blur:Blur",
     "ClassifierGuidance": "guidance.classifier:ClassifierGuidance",
+    "Collection": "maps.collection:Collection",
     "DaamkitError": "errors:DaamkitError",
     "HeatMaps": "maps.heatmaps:HeatMaps",
     "Identity": "edits.identity:Identity",
@@ -62,6 +66,7 @@ _WHERE = {
     "KnockOut": "edits.heads:KnockOut",
     "KnockOutSelf": "edits.heads:KnockOutSelf",
     "PerturbedAttentionGuidance": "guidance.perturbed:PerturbedAttentionGuidance",
+    "Playground": "views.playground:Playground",
     "Rating": "views.rating:Rating",
     "Replay": "edits.replay:Replay",
     "Run": "maps.run:Run",
@@ -74,13 +79,17 @@ _WHERE = {
     "guide": "guidance.denoising:guide",
     "html": "views.still:html",
     "load": "zoo:load",
-    "open": "maps.run:open_run",
+    "open": "maps.collection:open_runs",
     "trace": "tracing.trace:trace",
 }
-__all__ = [*(name for name in _WHERE if name != "open"), "__version__"]  # noqa: PLE0604
+_ROOMS = {"plots": "views.plots"}  # modules of the public face
+__all__ = [*(name for name in _WHERE if name != "open"), *_ROOMS, "__version__"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        globals()[name] = importlib.import_module(f"daamkit.{_ROOMS[name]}")
+        return globals()[name]
     if name not in _WHERE:
         raise AttributeError(f"module 'daamkit' has no attribute {name!r}")
     module, attribute = _WHERE[name].split(":")
@@ -90,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*_WHERE, "__version__"])
+    return sorted([*_WHERE, *_ROOMS, "__version__"])

@@ -18,9 +18,38 @@ from typing import Any
 import daamkit
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+import listing  # noqa: E402 - this folder's, as `pictures` is
+
 NOTEBOOKS, COPIES = DOCS.parent / "notebooks", DOCS / "notebooks"
 LIVE = Path("_static") / "inspector.html"
 LEFT_OUT = ("charts", "facts", "modules", "page", "pieces")  # what studies and pages are made of
+
+FACE = """
+```{toctree}
+:hidden:
+
+reference/maps
+reference/attention
+reference/measures
+reference/vision
+reference/language
+reference/guidance
+reference/edits
+reference/views
+reference/studies
+reference/toybox
+reference/errors
+```
+
+```{eval-rst}
+.. automodule:: daamkit
+   :imported-members:
+
+.. autofunction:: daamkit.open
+```
+"""
 
 project = "daamkit"
 author = copyright = "The daamkit authors"  # noqa: A001
@@ -65,7 +94,6 @@ def copy_notebooks(app: Any) -> None:
 
 def live_inspector(app: Any) -> None:
     """Make the page to which the inspector's picture leads here: itself, to be tried."""
-    sys.path.insert(0, str(DOCS))
     import pictures
 
     pipe = daamkit.load("toybox")
@@ -117,9 +145,14 @@ def read(app: Any, name: str, source: list[str]) -> None:
         kind = "" if DOCS in there.parents else "path:"  # of no page: to download
         return f"]({kind}{os.path.relpath(there, own)}"
 
-    alive = rf'<a href="{os.path.relpath(DOCS / LIVE, own)}">\1</a>\n\nClick it: here it is alive.'
+    place = os.path.relpath(DOCS / LIVE, own)
+    frame = f'<iframe src="{place}" title="live inspector" loading="lazy" class="live"></iframe>'
+    link = rf'<a href="{place}">\1</a>\n\nClick it: there it is alive.'
+    alive = frame if name == "inspector" else link
     source[0] = re.sub(r"\[(!\[.*\]\(images/inspector\.png\))\]\(.*\)", alive, source[0])
     source[0] = re.sub(r"\]\((?!https?:|#)([^)#\s]+)", lead, source[0])
+    if name.startswith("reference"):  # the site shows whole docstrings instead of the list
+        source[0] = source[0].partition(listing.MARK)[0] + (FACE if name == "reference" else "")
     if name.startswith("reference/"):
         source[0] += reference("daamkit." + name.removeprefix("reference/"))
 

@@ -89,4 +89,4 @@ table[["set", "method", "miou", "low", "high", "nouns"]].round(2)
 # Diffusion may differ.
 #
 # **Exercise.** `tables["sweep"]` holds the rule "quantile", which gives every word the same area.
-# How much does it lose, and why? Next: [parts of speech](04_parts_of_speech_and_ratings.ipynb).
+# How much does it lose, and why? Next: [parts of speech](04_parts_of_speech.ipynb).

@@ -14,14 +14,13 @@
 # %% [markdown]
 # # 11. A study of your own
 #
-# "A cat and a dog" or "a dog and a cat": does it matter which comes first? Nobody has written this
-# study yet; here it is, with rows on the disk, stopped and gone on with, and run on a cluster.
+# "A cat and a dog" or "a dog and a cat": does it matter which comes first? No study of daamkit asks
+# that; here it is, from the question to the answer.
 
 # %% tags=["parameters"]
 MODEL = "toybox"  # or an id of the Hub; then also:
 TRUTH = "oracle"  # who says where things are; for photographs a segmenter's folder or id
 N, SEED, STEPS = 8, 0, 10
-ENGINE, WORKERS = "ray", 1  # of the second run; local if Ray is not installed
 
 # %% [markdown]
 # A study answers two questions: what are the *cases*, and what is *measured* of a few of them.
@@ -29,9 +28,8 @@ ENGINE, WORKERS = "ray", 1  # of the second run; local if Ray is not installed
 # traces.
 
 # %%
-import importlib.util
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -39,7 +37,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-import daamkit
 from daamkit.measures.intervals import mean, means
 from daamkit.studies import truths
 from daamkit.studies.study import Study
@@ -90,84 +87,18 @@ pd.DataFrame(study.cases()).head(3)
 
 # %% [markdown]
 # Two orders in one case, because they are compared with each other: the same seed, the same words.
-#
-# ## Stopped, and gone on with
-#
-# Given a folder, a study writes each batch of cases as a file that appears whole or not at all.
-# Here a pretended "stop" button is pressed in the third batch of four:
+# Given a folder, the study writes each batch of cases there as a file of rows; stopped at any
+# moment, the same call goes on where it was.
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "order"
-
-
-class Stopped(Order):
-    def measure(self, session, cases):
-        if len(list(folder.glob("*.parquet"))) == 2:
-            raise KeyboardInterrupt
-        return super().measure(session, cases)
-
-
-options = {"batch_size": 2, "threads": 1, "progress": False}
-try:
-    Stopped(model=MODEL, truth=TRUTH, n=N, seed=SEED, steps=STEPS).run(folder, **options)
-except KeyboardInterrupt:
-    print("stopped")
-
-
-def shards():
-    return {file.name: file.stat().st_mtime_ns for file in sorted(folder.glob("*.parquet"))}
-
-
-kept = shards()
-print(*kept, sep="\n")
-
-# %% [markdown]
-# The same call goes on where it was. Which cases does it draw, and are the old files untouched?
-
-# %%
-drawn = []
-
-
-class Watched(Order):
-    def measure(self, session, cases):
-        drawn.extend(case["prompt"] for case in cases)
-        return super().measure(session, cases)
-
-
-rows = Watched(model=MODEL, truth=TRUTH, n=N, seed=SEED, steps=STEPS).run(folder, **options)
-assert kept.items() <= shards().items()
-assert drawn == [case["prompt"] for case in study.cases()][4:]
-print(*drawn, sep="\n")
-
-# %%
+rows = study.run(folder, batch_size=2, threads=1, progress=False)
 rows.head(4).round(3)
 
 # %% [markdown]
-# Only what was missing. A power cut does no other harm than this: the tests kill a study ten times
-# at random moments, and its rows are those of an undisturbed one. Other settings in the same folder
-# are refused:
-
-# %%
-try:
-    replace(study, steps=STEPS + 1).run(folder, **options)
-except daamkit.DaamkitError as error:
-    print("refused; the folder has", error.got)
-
-# %% [markdown]
-# ## On Ray
+# A row is one animal of one image: there (1: the oracle sees it), area (its share of the image),
+# attention (the word's share of all attention).
 #
-# `engine="ray"` sends batches to the workers of a Ray cluster (that of `RAY_ADDRESS`, or one
-# started here), each with a pipeline and, if there is one, a GPU of its own. To keep it short, one
-# worker and the first half of the cases:
-
-# %% tags=["remove-stderr"]
-engine = ENGINE if importlib.util.find_spec("ray") else "local"
-half = replace(study, n=N // 2).run(engine=engine, workers=WORKERS, **options)
-same = rows[rows["case"] < N // 2].reset_index(drop=True)
-pd.testing.assert_frame_equal(half, same, check_exact=True)
-print(f"{engine}: the same {len(half)} rows, bit for bit")
-
-# %% [markdown]
 # ## The table
 #
 # Means by place, intervals drawn over pairs of animals: both orders of a pair are not independent.
@@ -200,13 +131,10 @@ axes.figure.set_size_inches(6, 2.2)
 # intervals of so few are too narrow, and three measures are three chances to err. This is the
 # toybox, with ten steps; Stable Diffusion may differ.
 #
-# ## For keeps
-#
-# What is worth keeping becomes a file: give the class `tables(rows)` and `plot(tables)`, as those
-# in `daamkit/studies` have, so that numbers and picture come from the rows alone. A class in a file
-# is also what a cluster of several machines needs: its workers must be able to import it. Rows are
-# read without any model by `daamkit.studies.runner.read(folder)`.
+# To keep it, put the class in a file of its own and give it `tables(rows)` and `plot(tables)`, as
+# those in `daamkit/studies` have: [extending](../docs/extending.md). On a cluster, and after a
+# power cut: [the studies](../docs/studies.md#rows-on-the-disk).
 #
 # **Exercise.** Run it with `N = 24, STEPS = 25`. Which of the three gains stays? Then ask for three
 # animals: which is left out most often, and how many prompts does it take to tell? (An interval
-# shrinks with the root of their number.)
+# shrinks with the root of their number.) Next: [asking people](12_asking_people.ipynb).

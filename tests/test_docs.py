@@ -1,6 +1,7 @@
 """What README and docs say can be followed: their code runs, their links lead somewhere."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,15 @@ def test_links_lead_somewhere_and_nothing_is_left_blank(page):
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert link.startswith("https://") or (page.parent / link).exists(), link
     assert not re.findall(r"\b(?:[A-Z0-9]+_(?:TIME|MEMORY|TABLE|SAMPLES|FAILURES)|TODO)\b", text)
+
+
+def test_the_reference_lists_every_name_with_a_sentence():
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import listing
+    finally:
+        sys.path.pop(0)
+    for page, text in listing.pages().items():
+        rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
+        assert rows and all(told for _, told in rows), page.name
+        assert listing.MARK in page.read_text(), "run python docs/listing.py"

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from daamkit import __version__
-from daamkit.cli import explain, study, toybox
+from daamkit.cli import explain, play, study, toybox
 from daamkit.cli.shell import tell
 from daamkit.errors import DaamkitError
 
@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"daamkit {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True)
     explain.add(verbs)
+    play.add(verbs)
     toybox.add(verbs)
     study.add(verbs)
     asked = parser.parse_args(argv)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 from torch import Tensor
 
 from daamkit.errors import DaamkitError
@@ -21,7 +22,7 @@ from daamkit.maps.wordmap import WordMap, over_tokens
 from daamkit.maps.words import Asked, Occurrence, Word
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HeatMaps:
     """Cross-attention of one image and one branch.
 
@@ -43,6 +44,8 @@ class HeatMaps:
         The pooling used where none is asked for: "daam" or "paper".
     explicit_layers
         Whether the layers were chosen by name; then all of them are pooled, whatever the rule.
+    image
+        What they are of, if it is known; their pictures show it.
 
     Notes
     -----
@@ -60,7 +63,12 @@ class HeatMaps:
     base: int = 64
     rule: Pooling = "daam"
     explicit_layers: bool = False
+    image: Image.Image | None = field(default=None, repr=False)
     _pooled: dict[tuple, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def over(self, image: Image.Image | None) -> HeatMaps:
+        """The same maps as those of this image, which their pictures show."""
+        return self if self.image is image else replace(self, image=image)
 
     # -- words
 
@@ -102,7 +110,7 @@ class HeatMaps:
         """The map of "SOS", "EOS", or of all "padding" together, a sum."""
         word = self.prompt.special(name, encoder)
         values = self._pool(rule or self.rule, None)[list(word.columns)].sum(0)
-        return WordMap(values, word, self.size)
+        return WordMap(values, word, self.size, self.image)
 
     def tokens(self, columns: Iterable[int], *, rule: Pooling | None = None) -> WordMap:
         """The mean of the maps of any tokens, given as columns of the key axis."""
@@ -119,7 +127,7 @@ class HeatMaps:
         """The map of a word found before, in this prompt."""
         self.prompt.check(word)
         pooled = self._pool(rule or self.rule, None)
-        return WordMap(over_tokens(pooled, word), word, self.size)
+        return WordMap(over_tokens(pooled, word), word, self.size, self.image)
 
     def argmax(
         self,
@@ -215,6 +223,19 @@ class HeatMaps:
         image's cells attend to each other in the same softmax, to what they leave to the text.
         """
         return pooling.mass(self.layers.values(), self.steps)
+
+    # -- how they are shown
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the image and the maps of the words."""
+        from daamkit.views import still
+
+        return still.of_maps(self)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        words = ", ".join(word.text for word in self.prompt.words())
+        return f"HeatMaps({words}; {width}x{height}, {self.steps} passes, pooled as {self.rule!r})"
 
     # -- parts
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from daamkit.errors import DaamkitError
-from daamkit.maps import saved, saving
+from daamkit.maps import saving, tables
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.saved import RunFolderError as RunFolderError
@@ -20,11 +20,10 @@ from daamkit.maps.wordmap import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-COLUMNS = (
-    "word", "start", "end", "occurrence", "tokens", "mass", "area",
-    "centre_y", "centre_x", "peak_y", "peak_x", "peak",
-)  # fmt: skip
+    from daamkit.maps.words import Asked, Occurrence
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +47,10 @@ class Run:
     self_attention: Mapping[str, SelfMaps] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        own = {name: maps.over(self.image) for name, maps in self.branches.items()}
+        object.__setattr__(self, "branches", own)
+
     @property
     def maps(self) -> HeatMaps:
         """The maps of the prompt's words: branch "cond"."""
@@ -57,6 +60,17 @@ class Run:
     def prompt(self) -> str:
         """The prompt."""
         return self.maps.prompt.text
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the noise that the image began with; None where it was not recorded."""
+        noted = self.record.get("seed") or {}
+        return noted.get("seed")
+
+    @property
+    def method(self) -> str:
+        """The methods that guided it, by name, or "unguided"."""
+        return " + ".join(row["method"] for row in self.record.get("guidance", ())) or "unguided"
 
     def branch(self, name: str) -> HeatMaps:
         """The maps of a branch.
@@ -83,29 +97,7 @@ class Run:
         centre_y, centre_x, peak_y, peak_x (pixels), peak (attention probability, summed over steps
         as the pooling has it).
         """
-        import pandas as pd
-
-        rows: list[dict[str, Any]] = []
-        for found in self.maps.words():
-            word, columns = found.word, list(found.word.columns)
-            (centre_y, centre_x), (peak_y, peak_x) = found.centre(), found.peak()
-            rows.append(
-                {
-                    "word": word.text,
-                    "start": word.start,
-                    "end": word.end,
-                    "occurrence": word.occurrence,
-                    "tokens": len(columns),
-                    "mass": float(self.maps.mass[columns].sum()),
-                    "area": found.area(threshold),
-                    "centre_y": centre_y,
-                    "centre_x": centre_x,
-                    "peak_y": peak_y,
-                    "peak_x": peak_x,
-                    "peak": float(found.values.max()),
-                }
-            )
-        return pd.DataFrame(rows, columns=COLUMNS)
+        return tables.words(self.maps, threshold)
 
     def tokens(self, branch: str = "cond") -> pd.DataFrame:
         """All tokens, special ones too.
@@ -114,12 +106,7 @@ class Run:
         occurrence (how often the same text came before), mass. Two encoders share the columns, so
         the masses of each encoder's tokens sum to 1.
         """
-        import pandas as pd
-
-        frame = pd.DataFrame(saved.token_rows(self.branch(branch)))
-        return frame.assign(
-            special=frame["special"].astype(object).where(frame["special"].notna(), None)
-        )
+        return tables.tokens(self.branch(branch))
 
     def guidance(self) -> pd.DataFrame:
         """What guidance methods noted while the image was made, a row for each method and step.
@@ -127,14 +114,7 @@ class Run:
         Columns: method, step, and the methods' own numbers; none but these two where the image was
         not guided.
         """
-        import pandas as pd
-
-        rows = [
-            {"method": entry["method"]} | numbers
-            for entry in self.record.get("guidance", [])
-            for numbers in entry["steps"]
-        ]
-        return pd.DataFrame(rows, columns=None if rows else ["method", "step"])
+        return tables.guidance(self.record)
 
     def relations(
         self,
@@ -176,6 +156,117 @@ class Run:
             self, threshold, rule, others=others, parser=parser, pooling=pooling
         )
 
+    def at(self, y: int, x: int) -> pd.DataFrame:
+        """Which words a pixel attends to, the most attended first.
+
+        Parameters
+        ----------
+        y, x
+            Row and column, from 0, from the top left.
+
+        Returns
+        -------
+        frame
+            A row a word. word, start, end (characters), occurrence; value (of its map there: the
+            attention probability, summed over steps as the pooling has it); share (of all words'
+            values there).
+
+        Raises
+        ------
+        DaamkitError
+            If the image has no such pixel.
+        """
+        from daamkit.measures import places
+
+        return places.at(self, y, x)
+
+    def region(
+        self, box: Sequence[int], threshold: float | Rule = 0.4, rule: Rule = "max"
+    ) -> pd.DataFrame:
+        """Which words lie in a box, those with most of their map in it first.
+
+        Parameters
+        ----------
+        box
+            (top, left, bottom, right) in pixels; bottom and right are not in it.
+        threshold, rule
+            How a map is cut for `iou`, as in `WordMap.mask`.
+
+        Returns
+        -------
+        frame
+            A row a word. word, start, end (characters), occurrence; mass (share of its map that
+            lies in the box); iou (of its mask and the box); lift (mass over the box's share of the
+            image: 1 where the map is as dense in the box as in the whole image).
+
+        Raises
+        ------
+        DaamkitError
+            If the box is not within the image.
+        """
+        from daamkit.measures import places
+
+        return places.region(self, box, threshold, rule)
+
+    def plot(
+        self, *words: Asked, occurrence: Occurrence | None = None, **options: Any
+    ) -> Axes | Figure:
+        """Draw words over the image.
+
+        Parameters
+        ----------
+        words
+            One, and its map lies over the image (`plots.word`); several or none, which means all,
+            and they stand side by side on one scale (`plots.grid`).
+        occurrence
+            Which, where a word stands several times.
+        options
+            Of `plots.word` (``ax``, ``cmap``, ``alpha``, ``vmax``, ``colour``, ``threshold``) or of
+            `plots.grid` (``columns``, ``shared``, ``colour``).
+
+        Returns
+        -------
+        axes or figure
+            Axes of one word, a figure of several.
+        """
+        from daamkit.views import plots
+
+        if len(words) == 1:
+            return plots.word(self, words[0], occurrence, **options)
+        return plots.grid(self, words or None, occurrence=occurrence, **options)
+
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        threshold: float | Rule = 0.4,
+        rule: Rule = "max",
+    ) -> Path:
+        """Write what other programs read: each word's mask and map as pictures and as arrays.
+
+        ``masks/00-word.png`` is white on black; ``maps/00-word.png`` lies over the image, with the
+        mask's outline; ``maps.npz`` holds `maps` (words, height, width; float32), `masks` (bool)
+        and `words`; ``words.csv`` is `table`; ``image.png`` the image.
+
+        Parameters
+        ----------
+        folder
+            New, empty, or an earlier export's, which is replaced.
+        threshold, rule
+            How masks are cut, as in `WordMap.mask`.
+
+        Returns
+        -------
+        folder
+
+        Raises
+        ------
+        DaamkitError
+            If the folder holds anything else, or cannot be written.
+        """
+        from daamkit.views import export
+
+        return export.write(self, folder, threshold, rule)
+
     def _repr_html_(self) -> str:
         """What a notebook shows: the image and the maps of the words."""
         from daamkit.views import still
@@ -184,7 +275,8 @@ class Run:
 
     def __repr__(self) -> str:
         height, width = self.maps.size
-        return f"Run({self.prompt!r}, {width}x{height}, {self.maps.steps} passes)"
+        seed = "" if self.seed is None else f"seed {self.seed}, "
+        return f"Run({self.prompt!r}, {seed}{width}x{height}, {self.maps.steps} passes)"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder.
@@ -198,21 +290,3 @@ class Run:
             If the folder holds anything else, the maps are not finite, or the disk is full.
         """
         return saving.save(self, folder)
-
-
-def open_run(folder: str | os.PathLike[str], *, budget: int | None = saved.BUDGET) -> Run:
-    """Read a run that `Run.save` has written. Needs no model and no diffusers.
-
-    Parameters
-    ----------
-    folder
-        Where it lies. It may come from anybody: nothing in it is run, and only PNG is decoded.
-    budget
-        Most bytes of maps to read; None reads any number.
-
-    Raises
-    ------
-    RunFolderError
-        If there is none, it is damaged or over the budget, or another version wrote it.
-    """
-    return Run(*saved.read(Path(folder), budget))

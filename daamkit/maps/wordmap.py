@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
 from daamkit.maps import overlap
 from daamkit.maps.words import Word
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Rule = Literal["max", "minmax", "absolute", "quantile", "otsu"]
 
@@ -36,7 +40,7 @@ def over_tokens(values: Float[Tensor, "*kept columns y x"], word: Word) -> Tenso
     return means[0] if len(means) == 1 else torch.stack(means).mean(0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WordMap:
     """How much attention each place pays to a word.
 
@@ -49,11 +53,19 @@ class WordMap:
         Which word, or several tokens together.
     size
         (height, width) of the image.
+    image
+        The image, if it is known; pictures of the map show it.
+
+    Notes
+    -----
+    ``np.asarray(word)``, and so ``plt.imshow(word)``, is the map at the image's size with its
+    values as they are, ``word.expand(absolute=True)``.
     """
 
     values: Float[Tensor, "y x"]
     word: Word
     size: tuple[int, int]
+    image: Image.Image | None = None
 
     def expand(
         self, size: tuple[int, int] | int | None = None, *, absolute: bool = False
@@ -201,6 +213,39 @@ class WordMap:
     def soft_ioa(self, other: WordMap, *, absolute: bool = False) -> float:
         """The same over this map's own area, sum(ab) / sum a; see `soft_iou`."""
         return float(overlap.ioa(*self._soft(other, absolute), bounded=not absolute))
+
+    # -- how it is shown
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the map over the image.
+
+        Parameters
+        ----------
+        ax
+            Axes of matplotlib; default those of a new figure.
+        options
+            Of `plots.word`: ``cmap``, ``alpha``, ``vmax`` (the value with the last colour; give
+            several maps the same to compare them), ``colour=True`` (keep the image's colours, where
+            the word does not lie), ``threshold`` (draw the mask's outline).
+        """
+        from daamkit.views import plots
+
+        return cast("Axes", plots.word(self, ax=ax, **options))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The map at the image's size, (height, width) float32, its values as they are."""
+        values = self.expand(absolute=True).cpu().numpy()
+        return values if dtype is None else values.astype(dtype, copy=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the map over the image."""
+        from daamkit.views import still
+
+        return still.of_word(self)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"WordMap({self.word.text!r}, {width}x{height}, up to {np.asarray(self).max():.3g})"
 
     def _masks(
         self, other: WordMap, threshold: float | Rule, rule: Rule

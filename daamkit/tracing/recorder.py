@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,6 +37,7 @@ class Recorder(Tap):
 
     def _forget(self) -> None:
         """Nothing of one call stays for the next."""
+        self.call: Call | None = None
         self.cross_stores: dict[str, Store] = {}
         self.self_stores: dict[str, Store] = {}
         self.texts: dict[str, list[Read]] = {}
@@ -53,6 +56,7 @@ class Recorder(Tap):
                 got="`padding_mask_crop`, which generates a part and enlarges it",
                 mend="crop the image before the call",
             )
+        self.call = call
         self.records = record.of_call(call.pipe, call.arguments, call.samples)
 
     def begin(self, step: Pass) -> None:
@@ -196,6 +200,29 @@ class Recorder(Tap):
 
     def fail(self, call: Call) -> None:
         self._forget()
+
+    def so_far(self) -> list[Run]:
+        """Runs of the passes made up to now, without pictures, while a call goes on."""
+        if self.call is None or not self.passes:
+            return []
+        part = copy.copy(self)  # it forgets for itself, when it has finished
+        part.runs = []
+        part.finish(self.call, [None] * self.call.samples)
+        return [replace(run, branches=_still(run.branches)) for run in part.runs]
+
+
+def _still(branches: Mapping[str, HeatMaps]) -> dict[str, HeatMaps]:
+    """Maps that no later pass adds to."""
+    return {
+        name: replace(
+            maps,
+            layers={
+                own: replace(layer, values=layer.values.clone())
+                for own, layer in maps.layers.items()
+            },
+        )
+        for name, maps in branches.items()
+    }
 
 
 def _branch_name(asked: Branch, branches: Collection[str]) -> str | None:

@@ -138,7 +138,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         )
         self._previews = previews
         taps = [Previews()] if previews else []
-        super().__init__(pipe, Recorder(self.runs, self._options), *taps)
+        self._recorder = Recorder(self.runs, self._options)
+        super().__init__(pipe, self._recorder, *taps)
 
     def bytes(
         self,
@@ -175,6 +176,15 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         branches = len(set(self._options.branches))
         maps = branches * sum(plan.bytes for plan in plans if plan is not None)
         return maps + (BYTES * steps * images if self._previews else 0)
+
+    def so_far(self) -> list[Run]:
+        """Runs of the steps made so far, one for each image of a call that goes on.
+
+        For a callback of the pipeline (`callback_on_step_end`) that shows the maps while they come
+        about. None before the first step and between calls. They have no pictures, and copies of
+        the maps.
+        """
+        return self._recorder.so_far()
 
     @property
     def run(self) -> Run:

@@ -26,7 +26,7 @@ def labels(words: Iterable[Word]) -> list[str]:
 
 def method(run: Run) -> str:
     """What guided a run."""
-    return " + ".join(row["method"] for row in run.record.get("guidance", ())) or "unguided"
+    return run.method
 
 
 def made(run: Run) -> str:
@@ -40,3 +40,17 @@ def made(run: Run) -> str:
         f"{steps} steps" if steps else None,
     )
     return ", ".join(str(fact) for fact in facts if fact)
+
+
+def called(runs: Iterable[Run]) -> list[str]:
+    """Names of runs: what guided each, and its seed where runs of one method have several."""
+    each = list(runs)
+    seeds: dict[str, set[int | None]] = {}
+    for run in each:
+        seeds.setdefault(run.method, set()).add(run.seed)
+    return told_apart(
+        f"{run.method}, seed {run.seed}"
+        if len(seeds[run.method]) > 1 and run.seed is not None
+        else run.method
+        for run in each
+    )

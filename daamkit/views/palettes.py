@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from PIL import ImageColor
 
 HEAT = "cividis"  # one map; even to the eye, also without colour vision
+GLOW = "viridis"  # one map over an image that keeps its colours, the more opaque the higher
 DIFFERENCE = "RdBu_r"  # white is no difference, red more, blue less: centre it at 0
 HEAD, DEPENDENT = "#0072b2", "#e69f00"  # of a relation
 
@@ -23,3 +24,10 @@ def distinct(n: int) -> list[tuple[int, int, int]]:
     """Colours that are told apart and bear white text; after five they come again (Wong 2011)."""
     known = ["#0072b2", "#b84a00", "#00755a", "#8f3d73", "#3d4350"]
     return [ImageColor.getrgb(known[i % len(known)])[:3] for i in range(n)]
+
+
+def laid(colour: bool, cmap: str | None, opacity: float | None) -> tuple[str, float]:
+    """Colours and opacity of a map over an image in grey or in its own colours; None: as usual."""
+    return cmap or (GLOW if colour else HEAT), (
+        0.9 if colour else 0.65
+    ) if opacity is None else opacity

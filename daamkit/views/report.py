@@ -111,7 +111,7 @@ def _draw(run: Run, folder: Path, threshold: float) -> None:
         run.image.save(folder / "image.png")
     for index, word in enumerate(run.maps.words()):
         name = "".join(c if c.isalnum() else "-" for c in word.word.text)[:60]
-        overlay = plots.overlay(run.image, word, threshold=threshold)
+        overlay = plots.overlay(run.image, word, threshold=threshold, side=384)
         overlay.save(words / f"{index:02d}-{name}.png")
     run.table(threshold).to_csv(folder / "words.csv", index=False)
     inspector = Inspector(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,14 +10,18 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from daamkit.maps.collection import Runs, several
+from daamkit.maps.collection import Collection, Runs, several
+from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
 from daamkit.views import plots
 from daamkit.views.labels import labels
 from daamkit.views.png import data_uri
 from daamkit.views.png import png as file
 
 SIDE, ROW = 128, 7  # longest side of a small picture, and how many stand in a row
+LARGE, MOST = 384, 49  # of a picture by itself; how many runs of a collection are shown
+Cell = tuple[str, str, Image.Image]  # caption, alternative text, picture
 
 
 def html(run: Runs, *others: Runs, names: Sequence[str] | None = None) -> str:
@@ -32,16 +37,39 @@ def html(run: Runs, *others: Runs, names: Sequence[str] | None = None) -> str:
     runs, parts = several(run, *others), []
     for i, each in enumerate(runs):
         named = f" ({escape(names[i])})" if names is not None and len(runs) > 1 else ""
-        parts.append(f"<p><b>{escape(each.prompt) or '(empty prompt)'}</b>{named}</p>")
-        parts.append(_table(each))
-        if not each.maps.prompt.words():
-            parts.append("<p>The prompt has no words.</p>")
+        parts.append(of_maps(each.maps, named))
     return "".join(parts)
+
+
+def of_maps(maps: HeatMaps, named: str = "") -> str:
+    """The prompt, its image and the maps of its words; `named`, HTML, stands after the prompt."""
+    found = [f"<p><b>{escape(maps.prompt.text) or '(empty prompt)'}</b>{named}</p>"]
+    found.append(_table(_cells(maps)))
+    if not maps.prompt.words():
+        found.append("<p>The prompt has no words.</p>")
+    return "".join(found)
+
+
+def of_word(word: WordMap) -> str:
+    """A word's map over the image, large enough to see."""
+    picture = plots.overlay(word.image, word, side=LARGE)
+    return _picture(picture, f"attention of the word {word.word.text}")
+
+
+def gallery(runs: Collection) -> str:
+    """The image of each run with its prompt and seed, as a table of small pictures."""
+    cells = []
+    for run in itertools.islice(runs, MOST):
+        seed = "" if run.seed is None else f", seed {run.seed}"
+        alt = f"generated image: {run.prompt}"
+        cells.append((f"{run.prompt} ({run.method}{seed})", alt, _small(_plain(run.maps))))
+    more = len(runs) - len(cells)
+    return _table(cells) + (f"<p>and {more} more</p>" if more else "")
 
 
 def png(run: Run, *others: Run) -> bytes:
     """The same as one picture."""
-    cells = [_cells(each) for each in (run, *others)]
+    cells = [_cells(each.maps) for each in (run, *others)]
     rows = [row for each in cells for row in _rows(each)]
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     font, line = ImageFont.truetype(fonts / "DejaVuSans.ttf", 12), 18
@@ -58,37 +86,38 @@ def png(run: Run, *others: Run) -> bytes:
     return file(page)
 
 
-def _cells(run: Run) -> list[tuple[str, str, Image.Image]]:
+def _cells(maps: HeatMaps) -> list[Cell]:
     """Caption, alternative text and small picture of the image and of each word."""
-    plain = run.image or Image.new("RGB", run.maps.size[::-1], "grey")
-    first = "image" if run.image else "(latents only)"
-    found = [(first, f"generated image: {run.prompt}", _small(plain))]
-    words = run.maps.words()
+    first = "image" if maps.image else "(latents only)"
+    found = [(first, f"generated image: {maps.prompt.text}", _small(_plain(maps)))]
+    words = maps.words()
     for word, text in zip(words, labels([each.word for each in words]), strict=True):
-        found.append(
-            (
-                text,
-                f"attention of the word {text}",
-                _small(plots.overlay(run.image, word)),
-            )
-        )
+        picture = _small(plots.overlay(maps.image, word))
+        found.append((text, f"attention of the word {text}", picture))
     return found
 
 
-def _table(run: Run) -> str:
+def _plain(maps: HeatMaps) -> Image.Image:
+    return maps.image or Image.new("RGB", maps.size[::-1], "grey")
+
+
+def _table(cells: list[Cell]) -> str:
     rows = []
-    for row in _rows(_cells(run)):
-        images = "".join(
-            f'<td><img src="{data_uri(image)}" '
-            f'alt="{escape(alt)}" width="{image.width}" height="{image.height}"></td>'
-            for _, alt, image in row
-        )
+    for row in _rows(cells):
+        images = "".join(f"<td>{_picture(image, alt)}</td>" for _, alt, image in row)
         texts = "".join(f"<td>{escape(text)}</td>" for text, _, _ in row)
         rows.append(f"<tr>{images}</tr><tr>{texts}</tr>")
     return f"<table>{''.join(rows)}</table>"
 
 
-def _rows(cells: list[tuple[str, str, Image.Image]]) -> list[list[tuple[str, str, Image.Image]]]:
+def _picture(image: Image.Image, alt: str) -> str:
+    return (
+        f'<img src="{data_uri(image)}" alt="{escape(alt)}" '
+        f'width="{image.width}" height="{image.height}">'
+    )
+
+
+def _rows(cells: list[Cell]) -> list[list[Cell]]:
     return [cells[i : i + ROW] for i in range(0, len(cells), ROW)]
 
 

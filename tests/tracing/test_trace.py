@@ -371,3 +371,21 @@ def test_the_revision_of_a_model_from_the_hubs_cache(tmp_path):
         pipe.unet.conv_in.weight += 1
     (other,) = traced(pipe, "a cat")
     assert len(model["fingerprint"]) == 16 != other.record["model"]["fingerprint"]
+
+
+def test_what_was_seen_so_far(sd):
+    """After each step, the maps of the steps until then; they stay as they are."""
+    found = []
+
+    def step(pipe, index, time, tensors):
+        found.extend(tracer.so_far())
+        return tensors
+
+    with daamkit.trace(sd, keep=("step", "site", "head")) as tracer:
+        assert tracer.so_far() == []
+        generate(sd, "a cat", steps=3, callback_on_step_end=step)
+        assert tracer.so_far() == []
+    assert [run.maps.steps for run in found] == [1, 2, 3] and len(tracer.runs) == 1
+    for run in found:
+        truth = tracer.run.maps.select(steps=range(run.maps.steps))
+        assert torch.equal(run.maps.pool(), truth.pool())

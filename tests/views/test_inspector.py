@@ -319,7 +319,8 @@ def test_arcs_are_said_in_plain_words(inspector: Inspector) -> None:
 
 
 def test_names_tell_runs_apart(run: Run, other: Run) -> None:
-    assert list(Inspector(run, other).runs) == ["unguided", "unguided (2)"]
+    assert list(Inspector(run, run).runs) == ["unguided", "unguided (2)"]
+    assert list(Inspector(run, other).runs) == ["unguided, seed 0", "unguided, seed 1"]
     for names in (["a"], ["a", "a"]):
         with pytest.raises(DaamkitError, match="names"):
             Inspector(run, other, names=names)

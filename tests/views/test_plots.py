@@ -367,9 +367,10 @@ def test_a_plot_twice_is_the_same_bytes(suffix, related, run, tmp_path) -> None:
 
 
 def test_what_is_no_file_of_a_plot(related, tmp_path) -> None:
-    for plot, name in ((plots.relations(related), "a.txt"), (object(), "a.png")):
-        with pytest.raises(DaamkitError, match="ends in .svg, .pdf, .png"):
-            plots.save(plot, tmp_path / name)
+    with pytest.raises(DaamkitError, match="ends in .svg, .pdf, .png; got 'a.txt'"):
+        plots.save(plots.relations(related), tmp_path / "a.txt")
+    with pytest.raises(DaamkitError, match="what a plot has returned; got object"):
+        plots.save(object(), tmp_path / "a.png")
 
 
 # -- colours

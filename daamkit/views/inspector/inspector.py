@@ -19,7 +19,7 @@ from daamkit.views.facts import facts
 from daamkit.views.inspector import contents, painting, tables
 from daamkit.views.inspector.sheet import Seen, Sheet
 from daamkit.views.inspector.traits import STATE, Traits
-from daamkit.views.labels import labels, made, method, told_apart
+from daamkit.views.labels import called, labels, made, method
 from daamkit.views.page import page
 from daamkit.views.widget import COLOURS
 
@@ -38,7 +38,8 @@ class Inspector(Traits):
         What to look at, side by side: runs, lists of runs, tracers. Words are those of the first
         run's prompt; another run shows those that its prompt has too.
     names
-        What the runs are called; default the methods that guided them, or "unguided".
+        What the runs are called; default the methods that guided them, or "unguided", and
+        their seeds where these differ.
     parser
         A spaCy pipeline, by name or open, for nouns and arcs; default the one that ships.
 
@@ -97,7 +98,7 @@ class Inspector(Traits):
         self, run: Runs, *others: Runs, names: Sequence[str] | None = None, parser: Any = None
     ) -> None:
         runs = several(run, *others)
-        named = list(names) if names is not None else told_apart(map(method, runs))
+        named = list(names) if names is not None else called(runs)
         _check(named, len(runs))
         words = runs[0].maps.prompt.words()
         self.runs: dict[str, Run] = {}

@@ -9,8 +9,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from daamkit.errors import DaamkitError
+from daamkit.views.plots.movies import SUFFIXES, Movie
 
 # Nothing of the day; letters as paths in SVG, as fonts that editors can read in PDF (TrueType).
 _METADATA: dict[str, dict[str, Any]] = {
@@ -18,20 +20,24 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None},
     ".png": {"Software": None},
 }
+_KINDS: dict[type, tuple[str, ...]] = {
+    Figure: tuple(_METADATA), Image.Image: (".png",), Movie: SUFFIXES,
+}  # fmt: skip
 _FIXED = {"svg.fonttype": "path", "svg.hashsalt": "daamkit", "pdf.fonttype": 42}
 
 
 def save(plot: Any, path: str | os.PathLike[str], dpi: float = 150) -> Path:
-    """Write a plot as SVG, PDF or PNG, as the suffix says.
+    """Write what any plot has returned, as the suffix says.
 
     Parameters
     ----------
     plot
-        A figure of matplotlib, or axes of one.
+        Axes or a figure of matplotlib (.svg, .pdf, .png); of plotly (.html, which needs no
+        network); a picture (.png); a `Movie` (.gif, .png, .webp).
     path
         The file. Its folder is made.
     dpi
-        Dots per inch of pixels.
+        Dots per inch of matplotlib's pixels.
 
     Returns
     -------
@@ -40,17 +46,28 @@ def save(plot: Any, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     Raises
     ------
     DaamkitError
-        If it is another kind of figure or of file.
+        If it is another kind of plot, or of file.
     """
     place = Path(path)
-    figure = plot.figure if isinstance(plot, Axes) else plot
-    if not isinstance(figure, Figure) or place.suffix.lower() not in _METADATA:
+    suffix = place.suffix.lower()
+    figure: Any = plot.figure if isinstance(plot, Axes) else plot
+    kinds = next((ends for kind, ends in _KINDS.items() if isinstance(figure, kind)), ())
+    if type(figure).__module__.startswith("plotly."):
+        kinds = (".html",)
+    if suffix not in kinds:
         raise DaamkitError(
-            wanted=f"a matplotlib figure and a file name that ends in {', '.join(_METADATA)}",
-            got=f"{type(plot).__name__} and {place.name!r}",
-            mend="plotly figures have `write_html`, pictures `save`",
+            wanted=f"a file name that ends in {', '.join(kinds)}"
+            if kinds
+            else "what a plot has returned",
+            got=f"{place.name!r}" if kinds else f"{type(plot).__name__}",
+            mend="name it so" if kinds else "give axes, a figure, a picture or a movie",
         )
     place.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(_FIXED):
-        figure.savefig(place, dpi=dpi, metadata=_METADATA[place.suffix.lower()])
+    if isinstance(figure, Figure):
+        with mpl.rc_context(_FIXED):
+            figure.savefig(place, dpi=dpi, metadata=_METADATA[suffix])
+    elif suffix == ".html":
+        figure.write_html(place, include_plotlyjs=True)
+    else:
+        figure.save(place)
     return place

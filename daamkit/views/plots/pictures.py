@@ -1,43 +1,136 @@
-"""Pictures of heat maps."""
+"""Pictures of heat maps: pixels, with no axes around them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from daamkit.maps.wordmap import WordMap
+from daamkit.maps.collection import Runs, several
+from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes
 from daamkit.views.outline import outline
 
+SIDE, GAP = 384, 8  # pixels: about as large as smaller pictures are drawn, and between two
+
 
 def overlay(
-    image: Image.Image | None,
-    word: WordMap,
+    run: Runs | Image.Image | None,
+    word: Asked | WordMap,
+    occurrence: Occurrence | None = None,
     *,
-    opacity: float = 0.65,
-    threshold: float | None = None,
+    opacity: float | None = None,
+    threshold: float | Rule | None = None,
+    rule: Rule = "max",
+    colour: bool = False,
+    cmap: str | None = None,
+    vmax: float | None = None,
+    side: int | None = None,
 ) -> Image.Image:
-    """A word's map over the image: dark blue for its lowest value, yellow for its highest.
+    """A word's map over the image, from dark blue for its lowest value to yellow for its highest.
 
     Parameters
     ----------
-    image
-        The image, shown in grey beneath; None shows the map alone.
-    word
-        Its map.
+    run
+        A run, or several, which are put side by side on one scale from 0 to the highest value of
+        all. Or an image, with the map itself as `word`; None shows the map alone.
+    word, occurrence
+        Which, as in `HeatMaps.word`; or its map.
     opacity
-        Of the map.
-    threshold
-        Draw the outline of the mask at this share of the maximum.
+        Of the map, from 0 to 1; default 0.65, or 0.9 with `colour`.
+    threshold, rule
+        Draw the outline of the mask, cut as in `WordMap.mask`.
+    colour
+        Keep the image's colours, and let the map be the more opaque the higher it is; otherwise the
+        image is grey beneath an even map.
+    cmap
+        A colour map of matplotlib; default cividis, or viridis with `colour`.
+    vmax
+        The value that has the last colour, where 0 has the first; default the map's lowest and
+        highest have them.
+    side
+        Enlarge a smaller picture by a whole factor to about this many pixels; None: as it is.
+
+    Raises
+    ------
+    WordError
+        If a prompt has no such word, or several.
     """
-    heat = palettes.colours(word.expand().cpu().numpy()).astype(np.float32)
+    if run is None or isinstance(run, Image.Image):
+        if not isinstance(word, WordMap):
+            raise TypeError("of an image alone the map is wanted: overlay(image, run.maps.word(w))")
+        found = [(run, word)]
+    else:
+        found = [
+            (each.image, word if isinstance(word, WordMap) else each.maps.word(word, occurrence))
+            for each in several(run)
+        ]
+        if len(found) > 1 and vmax is None:
+            vmax = highest([each for _, each in found])
+    cmap, opacity = palettes.laid(colour, cmap, opacity)
+    tiles = [
+        _enlarged(_blend(image, each, opacity, threshold, rule, colour, cmap, vmax), side)
+        for image, each in found
+    ]
+    return beside(tiles)
+
+
+def beside(tiles: Sequence[Image.Image]) -> Image.Image:
+    """Pictures in a row, on white; one as it is."""
+    if len(tiles) == 1:
+        return tiles[0]
+    width = sum(tile.width + GAP for tile in tiles) - GAP
+    page = Image.new("RGB", (width, max(tile.height for tile in tiles)), "white")
+    x = 0
+    for tile in tiles:
+        page.paste(tile, (x, 0))
+        x += tile.width + GAP
+    return page
+
+
+def highest(maps: list[WordMap]) -> float:
+    """The highest value of several maps, the end of the scale that they share."""
+    return max(float(each.expand(absolute=True).max()) for each in maps)
+
+
+def shares(word: WordMap, vmax: float | None = None) -> Float[np.ndarray, "height width"]:
+    """A map from 0 to 1: of 0 to `vmax`, or without it of its lowest to its highest value."""
+    if vmax is None:
+        return word.expand().cpu().numpy()
+    return np.clip(word.expand(absolute=True).cpu().numpy() / max(vmax, 1e-30), 0, 1)
+
+
+def _blend(
+    image: Image.Image | None,
+    word: WordMap,
+    opacity: float,
+    threshold: float | Rule | None,
+    rule: Rule,
+    colour: bool,
+    cmap: str,
+    vmax: float | None,
+) -> UInt8[np.ndarray, "height width 3"]:
+    share = shares(word, vmax)
+    heat = palettes.colours(share, cmap).astype(np.float32)
     if image is not None:
-        grey = np.asarray(image.convert("L").resize(word.size[::-1]), np.float32)[..., None]
-        heat = opacity * heat + (1 - opacity) * grey
+        plain = np.asarray(image.resize(word.size[::-1]).convert("RGB" if colour else "L"))
+        plain = plain.reshape(*plain.shape[:2], -1).astype(np.float32)
+        opaque = (opacity * (share if colour else np.ones_like(share)))[..., None]
+        heat = opaque * heat + (1 - opaque) * plain
     if threshold is not None:
-        heat[outline(word.mask(threshold))] = 255
-    return Image.fromarray(heat.round().astype(np.uint8))
+        heat[outline(word.mask(threshold, rule))] = 255
+    return heat.round().astype(np.uint8)
+
+
+def _enlarged(pixels: UInt8[np.ndarray, "height width 3"], side: int | None) -> Image.Image:
+    picture = Image.fromarray(pixels)
+    times = max(1, round((side or 0) / max(picture.size)))
+    size = (picture.width * times, picture.height * times)
+    return picture if times == 1 else picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def instances(image: Image.Image, frame: pd.DataFrame, scale: int = 2) -> Image.Image:

@@ -16,7 +16,6 @@ from daamkit.maps.run import Run
 from daamkit.maps.words import Word, WordError
 from daamkit.measures.ratings import TIE
 from daamkit.views import plots
-from daamkit.views.labels import method
 from daamkit.views.png import png
 from daamkit.views.rating.questions import Kind
 
@@ -195,7 +194,7 @@ def _named(runs: Sequence[Run], names: Sequence[str] | None) -> Named:
             f"{sum(not run.record.get('seed') for run in runs)} without a seed",
             mend="trace a call that returns images, with `generator=torch.manual_seed(0)`",
         )
-    names = [method(run) for run in runs] if names is None else list(names)
+    names = [run.method for run in runs] if names is None else list(names)
     if len(names) != len(runs) or TIE in names:
         raise DaamkitError(
             wanted=f"a name for each of {len(runs)} runs, none of them {TIE!r}",

@@ -1,0 +1,82 @@
+"""Which words explain a place of the image: a pixel, or a box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.measures.overlap import iou
+
+NAMED = ("word", "start", "end", "occurrence")
+AT = (*NAMED, "value", "share")
+REGION = (*NAMED, "mass", "iou", "lift")
+
+
+def at(run: Run, y: int, x: int) -> pd.DataFrame:
+    """The words by their share of a pixel, the greatest first; see `Run.at`."""
+    height, width = run.maps.size
+    if not (0 <= y < height and 0 <= x < width):
+        raise DaamkitError(
+            wanted=f"a pixel (y, x) of an image of {height} x {width} (height x width)",
+            got=f"({y}, {x})",
+            mend="rows count from the top, columns from the left, both from 0",
+        )
+    found = run.maps.words()
+    values = [float(_attention(word)[y, x]) for word in found]
+    total = sum(values)
+    rows = [
+        _named(word) | {"value": value, "share": value / total if total > 0 else 0.0}
+        for word, value in zip(found, values, strict=True)
+    ]
+    return _sorted(rows, AT, "value")
+
+
+def region(
+    run: Run, box: Sequence[int], threshold: float | Rule = 0.4, rule: Rule = "max"
+) -> pd.DataFrame:
+    """The words by the share of their maps in a box, the greatest first; see `Run.region`."""
+    height, width = run.maps.size
+    corners = [int(side) for side in box]
+    inside = len(corners) == 4 and (
+        0 <= corners[0] < corners[2] <= height and 0 <= corners[1] < corners[3] <= width
+    )
+    if not inside:
+        raise DaamkitError(
+            wanted=f"a box (top, left, bottom, right) in an image of {height} x {width} pixels "
+            "(height x width)",
+            got=f"{tuple(box)}",
+            mend="rows count from the top, columns from the left; bottom and right are not in it",
+        )
+    top, left, bottom, right = corners
+    within = np.zeros((height, width), bool)
+    within[top:bottom, left:right] = True
+    rows = []
+    for word in run.maps.words():
+        values = _attention(word)
+        total = float(values.sum())
+        mass = float(values[within].sum()) / total if total > 0 else 0.0
+        shared = iou(word.mask(threshold, rule), within)
+        lift = mass / float(within.mean())
+        rows.append(_named(word) | {"mass": mass, "iou": shared, "lift": lift})
+    return _sorted(rows, REGION, "mass")
+
+
+def _named(word: WordMap) -> dict[str, Any]:
+    own = word.word
+    return {"word": own.text, "start": own.start, "end": own.end, "occurrence": own.occurrence}
+
+
+def _attention(word: WordMap) -> Float[np.ndarray, "height width"]:
+    return word.expand(absolute=True).clamp(min=0).cpu().double().numpy()
+
+
+def _sorted(rows: list[dict[str, Any]], columns: Sequence[str], by: str) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(columns))
+    return frame.sort_values(by, ascending=False, kind="stable", ignore_index=True)

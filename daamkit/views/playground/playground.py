@@ -1,0 +1,300 @@
+"""The widget: makes pictures in a thread of its own, keeps them, and compares them."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import threading
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import traitlets
+from IPython.display import display
+
+import daamkit
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.views import modules, still
+from daamkit.views.inspector import Inspector
+from daamkit.views.labels import told_apart
+from daamkit.views.playground import previews
+from daamkit.views.playground.progress import Watching
+from daamkit.views.playground.recipe import Recipe, file_name, model_of
+from daamkit.views.playground.traits import PlaygroundTraits
+from daamkit.views.widget import COLOURS, LIVE
+
+_HERE = Path(__file__).parent
+
+
+class Playground(PlaygroundTraits):
+    """Type a prompt, draw, tick words to guide, compare, and take the code away.
+
+    Parameters
+    ----------
+    pipe
+        A pipeline, or what `load` opens.
+    prompt
+        To begin with.
+    keep
+        What traces do not sum over, see `trace`; more is more to look at, and more memory.
+    previews
+        After every how many steps the picture so far is decoded, to be seen; 0: never.
+
+    Attributes
+    ----------
+    prompt, seed, steps, height, width, scale
+        What to make. Sizes of 0, and a guidance scale of None, are the model's own.
+    methods
+        Names of guidance methods, such as "AttendAndExcite".
+    subjects
+        Words of the prompt that methods guide, out of `words`; none: its nouns.
+    runs
+        The pictures made so far, as `Run`.
+    shown
+        The place of the picture whose maps and code are seen.
+    pinned
+        Places of pictures that the inspector below compares; none: the one shown.
+    inspector
+        The `Inspector` below, or None.
+    busy, progress, status, problem
+        Whether a picture is being made; how far it is, from 0 to 1; the same in words; what went
+        wrong, as a sentence.
+    code
+        Python that makes the picture shown again, bit for bit.
+    folder
+        Where `save` puts pictures.
+
+    Notes
+    -----
+    A picture is made in a thread, so that the notebook stays usable: only leave that pipeline alone
+    until it is done.
+
+    Examples
+    --------
+    >>> import daamkit
+    >>> play = daamkit.Playground("toybox", "a red cat")
+    >>> play.steps, play.methods, play.subjects = 2, ["AttendAndExcite"], ["cat"]
+    >>> play.generate()
+    >>> play.wait().prompt
+    'a red cat'
+    >>> print(play.code.splitlines()[4])
+    attend_and_excite = daamkit.AttendAndExcite(['cat'])
+    """
+
+    _esm = modules.join(_HERE / "playground.js")
+    _css = COLOURS + (_HERE / "playground.css").read_text(encoding="utf-8")
+
+    def __init__(
+        self,
+        pipe: Any = "toybox",
+        prompt: str = "a red cat next to a blue car",
+        *,
+        keep: Sequence[str] = ("step", "site", "head"),
+        previews: int = 1,
+    ) -> None:
+        self.pipe = daamkit.load(pipe)
+        self.keep, self.previews = tuple(keep), previews
+        self.runs: list[Run] = []
+        self.recipes: list[Recipe] = []
+        self.inspector: Inspector | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._below = ipywidgets.VBox()
+        super().__init__(prompt=prompt)
+        self.on_msg(self._asked)
+
+    # -- verbs
+
+    def generate(self) -> None:
+        """Begin to make the picture that is set; see `wait`.
+
+        Raises
+        ------
+        DaamkitError
+            If one is being made.
+        """
+        self._begin(self.recipe(), None)
+
+    def change(self, word: str, to: str) -> None:
+        """Make the picture shown again, same seed and all, with one word changed; then compare.
+
+        Parameters
+        ----------
+        word
+            One of the words of its prompt, a second "cat" as "cat (2)".
+        to
+            What stands there instead.
+
+        Raises
+        ------
+        DaamkitError
+            If nothing was made yet, the prompt has no such word, or one is being made.
+        """
+        place = self._shown()
+        recipe = self.recipes[place].changed(word, to)
+        self._begin(recipe, place)
+        self.prompt, self.seed = recipe.prompt, recipe.seed
+
+    def stop(self) -> None:
+        """Make no further step; what was made so far is decoded and kept."""
+        self._stopping.set()
+
+    def wait(self, timeout: float | None = None) -> Run | None:
+        """Wait until the picture is made; the run, or None if it failed or takes longer.
+
+        Parameters
+        ----------
+        timeout
+            In seconds.
+        """
+        if self._thread is not None:
+            self._thread.join(timeout)
+        done = not self.busy and not self.problem and self.shown is not None
+        return self.runs[self.shown] if done and self.shown is not None else None
+
+    def save(self, folder: str | Path | None = None) -> Path:
+        """Write the picture shown, its maps, and its code as ``make.py`` beside them.
+
+        Parameters
+        ----------
+        folder
+            Of the run and its code; default one within `folder`, named after prompt and seed.
+
+        Returns
+        -------
+        folder
+            `daamkit.open` opens it, and ``daamkit.open("runs/*")`` all of them.
+        """
+        place = self._shown()
+        name = told_apart(map(file_name, self.recipes))[place].replace(" (", "_").removesuffix(")")
+        target = Path(folder or Path(self.folder) / name)
+        self.runs[place].save(target)
+        target.with_name(f"{target.name}.py").write_text(self.code, encoding="utf-8")
+        self.set_trait("status", f"saved as {target}")
+        return target
+
+    def _shown(self) -> int:
+        if self.shown is None:
+            raise DaamkitError(
+                wanted="a picture", got="none yet", mend="generate one: `playground.generate()`"
+            )
+        return int(self.shown)
+
+    # -- the thread
+
+    def _begin(self, recipe: Recipe, before: int | None) -> None:
+        if self.busy:
+            raise DaamkitError(
+                wanted="to make one picture at a time",
+                got="a second one",
+                mend="wait for it, or stop it: `playground.stop()`",
+            )
+        self._stopping.clear()
+        self.set_trait("busy", True)
+        self.set_trait("problem", "")
+        self.set_trait("progress", 0.0)
+        self.set_trait("status", "starting")
+        self._thread = threading.Thread(target=self._work, args=(recipe, before), daemon=True)
+        self._thread.start()
+
+    def _work(self, recipe: Recipe, before: int | None) -> None:
+        """Make a picture and show it; whatever goes wrong is said, and ends nothing else."""
+        try:
+            heard = Watching(self, recipe, self.previews, self._stopping)
+            run = recipe.make(self.pipe, heard.step if self._tells() else None)
+            self._done(run, heard.recipe, before)
+        except Exception as error:
+            self.set_trait("problem", _sentence(error))
+            self.set_trait("status", "")
+        finally:
+            self.set_trait("busy", False)
+
+    def _tells(self) -> bool:
+        """Whether the pipeline calls back after each step."""
+        return "callback_on_step_end" in inspect.signature(type(self.pipe).__call__).parameters
+
+    def _done(self, run: Run, recipe: Recipe, before: int | None) -> None:
+        place = len(self.runs)
+        self.runs.append(run)
+        self.recipes.append(recipe)
+        self.set_trait("history", [*self.history, [recipe.title, previews.small(run.image)]])
+        self.set_trait("status", f"done: {recipe.title}")
+        self.set_trait("progress", 1.0)
+        if before is None:
+            self.shown = place
+            return
+        self.pinned = [before, place]
+        self.shown = place
+        self.set_trait("cells", previews.difference(self.runs[before], run))
+        if self.inspector is not None:
+            self.inspector.difference = True
+            common = [word for word in self.inspector.words if word in self.words]
+            self.inspector.word = max(common, key=len, default=None)
+
+    # -- what is seen
+
+    @traitlets.observe("shown", "pinned")
+    def _look(self, change: Any) -> None:
+        """The maps and code of the picture shown; the inspector of it, or of those pinned."""
+        if change["name"] == "shown" and self.shown is not None:
+            recipe = self.recipes[self.shown]
+            self.set_trait("code", recipe.code(model_of(self.pipe)))
+            self.set_trait("cells", previews.cells(self.runs[self.shown], list(recipe.subjects)))
+        places = list(self.pinned) or [each for each in (self.shown,) if each is not None]
+        if not places or (change["name"] == "shown" and self.pinned):
+            return
+        old = self.inspector
+        names = told_apart(self.history[place][0] for place in places)
+        self.inspector = Inspector([self.runs[place] for place in places], names=names)
+        self._below.children = (self.inspector,)
+        if old is not None:
+            old.close()
+
+    def _asked(self, _: Any, message: Any, __: Any) -> None:
+        """A button was pressed."""
+        try:
+            match message.get("kind"):
+                case "generate":
+                    self.generate()
+                case "stop":
+                    self.stop()
+                case "dice":
+                    self.dice()
+                case "save":
+                    self.save()
+                case "change":
+                    self.change(str(message.get("word")), str(message.get("to")))
+        except Exception as error:
+            self.set_trait("problem", _sentence(error))
+
+    def picture(self) -> dict[str, Any]:
+        """The pictures made so far, or what this is."""
+        if not self.runs:
+            return {"text/html": f"<p>Playground: {escape(self.prompt)} (nothing made yet)</p>"}
+        names = told_apart(title for title, _ in self.history)
+        return {
+            "text/html": still.html(self.runs, names=names),
+            "image/png": base64.b64encode(still.png(*self.runs)).decode(),
+        }
+
+    def _ipython_display_(self) -> None:
+        """The still picture, then the controls with the inspector below."""
+        bundle, _ = self._repr_mimebundle_()
+        bundle.pop(LIVE)
+        bundle["text/html"] = f'<div class="{self._still}">{bundle["text/html"]}</div>'
+        display(bundle, raw=True)
+        display(ipywidgets.VBox([self, self._below]))
+
+    def __repr__(self) -> str:
+        return f"Playground({self.prompt!r}, {len(self.runs)} made)"
+
+
+def _sentence(error: Exception) -> str:
+    """An error as a person reads it."""
+    text = str(error).strip()
+    if isinstance(error, DaamkitError):
+        return text[:1].upper() + text[1:]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,65 @@
+"""What is seen of a picture while it is made, and of two that were made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from daamkit.maps.run import Run
+from daamkit.views import palettes, plots
+from daamkit.views.labels import labels
+from daamkit.views.png import png
+
+SIDE = 160  # longest side of a small picture, pixels
+Cell = list[Any]  # caption and PNG
+
+
+def decoded(pipe: Any, tensors: dict[str, Any]) -> Image.Image | None:
+    """The latents of a step as a picture, noise and all; None where they are no image's grid."""
+    import torch
+
+    latents, coder = tensors.get("latents"), getattr(pipe, "vae", None)
+    if coder is None or latents is None or latents.ndim != 4:
+        return None
+    scale = getattr(coder.config, "scaling_factor", 1.0)
+    shift = getattr(coder.config, "shift_factor", None) or 0.0
+    with torch.no_grad():
+        pixels = coder.decode(latents[:1].to(coder.dtype) / scale + shift, return_dict=False)[0]
+    return pipe.image_processor.postprocess(pixels.detach(), output_type="pil")[0]
+
+
+def cells(run: Run, subjects: list[str]) -> list[Cell]:
+    """The picture and the maps of its words, on one scale; of some words if they are named."""
+    found = run.maps.words()
+    named = dict(zip(labels([each.word for each in found]), found, strict=True))
+    chosen = {name: named[name] for name in subjects if name in named} or named
+    rows: list[Cell] = [["image", small(run.image)]] if run.image is not None else []
+    top = max((float(np.asarray(each).max()) for each in named.values()), default=1.0)
+    for name, word in chosen.items():
+        rows.append([name, small(plots.overlay(run.image, word, colour=True, vmax=top))])
+    return rows
+
+
+def difference(before: Run, after: Run) -> list[Cell]:
+    """Two pictures and how far apart their colours are, or the two alone if they differ in size."""
+    if before.image is None or after.image is None:
+        return []
+    rows: list[Cell] = [["before", small(before.image)], ["after", small(after.image)]]
+    if before.image.size == after.image.size:
+        one, other = (np.asarray(run.image.convert("RGB"), float) for run in (before, after))  # type: ignore[union-attr]
+        apart = np.abs(one - other).mean(-1) / 255
+        share = apart / max(float(apart.max()), 1e-9)
+        rows.append(["what differs", small(Image.fromarray(palettes.colours(share)))])
+    return rows
+
+
+def small(image: Image.Image | None) -> bytes:
+    """A small picture's file."""
+    if image is None:
+        return b""
+    times = max(1, round(SIDE / max(image.size)))
+    page = image.convert("RGB").resize((image.width * times, image.height * times))
+    page.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return png(page)

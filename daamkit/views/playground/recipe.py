@@ -1,0 +1,181 @@
+"""How one image is made: as settings, as the call itself, and as the Python that a person runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import daamkit
+from daamkit import characters, resources
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.views.labels import told_apart
+
+# Guidance methods of the public face, and whether they are told which words to guide.
+METHODS = {
+    "AttendAndExcite": True,
+    "SynGen": False,
+    "SelfAttentionGuidance": False,
+    "PerturbedAttentionGuidance": False,
+    "SmoothedEnergyGuidance": False,
+}
+# `callback_on_step_end` with the tracer first: tracer, pipe, step, time, tensors
+Step = Callable[[Any, Any, int, Any, dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a picture is made from.
+
+    Attributes
+    ----------
+    prompt, seed, steps
+        The text, the seed of the noise, and how many denoising steps.
+    height, width
+        In pixels; 0: the model's own.
+    scale
+        Guidance scale; None: the pipeline's own.
+    methods
+        Names of guidance methods, out of `METHODS`.
+    subjects
+        The words that methods guide, as `words` names them; none: the prompt's nouns.
+    keep
+        What the trace does not sum over; see `trace`.
+    stopped
+        After how many steps it was stopped; None: it was not.
+    """
+
+    prompt: str
+    seed: int = 0
+    steps: int = 25
+    height: int = 0
+    width: int = 0
+    scale: float | None = None
+    methods: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ("step", "site", "head")
+    stopped: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What a picture of it is called."""
+        stopped = "" if self.stopped is None else f"stopped after {self.stopped} steps"
+        return ", ".join(filter(None, [self.prompt, f"seed {self.seed}", *self.methods, stopped]))
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of the pipeline's call, but for the prompt and the generator."""
+        found: dict[str, Any] = {"num_inference_steps": self.steps}
+        if self.height and self.width:
+            found |= {"height": self.height, "width": self.width}
+        return found if self.scale is None else found | {"guidance_scale": self.scale}
+
+    def make(self, pipe: Any, step: Step | None = None) -> Run:
+        """Make the picture, traced; `step` is called after each step, with the tracer first."""
+        import torch
+
+        options = self.options()
+        with ExitStack() as around:
+            if self.methods:
+                around.enter_context(daamkit.guide(pipe, *map(self._method, self.methods)))
+            tracer = around.enter_context(daamkit.trace(pipe, keep=self.keep))
+            if step is not None:
+                options["callback_on_step_end"] = partial(step, tracer)
+            pipe(self.prompt, generator=torch.Generator().manual_seed(self.seed), **options)
+        return tracer.run
+
+    def _method(self, name: str) -> Any:
+        make = getattr(daamkit, name)
+        return make(self.asked()) if METHODS[name] else make()
+
+    def asked(self) -> list[Any] | str:
+        """The subjects as guidance takes them: the first of two cats is ("cat", 0)."""
+        named = {name.casefold() for name in words(self.prompt)}
+        repeated = [f"{each} (2)".casefold() in named for each in self.subjects]
+        found = [(s, 0) if twice else s for s, twice in zip(self.subjects, repeated, strict=True)]
+        return found or "nouns"
+
+    def code(self, model: str | None) -> str:
+        """The same as Python, which gives the same picture bit for bit.
+
+        Parameters
+        ----------
+        model
+            What `daamkit.load` opens; None: the code begins with a pipeline that is there.
+        """
+        lines = ["import daamkit", "import torch", ""]
+        lines += [
+            f"pipe = daamkit.load({model!r})"
+            if model is not None
+            else "# pipe: the pipeline that the playground was given"
+        ]
+        context = f"daamkit.trace(pipe, keep={self.keep!r}) as tracer"
+        for name in self.methods:
+            given = repr(self.asked()) if METHODS[name] else ""
+            lines.append(f"{_variable(name)} = daamkit.{name}({given})")
+        if self.methods:
+            context = f"daamkit.guide(pipe, {', '.join(map(_variable, self.methods))}), {context}"
+        last = None if self.stopped is None else self.stopped - 1
+        if last is not None:
+            lines += [
+                "", "", "def stop(pipe, step, timestep, tensors):",
+                f"    pipe._interrupt = step >= {last}", "    return tensors", "", "",
+            ]  # fmt: skip
+        lines += [f"with {context}:", "    pipe(", f"        {self.prompt!r},"]
+        lines += [f"        {name}={value!r}," for name, value in self.options().items()]
+        lines += ["        callback_on_step_end=stop,"] * (last is not None)
+        lines += [f"        generator=torch.Generator().manual_seed({self.seed}),", "    )"]
+        return "\n".join([*lines, "run = tracer.run", ""])
+
+    def changed(self, word: str, to: str) -> Recipe:
+        """The same with another word in the place of one; the seed stays.
+
+        Raises
+        ------
+        DaamkitError
+            If the prompt has no such word.
+        """
+        named = words(self.prompt)
+        if word not in named:
+            raise DaamkitError(
+                wanted="a word of the prompt",
+                got=repr(word),
+                mend=f"choose from {', '.join(named)}",
+            )
+        start, end = named[word]
+        prompt = self.prompt[:start] + to + self.prompt[end:]
+        kept = words(prompt)
+        subjects = [to if each == word else each for each in self.subjects]
+        known = tuple(each for each in subjects if each in kept)
+        return replace(self, prompt=prompt, subjects=known, stopped=None)
+
+
+def words(prompt: str) -> dict[str, tuple[int, int]]:
+    """The words of a prompt by name, a second "cat" as "cat (2)", with their characters."""
+    spans = list(characters.words(prompt))
+    texts = [prompt[start:end] for start, end in spans]
+    seen = told_apart(text.casefold() for text in texts)
+    names = [text + name[len(text.casefold()) :] for text, name in zip(texts, seen, strict=True)]
+    return dict(zip(names, spans, strict=True))
+
+
+def model_of(pipe: Any) -> str | None:
+    """What `daamkit.load` opens this pipeline by, as far as the pipeline tells."""
+    name = str(getattr(pipe, "name_or_path", "") or "")
+    if name and Path(name) == Path(resources.path("toybox")):
+        return "toybox"
+    return name or None
+
+
+def _variable(name: str) -> str:
+    """AttendAndExcite as attend_and_excite."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def file_name(recipe: Recipe) -> str:
+    """What a picture's folder is called: its words and its seed."""
+    text = "-".join(recipe.prompt[start:end] for start, end in words(recipe.prompt).values())
+    return f"{text.lower()[:48].strip('-') or 'empty'}-{recipe.seed}"

@@ -1,0 +1,134 @@
+"""A word's map as it comes about, step by step, on one scale."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.collection import Runs, several
+from daamkit.maps.words import Asked, Occurrence
+from daamkit.views.labels import labels
+from daamkit.views.plots.pictures import SIDE, beside, highest, overlay
+
+SUFFIXES = (".gif", ".png", ".webp")  # a .png of several frames is an APNG
+
+
+@dataclass(frozen=True, eq=False)
+class Movie:
+    """Pictures one after the other; a notebook plays them.
+
+    Attributes
+    ----------
+    frames
+        All of one size.
+    text
+        What is seen, for who does not see it.
+    fps
+        Frames a second.
+    """
+
+    frames: Sequence[Image.Image]
+    text: str
+    fps: float = 5
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a ``.gif``, or, with all colours, an animated ``.png`` or ``.webp``.
+
+        Raises
+        ------
+        DaamkitError
+            If the name ends otherwise.
+        """
+        file = Path(path)
+        if file.suffix.lower() not in SUFFIXES:
+            raise DaamkitError(
+                wanted=f"a file name that ends in {', '.join(SUFFIXES)}",
+                got=repr(file.name),
+                mend="name it so",
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self._written(file.suffix.lower()[1:]))
+        return file
+
+    def _written(self, kind: str) -> bytes:
+        buffer, (first, *rest) = io.BytesIO(), self.frames
+        first.save(
+            buffer, kind.upper(), save_all=True, append_images=rest, loop=0,
+            duration=round(1000 / self.fps),
+        )  # fmt: skip
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        """The pictures, playing."""
+        data = base64.b64encode(self._written("gif")).decode()
+        return f'<img src="data:image/gif;base64,{data}" alt="{escape(self.text)}">'
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        return f"Movie({self.text!r}, {len(self)} frames)"
+
+
+def animate(
+    run: Runs,
+    word: Asked,
+    occurrence: Occurrence | None = None,
+    *,
+    opacity: float | None = None,
+    colour: bool = False,
+    cmap: str | None = None,
+    fps: float = 5,
+) -> Movie:
+    """A word's map over the steps, all on one scale; several runs side by side.
+
+    Parameters
+    ----------
+    run
+        One or several, traced with "step" in `keep=`.
+    word, occurrence
+        Which, as in `HeatMaps.word`.
+    opacity, colour, cmap
+        As in `overlay`.
+    fps
+        Frames a second.
+
+    Raises
+    ------
+    WordError
+        If a prompt has no such word, or several.
+    DaamkitError
+        If steps were not kept apart, or a number of frames a second is none.
+    """
+    if not fps > 0:
+        raise DaamkitError(wanted="frames a second, more than 0", got=f"{fps}", mend="try 5")
+    runs = several(run)
+    films = []
+    for each in runs:
+        found = each.maps.prompt.word(word, occurrence)
+        films.append([each.maps.select(steps=s).of(found) for s in range(each.maps.steps)])
+    top = highest([one for film in films for one in film])
+    frames = []
+    for step in range(max(map(len, films))):
+        at = [film[min(step, len(film) - 1)] for film in films]  # an ended one stands still
+        frames.append(
+            beside(
+                [
+                    overlay(
+                        each.image, one, opacity=opacity, colour=colour, cmap=cmap, vmax=top,
+                        side=SIDE,
+                    )
+                    for each, one in zip(runs, at, strict=True)
+                ]
+            )
+        )  # fmt: skip
+    name = labels([films[0][0].word])[0]
+    return Movie(frames, f"attention of {name} over {len(frames)} steps", fps)

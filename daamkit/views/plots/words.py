@@ -1,0 +1,123 @@
+"""One word over its image, in axes; of several runs side by side."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from PIL import Image
+
+from daamkit.maps.collection import Runs, several
+from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.words import Asked, Occurrence
+from daamkit.views import palettes, pieces
+from daamkit.views.labels import called, labels
+from daamkit.views.plots.pictures import highest, shares
+
+
+def word(
+    run: Runs | WordMap,
+    word: Asked | None = None,
+    occurrence: Occurrence | None = None,
+    ax: Axes | None = None,
+    *,
+    cmap: str | None = None,
+    alpha: float | None = None,
+    vmax: float | None = None,
+    colour: bool = False,
+    threshold: float | Rule | None = None,
+) -> Axes | Figure:
+    """A word's map over the image.
+
+    Parameters
+    ----------
+    run
+        A run; several, which stand side by side on one scale; or a map that a run has given.
+    word, occurrence
+        Which, as in `HeatMaps.word`; none of a map.
+    ax
+        Where one run is drawn; default a new figure.
+    cmap
+        A colour map of matplotlib; default cividis, or viridis with `colour`.
+    alpha
+        Opacity of the map, from 0 to 1; default 0.65, or 0.9 with `colour`.
+    vmax
+        The value that has the last colour, 0 the first; default the highest value of all.
+    colour
+        Keep the image's colours, and let the map be the more opaque the higher it is; otherwise the
+        image is grey beneath an even map.
+    threshold
+        Draw the outline of the mask at this cut, as in `WordMap.mask`.
+
+    Returns
+    -------
+    axes or figure
+        The axes of one run, the figure of several. The last image of the axes is the map, with its
+        scale: ``ax.figure.colorbar(ax.images[-1])``.
+
+    Raises
+    ------
+    WordError
+        If a prompt has no such word, or several.
+    """
+    if isinstance(run, WordMap):
+        runs, maps = [], [run]
+    else:
+        runs = several(run)
+        asked = "" if word is None else word
+        maps = [each.maps.word(asked, occurrence) for each in runs]
+    top = highest(maps) if vmax is None else vmax
+    height, width = maps[0].size
+    draw = partial(lay, cmap=cmap, alpha=alpha, vmax=top, colour=colour, threshold=threshold)
+    if len(maps) == 1:
+        tall = min(max(3.4 * height / width, 1.5), 7)
+        ax = pieces.axes(ax, (3.4, tall + 0.3), "compressed")
+        draw(ax, maps[0].image, maps[0])
+        ax.set_title(pieces.plain(labels([maps[0].word])[0]), fontsize=10)
+        return ax
+    tall = min(max(2.6 * height / width, 1.2), 5.2)
+    figure, axes = pieces.sheet(len(maps), (2.6 * len(maps) + 0.7, tall + 0.6))
+    for own, found, name in zip(axes, maps, called(runs), strict=True):
+        shown = draw(own, found.image, found)
+        own.set_title(pieces.plain(name), fontsize=9)
+    bar = figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    figure.suptitle(pieces.plain(labels([maps[0].word])[0]), fontsize=10)
+    return figure
+
+
+def lay(
+    ax: Axes,
+    image: Image.Image | None,
+    word: WordMap,
+    *,
+    cmap: str | None = None,
+    alpha: float | None = None,
+    vmax: float,
+    colour: bool = False,
+    threshold: float | Rule | None = None,
+) -> AxesImage:
+    """A map over an image, in axes of the image's pixels; see `word`."""
+    height, width = word.size
+    frame = (0, width, height, 0)
+    cmap, alpha = palettes.laid(colour and image is not None, cmap, alpha)
+    opacity: float | np.ndarray = alpha
+    if image is None:
+        opacity = 1.0
+    elif colour:
+        ax.imshow(image.convert("RGB"), extent=frame)
+        opacity = alpha * shares(word, vmax)
+    else:
+        ax.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255, extent=frame)
+    values = word.expand(absolute=True).cpu().numpy()
+    shown = ax.imshow(values, cmap=cmap, vmin=0, vmax=max(vmax, 1e-30), alpha=opacity, extent=frame)
+    if threshold is not None:
+        mask = word.mask(threshold)
+        if mask.any() and not mask.all():
+            x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+            ax.contour(x, y, mask, levels=[0.5], colors="white", linewidths=1.2)
+    ax.set_axis_off()
+    return shown

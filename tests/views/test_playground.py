@@ -1,0 +1,221 @@
+"""The playground without a browser: what is made, kept, compared, and written as Python."""
+
+import json
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+
+import daamkit
+from daamkit import cli
+from daamkit.cli import play as play_verb
+from daamkit.errors import DaamkitError
+from daamkit.views.playground import Playground, opening
+from daamkit.views.playground.recipe import Recipe, words
+
+
+@pytest.fixture
+def play(toybox) -> Playground:
+    found = Playground(toybox, "a red cat and a cat", keep=("site",))
+    found.steps = 3
+    return found
+
+
+def drawn(play: Playground) -> Any:
+    play.generate()
+    run = play.wait(60)
+    assert not play.problem, play.problem
+    return run
+
+
+def pixels(run) -> np.ndarray:
+    return np.asarray(run.image)
+
+
+def again(code: str) -> Any:
+    names: dict = {}
+    exec(compile(code, "code", "exec"), names)
+    return names["run"]
+
+
+def test_a_picture_is_made_shown_and_made_again_by_its_code(play) -> None:
+    play.seed, play.methods, play.subjects = 5, ["AttendAndExcite"], ["cat (2)", "cat"]
+    assert play.words == ["a", "red", "cat", "and", "a (2)", "cat (2)"]
+    assert play.subjects == ["cat", "cat (2)"]
+    run = drawn(play)
+    assert (run.seed, run.prompt, run.method) == (5, play.prompt, "AttendAndExcite")
+    assert play.progress == 1 and play.busy is False and play.shown == 0
+    assert [caption for caption, _ in play.cells] == ["image", "cat", "cat (2)"]
+    assert list(play.inspector.runs.values()) == [run]
+    copied = again(play.code)
+    assert np.array_equal(pixels(copied), pixels(run))
+    assert "AttendAndExcite([('cat', 0), 'cat (2)'])" in play.code
+    assert copied.record["guidance"] == run.record["guidance"]
+
+
+def test_stopped_it_keeps_what_was_made_and_says_so_in_code(play) -> None:
+    steps: list[str] = []
+
+    def stop(change: Any) -> None:
+        steps.append(change["new"])
+        if change["new"].startswith("step 1 of"):
+            play.stop()
+
+    play.steps = 6
+    play.observe(stop, "status")
+    run = drawn(play)
+    assert run.maps.steps == 1 and not any(each.startswith("step 2") for each in steps)
+    assert play.history[0][0].endswith("stopped after 1 steps")
+    assert np.array_equal(pixels(again(play.code)), pixels(run))
+    play.unobserve(stop, "status")
+    assert drawn(play).maps.steps == 6
+
+
+def test_pictures_and_maps_fill_in_while_it_draws(play) -> None:
+    seen: list[list[str]] = []
+    play.observe(lambda change: seen.append([caption for caption, _ in change["new"]]), "cells")
+    play.subjects = ["cat"]
+    drawn(play)
+    assert seen == [["image", "cat"]] * 3  # two steps before the last, and the picture itself
+    play.previews = 0
+    drawn(play)
+    assert len(seen) == 3  # the same picture again, and nothing before it
+
+
+def test_one_word_changed_ends_in_a_comparison(play) -> None:
+    first = drawn(play)
+    play.change("red", "blue")
+    second = play.wait(60)
+    assert play.prompt == second.prompt == "a blue cat and a cat" and second.seed == first.seed
+    assert [caption for caption, _ in play.cells] == ["before", "after", "what differs"]
+    assert play.pinned == [0, 1] and list(play.inspector.runs.values()) == [first, second]
+    assert play.inspector.difference and play.inspector.word == "cat (2)"
+    with pytest.raises(DaamkitError, match="got 'dog'"):
+        play.change("dog", "cat")
+
+
+def test_pinned_pictures_are_compared_below(play) -> None:
+    runs = [drawn(play), drawn(play)]
+    before = play.inspector
+    play.pinned = [1, 0]
+    assert list(play.inspector.runs.values()) == runs[::-1] and not before.runs  # the old is closed
+    assert len(set(play.inspector.runs)) == 2  # two of one title have names of their own
+    play.pinned = []
+    assert list(play.inspector.runs.values()) == [runs[1]]
+    play.shown = 0
+    assert list(play.inspector.runs.values()) == [runs[0]]
+    with pytest.raises(DaamkitError, match="pictures from 0 to 1; got"):
+        play.pinned = [2]
+
+
+def test_what_goes_wrong_is_a_sentence_and_the_next_works(play) -> None:
+    play.methods = ["SynGen"]
+    play.prompt = "a cat"
+    play.generate()
+    assert play.wait(60) is None
+    assert play.problem.startswith("Wanted ") and not play.busy and not play.runs
+    play.methods = []
+    assert drawn(play) is play.runs[0]
+    play.width = 100  # not what the model takes
+    play.height = 100
+    play.generate()
+    assert play.wait(60) is None and "100" in play.problem
+    assert len(play.runs) == 1
+
+
+def test_one_at_a_time(play, monkeypatch) -> None:
+    gate = threading.Event()
+    make = Recipe.make
+    monkeypatch.setattr(Recipe, "make", lambda *given: gate.wait(60) and make(*given))
+    play.generate()
+    assert play.busy
+    with pytest.raises(DaamkitError, match="one picture at a time"):
+        play.generate()
+    play._asked(None, {"kind": "generate"}, None)  # as the button says it
+    assert "one picture at a time" in play.problem
+    gate.set()
+    play.wait(60)
+    assert len(play.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "says"),
+    [
+        ("subjects", ["dog"], "'dog'"),
+        ("methods", ["Magic"], "AttendAndExcite"),
+        ("steps", 0, "steps from 1"),
+        ("seed", -1, "seed from 0"),
+        ("shown", 0, "a picture that was made"),
+    ],
+)
+def test_what_cannot_be_set_is_said(trait, value, says, play) -> None:
+    before = getattr(play, trait)
+    with pytest.raises(DaamkitError, match=says):
+        setattr(play, trait, value)
+    assert getattr(play, trait) == before
+
+
+def test_nothing_made_nothing_to_save(play) -> None:
+    with pytest.raises(DaamkitError, match="got none yet"):
+        play.save()
+    with pytest.raises(DaamkitError, match="got none yet"):
+        play.change("red", "blue")
+    bundle, _ = play._repr_mimebundle_()
+    assert "nothing made yet" in bundle["text/html"]
+
+
+def test_saved_beside_its_code(play, tmp_path) -> None:
+    play.folder = str(tmp_path / "runs")
+    runs = [drawn(play), drawn(play)]
+    places = [play.save()]
+    play.shown = 0
+    places.append(play.save())
+    assert [place.name for place in places] == ["a-red-cat-and-a-cat-0_2", "a-red-cat-and-a-cat-0"]
+    assert len(daamkit.open(f"{play.folder}/*")) == 2
+    code = (tmp_path / "runs" / "a-red-cat-and-a-cat-0.py").read_text()
+    assert code == play.code and np.array_equal(pixels(again(code)), pixels(runs[0]))
+
+
+def test_the_dice_and_the_words(play) -> None:
+    assert {play.dice() for _ in range(4)} != {0} and 0 <= play.seed < 2**32
+    play.subjects = ["red", "cat"]
+    play.prompt = "a cat's <b>😀</b> house"
+    assert play.subjects == [] and "😀" in play.words
+    assert list(words("Cat cat CAT")) == ["Cat", "cat (2)", "CAT (3)"]
+
+
+def test_code_is_text_that_python_reads_whatever_the_prompt() -> None:
+    nasty = 'a "cat" \\ \'dog\'\n"""); import os'
+    recipe = Recipe(nasty, 3, methods=("AttendAndExcite", "SynGen"), scale=4.5, width=64, height=32)
+    compile(recipe.code(None), "code", "exec")
+    assert repr(nasty) in recipe.code("toybox") and "guidance_scale=4.5" in recipe.code(None)
+    assert json.dumps("nouns") not in recipe.code(None) and "'nouns'" in recipe.code(None)
+
+
+def test_play_opens_a_notebook_of_one_cell(tmp_path, monkeypatch) -> None:
+    ran: list[list[str]] = []
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(
+        play_verb.subprocess, "run", lambda command, check: ran.append(command) or done
+    )
+    file = tmp_path / "new" / "play.ipynb"
+    told = ["play", "--model", "some/model", "--notebook", str(file), "--in", "lab"]
+    assert cli.main(told) == 0
+    assert ran == [[sys.executable, "-m", "jupyterlab", str(file)]]
+    notebook = nbformat.read(file, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.cells[0].source.endswith("daamkit.Playground('some/model')")
+    file.write_text(file.read_text().replace("some/model", "mine"))
+    assert cli.main(told) == 0 and "mine" in file.read_text()  # what is there stays
+
+
+def test_play_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DaamkitError, match="pip install jupyterlab"):
+        opening.command(tmp_path / "play.ipynb")
+    with pytest.raises(DaamkitError, match="pip install voila"):
+        opening.command(tmp_path / "play.ipynb", "voila")
