@@ -16,14 +16,17 @@ export function paintWords(contents, column, shown, state, out) {
   const { picture, grey } = underOf(column, state);
   out.set(picture);
   if (!layers.length) return;
-  const masks = masksOf(layers, cutAt(contents, state.threshold));
+  const cut = cutAt(contents, state.threshold);
+  const masks = masksOf(layers, cut);
   const { width, height } = column;
   const [{ map }] = layers;
   const at = across(column, map);
   const stripe = Math.max(2, Math.floor(Math.min(height, width) / 42));
-  for (let y = 0, i = 0; y < height; y++)
-    for (let x = 0, row = Math.floor(y / map.times) * map.width; x < width; x++, i++) {
-      const cell = row + at[x];
+  for (let y = 0; y < height; y++) {
+    const row = Math.floor(y / map.times);
+    if (!layers.some((layer) => layer.highest[row] >= cut)) continue; // the picture alone
+    for (let x = 0, i = y * width; x < width; x++, i++) {
+      const cell = row * map.width + at[x];
       const here = masks[cell];
       if (here === 0) continue;
       let which = ALONE[here];
@@ -31,6 +34,7 @@ export function paintWords(contents, column, shown, state, out) {
       else if (which < 0) which = strongest(layers, here, cell);
       out[i] = tinted(picture[i], grey[i], layers[which], cell);
     }
+  }
 }
 
 // Which of up to five layers have a pixel in their masks, a bit each: these layers, and the only one.
@@ -40,11 +44,21 @@ const ALONE = Int8Array.from(TURNS, (layers) => (layers.length === 1 ? layers[0]
 function masksOf(layers, cut) {
   const cells = layers[0].levels.length;
   const masks = held("masks", Uint8Array, cells).fill(0);
-  layers.forEach(({ levels }, k) => {
+  layers.forEach(({ map, levels, highest }, k) => {
     const bit = 1 << k;
-    for (let i = 0; i < cells; i++) if (levels[i] >= cut) masks[i] |= bit;
+    for (let y = 0; y < map.height; y++)
+      if (highest[y] >= cut)
+        for (let i = y * map.width, end = i + map.width; i < end; i++) if (levels[i] >= cut) masks[i] |= bit;
   });
   return masks;
+}
+
+// The highest level of each row: most rows have no mask, and are passed over.
+function highestOf({ levels, width, height }) {
+  const highest = new Uint8Array(height);
+  for (let y = 0, i = 0; y < height; y++)
+    for (const end = i + width; i < end; i++) if (levels[i] > highest[y]) highest[y] = levels[i];
+  return highest;
 }
 
 function strongest(layers, here, i) {
@@ -74,7 +88,8 @@ function layerOf(contents, column, word, hue, state) {
   const tint = new Uint8Array(3 * 256); // of each grey
   for (let grey = 0; grey < 256; grey++)
     for (let c = 0; c < 3; c++) tint[3 * grey + c] = mix(contents.hues[hue][c], grey, HUE);
-  return { map, levels: map.levels, shares, opacity, tint };
+  map.highest ??= highestOf(map);
+  return { map, levels: map.levels, highest: map.highest, shares, opacity, tint };
 }
 
 function tinted(under, grey, { levels, opacity, tint }, cell) {
@@ -136,11 +151,13 @@ function lookUp(column, map, levels, ofPixels, ofCells, table, out) {
 }
 
 // A mask's cells that touch the outside, and on large images those that touch these.
-function outline({ levels, width, height }, cut) {
+function outline(map, cut) {
+  const { levels, width, height } = map;
+  const highest = (map.highest ??= highestOf(map));
   const taken = held("taken", Uint8Array, levels.length).fill(0);
   let edge = [];
-  for (let y = 0, i = 0; y < height; y++)
-    for (let x = 0; x < width; x++, i++) {
+  for (let y = 0; y < height; y++)
+    for (let x = 0, i = y * width; x < width && highest[y] >= cut; x++, i++) {
       if (levels[i] < cut) continue;
       const outside =
         (x > 0 && levels[i - 1] < cut) || (x < width - 1 && levels[i + 1] < cut) ||
