@@ -151,7 +151,8 @@ def test_controls_have_as_many_cells() -> None:
     centred = masks.centred(mask)
     assert centred.sum() == 5 and centred[1:3, 2:4].all()
     assert not masks.centred(np.zeros((4, 4), bool)).any()
-    assert masks.enlarged(mask, (8, 12)).sum() == 5 * 4
+    enlarged = masks.enlarged(mask, (8, 18))
+    assert enlarged.shape == (8, 18) and enlarged[:2, :15].all() and enlarged.sum() == 2 * 15
 
 
 # -- tables

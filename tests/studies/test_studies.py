@@ -153,12 +153,12 @@ def test_the_shape_of_known_maps() -> None:
     assert even["entropy"] == pytest.approx(1) and even["sharpness"] == pytest.approx(1)
     assert (even["centre_y"], even["centre_x"]) == pytest.approx((0.5, 0.5))
     assert even["area max 0.4"] == 1
-    point = np.zeros((8, 8))
+    point = np.zeros((8, 16))
     point[1, 6] = 3
     found = shape(word_map(point))
-    assert found["entropy"] == pytest.approx(0) and found["sharpness"] == pytest.approx(64)
-    assert (found["centre_y"], found["centre_x"]) == pytest.approx((1.5 / 8, 6.5 / 8))
-    assert found["area max 0.4"] == pytest.approx(1 / 64)
+    assert found["entropy"] == pytest.approx(0) and found["sharpness"] == pytest.approx(128)
+    assert (found["centre_y"], found["centre_x"]) == pytest.approx((1.5 / 8, 6.5 / 16))
+    assert found["area max 0.4"] == pytest.approx(1 / 128)
     assert shape(word_map(7 * point)) == pytest.approx(found)  # whatever its scale
 
 
