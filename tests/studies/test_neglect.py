@@ -396,6 +396,7 @@ def test_where_the_maps_of_neglected_words_lie(tables) -> None:
 
     assert table["measure"].iloc[0] == "on_other" and "iou" not in set(table["measure"])
     assert values("drawn", "iou_present") == pytest.approx([0.6, 0.6])
+    assert of(table, words="drawn", measure="present", method="none")["n"] == 6  # beside these
     assert values("neglected", "iou_present") == pytest.approx([np.nan, 0.6], nan_ok=True)
     assert values("nothing neglected", "present") == pytest.approx([1.0, 11 / 12])
     assert values("neglected", "on_other") == pytest.approx([0.5, (4 * 0.05 + 2 * 0.5) / 6])
