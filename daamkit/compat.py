@@ -6,6 +6,7 @@ with an underscore, and ``tests/test_compat.py`` has a test for each entry, whic
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -91,35 +92,81 @@ def _numbers(module: Any, hooks: Sequence[Any]) -> list[int]:
     return [number for number, each in kept if each in hooks]
 
 
-def flash_with_statistic(
+def with_statistic(
     query: Any, key: Any, value: Any, mask: Any = None, scale: float | None = None
 ) -> tuple[Any, Any] | None:
-    """Flash attention on a CPU and, of each query, the log-sum-exp of its products.
+    """Fused attention and, of each query, the log-sum-exp of its products in float32.
 
-    `scaled_dot_product_attention` drops the second. It runs this very operator where its choice,
-    which it makes in private, is flash attention; elsewhere this is None, and so it is where
-    gradients or autocast are on.
+    `scaled_dot_product_attention` drops the second. It runs these very operators, according to a
+    choice that it makes in private: flash attention on a CPU or a GPU, memory-efficient attention,
+    cuDNN's. None where it chooses another (plain mathematics), where it would pad what it is given,
+    and where autocast is on.
     """
     import torch
     from torch.nn.attention import SDPBackend
 
-    learning = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
-    if query.device.type != "cpu" or learning or torch.is_autocast_enabled("cpu"):
+    device = query.device.type
+    if device not in ("cpu", "cuda") or torch.is_autocast_enabled(device):
         return None
     chosen = torch._fused_sdp_choice(query, key, value, mask, 0.0, False, scale=scale)
-    if chosen != SDPBackend.FLASH_ATTENTION.value:
+    hidden = mask is not None and mask.dtype == torch.bool
+    if hidden and mask.shape[-2] > 1:  # a query that may see no key has no log-sum-exp
         return None
-    if mask is not None and mask.dtype == torch.bool:
-        if mask.shape[-2] > 1:  # a query that may see no key has no log-sum-exp
-            return None
-        hidden = torch.zeros_like(mask, dtype=query.dtype)
-        mask = hidden.masked_fill_(~mask, -torch.inf)
-    run = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    output, statistic = run(query, key, value, 0.0, False, attn_mask=mask, scale=scale)
-    return output, statistic
+    if hidden:
+        zeros = torch.zeros_like(mask, dtype=query.dtype)
+        mask = zeros.masked_fill_(~mask, -torch.inf)
+    aten, given = torch.ops.aten, (query, key, value)
+    whole = query.shape[-1] % 8 == 0  # else it is filled up to that before flash attention
+    if device == "cpu" and chosen == SDPBackend.FLASH_ATTENTION.value:
+        run = aten._scaled_dot_product_flash_attention_for_cpu
+        output, statistic = run(*given, 0.0, False, attn_mask=mask, scale=scale)
+    elif device == "cpu":
+        return None
+    elif chosen == SDPBackend.FLASH_ATTENTION.value and whole:
+        run = aten._scaled_dot_product_flash_attention
+        output, statistic, *_ = run(*given, 0.0, False, False, scale=scale)
+    elif chosen == SDPBackend.EFFICIENT_ATTENTION.value:
+        if mask is not None:
+            mask = _aligned(mask, query, key)
+        run = aten._scaled_dot_product_efficient_attention
+        output, statistic, *_ = run(*given, mask, True, 0.0, False, scale=scale)
+    elif chosen == SDPBackend.CUDNN_ATTENTION.value:
+        run = aten._scaled_dot_product_cudnn_attention
+        output, statistic, *_ = run(*given, mask, True, 0.0, False, False, scale=scale)
+        statistic = statistic.squeeze(-1) if statistic.ndim > query.ndim - 1 else statistic
+    else:
+        return None
+    return output, statistic[..., : query.shape[-2]].detach()
+
+
+def _aligned(mask: Any, query: Any, key: Any) -> Any:
+    """A mask as memory-efficient attention takes it: a row for each query, of a multiple of 16 in
+    memory."""
+    from torch.nn import functional as F
+
+    more = -key.shape[-2] % 16
+    if more:
+        mask = F.pad(mask, (0, more))[..., : key.shape[-2]]
+    return mask.expand(*query.shape[:3], key.shape[-2])
 
 
 # -- diffusers and accelerate
+
+
+def attention_backend(processor: Any) -> tuple[str, bool] | None:
+    """The backend that an attention processor computes with, and whether that is the process's.
+
+    Processors that can choose keep it as ``_attention_backend``; where that is None, a choice for
+    the whole process counts, which is private too, and which `set_attention_backend` leaves behind.
+    None for processors that have no choice.
+    """
+    if not hasattr(processor, "_attention_backend"):
+        return None
+    own, shared = processor._attention_backend, False
+    dispatch: Any = sys.modules.get("diffusers.models.attention_dispatch")  # its processor's own
+    if own is None and dispatch is not None:
+        (own, _), shared = dispatch._AttentionBackendRegistry.get_active_backend(), True
+    return str(getattr(own, "value", own or "native")), shared
 
 
 def planned_passes(pipe: Any) -> int | None:

@@ -200,7 +200,11 @@ guidance_methods = Registry(
 attributions = Registry(  # made without arguments
     "a method of attribution",
     "daamkit.attributions",
-    {"daam": "attribution.pooling:daam", "paper": "attribution.pooling:paper"},
+    {
+        "daam": "attribution.pooling:daam",
+        "paper": "attribution.pooling:paper",
+        "concepts": "attribution.concepts:ConceptAttention",
+    },
 )
 studies = Registry(
     "a study",

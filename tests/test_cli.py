@@ -9,6 +9,7 @@ import pytest
 
 import daamkit
 from daamkit import cli
+from tests.families import tiny_joint
 
 
 def explain(*arguments: str) -> int:
@@ -52,6 +53,16 @@ def test_a_prompt_with_html_in_it_shows_as_text(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert page.count("<script") == 2 and "<img src=x" not in page  # its own: state and code
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+@pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
+def test_a_transformer_of_ones_own_in_a_folder(tmp_path, capfd):
+    tiny_joint.flux1().save_pretrained(tmp_path / "model")
+    model = ("--model", str(tmp_path / "model"), "--height", "48", "--width", "32")
+    assert explain("a red cat", "--out", str(tmp_path / "out"), "--json", *model) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert [row["word"] for row in told["words"]] == ["a", "red", "cat"]
+    assert daamkit.open(tmp_path / "out" / "run").maps.size == (48, 32)
 
 
 def test_an_empty_prompt(tmp_path):

@@ -139,7 +139,8 @@ class Audience:
         now = self._main(reading, module, inputs) if reading else self._extra(module, inputs)
         now.positional = positional
         self.passes[-1] = now
-        if reading is not None and not now.index and not now.earlier:
+        if reading is not None and now.call.first is None:
+            now.call.first = now
             for check in now.call.checks:
                 check()
         for tap in self.listeners():

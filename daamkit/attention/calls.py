@@ -55,8 +55,8 @@ class Call:
         What each text encoder was given so far, by component name, and each tokenizer.
     checks
         What is to be looked at again when the first pass begins: by then the encoders have run.
-    changed_text
-        When it is over: whether a branch was given another text than at first.
+    first, changed_text
+        Its first pass; when it is over, whether a branch was given another text than at first.
     notes
         What taps want to be remembered of each image: lists by name, of plain data or of what has a
         method `plain`. A trace puts them into the run's record.
@@ -69,6 +69,7 @@ class Call:
     encoded: dict[str, list[Heard]] = field(default_factory=dict)
     tokenized: dict[str, list[Heard]] = field(default_factory=dict)
     checks: list[Callable[[], None]] = field(default_factory=list)
+    first: Pass | None = None
     changed_text: bool = False
     notes: list[dict[str, list[Any]]] = field(init=False)
 

@@ -1,12 +1,13 @@
-"""What some keys get of each cell's attention, without a softmax over all keys where that is known.
+"""What some keys get of some queries' attention, without a softmax over all keys.
 
 The fused kernel computes of each query the log-sum-exp of its products with all keys: with it, the
-probability of a key is exp(product - log-sum-exp), whatever the other keys are.
+probability of a key is exp(product - log-sum-exp), whatever the other keys are. Where the kernel
+does not tell it (`Attention.statistic`), the softmax is computed, a block of queries at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -14,9 +15,12 @@ from torch import Tensor
 
 from daamkit.attention.taps import Attention
 
+AT_ONCE = 2**26  # bytes
+Places = slice | Sequence[int]
+
 
 def of_keys(
-    attention: Attention, branch: str, keys: slice, bytes_at_once: int = 2**26
+    attention: Attention, branch: str, keys: slice, bytes_at_once: int = AT_ONCE
 ) -> Iterator[tuple[slice, Float[Tensor, "samples heads block keys"]]]:
     """The image's cells' probabilities of some keys, a block of cells at a time, in float32.
 
@@ -31,34 +35,91 @@ def of_keys(
     bytes_at_once
         How large a block may be.
     """
-    statistic, cells = attention.statistic, attention.layout.cells
-    if statistic is None or not isinstance(cells, slice):
+    cells = attention.layout.cells
+    if attention.statistic is None or not isinstance(cells, slice):
         for block, shares in attention.blocks(branch, bytes_at_once):
             yield block, shares[..., keys]
         return
     rows = attention.branches[branch]
-    own = slice(*keys.indices(attention.key.shape[2]))
-    key = attention.key[rows, :, own].float().transpose(-1, -2)
-    width = key.shape[0] * key.shape[1] * key.shape[3] * 4
-    size = max(1, bytes_at_once // width)
-    start, stop, _ = cells.indices(attention.query.shape[2])
+    for block in _blocks(attention, rows, cells, keys, bytes_at_once):
+        own = slice(block.start - (cells.start or 0), block.stop - (cells.start or 0))
+        yield own, between(attention, rows, block, keys)
+
+
+def between(
+    attention: Attention, rows: slice, queries: Places, keys: Places
+) -> Float[Tensor, "rows heads queries keys"]:
+    """What some queries pay to some keys, out of all keys, in float32 and without gradients.
+
+    Parameters
+    ----------
+    attention
+        Of one site.
+    rows
+        Batch rows.
+    queries, keys
+        Which.
+    """
+    with torch.no_grad(), torch.autocast(attention.key.device.type, enabled=False):
+        if attention.statistic is None:
+            return attention.softmax(rows, queries)[..., keys]
+        mask = None if attention.mask is None else attention.every_mask()[rows]
+        return shares(
+            attention.query[rows, :, queries],
+            attention.key[rows, :, keys],
+            attention.statistic[rows, :, queries],
+            None if mask is None else cut(mask, queries)[..., keys],
+            attention.scale,
+        )
+
+
+def received(attention: Attention, branch: str) -> Float[Tensor, "samples cells"]:
+    """How much each of the image's cells is attended to by all of them, a mean over heads.
+
+    What Self-Attention Guidance compares with 1 (arXiv 2210.00939). Where text is attended to in
+    the same softmax, the mean is below 1.
+    """
+    rows = attention.branches[branch]
+    found = []
+    for at, cells in enumerate(attention.layout.cells_of(rows), rows.start):
+        row = slice(at, at + 1)
+        blocks = _blocks(attention, row, cells, cells, AT_ONCE)
+        parts = [between(attention, row, block, cells).sum(2).mean(1) for block in blocks]
+        found.append(torch.stack(parts).sum(0))
+    return torch.cat(found)
+
+
+def shares(
+    query: Float[Tensor, "rows heads queries channels"],
+    key: Float[Tensor, "rows heads keys channels"],
+    statistic: Float[Tensor, "rows heads queries"],
+    mask: Tensor | None,
+    scale: float,
+) -> Float[Tensor, "rows heads queries keys"]:
+    """exp(scale * query @ key^T + mask - statistic), in float32."""
+    scores = (query.float() * scale) @ key.float().transpose(-1, -2)
+    if mask is not None and mask.dtype == torch.bool:
+        scores.masked_fill_(~mask, -torch.inf)
+    elif mask is not None:
+        scores += mask.float()
+    scores -= statistic[..., None]
+    return scores.exp_()
+
+
+def cut(mask: Tensor, queries: Places) -> Tensor:
+    """A mask's rows of some queries, if each has its own."""
+    return mask[..., queries, :] if mask.shape[-2] > 1 else mask
+
+
+def _blocks(
+    attention: Attention, rows: slice, queries: slice, keys: slice, bytes_at_once: int
+) -> Iterator[slice]:
+    """Some queries in blocks, whose probabilities take so many bytes."""
+    width = attention.key.shape[2]
+    if attention.statistic is not None:
+        width = len(range(*keys.indices(width)))
+    width *= (rows.stop - rows.start) * attention.query.shape[1] * 4
+    size = max(1, bytes_at_once // max(width, 1))
+    start, stop, _ = queries.indices(attention.query.shape[2])
     for at in range(start, stop, size):
-        block = slice(at, min(at + size, stop))
-        with torch.no_grad(), torch.autocast(key.device.type, enabled=False):
-            scores = (attention.query[rows, :, block].float() * attention.scale) @ key
-            mask = _mask(attention, rows, block, own)
-            if mask is not None:
-                scores += mask
-            scores -= statistic[rows, :, block, None]
-            yield slice(block.start - start, block.stop - start), scores.exp_()
-
-
-def _mask(attention: Attention, rows: slice, queries: slice, keys: slice) -> Tensor | None:
-    """What is added to these products."""
-    if attention.mask is None:
-        return None
-    mask = attention.mask.expand(len(attention.query), *attention.mask.shape[1:])[rows, ..., keys]
-    mask = mask[:, :, queries] if mask.shape[2] > 1 else mask
-    if mask.dtype != torch.bool:
-        return mask.float()
-    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -torch.inf)
+        yield slice(at, min(at + size, stop))

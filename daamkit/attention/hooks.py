@@ -30,7 +30,7 @@ from daamkit.attention.faces import Undo, locked, wear
 from daamkit.attention.modules import hook
 from daamkit.attention.readers import Reader
 from daamkit.attention.spies import Ended as Ended
-from daamkit.attention.spies import Spy, refuse_processor
+from daamkit.attention.spies import Spy, refuse_unseen
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 
@@ -99,11 +99,11 @@ class _Wiring:
             _refuse_compiled(denoiser)
         for component, sites in families.sites(pipe).items():
             denoiser = found[component]
+            refuse_unseen(component, [site for site in sites if site.observable], self.family)
             self.audience.sites[id(denoiser)] = tuple(sites)
             hook(self.stack, denoiser, self._before_pass(denoiser), self._after_pass)
             for site in sites:
                 if site.observable:
-                    refuse_processor(site, self.family)
                     spy = Spy(self.audience, site)
                     self.spies.append(spy)
                     hook(self.stack, site.module, spy.before, spy.after)

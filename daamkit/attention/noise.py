@@ -13,7 +13,7 @@ from daamkit import compat
 from daamkit.attention.calls import Pass
 from daamkit.errors import DaamkitError
 
-Latents = Float[Tensor, "samples channels height width"]
+Latents = Float[Tensor, "samples *latent"]  # as the scheduler has them: some models pack theirs
 Family = Literal["vp", "ve", "flow"]  # variance preserving, variance exploding, rectified flow
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow_prediction"]
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
@@ -43,7 +43,7 @@ class Level:
 
     def split(
         self,
-        prediction: Float[Tensor, "samples outputs height width"],
+        prediction: Float[Tensor, samples * predicted],
         noisy: Latents,
         kind: Prediction,
     ) -> tuple[Latents, Latents]:
@@ -183,6 +183,8 @@ def _sigma(step: Pass) -> Float[Tensor, ""]:
     scheduler = step.call.pipe.scheduler
     at = scheduler.step_index  # None before the first step of those that do not scale
     at = scheduler.begin_index if at is None else at
+    if at is None and family(scheduler) == "flow":  # whose time each model is told in its own unit
+        at = step.index
     at = scheduler.index_for_timestep(_time(step)) if at is None else at
     second = not getattr(scheduler, "state_in_first_order", True)
     if second and hasattr(scheduler, "mid_point_sigma"):  # DPM-Solver++ SDE

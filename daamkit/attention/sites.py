@@ -62,8 +62,8 @@ class Site:
 
     @property
     def reads_image(self) -> bool:
-        """Whether the image's cells attend to each other here, and to nothing else."""
-        return self.kind == "self" and self.observable
+        """Whether the image's cells attend to each other here, be it in one softmax with text."""
+        return self.kind in ("self", "joint") and self.observable
 
     def grid(self, whole: Grid) -> Grid:
         """The site's grid, given the denoiser's; each halving of a side rounds up."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -88,7 +88,7 @@ class Spy:
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         attention = Attention(self.site, now, query, key, scale, mask, value, layout)
         eager = any(tap.eager(self.site) for tap in taps)
-        told = None if eager or self.site.kind != "joint" else _statistic(given)
+        told = None if eager or self.site.kind == "cross" else _statistic(given)
         if told is not None:
             output, attention.statistic = told
         else:
@@ -107,7 +107,7 @@ def _statistic(given: inspect.BoundArguments) -> tuple[Tensor, Tensor] | None:
     query, key, value, mask, dropout, causal, scale, grouped = given.arguments.values()
     if dropout or causal or grouped:
         return None
-    return compat.flash_with_statistic(query, key, value, mask, scale)
+    return compat.with_statistic(query, key, value, mask, scale)
 
 
 def _check(site: Site, layout: Layout, queries: int, keys: int) -> None:
@@ -169,19 +169,43 @@ class _Watching(TorchFunctionMode):
 
 
 _UNSEEN = ("Sliced", "XFormers", "XLA", "NPU", "Flash", "Sage", "Flex", "AddedKV")
+_NATIVE = ("native", "_native_flash", "_native_efficient", "_native_cudnn", "_native_math")
 
 
-def refuse_processor(site: Site, family: Family) -> None:
-    """Refuse a site whose attention is known to go around the kernel.
+def refuse_unseen(component: str, sites: Sequence[Site], family: Family) -> None:
+    """Refuse a denoiser some of whose attention is known to go around the kernel.
 
     Raises
     ------
     DaamkitError
         If it does.
     """
-    processor = type(getattr(site.module, "processor", None)).__name__
-    if any(mark in processor for mark in _UNSEEN) or processor == "AttnProcessor":
-        raise _unseen(site, processor, family)
+    other: dict[str, list[Site]] = {}
+    everywhere = False
+    for site in sites:
+        processor = getattr(site.module, "processor", None)
+        name = type(processor).__name__
+        if any(mark in name for mark in _UNSEEN) or name == "AttnProcessor":
+            raise _unseen(site, name, family)
+        backend, shared = compat.attention_backend(processor) or ("native", False)
+        if backend not in _NATIVE:
+            other.setdefault(backend, []).append(site)
+            everywhere |= shared
+    if not other:
+        return
+    found = [f"{name} at {own[0].name}" + _more(len(own) - 1) for name, own in other.items()]
+    rest = len(sites) - sum(map(len, other.values()))
+    raise DaamkitError(
+        wanted="attention computed by torch's scaled_dot_product_attention",
+        got=f"the backend {' and '.join(found)}{f'; {rest} are native' if rest else ''}"
+        + (", chosen for the whole process by another model or setting" if everywhere else ""),
+        mend=f"call `pipe.{component}.set_attention_backend('native')`, which sets it for all its "
+        "layers and for the process",
+    )
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 def _unseen(site: Site, processor: str, family: Family) -> DaamkitError:

@@ -81,10 +81,10 @@ class Attention:
         if gradient and self._eager is not None:
             return self._eager[self.branches[branch]]
         if gradient:
-            return self._softmax(self.branches[branch], slice(None))
+            return self.softmax(self.branches[branch], slice(None))
         if branch not in self._kept:
             with torch.no_grad():
-                self._kept[branch] = self._softmax(self.branches[branch], slice(None))
+                self._kept[branch] = self.softmax(self.branches[branch], slice(None))
         return self._kept[branch]
 
     def cells(
@@ -106,7 +106,7 @@ class Attention:
         """
         shares = self.cells(branch, gradient=gradient)
         text = self.layout.text[self.branches[branch]]
-        keys = [_keys(spans) for spans in text]
+        keys = [places(spans) for spans in text]
         if all(own == [*range(shares.shape[-1])] for own in keys):
             return shares
         longest = max(map(len, keys))
@@ -133,7 +133,7 @@ class Attention:
                 self.query[rows],
                 self.key[rows],
                 self.scale,
-                None if self.mask is None else self._mask()[rows],
+                None if self.mask is None else self.every_mask()[rows],
                 None if self._value is None else self._value[rows],
                 self.layout.of(rows),
             )
@@ -152,7 +152,7 @@ class Attention:
             enable_gqa=self.key.shape[1] != self.query.shape[1],
         )
 
-    def _mask(self) -> Tensor:
+    def every_mask(self) -> Tensor:
         """The mask with a row for each row of the batch."""
         assert self.mask is not None
         return self.mask.expand(self.query.shape[0], *self.mask.shape[1:])
@@ -164,7 +164,7 @@ class Attention:
         mask = self.mask if self.mask is None else self.mask.expand(*self.query.shape[:2], -1, -1)
         mask = None if mask is None else mask.flatten(0, 1)
         module: Any = self.site.module
-        if not hasattr(module, "get_attention_scores"):
+        if not all(hasattr(module, name) for name in ("get_attention_scores", "upcast_attention")):
             raise DaamkitError(
                 wanted="attention rounded as diffusers' eager processor does",
                 got=f"{type(module).__name__} at {self.site.name}, which has no such way",
@@ -190,22 +190,25 @@ class Attention:
             block = slice(at, min(at + size, len(cells[0])))
             with torch.no_grad():
                 parts = [
-                    self._softmax(of, slice(own.start + block.start, own.start + block.stop))
+                    self.softmax(of, slice(own.start + block.start, own.start + block.stop))
                     for of, own in zip(each, cells, strict=True)
                 ]
             yield block, parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _softmax(self, rows: slice, queries: slice) -> Tensor:
+    def softmax(
+        self, rows: slice, queries: slice | Sequence[int]
+    ) -> Float[Tensor, "rows heads queries keys"]:
+        """`probabilities` of some queries of some batch rows, always computed."""
         with torch.autocast(self.query.device.type, enabled=False):
             return self._float_softmax(rows, queries)
 
-    def _float_softmax(self, rows: slice, queries: slice) -> Tensor:
+    def _float_softmax(self, rows: slice, queries: slice | Sequence[int]) -> Tensor:
         query, key = self.query[rows, :, queries].float(), self.key[rows].float()
         if key.shape[1] != query.shape[1]:  # grouped queries share keys
             key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
         scores = (query * self.scale) @ key.transpose(-1, -2)
         if self.mask is not None:
-            mask = self._mask()[rows]
+            mask = self.every_mask()[rows]
             mask = mask[..., queries, :] if mask.shape[-2] > 1 else mask
             if mask.dtype == torch.bool:
                 scores = scores.masked_fill(~mask, -torch.inf)
@@ -218,7 +221,7 @@ class Attention:
         return shares
 
 
-def _keys(spans: Sequence[Span]) -> list[int]:
+def places(spans: Sequence[Span]) -> list[int]:
     """The keys of an image's text, each once, in the order of the spans."""
     return list(dict.fromkeys(key for s in spans for key in range(s.start, s.start + s.length)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def explain(asked: argparse.Namespace) -> int:
         "height": asked.height,
         "width": asked.width,
     }
+    given = {name: value for name, value in options.items() if value is not None}
+    _refuse_unknown(pipe, given)
     keep: tuple[str, ...] = ("step", "site", "head")
     size = {"height": asked.height, "width": asked.width, "steps": asked.steps}
     needed = daamkit.trace(pipe, keep=keep).bytes(asked.prompt, **size)
@@ -79,7 +82,7 @@ def explain(asked: argparse.Namespace) -> int:
                 asked.prompt,
                 num_inference_steps=asked.steps,
                 generator=torch.Generator().manual_seed(asked.seed),
-                **{name: value for name, value in options.items() if value is not None},
+                **given,
             )
         except ValueError as error:
             raise DaamkitError(
@@ -112,3 +115,15 @@ def explain(asked: argparse.Namespace) -> int:
             print(table[columns].to_string(index=False, float_format=lambda x: f"{x:.3f}"))
         print(f"\nreport: {place.resolve()}")
     return 0
+
+
+def _refuse_unknown(pipe: Any, given: dict[str, Any]) -> None:
+    """Refuse options that a pipeline's call has no argument for."""
+    known = inspect.signature(type(pipe).__call__).parameters
+    missing = [name for name in given if name not in known]
+    if missing:
+        raise DaamkitError(
+            wanted="options that the pipeline takes",
+            got=f"{', '.join(missing)} for {type(pipe).__name__}",
+            mend="leave them out",
+        )

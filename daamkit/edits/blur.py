@@ -27,7 +27,7 @@ class Blur(Edit):
         Standard deviation of the blur, in cells of the layer's own grid; infinity: all cells share
         the mean query.
     layers, heads, steps, branch
-        See `Edit`; self-attention sites.
+        See `Edit`; sites where cells attend to cells.
 
     Raises
     ------
@@ -47,8 +47,16 @@ class Blur(Edit):
         return super().settings() | ({"sigma": "infinity"} if math.isinf(self.sigma) else {})
 
     def change(self, attention: Attention, output: Output) -> Output:
-        """Attention with blurred queries."""
-        attention.query = blur(attention.query, attention.layout.grid, self.sigma)
+        """Attention of the cells with blurred queries; other queries are as they were."""
+        query, grid = attention.query, attention.layout.grid
+        cells = attention.layout.cells_of(slice(0, len(query)))
+        if all(len(range(*own.indices(query.shape[2]))) == query.shape[2] for own in cells):
+            attention.query = blur(query, grid, self.sigma)
+            return attention.fused()
+        attention.query = query.clone()
+        for row, own in enumerate(cells):
+            one = slice(row, row + 1)
+            attention.query[one, :, own] = blur(query[one, :, own], grid, self.sigma)
         return attention.fused()
 
 
@@ -82,14 +90,14 @@ def blur(
     query
         Of cells in rows.
     grid
-        Its (height, width).
+        Its (height, width); of frames, each is blurred alone.
     sigma
         In cells.
     """
     if math.isinf(sigma):
         return query.float().mean(-2, keepdim=True).to(query.dtype).expand_as(query).contiguous()
-    image = query.float().transpose(-1, -2).flatten(0, 2).unflatten(-1, grid)[:, None]
-    rows, columns = (_kernel(side, sigma).to(image) for side in grid)
+    image = query.float().transpose(-1, -2).reshape(-1, 1, *grid[-2:])
+    rows, columns = (_kernel(side, sigma).to(image) for side in grid[-2:])
     reach = len(columns) // 2, len(columns) // 2, len(rows) // 2, len(rows) // 2
     padded = F.pad(image, reach, mode="reflect")  # (batch x heads x channels, 1, height, width)
     blurred = F.conv2d(F.conv2d(padded, rows[None, None, :, None]), columns[None, None, None])

@@ -1,8 +1,12 @@
-"""Blind self-attention: every cell attends to itself alone."""
+"""Blind cells: each attends to itself, and to no other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from daamkit.attention.taps import Attention
 from daamkit.edits.edit import Edit, Output
@@ -10,18 +14,44 @@ from daamkit.edits.edit import Edit, Output
 
 @dataclass(eq=False)
 class Identity(Edit):
-    """Self-attention that is the identity: its output is the values (Ahn et al. 2024, section 4).
+    """Cells that attend to no other cell (Ahn et al. 2024, section 4).
+
+    Self-attention is the identity then: its output is the values. Where text is attended to in the
+    same softmax, a cell attends to itself and to the text, as diffusers has it for Stable
+    Diffusion 3.
 
     Parameters
     ----------
     layers, heads, steps, branch
-        See `Edit`; self-attention sites.
+        See `Edit`; sites where cells attend to cells.
     """
 
     reads = "image"
 
     def change(self, attention: Attention, output: Output) -> Output:
-        """The values of the cells."""
+        """The values of the cells, or what they and the text make."""
+        if attention.site.kind == "joint":
+            seen = alone(attention)
+            if attention.mask is None:
+                attention.mask = seen
+            elif attention.mask.dtype == torch.bool:
+                attention.mask = attention.mask & seen
+            else:
+                attention.mask = attention.mask.masked_fill(~seen, -torch.inf)
+            return attention.fused()
         value = attention.value
         groups = attention.query.shape[1] // value.shape[1]
         return value if groups == 1 else value.repeat_interleave(groups, dim=1)
+
+
+def alone(attention: Attention) -> Bool[Tensor, "rows 1 queries keys"]:
+    """Which keys each query may see, if cells see no cell but themselves."""
+    rows, _, queries, _ = attention.query.shape
+    cells = attention.layout.cells_of(slice(0, rows))
+    same = all(own == cells[0] for own in cells)
+    shape = (1 if same else rows, 1, queries, attention.key.shape[2])
+    seen = torch.ones(shape, dtype=torch.bool, device=attention.query.device)
+    for row, own in zip(seen, cells, strict=False):
+        row[0, own, own] = False
+        row[0].fill_diagonal_(True)
+    return seen

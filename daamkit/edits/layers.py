@@ -51,14 +51,16 @@ def meant(
     setting
         What a method calls this.
     reads
-        "image": self-attention; "text": wherever the image's cells attend to text.
+        "image": wherever the image's cells attend to each other, alone or among text; "text":
+        wherever they attend to text.
 
     Raises
     ------
     DaamkitError
         If one of these is the name of no such site.
     """
-    what = {"image": "self-attention", "text": "attention to text"}[reads]
+    between = "attention between cells" if _joint(sites) else "self-attention"
+    what = {"image": between, "text": "attention to text"}[reads]
     groups = list(dict.fromkeys(site.group for site in sites))
     known = [site for site in sites if (site.reads_image if reads == "image" else site.reads_text)]
     parts = [""] if layers is None else [layers] if isinstance(layers, str) else list(layers)
@@ -68,15 +70,22 @@ def meant(
     if not parts or not all(found.values()):
         missing = [part for part, own in found.items() if not own]
         names = ", ".join(site.name for site in known)
+        none = "no layer at all"
+        if any(not site.observable for site in sites if site.kind == "self"):
+            none = "linear form alone, without a softmax that could be changed"
         raise DaamkitError(
             wanted=f"{what} in {missing[0]!r}" if missing else "layers to work on",
-            got=f"none there; the model has it in {names or 'no layer at all'}",
+            got=f"none there; the model has it in {names or none}",
             mend=f"set `{setting}=` to {', '.join(map(repr, sorted(groups)))}, or to a part of "
             "such a name"
             if known
             else f"take a method that needs no {what}",
         )
     return [site for site in known if any(_is(site, part, groups) for part in parts)]
+
+
+def _joint(sites: Sequence[Site]) -> bool:
+    return any(site.kind == "joint" for site in sites)
 
 
 def _is(site: Site, part: str, groups: Sequence[str]) -> bool:

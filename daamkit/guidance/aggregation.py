@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from daamkit.attention import recomputed
 from daamkit.attention.calls import Pass
 from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid, Site
@@ -58,7 +59,10 @@ class Aggregate(Tap):
     def observe(self, attention: Attention) -> None:
         if attention.site.name in self.names:
             (branch,) = attention.branches
-            self.maps[attention.site.name] = attention.text(branch, gradient=True)
+            if attention.site.kind == "joint":  # a mean over heads: their maps would be too large
+                self.maps[attention.site.name] = recomputed.text(attention, branch)[:, None]
+            else:
+                self.maps[attention.site.name] = attention.text(branch, gradient=True)
 
     def last(self, site: Site) -> bool:
         return site.name == self.final
@@ -72,7 +76,7 @@ class Aggregate(Tap):
 
 
 def attend(
-    step: Pass, noisy: Float[Tensor, "1 channels height width"], sample: int, **options: Any
+    step: Pass, noisy: Float[Tensor, 1 * latent], sample: int, **options: Any
 ) -> Float[Tensor, "y x tokens"]:
     """One image's mean map, from an extra pass that ends where the map is complete.
 

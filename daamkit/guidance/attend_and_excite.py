@@ -69,7 +69,7 @@ class AttendAndExcite(Method):
         (height, width) of the maps, in cells. None: a quarter of the latents' grid.
     normalize_eot
         Leave out all tokens from the end of the text on, as the original does for Stable Diffusion
-        2; otherwise the last token only.
+        2; otherwise the last token only, unless it is a word's.
     prompt
         What `prompt_embeds` stand for.
     exact
@@ -133,9 +133,9 @@ class AttendAndExcite(Method):
         texts = read(call, "cond", self.prompt)
         # where the tokens begin and end that compete for attention
         self._starts = [int(text.tokens[0].special == "SOS") for text in texts]
-        self._ends = [_end(text) for text in texts] if self.normalize_eot else [-1] * len(texts)
+        self._ends = [_end(text) if self.normalize_eot else _last(text) for text in texts]
         for subjects, end in zip(self._subjects, self._ends, strict=True):
-            if 0 < end <= (last := max(map(max, subjects))):
+            if end is not None and 0 < end <= (last := max(map(max, subjects))):
                 raise DaamkitError(
                     wanted=f"subjects before token {end}, where the text ends",
                     got=f"{last}, which `normalize_eot` leaves out",
@@ -163,7 +163,7 @@ class AttendAndExcite(Method):
 
     def _guide(
         self, step: Pass, sample: int, size: float, moves: bool, threshold: float | None
-    ) -> Float[Tensor, "1 channels height width"]:
+    ) -> Float[Tensor, 1 * latent]:
         """One image's step: refine until the threshold is reached, then move once more."""
         latents = leaf(step.noisy[sample : sample + 1])
         loss, iterations, norm = self._loss(step, latents, sample), 0, 0.0
@@ -212,6 +212,11 @@ class AttendAndExcite(Method):
         else:
             known, ratio = dict(self.thresholds), n / (self.out_of or n)
         return last, {round(i * ratio): wanted for i, wanted in known.items()}
+
+
+def _last(prompt: Prompt) -> int | None:
+    """All but the last place, where that is no word's: not all tokenizers write an end."""
+    return -1 if max(prompt.tokens, key=lambda token: token.column).special else None
 
 
 def _end(prompt: Prompt) -> int:

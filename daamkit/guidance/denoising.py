@@ -24,6 +24,7 @@ from daamkit import record
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families import denoisers
 from daamkit.attention.hooks import Ended, attach, attached, extra_passes
+from daamkit.attention.noise import Latents as Latents
 from daamkit.attention.schedulers import scaled
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Tap
@@ -33,8 +34,6 @@ from daamkit.prompts import unchanged
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Latents = Float[Tensor, "samples channels height width"]
 
 
 class Method(Tap):
@@ -87,7 +86,7 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
     Parameters
     ----------
     pipe
-        A diffusers pipeline with a UNet. It is not changed.
+        A diffusers pipeline of a family that daamkit reads. It is not changed.
     methods
         One or several, of different kinds: `AttendAndExcite`, `SelfAttentionGuidance`, ...
 
@@ -179,11 +178,12 @@ class _GuidanceLog(Tap):
                     got="a call under torch.inference_mode, which turns it off for good",
                     mend="call the pipeline without it, or under torch.no_grad",
                 )
-            if method.gradient and any(map(_forgets, denoisers(call.pipe).values())):
+            forgets = [n for n, each in denoisers(call.pipe).items() if _forgets(each)]
+            if method.gradient and forgets:
                 raise DaamkitError(
                     wanted=f"gradients as the denoiser's pass leaves them, for {name}",
                     got="gradient checkpointing, which computes parts of it again",
-                    mend="call `disable_gradient_checkpointing()` on the pipeline's denoiser",
+                    mend=f"call `pipe.{forgets[0]}.disable_gradient_checkpointing()`",
                 )
 
     def begin(self, step: Pass) -> None:
@@ -228,7 +228,7 @@ def denoise(
     *taps: Tap,
     branch: str = "cond",
     samples: Sequence[int] | None = None,
-) -> Float[Tensor, "samples outputs height width"] | None:
+) -> Float[Tensor, samples * predicted] | None:
     """Let the denoiser predict once more, with the pass's own text and other inputs.
 
     Parameters
@@ -248,8 +248,8 @@ def denoise(
     Returns
     -------
     prediction
-        (samples, channels, height, width), a learned variance in more channels; None if the pass
-        has ended early.
+        Of the form that `noisy` has, a learned variance in more channels; None if the pass has
+        ended early.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from daamkit.attention import families, gaussian
+from daamkit.attention import columns, families, gaussian
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.noise import family, kind, level, renoise
 from daamkit.attention.sites import Grid, Site
@@ -38,11 +38,11 @@ class SelfAttentionGuidance(Method):
     scale
         s in the paper, whose code calls 1 + s the scale. With 0 the method is not there at all.
     layer
-        Whose self-attention: None, the first site in the middle of the model; or a group ("down")
-        or a part of a site's name, of which the last to run is taken.
+        Whose attention between cells: None, the first site in the middle of the model; or a group
+        ("down"; "double" of FLUX) or a part of a site's name, of which the last to run is taken.
     threshold
-        Mask cells that are attended to more than so much, all queries added up and heads averaged;
-        1 is the mean.
+        Mask cells that are attended to more than so much, all cells added up and heads averaged; 1
+        is the mean (where cells attend to text in the same softmax, of what they leave to cells).
     sigma, kernel_size
         Standard deviation and width of the Gaussian blur, in latent cells or pixels.
     strategy
@@ -100,6 +100,12 @@ class SelfAttentionGuidance(Method):
         if self.scale:
             family(call.pipe.scheduler)  # is it known?
             self._site = choose(call.pipe, self.layer)
+            if self.exact and self._site.kind == "joint":
+                raise DaamkitError(
+                    wanted="a layer of self-attention alone, for `exact`",
+                    got=f"{self._site.name}, where text is attended to in the same softmax",
+                    mend="leave `exact` off",
+                )
 
     def wants(self, site: Site) -> bool:
         return bool(self.scale) and site.name == self._site.name
@@ -110,12 +116,16 @@ class SelfAttentionGuidance(Method):
     def observe(self, attention: Attention) -> None:
         """How much each cell is attended to: (samples, cells)."""
         branch = _branch(attention.step)
+        if branch not in attention.branches:  # it has a pass of its own
+            return
         if self.exact:
             maps = attention.probabilities(branch, gradient=True).detach()
             self._received = maps.mean(1).sum(1)
-        else:
-            blocks = [maps.sum(2).mean(1) for _, maps in attention.blocks(branch)]
-            self._received = torch.stack(blocks).sum(0)
+            return
+        received = columns.received(attention, branch)
+        if attention.site.kind == "joint":  # what cells leave to the text is no cell's
+            received = received / received.mean(1, keepdim=True)
+        self._received = received
 
     def after(self, step: Pass, prediction: Tensor) -> Tensor:
         """The prediction, guided; a learned variance in its last channels stays."""
@@ -135,12 +145,19 @@ class SelfAttentionGuidance(Method):
 
     def _degrade(self, step: Pass, x0: Latents) -> Latents:
         """x0, blurred where the mask is."""
-        blurred = blur(x0, self.kernel_size, self.sigma)
-        mask = self._mask(step, (x0 - blurred).abs().float().mean(1))
+        image = step.family.unpack(step, x0)
+        if image.ndim != 4:
+            raise DaamkitError(
+                wanted="one image to blur",
+                got=f"frames, {tuple(image.shape[1:])}",
+                mend="take PerturbedAttentionGuidance, which blurs nothing",
+            )
+        blurred = blur(image, self.kernel_size, self.sigma)
+        mask = self._mask(step, (image - blurred).abs().float().mean(1))
         for sample, share in enumerate(mask.float().mean((1, 2)).tolist()):
             self.note(step, sample, masked=share)
-        cells = F.interpolate(mask[:, None].to(x0), x0.shape[-2:])
-        return blurred * cells + x0 * (1 - cells)
+        cells = F.interpolate(mask[:, None].to(image), image.shape[-2:])
+        return step.family.pack(step, blurred * cells + image * (1 - cells))
 
     def _mask(
         self, step: Pass, detail: Float[Tensor, "samples height width"]
@@ -187,7 +204,9 @@ def choose(pipe: Any, layer: str | None) -> Site:
     return fit[0] if named == families.of(pipe).middle else fit[-1]
 
 
-def blur(image: Latents, kernel_size: int, sigma: float) -> Latents:
+def blur(
+    image: Float[Tensor, "samples channels height width"], kernel_size: int, sigma: float
+) -> Float[Tensor, "samples channels height width"]:
     """A Gaussian blur that mirrors the image at its edges.
 
     Raises

@@ -110,7 +110,7 @@ class SynGen(Method):
             moved = [self._guide(step, sample) for sample in range(step.call.samples)]
         return torch.cat(moved) if self.scale_factor else None
 
-    def _guide(self, step: Pass, sample: int) -> Float[Tensor, "1 channels height width"]:
+    def _guide(self, step: Pass, sample: int) -> Float[Tensor, 1 * latent]:
         """One image's latents, moved down the loss once."""
         latents = leaf(step.noisy[sample : sample + 1])
         if not self._sets[sample]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from daamkit.errors import DaamkitError
 from daamkit.maps import pooling
+from daamkit.maps.concepts import of_concepts
 from daamkit.maps.layers import Index, Layer
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.prompt import Prompt
@@ -46,6 +47,8 @@ class HeatMaps:
         Whether the layers were chosen by name; then all of them are pooled, whatever the rule.
     image
         What they are of, if it is known; their pictures show it.
+    concepts
+        The same of concepts, as if they were the prompt's words; None where none were asked for.
 
     Notes
     -----
@@ -64,6 +67,7 @@ class HeatMaps:
     rule: Pooling = "daam"
     explicit_layers: bool = False
     image: Image.Image | None = field(default=None, repr=False)
+    concepts: HeatMaps | None = None
     _pooled: dict[tuple, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def over(self, image: Image.Image | None) -> HeatMaps:
@@ -99,6 +103,10 @@ class HeatMaps:
             If the prompt has no such word, or several.
         """
         return self.of(self.prompt.word(text, occurrence, encoder), rule=rule)
+
+    def concept(self, text: str, *, rule: Pooling | None = None) -> WordMap:
+        """Where a word is that the prompt need not have: one of the trace's; see `of_concepts`."""
+        return of_concepts(self, text).word(text, rule=rule)
 
     def words(self, *, rule: Pooling | None = None) -> list[WordMap]:
         """The maps of all words, in the prompt's order."""
@@ -276,8 +284,9 @@ class HeatMaps:
             count = next(iter(layers.values())).values.shape[0]
         if heads is not None:
             layers = {name: self._take(layer, "head", heads) for name, layer in layers.items()}
-        explicit = self.explicit_layers or sites is not None
-        return replace(self, layers=layers, steps=count, explicit_layers=explicit)
+        named = self.explicit_layers or sites is not None
+        beside = self.concepts and self.concepts.select(steps=steps, sites=sites)
+        return replace(self, layers=layers, steps=count, explicit_layers=named, concepts=beside)
 
     def _take(self, layer: Layer, axis: str, index: Index) -> Layer:
         if axis not in self.keep:

@@ -14,6 +14,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps import saving, tables
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.pooling import Pooling
+from daamkit.maps.related import Related
 from daamkit.maps.saved import RunFolderError as RunFolderError
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.maps.wordmap import Rule
@@ -40,12 +41,16 @@ class Run:
         Self-attention by branch, where it was asked for.
     record
         What is needed to make it again; see `daamkit.record`.
+    related
+        What chosen words and places of the image attend to, by the relation's name, where that was
+        asked for.
     """
 
     image: Image.Image | None
     branches: Mapping[str, HeatMaps]
     self_attention: Mapping[str, SelfMaps] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
+    related: Mapping[str, Related] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         own = {name: maps.over(self.image) for name, maps in self.branches.items()}

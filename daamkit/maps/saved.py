@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +29,7 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.layers import Layer
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.prompt import Prompt
+from daamkit.maps.related import Related, opened
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.maps.tokens import Special
 
@@ -35,6 +37,7 @@ FORMAT, VERSION = "daamkit.run", 2
 JSON, MAPS, IMAGE = "run.json", "maps.safetensors", "image.png"
 BUDGET = 4 * 2**30  # bytes of maps
 KEPT = ("step", "site", "head")
+AXIS = {"cross": "token", "self": "key", "concept": "token", "related": "source"}  # of columns
 _SEAL = '"seal": "%s"'  # in run.json: its SHA-256 with zeros in place of this
 OPEN = _SEAL % ("0" * 64)
 
@@ -65,8 +68,10 @@ def is_run(place: Path) -> bool:
 
 def read(
     place: Path, budget: int | None
-) -> tuple[Image.Image | None, dict[str, HeatMaps], dict[str, SelfMaps], dict[str, Any]]:
-    """Image, cross-attention, self-attention and record of a saved run.
+) -> tuple[
+    Image.Image | None, dict[str, HeatMaps], dict[str, SelfMaps], dict[str, Any], dict[str, Related]
+]:
+    """Image, cross-attention, self-attention, record and relations of a saved run.
 
     Raises
     ------
@@ -84,11 +89,17 @@ def read(
         tensors = _tensors(place, data, budget)
         cross = {name: _heat_maps(entry, tensors) for name, entry in data["cross"].items()}
         selves = {name: _self_maps(entry, tensors) for name, entry in data["self"].items()}
-        sizes = {maps.size for maps in cross.values()} | {maps.size for maps in selves.values()}
+        for name, entry in data.get("concept", {}).items():
+            cross[name] = replace(cross[name], concepts=_heat_maps(entry, tensors))
+        related = {
+            name: _related(name, entry, tensors) for name, entry in data.get("related", {}).items()
+        }
+        every: list[Any] = [*cross.values(), *selves.values(), *related.values()]
+        sizes = {maps.size for maps in every}
         _check(len(sizes) == 1, "branches of one size")
         image = files.picture(place / IMAGE, *sizes) if IMAGE in data["sha256"] else None
         _check(isinstance(data["record"], dict), "a record")
-        return image, cross, selves, data["record"]
+        return image, cross, selves, data["record"], related
     except (
         OSError,
         ValueError,
@@ -132,10 +143,7 @@ def _data(written: bytes) -> dict[str, Any]:
 def _tensors(place: Path, data: Mapping[str, Any], budget: int | None) -> dict[str, Tensor]:
     """The maps, if they are as large as they should be, the same bytes, and as they are named."""
     layers = [
-        layer
-        for kind in ("cross", "self")
-        for entry in data[kind].values()
-        for layer in entry["layers"]
+        layer for kind in AXIS for entry in data.get(kind, {}).values() for layer in entry["layers"]
     ]
     shapes = {layer["tensor"]: _whole(layer["shape"]) for layer in layers}
     _check(0 < len(shapes) == len(layers), "a tensor for each layer")
@@ -186,7 +194,7 @@ def _text(value: Any) -> str:
 
 
 def _layers(
-    entry: Mapping[str, Any], tensors: Mapping[str, Tensor], columns: int | None
+    entry: Mapping[str, Any], tensors: Mapping[str, Tensor], columns: int | None, axis: str
 ) -> dict[str, Layer]:
     """Layers whose axes are those that were kept; without columns, each cell is one."""
     keep, (steps,) = entry["keep"], _whole([entry["steps"]])
@@ -195,7 +203,7 @@ def _layers(
     layers: dict[str, Layer] = {}
     for row in entry["layers"]:
         name, sites, values = _text(row["name"]), row["sites"], tensors[row["tensor"]]
-        last = ["key" if columns is None else "token", "y", "x"]
+        last = [axis, "y", "x"]
         _check(row["axes"] == leading + last and values.ndim == len(row["axes"]), "those axes")
         _check(isinstance(sites, list) and len(sites) > 0, "sites")
         (heads,) = _whole([row["heads"]])
@@ -227,7 +235,7 @@ def _heat_maps(entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> HeatM
     _check(isinstance(entry["chosen"], bool), "whether layers were chosen")
     maps = HeatMaps(
         prompt,
-        _layers(entry, tensors, prompt.columns),
+        _layers(entry, tensors, prompt.columns, "token"),
         frozenset(entry["keep"]),
         entry["steps"],
         _size(entry),
@@ -243,8 +251,15 @@ def _heat_maps(entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> HeatM
 
 
 def _self_maps(entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SelfMaps:
-    layers = _layers(entry, tensors, None)
+    layers = _layers(entry, tensors, None, "key")
     return SelfMaps(layers, frozenset(entry["keep"]), entry["steps"], _size(entry))
+
+
+def _related(name: str, entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Related:
+    prompt, count = _prompt(entry["prompt"]), len(entry["words"]) + len(entry["pixels"])
+    some = count or (entry["layers"][0]["shape"][-3] if name.endswith("text") else None)
+    layers = _layers(entry, tensors, some, "source")
+    return opened(name, entry, prompt, layers, _size(entry))
 
 
 def _prompt(data: Mapping[str, Any]) -> Prompt:

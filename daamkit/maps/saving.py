@@ -7,14 +7,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from daamkit.maps import saved
 from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.layers import Layer
+from daamkit.maps.related import Related
 from daamkit.maps.saved import RunFolderError
 
 if TYPE_CHECKING:
@@ -61,41 +65,28 @@ def save(run: Run, folder: str | os.PathLike[str]) -> Path:
 
 
 def _write(run: Run, folder: Path) -> None:
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     data: dict[str, Any] = {"format": saved.FORMAT, "version": saved.VERSION, "seal": "0" * 64}
-    kinds: tuple[tuple[str, Mapping[str, Any]], ...] = (
-        ("cross", run.branches),
-        ("self", run.self_attention),
-    )
-    for kind, branches in kinds:
+    concepts = {name: maps.concepts for name, maps in run.branches.items() if maps.concepts}
+    kinds: dict[str, Mapping[str, Any]] = {"cross": run.branches, "self": run.self_attention}
+    kinds |= {"concept": concepts} if concepts else {}
+    kinds |= {"related": run.related} if run.related else {}
+    for kind, named in kinds.items():
         data[kind] = {}
-        for branch, maps in branches.items():
-            layers = []
-            leading = [axis for axis in ("step", "head") if axis in maps.keep]
-            last = ["token" if kind == "cross" else "key", "y", "x"]
-            for layer in maps.layers.values():
-                name = f"{kind}/{branch}/{layer.name}"
-                tensors[name] = layer.values.detach().float().cpu().contiguous()
-                saved.check(name, tensors[name])
-                layers.append(
-                    {
-                        "name": layer.name,
-                        "tensor": name,
-                        "axes": leading + last,
-                        "shape": list(layer.values.shape),
-                        "sites": list(layer.sites),
-                        "group": layer.group,
-                        "order": layer.order,
-                        "left_out": list(layer.left_out),
-                        "heads": layer.heads,
-                    }
-                )
+        for name, maps in named.items():
+            layers = [
+                _layer(f"{kind}/{name}", maps, each, tensors) for each in maps.layers.values()
+            ]
             entry = {"keep": sorted(maps.keep), "steps": maps.steps, "size": list(maps.size)}
             if isinstance(maps, HeatMaps):
                 entry |= {"base": maps.base, "rule": maps.rule, "chosen": maps.explicit_layers}
                 entry["prompt"] = maps.prompt.to_json()
                 entry["prompt"]["tokens"] = saved.token_rows(maps)
-            data[kind][branch] = entry | {"layers": layers}
+            if isinstance(maps, Related):
+                entry["prompt"] = maps.prompt.to_json()
+                entry["words"] = [asdict(word) for word in maps.words]
+                entry["pixels"] = [list(pixel) for pixel in maps.pixels]
+            data[kind][name] = entry | {"layers": layers}
     save_file(tensors, folder / saved.MAPS)
     if run.image is not None:
         run.image.save(folder / saved.IMAGE)
@@ -103,6 +94,25 @@ def _write(run: Run, folder: Path) -> None:
     data |= {"sha256": files, "record": dict(run.record)}
     written = json.dumps(data, indent=1, ensure_ascii=False).encode()
     (folder / saved.JSON).write_bytes(saved.seal(written))
+
+
+def _layer(place: str, maps: Any, layer: Layer, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """What is written of a layer beside its tensor, which is added to the others."""
+    name = f"{place}/{layer.name}"
+    tensors[name] = layer.values.detach().float().cpu().contiguous()
+    saved.check(name, tensors[name])
+    axes = [axis for axis in ("step", "head") if axis in maps.keep]
+    return {
+        "name": layer.name,
+        "tensor": name,
+        "axes": [*axes, saved.AXIS[place.split("/")[0]], "y", "x"],
+        "shape": list(layer.values.shape),
+        "sites": list(layer.sites),
+        "group": layer.group,
+        "order": layer.order,
+        "left_out": list(layer.left_out),
+        "heads": layer.heads,
+    }
 
 
 def _free(place: Path) -> None:

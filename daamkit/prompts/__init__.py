@@ -16,6 +16,7 @@ from daamkit.attention import families
 from daamkit.attention.calls import Call
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.sites import Span
+from daamkit.attention.taps import places
 from daamkit.errors import DaamkitError
 from daamkit.maps import columns
 from daamkit.maps.prompt import Prompt
@@ -84,27 +85,59 @@ def tokenized(pipe: Any, text: str) -> Prompt:
     return _on_one_axis(found, dict.fromkeys(each, text), each).prompt
 
 
+def alone(call: Call, text: str) -> Read:
+    """A text of its own as a call's pipeline would read it, in the template of its prompt."""
+    found = [observed.within(call, encoder, "cond") for encoder in encoders(call.pipe)]
+    each = {encoder.name: rows.coded(encoder, text) for encoder in found}
+    return _on_one_axis(found, dict.fromkeys(each, text), each)
+
+
 def read(
     call: Call, branch: str, prompt: Texts = None, negative_prompt: Texts = None
 ) -> list[Prompt]:
     """The prompt behind a branch, for each image; see `texts`.
 
     Its tokens are numbered by their places, as `Attention.text` has them, not by the columns of
-    maps, in which padding and templates are one.
+    maps, in which padding and templates are one. Those that the model drops after encoding are not
+    among them.
 
     Raises
     ------
     DaamkitError
-        As `texts` does; or if the model drops some of the places after encoding.
+        As `texts` does; or if the model drops some and no pass has told which.
     """
-    if call.family is not None and not call.family.whole:
+    found, said = encoders(call.pipe), texts(call, branch, prompt, negative_prompt)
+    if call.family is None or call.family.whole:
+        return [_by_place(found, each) for each in said]
+    now = call.first
+    if now is None or branch not in now.branches:
         raise DaamkitError(
-            wanted="a prompt whose every place the model sees, to guide by its words",
-            got=f"{type(call.pipe).__name__}, which drops some after encoding",
-            mend="trace it, or take a method that needs no text",
+            wanted="to know which places of a prompt the model sees, to guide by its words",
+            got=f"{type(call.pipe).__name__}, which drops some, before a pass of {branch!r}",
+            mend="ask for words when the first pass begins: in `Method.read` or `Tap.begin`",
         )
-    found = encoders(call.pipe)
-    return [_by_place(found, each) for each in texts(call, branch, prompt, negative_prompt)]
+    site = next(site for site in now.sites if site.reads_text)
+    layout = call.family.layout(site, now, 0, 0, 0)
+    assert layout is not None, "the first call of the kernel"
+    spans = layout.text[now.branches[branch]]
+    return [_by_key(each, own) for each, own in zip(said, spans, strict=True)]
+
+
+def _by_key(read: Read, spans: Sequence[Span]) -> Prompt:
+    """Tokens numbered by their keys, from the first of the text's."""
+    order = {key: at for at, key in enumerate(places(spans))}
+    numbers = {
+        (span.encoder, span.first + i): order[span.start + i]
+        for span in spans
+        for i in range(span.length)
+    }
+    tokens = []
+    for each in read.prompt.tokens:
+        own = (i for i, column in enumerate(read.columns[each.encoder]) if column == each.column)
+        seen = [numbers[each.encoder, i] for i in own if (each.encoder, i) in numbers]
+        if seen:
+            tokens.append(replace(each, column=seen[0]))
+    return replace(read.prompt, tokens=tuple(tokens))
 
 
 def _by_place(found: Sequence[Encoder], read: Read) -> Prompt:

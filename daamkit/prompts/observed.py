@@ -20,7 +20,7 @@ def row(
 ) -> Row:
     """What one encoder has read for one text; `said` are all texts, by branch, this one first."""
     argument = "negative_prompt" if branch in UNGUIDED else "prompt"
-    own, *_ = every = [_within(call, encoder, name) for name in said]
+    own, *_ = every = [within(call, encoder, name) for name in said]
     heard = _distinct([ids for each in call.encoded.get(encoder.name, ()) for ids in each.ids])
     embeds = call.arguments.get(encoder.embeds.replace("prompt", argument, 1))
     zeroed = arguments.zeroed(call, branch)
@@ -78,7 +78,7 @@ def row(
     return result
 
 
-def _within(call: Call, encoder: Encoder, branch: str) -> Encoder:
+def within(call: Call, encoder: Encoder, branch: str) -> Encoder:
     """An encoder with the template that a branch's prompt has in a call."""
     if call.family is None:
         return encoder

@@ -66,7 +66,11 @@ def plans_for(
     if not options.self_grid:
         return plan, None
     keep = options.keep - {"head"}
-    near = [s for s in sites if s.reads_image and max(s.grid(whole)) <= options.self_grid]
+    near = [
+        site
+        for site in sites
+        if site.kind == "self" and site.observable and max(site.grid(whole)) <= options.self_grid
+    ]
     if not near:
         _refuse_unseen([site for site in sites if site.kind == "self"])
         raise DaamkitError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,12 +11,15 @@ from daamkit import prompts
 from daamkit.attention import families
 from daamkit.attention.hooks import attach
 from daamkit.attention.stores import AXES
+from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
+from daamkit.tracing.concepts import TracedConcepts
 from daamkit.tracing.options import Branch, TraceOptions, plans_for
 from daamkit.tracing.previews import BYTES, Previews
 from daamkit.tracing.recorder import Recorder
+from daamkit.tracing.relating import Relating
 
 BUDGET = 2**30  # bytes
 
@@ -45,6 +48,14 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         See `self_attention`.
     sites
         A name, a part of one ("up_blocks"), or several: only these cross-attention sites.
+    relations
+        By name, whose attention is kept besides, in ``run.related``: "text_to_image" and
+        "text_to_text" with words ("cat", or a list; "padding", "template", "register" are words
+        here), "image_to_image" and "image_to_text" with pixels ((y, x), or a list); or "all" of
+        these, which takes much memory. Of the prompt's own passes.
+    concepts
+        Words that the prompt need not have, for ``run.maps.concept``. Where text and image share
+        one softmax, one more pass of each image in each step; name several, which compete.
     prompt, negative_prompt
         What `prompt_embeds` and `negative_prompt_embeds` stand for, where the pipeline is called
         with these: a text, or one for each prompt.
@@ -93,6 +104,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         self_attention: bool = False,
         self_grid: int = 32,
         sites: str | Sequence[str] | None = None,
+        relations: Mapping[str, Any] | None = None,
+        concepts: str | Sequence[str] | None = None,
         prompt: str | Sequence[str] | None = None,
         negative_prompt: str | Sequence[str] | None = None,
         budget: int | None = BUDGET,
@@ -137,9 +150,11 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
             rule,
         )
         self._previews = previews
-        taps = [Previews()] if previews else []
-        self._recorder = Recorder(self.runs, self._options)
-        super().__init__(pipe, self._recorder, *taps)
+        self._recorder = recorder = Recorder(self.runs, self._options)
+        taps: list[Tap] = [Previews()] if previews else []
+        taps += [Relating(recorder, relations)] if relations else []
+        taps += [TracedConcepts(recorder, concepts)] if concepts else []
+        super().__init__(pipe, recorder, *taps)
 
     def bytes(
         self,

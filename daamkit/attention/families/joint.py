@@ -51,6 +51,11 @@ class Joint(Family):
     apart: bool = True
     packed: int = _CELL
 
+    @property
+    def whole(self) -> bool:  # type: ignore[override]
+        """Unless the first places, a template's, are dropped."""
+        return not any(text.template == "format" for text in self.texts)
+
     # -- which models
 
     def matches(self, pipe: Any) -> bool:

@@ -1,0 +1,269 @@
+"""What chosen words or cells of one image pay to its cells or to its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.errors import DaamkitError
+from daamkit.maps.layers import Index, Layer
+from daamkit.maps.prompt import Prompt
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Asked, Occurrence, Word
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Relation = Literal["image_to_text", "text_to_image", "image_to_image", "text_to_text"]
+Pixel = tuple[float, float]  # (y, x)
+Source = Asked | Pixel
+
+
+@dataclass(frozen=True, eq=False)
+class Related:
+    """What chosen words, or chosen places of the image, attend to.
+
+    All are shares of one softmax over all that is attended to there: what words of a model with
+    joint attention pay to the image and to the text sums to 1.
+
+    Attributes
+    ----------
+    relation
+        "image_to_text", "text_to_image", "image_to_image" or "text_to_text": who attends, to whom.
+    prompt
+        The text, its words and tokens.
+    words
+        Which words attend, special tokens among them; empty where places of the image do.
+    pixels
+        Which places of the image attend; empty where words do, and where all cells do.
+    layers
+        (step?, head?, source, y, x) float32. Of text that is attended to, y is 1 and x its column.
+    keep
+        Which of "step", "site", "head" were kept apart.
+    steps
+        Passes of the denoiser.
+    size
+        (height, width) of the image.
+
+    Notes
+    -----
+    What is asked for is the mean over heads, steps, and all layers of the finest grid; `select`
+    takes some of these.
+    """
+
+    relation: Relation
+    prompt: Prompt
+    words: tuple[Word, ...]
+    pixels: tuple[Pixel, ...]
+    layers: Mapping[str, Layer]
+    keep: frozenset[str]
+    steps: int
+    size: tuple[int, int]
+
+    def of(
+        self, source: Source, occurrence: Occurrence | None = None
+    ) -> Float[Tensor, "y x"] | Float[Tensor, " columns"]:
+        """What a word, or the place at a pixel (y, x), pays to each cell, or to each token.
+
+        Parameters
+        ----------
+        source
+            One of those that were chosen; a word as in `Prompt.word`, or "SOS", "EOS", "padding",
+            "template" or "register".
+        occurrence
+            Which of several alike.
+
+        Raises
+        ------
+        DaamkitError
+            If it was not chosen when the pipeline was called.
+        """
+        finest = max(layer.values[..., 0, :, :].numel() for layer in self._merged())
+        chosen = [each for each in self._merged() if each.values[..., 0, :, :].numel() == finest]
+        heads = sum(layer.heads for layer in chosen) * self.steps
+        values = sum(layer.values[self._index(source, occurrence, layer)] for layer in chosen)
+        assert isinstance(values, Tensor)
+        mean = values / heads
+        return mean if self.relation.endswith("image") else mean[0]
+
+    def map(self, source: Source, occurrence: Occurrence | None = None) -> WordMap:
+        """`of`, as a map of the image.
+
+        Raises
+        ------
+        DaamkitError
+            If it was not chosen, or the text is attended to.
+        """
+        if not self.relation.endswith("image"):
+            raise DaamkitError(
+                wanted="a map of the image",
+                got=f"{self.relation}, whose shares are the text's",
+                mend="take `of(...)` or `table()`",
+            )
+        word = self.words[self._find(source, occurrence)] if self.words else None
+        return WordMap(self.of(source, occurrence), word or Word(str(source), 0, 0, ()), self.size)
+
+    def table(self) -> pd.DataFrame:
+        """What each source pays to whom.
+
+        Columns: source; where text is attended to, encoder, text, special and column of each token
+        and its share; where the image is, the share of all of it, and peak_y, peak_x (pixels).
+        """
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        sources: list[Any] = list(self.words or self.pixels)
+        if not sources:
+            raise DaamkitError(
+                wanted="a table of chosen sources",
+                got="all cells",
+                mend="ask for one, `of((y, x))`, or choose some pixels",
+            )
+        for source in sources:
+            name = source.text if isinstance(source, Word) else source
+            values = self.of(source)
+            if self.relation.endswith("image"):
+                peak_y, peak_x = self.map(source).peak()
+                share = float(values.sum())
+                rows.append({"source": name, "share": share, "peak_y": peak_y, "peak_x": peak_x})
+                continue
+            rows += [
+                {"source": name}
+                | {key: getattr(token, key) for key in ("encoder", "text", "special", "column")}
+                | {"share": float(values[token.column])}
+                for token in self.prompt.tokens
+            ]
+        return pd.DataFrame(rows)
+
+    def select(
+        self,
+        *,
+        steps: Index | None = None,
+        sites: str | Iterable[str] | Callable[[Layer], bool] | None = None,
+        heads: Index | None = None,
+    ) -> Related:
+        """Those of some steps, layers or heads, where they were kept: see `HeatMaps.select`."""
+        layers, count = dict(self.layers), self.steps
+        if sites is not None:
+            names = [sites] if isinstance(sites, str) else sites
+            meant = names if callable(names) else _named(list(names))
+            layers = {name: layer for name, layer in layers.items() if meant(layer)}
+        for axis, index in (("step", steps), ("head", heads)):
+            if index is not None and axis in self.keep:
+                place = self._leading().index(axis)
+                layers = {name: each.take(axis, place, index) for name, each in layers.items()}
+            elif index is not None:
+                raise DaamkitError(
+                    wanted=f"single {axis}s",
+                    got=f"a trace that kept {sorted(self.keep) or 'sums only'}",
+                    mend=f"trace with {axis!r} in `keep=`",
+                )
+        if not layers:
+            raise DaamkitError(
+                wanted="some layers",
+                got="none",
+                mend=f"the layers are {', '.join(self.layers)}",
+            )
+        if steps is not None:
+            count = next(iter(layers.values())).values.shape[0]
+        return replace(self, layers=layers, steps=count)
+
+    def _leading(self) -> list[str]:
+        return [axis for axis in ("step", "head") if axis in self.keep]
+
+    def _merged(self) -> list[Layer]:
+        """Layers without the axes of steps and heads: sums."""
+        axes = tuple(range(len(self._leading())))
+        if not axes:
+            return list(self.layers.values())
+        return [replace(each, values=each.values.sum(axes)) for each in self.layers.values()]
+
+    def _index(self, source: Source, occurrence: Occurrence | None, layer: Layer) -> int:
+        if self.words or self.pixels:
+            return self._find(source, occurrence)
+        y, x = self._pixel(source)
+        cells = layer.values.shape[0]  # of the grid that attends, whose proportions are the image's
+        height = round((cells * self.size[0] / self.size[1]) ** 0.5)
+        width = cells // height
+        return int(y * height / self.size[0]) * width + int(x * width / self.size[1])
+
+    def _pixel(self, source: Any) -> Pixel:
+        try:
+            y, x = (float(number) for number in source)
+            inside = 0 <= y < self.size[0] and 0 <= x < self.size[1]
+        except (TypeError, ValueError):
+            inside = False
+        if not inside:
+            raise DaamkitError(
+                wanted=f"a pixel (y, x) within {self.size[0]} x {self.size[1]} (height x width)",
+                got=repr(source),
+                mend="give y first, then x",
+            )
+        return y, x
+
+    def _find(self, source: Any, occurrence: Occurrence | None) -> int:
+        """Which of the chosen sources is meant."""
+        if not self.words:
+            pixel = self._pixel(source)
+            if pixel in self.pixels:
+                return self.pixels.index(pixel)
+            raise _not_chosen(source, ", ".join(map(str, self.pixels)))
+        for at, word in enumerate(self.words):
+            if word is source or (word.text == source and word.start == word.end):
+                return at  # the same, or a special token
+        asked = self.prompt.word(source, occurrence)
+        for at, word in enumerate(self.words):
+            if (word.start, word.end) == (asked.start, asked.end):
+                return at
+        raise _not_chosen(repr(asked.text), ", ".join(word.text for word in self.words))
+
+
+def _named(names: list[str]) -> Callable[[Layer], bool]:
+    return lambda layer: layer.meant_by(names)
+
+
+def _not_chosen(wanted: Any, got: str) -> DaamkitError:
+    return DaamkitError(
+        wanted=f"what {wanted} attends to",
+        got=f"a trace of {got}",
+        mend="name it in `relations=` of the trace",
+    )
+
+
+def opened(
+    name: str,
+    entry: Mapping[str, Any],
+    prompt: Prompt,
+    layers: Mapping[str, Layer],
+    size: tuple[int, int],
+) -> Related:
+    """What a saved run says that chosen sources attend to.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError
+        If these are no places of the prompt or of the image.
+    """
+    known: dict[str, Relation] = {each: each for each in get_args(Relation)}
+    words = tuple(prompt.check(_word(each)) for each in entry["words"])
+    pixels = tuple((float(y), float(x)) for y, x in entry["pixels"])
+    inside = all(0 <= y < size[0] and 0 <= x < size[1] for y, x in pixels)
+    grids = {layer.grid for layer in layers.values()}
+    fits = not known[name].endswith("text") or grids == {(1, prompt.columns)}
+    if not (inside and fits) or (words and pixels):
+        raise ValueError("not sources and targets of the image and its prompt")
+    keep, steps = frozenset(entry["keep"]), entry["steps"]
+    return Related(known[name], prompt, words, pixels, layers, keep, steps, size)
+
+
+def _word(data: Mapping[str, Any]) -> Word:
+    text, start, end, occurrence = (data[key] for key in ("text", "start", "end", "occurrence"))
+    columns, parts = tuple(data["columns"]), tuple(map(tuple, data["parts"]))
+    numbers = [start, end, occurrence, *columns, *(column for own in parts for column in own)]
+    if not isinstance(text, str) or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError("not a word of a prompt")
+    return Word(text, start, end, columns, occurrence, parts)

@@ -1,0 +1,70 @@
+"""What a pipeline's text encoders make of a concept that stands alone."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit import prompts
+from daamkit.attention.calls import Call, Pass
+from daamkit.errors import DaamkitError
+from daamkit.prompts import Read
+
+
+def encoded(step: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens channels"]:
+    """What the pipeline's text encoders make of a concept alone: its tokens, or the first."""
+    call, text = step.call, prompts.alone(step.call, concept)
+    embeds = _embedded(step, concept)
+    site = next(site for site in step.sites if site.reads_text)
+    layout = step.family.layout(site, step, 0, embeds.shape[1], 0)
+    assert layout is not None, "the first call of the kernel"
+    spans = layout.text[step.holding("cond").branches["cond"].start]
+    columns = {c for word in text.prompt.words() for c in (word.parts or (word.columns,))[-1]}
+    shift = min(span.start for span in spans) + registers(call) - _padded(call, text, embeds)
+    keys = [key - shift for key in text.keys(spans, columns)]
+    known = step.family.whole or first  # others drop places from within
+    if not keys or not known or max(keys) >= embeds.shape[1]:
+        raise DaamkitError(
+            wanted=f"the places of {concept!r} in what the text encoders make of it",
+            got=f"{type(call.pipe).__name__}, of which these are not known",
+            mend="leave `concepts` out for this model, or name a word",
+        )
+    return embeds[0, keys[:1] if first else keys]
+
+
+def _embedded(step: Pass, text: str) -> Float[Tensor, "1 places channels"]:
+    """A text through the pipeline's encoders, with the settings of its call."""
+    pipe, said = step.call.pipe, step.call.arguments
+    known = inspect.signature(pipe.encode_prompt).parameters
+    given = {name: said[name] for name in known if name in said and "prompt" not in name}
+    given |= {name: text for name in known if re.fullmatch(r"prompt(_\d)?", name)}
+    alone = {
+        "device": step.noisy.device,
+        "num_images_per_prompt": 1,
+        "num_videos_per_prompt": 1,
+        "do_classifier_free_guidance": False,
+    }
+    given |= {name: value for name, value in alone.items() if name in known}
+    with torch.no_grad():
+        made = pipe.encode_prompt(**given)
+    embeds: Tensor = made[0] if isinstance(made, tuple) else made
+    return embeds
+
+
+def _padded(call: Call, text: Read, embeds: Tensor) -> int:
+    """How many places of padding stand before the text, where that is their side."""
+    encoder = prompts.encoders(call.pipe)[-1]
+    if encoder.tokenizer.padding_side != "left":
+        return 0
+    padding = {token.column for token in text.prompt.tokens if token.special == "padding"}
+    own = [column for column in text.columns[encoder.name] if column not in padding]
+    return embeds.shape[1] - (len(own) - encoder.registers)
+
+
+def registers(call: Call) -> int:
+    """Places of the model's own before the text's."""
+    return sum(encoder.registers for encoder in prompts.encoders(call.pipe))

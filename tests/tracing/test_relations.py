@@ -1,0 +1,208 @@
+"""What chosen words and cells attend to, beside an explicit softmax over all keys."""
+
+import pytest
+import torch
+
+import daamkit
+from daamkit import prompts
+from daamkit.attention import hooks
+from daamkit.attention.taps import Tap
+from daamkit.errors import DaamkitError
+from tests import tiny
+from tests.families import tiny_cross, tiny_joint
+
+pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
+TWO = ["a red cat beside the dog", "a cat"]
+SHORT = {"max_sequence_length": 32}
+JOINT = {
+    "flux": (tiny_joint.flux1, SHORT),
+    "sd3": (tiny_joint.sd3, SHORT),
+    "chroma": (tiny_joint.chroma, SHORT | {"guidance_scale": 1.0}),
+    "qwen": (tiny_joint.qwen, {}),
+}
+SINGLE = ["zimage", "lumina2", "auraflow"]
+PIXEL = (12, 9)
+ASKED = {
+    "text_to_image": ["cat"],
+    "text_to_text": "cat",
+    "image_to_image": [PIXEL, (0, 0)],
+    "image_to_text": PIXEL,
+}
+
+
+def draw(name: str, pipe, prompt=TWO, **options):
+    options = {"num_inference_steps": 1, "output_type": "latent"} | options
+    if name in JOINT:
+        return tiny_joint.generate(pipe, list(prompt), **JOINT[name][1], **options)
+    return tiny_cross.generate(pipe, name, prompt=list(prompt), **options)
+
+
+class Explicit(Tap):
+    """A float64 softmax at each site of the prompt's pass, with its layout and texts."""
+
+    def begin(self, step):
+        if "cond" in step.branches:
+            self.read = prompts.texts(step.call, "cond")
+
+    def __init__(self) -> None:
+        self.seen: dict = {}
+
+    def observe(self, attention):
+        if "cond" not in attention.branches:
+            return
+        rows = attention.branches["cond"]
+        scores = attention.query.double() @ attention.key.double().mT * attention.scale
+        if attention.mask is not None and attention.mask.dtype == torch.bool:
+            scores = scores.masked_fill(~attention.mask, -torch.inf)
+        elif attention.mask is not None:
+            scores = scores + attention.mask
+        self.seen[attention.site.name] = scores.softmax(-1)[rows], attention.layout.of(rows)
+
+
+def keys_of(read, spans, columns) -> list[int]:
+    return [
+        span.start + at
+        for span in spans
+        for at in range(span.length)
+        if read.columns[span.encoder][span.first + at] in columns
+    ]
+
+
+@pytest.mark.parametrize("name", [*JOINT, *SINGLE])
+def test_each_relation_is_its_part_of_the_whole_softmax(name):
+    pipe = JOINT[name][0]() if name in JOINT else tiny_cross.build(name)
+    explicit = Explicit()
+    with hooks.attach(pipe, explicit):
+        plain = draw(name, pipe)
+    with daamkit.trace(pipe, relations=ASKED) as tracer:
+        assert torch.equal(torch.as_tensor(draw(name, pipe)), torch.as_tensor(plain))
+    for sample, run in enumerate(tracer.runs):
+        read, checked = explicit.read[sample], 0
+        for site, (whole, layout) in explicit.seen.items():
+            spans = layout.text[sample] if layout.text else ()
+            (cells,) = {str(c): c for c in layout.cells_of(slice(sample, sample + 1))}.values()
+            image = [*range(whole.shape[2])[cells]]
+            cat = [keys_of(read, spans, part) for part in parts(run)]
+            if site in run.related["text_to_text"].layers:
+                kept = run.related["text_to_text"].layers[site].values[:, 0, 0]
+                mean = torch.stack([whole[sample][:, own].mean(1) for own in cat]).mean(0)
+                for token in run.maps.prompt.tokens:
+                    own = keys_of(read, spans, [token.column])
+                    if not shared(run, token):
+                        assert (kept[:, token.column] - mean[:, own].sum(-1)).abs().max() < 1e-5
+                checked += 1
+            if site not in run.related["text_to_image"].layers:
+                continue
+            kept = run.related["text_to_image"].layers[site].values.flatten(-2)
+            assert (kept[:, 0] - mean[:, image]).abs().max() < 1e-5
+            looks = image[cell(layout.grid, run.maps.size)]
+            kept = run.related["image_to_image"].layers[site].values.flatten(-2)
+            assert (kept[:, 0] - whole[sample][:, looks][:, image]).abs().max() < 1e-5
+            kept = run.related["image_to_text"].layers[site].values[:, 0, 0].sum(-1)
+            text = sorted({k for s in spans for k in range(s.start, s.start + s.length)})
+            assert (kept - whole[sample][:, looks][:, text].sum(-1)).abs().max() < 1e-5
+        assert checked
+
+
+def parts(run):
+    word = run.maps.prompt.word("cat")
+    return word.parts or (word.columns,)
+
+
+def shared(run, token) -> bool:
+    """Whether another encoder's token has the same column."""
+    return sum(other.column == token.column for other in run.maps.prompt.tokens) > 1
+
+
+def cell(grid, size) -> int:
+    return int(PIXEL[0] * grid[0] / size[0]) * grid[1] + int(PIXEL[1] * grid[1] / size[1])
+
+
+@pytest.fixture(scope="module")
+def flux():
+    pipe = tiny_joint.flux1()
+    relations = {"image_to_image": "all", "text_to_image": "all", "text_to_text": "all"}
+    with daamkit.trace(pipe, keep=("step", "site"), relations=relations) as tracer:
+        draw("flux", pipe, TWO[:1], num_inference_steps=2)
+    return tracer.run
+
+
+def test_what_a_word_pays_sums_to_one(flux):
+    table = flux.related["text_to_text"].table()
+    to_text = table.groupby("source", sort=False)["share"].sum()
+    to_image = flux.related["text_to_image"].table().set_index("source")["share"]
+    assert torch.allclose(torch.tensor((to_text + to_image).tolist()), torch.ones(len(to_text)))
+    assert {"cat", "padding", "EOS"} <= set(table["source"])
+    assert set(table.dropna()["special"]) <= {"EOS", "padding"}
+
+
+def test_a_map_of_a_word_and_of_a_cell(flux):
+    words, cells = flux.related["text_to_image"], flux.related["image_to_image"]
+    assert words.map("cat").mask().shape == flux.maps.size
+    first = words.select(sites="single", steps=0)
+    assert first.steps == 1 and len(first.layers) == 3
+    several = [
+        words.select(sites=lambda layer, name=name: layer.name == name).of("cat")
+        for name in words.layers
+    ]
+    assert torch.allclose(words.of("cat"), torch.stack(several).mean(0))
+    shares = cells.of(PIXEL)
+    assert shares.shape == (12, 8) and 0 < shares.sum() < 1
+    own = flux.related["image_to_image"].layers["transformer_blocks.0.attn"].values
+    assert own.shape == (2, 96, 12, 8)
+    with pytest.raises(DaamkitError, match="within 48 x 32"):
+        cells.of((50, 0))
+
+
+def test_self_attention_of_a_unet_is_the_same(sd):
+    asked = {"image_to_image": [(8, 8), (40, 20)], "image_to_text": [(8, 8)]}
+    with daamkit.trace(sd, self_attention=True, relations=asked) as tracer:
+        tiny.generate(sd, steps=1)
+    run = tracer.run
+    for pixel in asked["image_to_image"]:
+        shares = run.related["image_to_image"].of(pixel)
+        assert torch.allclose(shares, run.self_attention["cond"].attention_from(*pixel), atol=1e-6)
+    table = run.related["image_to_text"].table()
+    assert table.drop_duplicates("column")["share"].sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_only_what_was_chosen_is_kept(sd):
+    with daamkit.trace(sd, keep=(), relations={"image_to_image": PIXEL}) as tracer:
+        tiny.generate(sd, steps=1)
+    related = tracer.run.related["image_to_image"]
+    assert all(layer.values.shape[0] == 1 for layer in related.layers.values())
+    with pytest.raises(DaamkitError, match="Name it in `relations="):
+        related.of((1, 1))
+
+
+@pytest.mark.parametrize(
+    ("relations", "told"),
+    [
+        ({"text_to_image": ["cat"]}, "its text attends to nothing"),
+        ({"image_to_words": "all"}, "wanted a relation of"),
+        ({"image_to_image": "cat"}, "wanted pixels"),
+        ({"image_to_text": []}, "wanted pixels"),
+    ],
+)
+def test_what_cannot_be_kept_says_why(sd, relations, told):
+    with pytest.raises(DaamkitError, match=told), daamkit.trace(sd, relations=relations):
+        tiny.generate(sd, steps=1)
+
+
+def test_linear_attention_has_no_relation_of_cells():
+    pipe = tiny_cross.build("sana")
+    with (
+        pytest.raises(DaamkitError, match="linear"),
+        daamkit.trace(pipe, relations={"image_to_image": PIXEL}),
+    ):
+        draw("sana", pipe, TWO[:1])
+
+
+def test_a_full_map_is_over_the_budget_before_a_step():
+    pipe = tiny_joint.flux1()
+    all_cells = {"image_to_image": "all"}
+    with (
+        pytest.raises(DaamkitError, match="bytes of attention maps"),
+        daamkit.trace(pipe, relations=all_cells, budget=200_000),
+    ):
+        draw("flux", pipe, TWO[:1])
