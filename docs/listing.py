@@ -8,70 +8,77 @@ The site shows whole docstrings there instead.
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
+import ast
 import re
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import daamkit
 
 DOCS = Path(__file__).parent
+ROOT = DOCS.parent
 MARK = "<!-- Below: python docs/listing.py -->\n"
+Named = ast.ClassDef | ast.FunctionDef
 
 
 def pages() -> dict[Path, str]:
     """What stands below the line on each page."""
     found = {DOCS / "reference.md": face()}
     for page in sorted((DOCS / "reference").glob("*.md")):
-        found[page] = package(f"daamkit.{page.stem}")
+        found[page] = package(page.stem)
     return found
 
 
 def face() -> str:
     """What `import daamkit` gives."""
-    names = sorted([*daamkit._WHERE, *daamkit._ROOMS], key=str.casefold)
-    return _table({name: getattr(daamkit, name) for name in names})
+    told = {}
+    for name, place in sorted(daamkit._WHERE.items(), key=lambda row: row[0].casefold()):
+        module, _, attribute = place.partition(":")
+        file = _file(f"daamkit.{module}")
+        files = file.parent.glob("*.py") if file.name == "__init__.py" else [file]
+        own = {each.name: each for some in files for each in public(some)}
+        told[name] = sentence(own[attribute])
+    for name, module in daamkit._ROOMS.items():
+        told[name] = sentence(_read(_file(f"daamkit.{module}")))
+    return _table(told)
 
 
 def package(name: str) -> str:
-    """A package and its modules, those first that have something to show."""
-    module, text = import_module(name), ""
-    inside = [found.name for found in pkgutil.iter_modules(getattr(module, "__path__", []))]
-    for each in [name, *(f"{name}.{part}" for part in inside if part[0] != "_")]:
-        own = import_module(each)
-        things = dict(public(own))
-        if not things:
-            continue
-        path = Path("..") / Path(inspect.getfile(own)).relative_to(DOCS.parent)
-        place = Path("..") / path
-        text += f"## [`{each}`]({place.as_posix()})\n\n{sentence(own)}\n\n{_table(things)}\n"
+    """A folder of the package, or a file, module by module."""
+    place, text = ROOT / "daamkit" / name, ""
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    for file in files:
+        things = public(file)
+        if things:
+            path = file.relative_to(ROOT)
+            module = ".".join(path.with_suffix("").parts)
+            told = {each.name: sentence(each) for each in things}
+            text += f"## [`{module}`](../../{path.as_posix()})\n\n{sentence(_read(file))}\n\n"
+            text += f"{_table(told)}\n"
     return text
 
 
-def public(module: Any) -> Iterator[tuple[str, Any]]:
-    """Classes and functions that are a module's own, or that it lists as its face."""
-    listed = vars(module).get("__all__")
-    for name, thing in vars(module).items():
-        own = getattr(thing, "__module__", None) == module.__name__
-        kind = inspect.isclass(thing) or inspect.isfunction(thing)
-        if kind and name[0] != "_" and (own if listed is None else name in listed):
-            yield name, thing
+def public(file: Path) -> list[Named]:
+    """Classes and functions of a file, but for private ones."""
+    return [each for each in _read(file).body if isinstance(each, Named) and each.name[0] != "_"]
 
 
-def sentence(thing: Any) -> str:
+def sentence(thing: ast.Module | Named) -> str:
     """The first sentence of a docstring."""
-    text = " ".join(inspect.cleandoc(thing.__doc__ or "").split("\n\n")[0].split())
+    text = " ".join((ast.get_docstring(thing) or "").split("\n\n")[0].split())
     return re.split(r"(?<=[.?!])\s(?=[A-Z])", text)[0]
 
 
-def _table(things: dict[str, Any]) -> str:
-    rows = [
-        f"| `{name}` | {sentence(thing).replace('|', chr(92) + '|')} |"
-        for name, thing in things.items()
-    ]
+def _file(module: str) -> Path:
+    place = ROOT.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def _read(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _table(told: dict[str, str]) -> str:
+    rows = [f"| `{name}` | {text.replace('|', chr(92) + '|')} |" for name, text in told.items()]
     return "\n".join(["| name | what it is |", "|---|---|", *rows, ""])
 
 

@@ -11,6 +11,8 @@ VERBAL = {"VERB", "AUX"}
 
 @dataclass
 class Tree:
+    """The words of a sentence with their tags, heads and relations."""
+
     words: list[str]  # lower case
     pos: list[str]
     heads: list[int]
