@@ -119,7 +119,7 @@ def test_pointing_and_clicking_reach_python(chromium: Browser, lab: str, tmp_pat
         f"False {number}"
     )
     ask(page, "inspector.append(run, names=['again'])")
-    expect(view.locator("figure:visible")).to_have_count(2)
+    expect(view.locator("figure:visible")).to_have_count(2, timeout=60_000)
     count = page.locator(".jp-Notebook-cell").count()
     second.focus()
     page.keyboard.press("b")  # JupyterLab's key for a new cell, where nothing keeps it from it
