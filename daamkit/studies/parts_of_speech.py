@@ -18,7 +18,7 @@ from daamkit.measures import ratings
 from daamkit.measures.evenness import evenness
 from daamkit.measures.intervals import means
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import Study, not_compared
+from daamkit.studies.study import Captioned, not_compared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,8 +34,8 @@ CUTS: list[tuple[Rule, float]] = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartsOfSpeech(Study):
-    """Settings of the study; see `Study` for the common ones.
+class PartsOfSpeech(Captioned):
+    """Settings of the study; see `Study` and `Captioned` for the common ones.
 
     Attributes
     ----------
@@ -44,6 +44,7 @@ class PartsOfSpeech(Study):
     """
 
     name: ClassVar[str] = "parts_of_speech"
+    rare: ClassVar[tuple[str, ...]] = TAGS
     n: int = 300
     ratings: str | None = not_compared(None)
 

@@ -20,7 +20,7 @@ from daamkit.measures import syntax
 from daamkit.measures.intervals import mean
 from daamkit.measures.syntax import Cut
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import Study, not_compared
+from daamkit.studies.study import Captioned, not_compared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,20 +34,24 @@ CUTS: list[Cut] = [
     ("absolute", 0.15),  # as the notebook of the paper's authors cuts
     ("soft", 0.0),
 ]
+PAPER = (  # of its table 2
+    "compound", "punct", "conj:and", "det", "case", "acl", "nsubj", "amod", "nmod:of", "obj",
+)  # fmt: skip
 CONTROLS = ("all edges", "coreferent", "unrelated")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relations(Study):
-    """Settings of the study; see `Study` for the common ones.
+class Relations(Captioned):
+    """Settings of the study; see `Study` and `Captioned` for the common ones.
 
     Attributes
     ----------
     top
-        How many relations to show, the most common ones.
+        How many relations to show, the most common ones; of world 2 the paper's ten besides.
     """
 
     name: ClassVar[str] = "relations"
+    rare: ClassVar[tuple[str, ...]] = PAPER
     n: int = 400
     top: int = not_compared(10)
 
@@ -66,7 +70,9 @@ class Relations(Study):
         first for every cut."""
         edges = rows[~rows["relation"].isin(CONTROLS)]
         common = edges.groupby("relation")["case"].count().sort_values(ascending=False)
-        groups = {name: edges[edges["relation"] == name] for name in common.index[: self.top]}
+        names = [*common.index[: self.top], *(PAPER if self.world == 2 else ())]
+        names = [name for name in dict.fromkeys(names) if name in common]
+        groups = {name: edges[edges["relation"] == name] for name in names}
         groups |= {"all edges": edges}
         groups |= {name: rows[rows["relation"] == name] for name in CONTROLS[1:]}
         sweep = pd.DataFrame(

@@ -13,7 +13,7 @@ import torch
 
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
-from daamkit.studies import prompts, runner
+from daamkit.studies import balance, prompts, runner
 from daamkit.studies.session import Case, Row, Session
 
 if TYPE_CHECKING:
@@ -143,3 +143,30 @@ class Study:
             A folder that keeps what is done, to go on after an interruption; None keeps nothing.
         """
         return runner.run(self, out, **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captioned(Study):
+    """Settings of a study of captions; see `Study` for the others.
+
+    Attributes
+    ----------
+    world
+        Of which toy world, where no file is named: 1, or 2, whose captions have all the relations
+        and parts of speech of the DAAM paper (`balance.captions`).
+    """
+
+    rare: ClassVar[tuple[str, ...]] = ()  # what must have cases enough
+    world: int = not_compared(1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.world not in (1, 2):
+            raise DaamkitError(wanted="world 1 or 2", got=f"world={self.world}", mend="take one")
+
+    def cases(self) -> list[Case]:
+        """A prompt each."""
+        if self.world == 1 or self.prompts is not None:
+            return super().cases()
+        found = balance.captions(self.n, self.seed, self.rare)
+        return [{"prompt": text, "seed": self.seed + i} for i, text in enumerate(found)]

@@ -140,6 +140,21 @@ def draw(
     DaamkitError
         If the kind, the world or the split is unknown.
     """
+    sentence, placed, place, relation = _said(rng, kind, world, split)
+    return paint(rng, sentence, placed, place, relation)
+
+
+def say(
+    rng: np.random.Generator, kind: str | None = None, world: int = 1, split: str = "any"
+) -> Sentence:
+    """The caption of one scene, undrawn: much faster; see `draw`."""
+    return _said(rng, kind, world, split)[0]
+
+
+def _said(
+    rng: np.random.Generator, kind: str | None, world: int, split: str
+) -> tuple[Sentence, list[Placed], str | None, str | None]:
+    """A caption, where its things stand, the place, and the relation."""
     kinds = _one_of("world", WORLDS, world)
     _one_of("split", dict.fromkeys(SPLITS), split)
     if kind is None:
@@ -155,7 +170,7 @@ def draw(
         _place(sentence, place, root)
     if world == 2 and rng.random() < (0.45 if sentence.words[root].pos == "VERB" else 0.04):
         sentence.add(".", "PUNCT", "punct", root)
-    return paint(rng, sentence, placed, place, relation)
+    return sentence, placed, place, relation
 
 
 def _one_of(what: str, known: Mapping[Any, Any], name: Any) -> Any:
