@@ -23,7 +23,22 @@ def add(verbs: Any) -> None:
         "prompts; compare nouns' maps with the things' masks, and with maps that know nothing; the "
         "same on drawn scenes, whose masks are exact. Intervals: 95%%, over prompts.",
     )
-    evaluate.add_argument("--model", default="toybox", help="toybox, or a folder with one like it")
+    evaluate.add_argument(
+        "--model",
+        nargs="+",
+        default=["toybox"],
+        help="toybox, toybox-flux, or a folder with one like it; of world 2 several, side by side",
+    )
+    evaluate.add_argument(
+        "--world",
+        type=int,
+        choices=[1, 2],
+        default=1,
+        help="2: the card of models of world 2: things, colours, places, sides, two to four things "
+        "at once, in compositions seen and held out",
+    )
+    evaluate.add_argument("--oracle", type=Path, help="weights of world 2's; default the shipped")
+    evaluate.add_argument("--out", type=Path, help="folder for card.json and card.md, of world 2")
     evaluate.add_argument("--seeds", default="1000:1100", help="A:B, from A to B - 1")
     evaluate.add_argument(
         "--prompts", type=Path, help="a prompt a line, each with every seed; default a prompt of "
@@ -74,11 +89,19 @@ def _evaluate(asked: argparse.Namespace) -> int:
     from daamkit.studies import evaluation, prompts
 
     seeds = prompts.span(asked.seeds)
+    if asked.world == 2:
+        return _card(asked, seeds)
+    if len(asked.model) > 1 or asked.oracle or asked.out:
+        raise DaamkitError(
+            wanted="one model of world 1, and neither --oracle nor --out",
+            got=f"--model {' '.join(asked.model)}",
+            mend="add --world 2, or evaluate them one by one",
+        )
     cases = prompts.from_file(asked.prompts, seeds) if asked.prompts else prompts.drawn(seeds)
     quiet()
     import daamkit
 
-    pipe = daamkit.load(asked.model)
+    pipe = daamkit.load(asked.model[0])
     pipe.set_progress_bar_config(disable=True)
     tables, record = evaluation.evaluate(
         pipe,
@@ -96,6 +119,36 @@ def _evaluate(asked: argparse.Namespace) -> int:
         return 0
     for name, table in tables.items():
         print(f"\n{name}\n{table.to_string(index=False, float_format=lambda x: f'{x:.3f}')}")
+    return 0
+
+
+def _card(asked: argparse.Namespace, seeds: range) -> int:
+    """Models of world 2 side by side."""
+    from daamkit.studies import card
+    from daamkit.toybox import oracle
+
+    quiet()
+    import daamkit
+
+    reader = oracle.load(2, asked.oracle)
+    tables, facts = {}, {}
+    for model in asked.model:
+        pipe = daamkit.load(model)
+        pipe.set_progress_bar_config(disable=True)
+        tables[model], facts[model] = card.evaluate(
+            pipe, seeds, reader, asked.batch, asked.steps, asked.guidance
+        )
+    rows = {
+        model: facts[model] | {"card": json.loads(table.to_json(orient="records"))}
+        for model, table in tables.items()
+    }
+    written = json.dumps({"world": 2, "seeds": asked.seeds, "models": rows})
+    text = card.markdown(tables, facts)
+    if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        (asked.out / "card.json").write_text(written + "\n", "utf-8")
+        (asked.out / "card.md").write_text(text, "utf-8")
+    print(written if asked.json else text)
     return 0
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,10 +114,26 @@ class Oracle(nn.Module):
 
 
 @cache
-def load() -> Oracle:
-    """The oracle that ships with the package."""
-    model = Oracle()
-    weights = load_file(resources.path("oracle", "oracle.safetensors"))
+def load(world: int = 1, file: str | Path | None = None) -> Oracle:
+    """The oracle of a world: the one that ships with the package, or one that was taught.
+
+    Raises
+    ------
+    DaamkitError
+        If none ships for that world, or the file is not there.
+    """
+    name = "oracle" if world == 1 else f"oracle-{world}"
+    try:
+        place = resources.path("oracle", f"{name}.safetensors") if file is None else Path(file)
+        weights = load_file(place)
+    except (DaamkitError, OSError) as error:
+        raise DaamkitError(
+            wanted=f"the oracle of world {world}",
+            got="no weights with this version of daamkit" if file is None else f"no file {file}",
+            mend=f"teach one: `python -m daamkit.toybox.training.oracle --world {world} --out "
+            f"FOLDER` writes FOLDER/{name}.safetensors, which `--oracle` takes",
+        ) from error
+    model = Oracle(world)
     model.load_state_dict({name: value.float() for name, value in weights.items()})
     return model.eval().requires_grad_(False)
 

@@ -1,0 +1,67 @@
+"""The card of models of world 2, on models and an oracle that know nothing yet."""
+
+import json
+
+import pytest
+from safetensors.torch import save_file
+
+from daamkit import cli
+from daamkit.errors import DaamkitError
+from daamkit.studies import card, prompts
+from daamkit.toybox import heldout, oracle, scenes
+from daamkit.toybox.sprites import EVERYTHING
+from tests import tiny
+
+
+def test_every_group_has_a_prompt_for_every_seed() -> None:
+    cases = card.asked(range(30, 50))
+    groups = {(case.kind, composition) for composition, case in cases}
+    assert len(groups) == 2 + 2 * (1 + 4 + 3) and len(cases) == 20 * len(groups)
+    for composition, case in cases:
+        assert composition == "single" or prompts.held_out(case.claims) == (
+            composition == "held-out"
+        )
+        names = [thing.name for thing in case.claims.things]
+        assert len(names) == card.SEVERAL.get(case.kind, 2 if case.kind in card.SIDES else 1)
+        assert set(names) <= set(EVERYTHING)
+        if case.kind in card.SEVERAL and composition == "seen":
+            assert not heldout.is_held_out(names)
+    assert card.asked(range(30, 50)) == cases != card.asked(range(31, 51))
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    file = tmp_path_factory.mktemp("oracle") / "oracle-2.safetensors"
+    weights = {name: 0 * value for name, value in oracle.Oracle(2).state_dict().items()}
+    save_file(weights, file)  # it sees nothing anywhere
+    return file
+
+
+def test_the_command_writes_models_side_by_side(reader, tmp_path, capsys, monkeypatch) -> None:
+    models = {"one": tiny.sd(0), "other": tiny.sd(1)}
+    monkeypatch.setattr("daamkit.load", models.get)
+    monkeypatch.setattr(scenes, "SIDE", 64)
+    told = ["--model", *models, "--oracle", str(reader), "--out", str(tmp_path), "--steps", "1"]
+    told += ["--world", "2", "--seeds", "0:1", "--batch", "18"]
+    assert cli.main(["toybox", "evaluate", *told]) == 0
+    text = (tmp_path / "card.md").read_text()
+    assert capsys.readouterr().out.strip() == text.strip()
+    assert "| group | composition | measure | one | other |" in text
+    written = json.loads((tmp_path / "card.json").read_text())["models"]
+    assert set(written) == {"one", "other"}
+    rows = {(row["group"], row["composition"]): row for row in written["one"]["card"]}
+    for group in ("thing", "place"):
+        row = rows[group, "single"]
+        assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1 and row["n"] == 1
+        assert row["mean"] == 0 < row["high"]  # a share of none has a width too
+    for group in card.SEVERAL:
+        assert {rows[group, each]["n"] for each in ("seen", "held-out")} == {1}
+    unet = models["one"].unet
+    assert written["one"]["parameters"] == sum(each.numel() for each in unet.parameters())
+
+
+def test_what_is_missing_is_told(capsys) -> None:
+    with pytest.raises(DaamkitError, match=r"world 2; got no file nowhere.*--world 2"):
+        oracle.load(2, "nowhere")
+    several = ["toybox", "evaluate", "--model", "toybox", "toybox-flux"]
+    assert cli.main(several) == 2 and "--world 2" in capsys.readouterr().err
