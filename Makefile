@@ -75,7 +75,7 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 	$(BIN)/daamkit study adjectives --n 200 --out build/studies/adjectives
 	$(BIN)/daamkit study adjectives --n 40 --replay --out build/studies/adjectives-replay
 	$(BIN)/daamkit study neglect --n 216 --out build/studies/neglect
-	$(BIN)/daamkit study self_attention --n 40 --out build/studies/self_attention
+	$(BIN)/daamkit study self_attention --n 40 --sets 1 --out build/studies/self_attention
 	$(BIN)/daamkit study guidance_effects --n 120 --out build/studies/guidance_effects
 	$(BIN)/python benchmarks/silence.py --prompts 40
 	for name in objects parts_of_speech relations cohyponyms adjectives neglect self_attention \

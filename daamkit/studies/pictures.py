@@ -16,9 +16,13 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 Pictures = Sequence[Image.Image | np.ndarray]
 
 
-def drawn(n: int, seed: int) -> Pictures:
-    """Scenes of the toy world."""
-    return [scene.image for scene in scenes.sample(n, seed)]
+def drawn(n: int, seed: int, side: int = scenes.SIDE) -> Pictures:
+    """Scenes of the toy world, made smaller if fewer pixels a side are asked for."""
+    found = [scene.image for scene in scenes.sample(n, seed)]
+    if side >= scenes.SIDE:
+        return found
+    whole = map(Image.fromarray, found)
+    return [each.resize((side, side), Image.Resampling.BOX) for each in whole]
 
 
 def of_folder(folder: str, fewest: int) -> list[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from daamkit.measures import quality
 from daamkit.measures.frequency import contrast
 from daamkit.measures.intervals import mean
 from daamkit.measures.overlap import iou
-from daamkit.studies import masks, pictures, prompts, truths
+from daamkit.studies import masks, pictures, prompts, truths, unprompted
 from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.pictures import Pictures
@@ -55,6 +55,10 @@ class SelfAttention(Located):
     sets
         How many such sets, with prompts and seeds of their own: that of one is a single draw, and
         one of four may well be the extreme.
+    model
+        Or a folder with a `DDIMPipeline` or `DDPMPipeline`, which takes no prompt
+        (`toybox.training.pixels`): then the settings without "cfg" are compared, and no masks are
+        looked at.
     guidance
         Classifier-free guidance of the images whose masks are looked at: 1 is none, None the
         pipeline's own. With it the unconditional attention is looked at, as the method does.
@@ -76,7 +80,7 @@ class SelfAttention(Located):
     name: ClassVar[str] = "self_attention"
     fewest: ClassVar[int] = 8  # a half has 3 nearest neighbours
     n: int = 300
-    sets: int = 1
+    sets: int = 4
     guidance: float | None = 1.0
     cfg: float = 7.5
     settings: tuple[str, ...] = SETTINGS
@@ -114,6 +118,13 @@ class SelfAttention(Located):
         if self.real is not None:
             pictures.of_folder(self.real, self.fewest)
 
+    def open(self) -> Any:
+        """Also a pipeline without prompts."""
+        if unprompted.is_folder(self.model):
+            dtype = getattr(torch, self.dtype)
+            return unprompted.load(self.model, dtype, self.resolved_device)
+        return super().open()
+
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of two parts, each with prompt, seed and set.
 
@@ -127,6 +138,14 @@ class SelfAttention(Located):
         its call, tracing included) and, on a GPU, gigabytes (the most that was held).
         """
         texts, seeds = [case["prompt"] for case in cases], [case["seed"] for case in cases]
+        if unprompted.holds(session.pipe):
+            session.record = {"pipeline": type(session.pipe).__name__, "steps": self.steps}
+            settings = [each for each in self.settings if not parsed(each)[0]]
+            rows = [self._draw(session, each, texts, seeds) for each in settings]
+            return [
+                [{"prompt": "", "seed": case["seed"], "set": case["set"]} | row for row in own]
+                for case, *own in zip(cases, *rows, strict=True)
+            ]
         guided = self.guidance is None or self.guidance > 1
         branches = ("cond", "uncond") if guided else ("cond",)
         runs = session.runs(texts, seeds, self_attention=True, keep="site", branches=branches)
@@ -175,18 +194,22 @@ class SelfAttention(Located):
     ) -> list[Row]:
         """An image for each case in one setting: its features, and what it cost."""
         prompted, changed = parsed(setting)
-        inner = Session(replace(self, guidance=self.cfg if prompted else 1.0), session.pipe)
         methods = [] if changed is None else [SelfAttentionGuidance(**changed)]
         gpu = session.pipe.device.type == "cuda"
         if gpu:
             torch.cuda.reset_peak_memory_stats(session.pipe.device)
         started = time.perf_counter()
-        runs = inner.runs(texts if prompted else [""] * len(texts), seeds, methods, keep=())
-        cost = {"seconds": (time.perf_counter() - started) / len(runs)}
+        if unprompted.holds(session.pipe):
+            images = unprompted.draw(session.pipe, seeds, self.steps, methods)
+        else:
+            inner = Session(replace(self, guidance=self.cfg if prompted else 1.0), session.pipe)
+            runs = inner.runs(texts if prompted else [""] * len(texts), seeds, methods, keep=())
+            images = [run.image for run in runs if run.image is not None]
+        cost = {"seconds": (time.perf_counter() - started) / len(images)}
         if gpu:
             cost["gigabytes"] = torch.cuda.max_memory_allocated(session.pipe.device) / 1e9
-        found = self._features([run.image for run in runs if run.image is not None])
-        said = {"part": "quality", "setting": setting} | cost
+        found = self._features(images)
+        said = {"part": "quality", "setting": setting, "side": images[0].width} | cost
         return [said | {"features": each.tolist()} for each in found]
 
     def _features(self, found: Pictures) -> quality.Features:
@@ -207,22 +230,23 @@ class SelfAttention(Located):
         interval. Of the intervals of quality see `quality.interval`."""
         seen = rows[rows["part"] == "masks"]
         drawn = rows[rows["part"] == "quality"].groupby("set", sort=False)
-        real = self._features(self._real())
-        each = [self._quality(part, real, int(turn)).assign(set=turn) for turn, part in drawn]
+        side = int(rows["side"].dropna().iloc[0]) if "side" in rows else scenes.SIDE
+        real = self._features(self._real(side))
+        each = [self._quality(part, real, int(turn), side).assign(set=turn) for turn, part in drawn]
         found = pd.concat(each, ignore_index=True)
-        tables = {
-            "quality": _pooled(found) if len(each) > 1 else found.drop(columns="set"),
-            "masks": masks.overlaps(seen),
-            "frequency": masks.spectra(seen),
-        }
+        tables = {"quality": _pooled(found) if len(each) > 1 else found.drop(columns="set")}
+        if len(seen):
+            tables |= {"masks": masks.overlaps(seen), "frequency": masks.spectra(seen)}
         return tables | ({"sets": found} if len(each) > 1 else {})
 
-    def _quality(self, rows: pd.DataFrame, real: quality.Features, turn: int = 0) -> pd.DataFrame:
+    def _quality(
+        self, rows: pd.DataFrame, real: quality.Features, turn: int = 0, side: int = scenes.SIDE
+    ) -> pd.DataFrame:
         groups = rows.groupby("setting", sort=False)
         sets = {str(name): np.stack(part["features"].tolist()) for name, part in groups}
         n = min(map(len, sets.values()))
         if self.real is None:
-            sets["drawn scenes"] = self._features(pictures.drawn(n, self.seed + 2 + turn))
+            sets["drawn scenes"] = self._features(pictures.drawn(n, self.seed + 2 + turn, side))
         found, out = dict[str, np.ndarray](), []
         halves = quality.halves(n, self.seed)
         costs = groups[[name for name in ("seconds", "gigabytes") if name in rows]].median()
@@ -247,15 +271,17 @@ class SelfAttention(Located):
             out.append(row)
         return pd.DataFrame(out)
 
-    def _real(self) -> Pictures:
+    def _real(self, side: int = scenes.SIDE) -> Pictures:
         if self.real is None:
-            return pictures.drawn(self.scenes, self.seed + 1)
+            return pictures.drawn(self.scenes, self.seed + 1, side)
         return [pictures.opened(file) for file in pictures.of_folder(self.real, self.fewest)]
 
-    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
-        """FID of each setting, overlap with things, and detail above psi."""
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure | None:
+        """FID of each setting, overlap with things, and detail above psi; None without masks."""
         from daamkit.studies import charts
 
+        if "masks" not in tables:
+            return None
         return charts.self_attention(tables["quality"], tables["masks"], tables["frequency"])
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from daamkit import zoo
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Method, guide
 from daamkit.maps.run import Run
@@ -34,8 +33,7 @@ class Session:
         self.study = study
         pipe = study.pipe if pipe is None else pipe
         if pipe is None:
-            pipe = zoo.load(study.model, dtype=getattr(torch, study.dtype))
-            zoo.move(pipe, study.resolved_device)
+            pipe = study.open()
             if getattr(pipe, "safety_checker", None) is not None:
                 pipe.safety_checker = None
             pipe.set_progress_bar_config(disable=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pandas as pd
 import torch
 
+from daamkit import zoo
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
 from daamkit.studies import balance, prompts, runner
@@ -88,6 +89,11 @@ class Study:
     def resolved_device(self) -> str:
         """The device that `device` means."""
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def open(self) -> Any:
+        """The pipeline that `model` names, on its device."""
+        pipe = zoo.load(self.model, dtype=getattr(torch, self.dtype))
+        return zoo.move(pipe, self.resolved_device)
 
     def check(self) -> None:
         """Open what `measure` will need, so that what is missing is said before an image is drawn.

@@ -22,7 +22,7 @@ from daamkit.studies.session import Session
 from daamkit.studies.variants import SETTINGS, base, parsed
 from daamkit.toybox import oracle, scenes, sprites
 
-SMALL = SelfAttention(n=8, steps=2, scenes=16, settings=("none", "cfg", "cfg+scale=2"))
+SMALL = SelfAttention(n=8, sets=1, steps=2, scenes=16, settings=("none", "cfg", "cfg+scale=2"))
 LAYERS = ["down 16x16", "down 8x8", "mid 8x8", "up 8x8", "up 16x16"]
 
 
@@ -38,8 +38,8 @@ def folder(toybox, tmp_path_factory):
 
 
 def test_a_case_is_a_prompt_and_a_seed() -> None:
-    cases = SelfAttention(n=9, seed=5).cases()
-    assert cases == json.loads(json.dumps(cases)) == SelfAttention(n=9, seed=5).cases()
+    cases = SelfAttention(n=9, sets=1, seed=5).cases()
+    assert cases == json.loads(json.dumps(cases)) == SelfAttention(n=9, sets=1, seed=5).cases()
     assert len({case["prompt"] for case in cases}) == 9
     assert [case["seed"] for case in cases] == list(range(5, 14))
 
@@ -47,7 +47,7 @@ def test_a_case_is_a_prompt_and_a_seed() -> None:
 def test_sets_have_prompts_and_seeds_of_their_own() -> None:
     cases = SelfAttention(n=9, seed=5, sets=3).cases()
     assert [case["set"] for case in cases] == [0] * 9 + [1] * 9 + [2] * 9
-    assert cases[:9] == SelfAttention(n=9, seed=5).cases()
+    assert cases[:9] == SelfAttention(n=9, sets=1, seed=5).cases()
     assert len({case["seed"] for case in cases}) == 27
     assert len({case["prompt"] for case in cases}) > 20
 
@@ -192,7 +192,7 @@ def test_quality_is_against_the_real_pictures_and_change_against_the_base(
     monkeypatch.setattr(quality, "halves", partial(quality.halves, draws=40))
     worse = pictures + np.random.default_rng(0).normal(0, 0.3, pictures.shape)
     rows = drawn("sag", pictures, 0.4) + drawn("none", worse, 0.2) + drawn("cfg", worse, 0.5)
-    study = SelfAttention(n=40, scenes=60, settings=("sag", "none", "cfg"))
+    study = SelfAttention(n=40, sets=1, scenes=60, settings=("sag", "none", "cfg"))
     table = study._quality(pd.DataFrame(rows), study._features(study._real())).set_index("setting")
     real = oracle.features([scene.image for scene in scenes.sample(60, 1)])
     assert table.loc["sag", "fid"] == pytest.approx(quality.fid(real, pictures))
@@ -283,7 +283,7 @@ def test_real_pictures_come_from_a_folder(tmp_path, monkeypatch) -> None:
     for i, scene in enumerate(scenes.sample(8, 3)):
         Image.fromarray(scene.image).save(tmp_path / f"{i}.png")
     (tmp_path / "notes.txt").write_text("no picture")
-    study = SelfAttention(real=str(tmp_path), settings=("none",))
+    study = SelfAttention(real=str(tmp_path), sets=1, settings=("none",))
     study.check()
     np.testing.assert_array_equal(
         study._features(study._real()),

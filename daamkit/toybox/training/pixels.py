@@ -8,8 +8,8 @@ Scenes of world 1, 64 x 64 pixels, self-attention at 32 x 32, 16 x 16 and 8 x 8 
 (arXiv 2210.00939). Each stage leaves its result in the folder and a later call goes on from there;
 ``--export FOLDER`` writes the `DDIMPipeline` that diffusers opens, with the classifier of noisy
 pictures beside it, if there is one (``--classifier``: which thing is the largest; arXiv
-2105.05233). `daamkit.guide` guides it; the study `self_attention` does not take it yet, for traces
-need a prompt.
+2105.05233). `daamkit.guide` guides it, and `daamkit study self_attention --model FOLDER`
+compares its images.
 """
 
 from __future__ import annotations

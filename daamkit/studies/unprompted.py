@@ -1,0 +1,46 @@
+"""Pipelines that take no prompt, for studies: Self-Attention Guidance's own setting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDIMPipeline, DiffusionPipeline, UNet2DModel
+from PIL import Image
+
+from daamkit.guidance.denoising import Method, guide
+
+KINDS = ("DDIMPipeline", "DDPMPipeline")
+
+
+def is_folder(model: Any) -> bool:
+    """Whether a folder holds such a pipeline, as `toybox.training.pixels --export` writes one."""
+    file = Path(str(model)) / "model_index.json"
+    return file.is_file() and json.loads(file.read_text("utf-8")).get("_class_name") in KINDS
+
+
+def load(folder: str | Path, dtype: torch.dtype, device: str) -> Any:
+    """Open it, in DDIM's steps."""
+    pipe = DiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe if isinstance(pipe, DDIMPipeline) else DDIMPipeline(pipe.unet, pipe.scheduler)
+
+
+def holds(pipe: Any) -> bool:
+    """Whether an open pipeline takes no prompt."""
+    return isinstance(getattr(pipe, "unet", None), UNet2DModel)
+
+
+def draw(
+    pipe: Any, seeds: Sequence[int], steps: int, methods: Sequence[Method] = ()
+) -> list[Image.Image]:
+    """An image for each seed, guided by these methods."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    guided = guide(pipe, *methods) if methods else nullcontext()
+    with guided:
+        made = pipe(batch_size=len(seeds), generator=generators, num_inference_steps=steps)
+    return list(made.images)
