@@ -11,7 +11,7 @@ from typing import Any
 
 from daamkit import characters
 from daamkit.errors import DaamkitError
-from daamkit.language import dependencies, pictures
+from daamkit.language import dependencies, pictures, repairs
 from daamkit.language.parse import Parse
 from daamkit.language.pipelines import is_clear, load
 from daamkit.language.segments import segments
@@ -129,6 +129,8 @@ def read(document: Any, clear: bool | None = None) -> Parse:
         relations = ["ROOT" if relation == "root" else relation for relation in relations]
         tree = dependencies.converted(words, pos, heads, relations, _people(tokens))
         pos, heads, relations = tree.pos, tree.heads, tree.relations
+    if document.lang_ == "en":
+        repairs.mended([word.lower() for word in words], pos, heads, relations)
     heads = pictures.rejoined(words, heads, relations)
     names = dependencies.collapsed(words, heads, relations)
     return Parse(

@@ -43,7 +43,7 @@ def test_disagreements_were_judged_on_held_out_prompts() -> None:
 def test_the_shipped_parser_on_forty_captions() -> None:
     found = evaluate.on_treebank(CAPTIONS)
     assert found["words"] == 382
-    assert found["uas"] >= 0.97 and found["las"] >= 0.94
+    assert found["uas"] >= 0.97 and found["las"] >= 0.96
 
 
 def test_and_keeps_its_name_in_a_photo_of_two() -> None:
