@@ -1,4 +1,4 @@
-"""What English forbids, mended whichever parser said it: a plural after "a", an object of "down"."""
+"""What English forbids, mended whichever parser said it: plurals after "a", objects of "down"."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from daamkit.language.dependencies import collapsed
 from daamkit.toybox import scenes
-from daamkit.toybox.captions import Word
+from daamkit.toybox.captions import CaptionWord
 
 LEAST = 50  # cases of each
 PATIENCE = 100  # captions looked at for each that is wanted
@@ -46,7 +46,7 @@ def captions(n: int, seed: int, wanted: Iterable[str], least: int = LEAST) -> li
     return list(found)
 
 
-def held_in(words: list[Word]) -> Counter[str]:
+def held_in(words: list[CaptionWord]) -> Counter[str]:
     """How many of each part of speech and relation a caption has."""
     texts, heads = [word.text for word in words], [word.head for word in words]
     relations = collapsed(texts, heads, [word.relation for word in words])

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from daamkit.measures.intervals import means
 from daamkit.studies import drawing, prompts
-from daamkit.studies.prompts import Case
+from daamkit.studies.prompts import PromptCase
 from daamkit.toybox import claims, oracle, scenes
 from daamkit.toybox.captions import PLACES
 from daamkit.toybox.sprites import COLOURS, EVERYTHING, NAMES
@@ -36,7 +36,7 @@ SPLIT = ("coloured", *SIDES, *SEVERAL)  # groups with held-out compositions and 
 ORDER = "all sides"
 
 
-def asked(seeds: Sequence[int]) -> list[tuple[str, Case]]:
+def asked(seeds: Sequence[int]) -> list[tuple[str, PromptCase]]:
     """A prompt of each group for each seed, with its composition: "seen", "held-out", or "single",
     which holds none. Which prompts, the first seed says."""
     found = []
@@ -50,7 +50,7 @@ def asked(seeds: Sequence[int]) -> list[tuple[str, Case]]:
                 if group not in SPLIT or prompts.held_out(each) == (composition == "held-out")
             )
             cases = zip(islice(fits, len(seeds)), seeds, strict=True)
-            found += [(composition, Case(group, each, seed)) for each, seed in cases]
+            found += [(composition, PromptCase(group, each, seed)) for each, seed in cases]
     return found
 
 
@@ -134,7 +134,7 @@ def evaluate(
     return table, facts
 
 
-def _draw(pipe: Any, cases: Sequence[Case], steps: int, guidance: float) -> list[Any]:
+def _draw(pipe: Any, cases: Sequence[PromptCase], steps: int, guidance: float) -> list[Any]:
     texts = [case.prompt for case in cases]
     options: dict[str, Any] = {"guidance_scale": guidance}
     if hasattr(pipe, "transformer"):

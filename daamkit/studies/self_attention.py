@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from daamkit.errors import DaamkitError
+from daamkit.guidance.denoising import Method
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.language import parsing
 from daamkit.maps.run import Run
@@ -31,8 +32,9 @@ from daamkit.studies.objects import ALIASES
 from daamkit.studies.pictures import Pictures
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import not_compared
-from daamkit.studies.variants import SETTINGS, base, parsed
+from daamkit.studies.variants import CLASSIFIED, SETTINGS, base, classified, parsed
 from daamkit.toybox import oracle, sprites
+from daamkit.toybox.scenes import SIDE
 from daamkit.vision import alignment
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ class SelfAttention(Located):
         one of four may well be the extreme.
     model
         Or a folder with a `DDIMPipeline` or `DDPMPipeline`, which takes no prompt
-        (`toybox.training.pixels`): then the settings without "cfg" are compared, and no masks are
+        (`toybox.training.pixels`): then the settings without "cfg" are compared, where a classifier
+        lies beside it "cg" and "cg+sag" too (towards a thing for each seed), and no masks are
         looked at.
     guidance
         Classifier-free guidance of the images whose masks are looked at: 1 is none, None the
@@ -141,6 +144,8 @@ class SelfAttention(Located):
         if unprompted.holds(session.pipe):
             session.record = {"pipeline": type(session.pipe).__name__, "steps": self.steps}
             settings = [each for each in self.settings if not parsed(each)[0]]
+            if unprompted.has_classifier(self.model):
+                settings = list(dict.fromkeys((*settings, *CLASSIFIED)))
             rows = [self._draw(session, each, texts, seeds) for each in settings]
             return [
                 [{"prompt": "", "seed": case["seed"], "set": case["set"]} | row for row in own]
@@ -194,7 +199,9 @@ class SelfAttention(Located):
     ) -> list[Row]:
         """An image for each case in one setting: its features, and what it cost."""
         prompted, changed = parsed(setting)
-        methods = [] if changed is None else [SelfAttentionGuidance(**changed)]
+        methods: list[Method] = [] if changed is None else [SelfAttentionGuidance(**changed)]
+        if classified(setting):
+            methods = [*unprompted.guidance(self.model, seeds, session.pipe.device), *methods]
         gpu = session.pipe.device.type == "cuda"
         if gpu:
             torch.cuda.reset_peak_memory_stats(session.pipe.device)
@@ -230,7 +237,7 @@ class SelfAttention(Located):
         interval. Of the intervals of quality see `quality.interval`."""
         seen = rows[rows["part"] == "masks"]
         drawn = rows[rows["part"] == "quality"].groupby("set", sort=False)
-        side = int(rows["side"].dropna().iloc[0]) if "side" in rows else scenes.SIDE
+        side = int(rows["side"].dropna().iloc[0]) if "side" in rows else SIDE
         real = self._features(self._real(side))
         each = [self._quality(part, real, int(turn), side).assign(set=turn) for turn, part in drawn]
         found = pd.concat(each, ignore_index=True)
@@ -240,7 +247,7 @@ class SelfAttention(Located):
         return tables | ({"sets": found} if len(each) > 1 else {})
 
     def _quality(
-        self, rows: pd.DataFrame, real: quality.Features, turn: int = 0, side: int = scenes.SIDE
+        self, rows: pd.DataFrame, real: quality.Features, turn: int = 0, side: int = SIDE
     ) -> pd.DataFrame:
         groups = rows.groupby("setting", sort=False)
         sets = {str(name): np.stack(part["features"].tolist()) for name, part in groups}
@@ -271,7 +278,7 @@ class SelfAttention(Located):
             out.append(row)
         return pd.DataFrame(out)
 
-    def _real(self, side: int = scenes.SIDE) -> Pictures:
+    def _real(self, side: int = SIDE) -> Pictures:
         if self.real is None:
             return pictures.drawn(self.scenes, self.seed + 1, side)
         return [pictures.opened(file) for file in pictures.of_folder(self.real, self.fewest)]

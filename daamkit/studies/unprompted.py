@@ -12,7 +12,11 @@ import torch
 from diffusers import DDIMPipeline, DiffusionPipeline, UNet2DModel
 from PIL import Image
 
+from daamkit.errors import DaamkitError
+from daamkit.guidance.classifier import ClassifierGuidance
 from daamkit.guidance.denoising import Method, guide
+from daamkit.toybox.sprites import THINGS
+from daamkit.toybox.training import pixels
 
 KINDS = ("DDIMPipeline", "DDPMPipeline")
 
@@ -28,6 +32,29 @@ def load(folder: str | Path, dtype: torch.dtype, device: str) -> Any:
     pipe = DiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe if isinstance(pipe, DDIMPipeline) else DDIMPipeline(pipe.unet, pipe.scheduler)
+
+
+def guidance(folder: Any, seeds: Sequence[int], device: torch.device) -> list[Method]:
+    """Classifier guidance by the classifier in the folder, towards a thing that the seed says.
+
+    Raises
+    ------
+    DaamkitError
+        If there is none.
+    """
+    if not has_classifier(folder):
+        raise DaamkitError(
+            wanted=f"a classifier of noisy pictures in {folder}, for 'cg'",
+            got="none",
+            mend="train one: `python -m daamkit.toybox.training.pixels --classifier 60000`",
+        )
+    labels = [seed % len(THINGS) for seed in seeds]
+    return [ClassifierGuidance(pixels.load_classifier(Path(folder)).to(device), labels)]
+
+
+def has_classifier(folder: Any) -> bool:
+    """Whether `toybox.training.pixels` has written one beside the pipeline."""
+    return (Path(str(folder)) / pixels.CLASSIFIER).is_file()
 
 
 def holds(pipe: Any) -> bool:

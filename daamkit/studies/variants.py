@@ -13,6 +13,8 @@ SETTINGS = (
     "threshold=0.7", "threshold=1.3", "layer=down_blocks", "layer=up_blocks",
     "scale=0.1", "scale=1.5", "sigma=3,kernel_size=31",
 )  # fmt: skip
+CLASSIFIED = ("cg", "cg+sag")  # where there is a classifier of noisy pictures
+GUIDED = ("cfg", "cg")  # other guidance, beside which the method stands
 TYPES: dict[str, type] = {  # of what a setting may change
     "scale": float, "layer": str, "threshold": float,
     "sigma": float, "kernel_size": int, "strategy": str,
@@ -21,8 +23,8 @@ TYPES: dict[str, type] = {  # of what a setting may change
 
 def parsed(setting: str) -> tuple[bool, dict[str, Any] | None]:
     """Whether a setting has prompts and classifier-free guidance ("cfg"; others have the empty
-    prompt), and what it changes of Self-Attention Guidance: nothing ("sag") or what it says; None
-    if it goes without.
+    prompt, "cg" classifier guidance too), and what it changes of Self-Attention Guidance: nothing
+    ("sag") or what it says; None if it goes without.
 
     >>> parsed("none"), parsed("sag"), parsed("cfg"), parsed("cfg+scale=1.5,layer=up_blocks")
     ((False, None), (False, {}), (True, None), (True, {'scale': 1.5, 'layer': 'up_blocks'}))
@@ -33,7 +35,7 @@ def parsed(setting: str) -> tuple[bool, dict[str, Any] | None]:
         If it says something else, or a value that the method refuses.
     """
     first, _, rest = setting.partition("+")
-    prompted, told = first == "cfg", (rest or "none") if first == "cfg" else setting
+    prompted, told = first == "cfg", (rest or "none") if first in GUIDED else setting
     if told in ("none", "sag"):
         return prompted, {} if told == "sag" else None
     try:
@@ -41,7 +43,7 @@ def parsed(setting: str) -> tuple[bool, dict[str, Any] | None]:
         changed = {name: TYPES[name](value) for name, value in pairs}
     except (KeyError, ValueError) as error:
         raise DaamkitError(
-            wanted="a setting: 'none', 'sag', 'cfg', 'cfg+sag', or what is changed of sag "
+            wanted="a setting: 'none', 'sag', 'cfg', 'cfg+sag', 'cg', or what is changed of sag "
             f"({', '.join(TYPES)})",
             got=repr(setting),
             mend="write 'scale=1.5' or 'cfg+threshold=1.3,layer=up_blocks'",
@@ -52,9 +54,16 @@ def parsed(setting: str) -> tuple[bool, dict[str, Any] | None]:
 
 def base(setting: str) -> str:
     """What a setting is compared with: the one without its last part; "" for "none"."""
-    prompted, changed = parsed(setting)
+    _, changed = parsed(setting)
+    first = setting.partition("+")[0]
+    other = first if first in GUIDED else ""
     if changed:
-        return "cfg+sag" if prompted else "sag"
+        return f"{other}+sag" if other else "sag"
     if changed is not None:
-        return "cfg" if prompted else "none"
-    return "none" if prompted else ""
+        return other or "none"
+    return "none" if other else ""
+
+
+def classified(setting: str) -> bool:
+    """Whether a setting has classifier guidance."""
+    return setting.partition("+")[0] == "cg"

@@ -1,14 +1,20 @@
 """The study of Self-Attention Guidance on a pixel diffusion without prompts."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
+from safetensors.torch import save_file
 
+from daamkit.errors import DaamkitError
 from daamkit.studies import unprompted
 from daamkit.studies.self_attention import SelfAttention
+from daamkit.studies.variants import base
+from daamkit.toybox.training import pixels
 
 KIND = {
     "n": 8, "sets": 2, "steps": 2, "scenes": 16, "settings": ("none", "sag", "cfg", "cfg+sag"),
@@ -47,6 +53,23 @@ def test_its_images_are_compared_without_prompts_and_without_masks(folder, tmp_p
     assert [*told.index] == ["none", "sag", "drawn scenes"]
     assert (told["sets"] == 2).all() and np.isfinite(told["fid"]).all()
     assert told.loc["sag", "change"] != 0
+
+
+def test_a_classifier_beside_it_guides_too(folder, tmp_path) -> None:
+    study = SelfAttention(model=str(folder / "ddim"), **KIND | {"sets": 1, "settings": ("cg",)})
+    with pytest.raises(DaamkitError, match=r"a classifier of noisy pictures in .*--classifier"):
+        study.run(progress=False)
+    shutil.copytree(folder / "ddim", tmp_path / "both")
+    torch.manual_seed(1)
+    classifier = pixels.Classifier()
+    save_file(classifier.state_dict(), tmp_path / "both" / pixels.CLASSIFIER)
+    study = replace(study, model=str(tmp_path / "both"), settings=("none",))
+    rows = study.run(progress=False)
+    assert rows["setting"].unique().tolist() == ["none", "cg", "cg+sag"]
+    features = {name: np.stack(part["features"]) for name, part in rows.groupby("setting")}
+    assert not np.allclose(features["none"], features["cg"])
+    assert not np.allclose(features["cg"], features["cg+sag"])
+    assert (base("cg"), base("cg+sag"), base("cg+scale=2")) == ("none", "cg", "cg+sag")
 
 
 def test_images_follow_their_seeds(folder) -> None:
