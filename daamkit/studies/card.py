@@ -101,7 +101,7 @@ def evaluate(
         group, composition ("seen", "held-out", "single"), measure, mean, low, high (95% over
         prompts of the same things), n; the four sides together are "all sides".
     facts
-        "parameters" of the denoiser, "steps", "guidance", "seconds" an image (of use on a quiet
+        "parameters" of all its parts, "steps", "guidance", "seconds" an image (of use on a quiet
         machine), and "missing": single things that fewer than half of their images show.
     """
     cases, rows = asked(seeds), list[dict[str, Any]]()
@@ -123,9 +123,9 @@ def evaluate(
     every = pd.concat([found, order], ignore_index=True)
     table = means(every, ["group", "composition", "measure"], "value", "things", kind="share")
     shown = found[found["group"] == "thing"].groupby("prompt")["value"].mean()
-    denoiser = getattr(pipe, "unet", None) or pipe.transformer
+    parts = [each for each in pipe.components.values() if isinstance(each, torch.nn.Module)]
     facts = {
-        "parameters": sum(each.numel() for each in denoiser.parameters()),
+        "parameters": sum(each.numel() for part in parts for each in part.parameters()),
         "steps": steps,
         "guidance": guidance,
         "seconds": round(seconds, 3),

@@ -24,13 +24,13 @@ from daamkit.language import parsing
 from daamkit.maps.run import Run
 from daamkit.measures import quality
 from daamkit.measures.frequency import contrast
-from daamkit.measures.intervals import mean
 from daamkit.measures.overlap import iou
 from daamkit.studies import masks, pictures, prompts, truths, unprompted
 from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.pictures import Pictures
 from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.sets import pooled
 from daamkit.studies.study import not_compared
 from daamkit.studies.variants import CLASSIFIED, SETTINGS, base, classified, parsed
 from daamkit.toybox import oracle, sprites
@@ -241,7 +241,7 @@ class SelfAttention(Located):
         real = self._features(self._real(side))
         each = [self._quality(part, real, int(turn), side).assign(set=turn) for turn, part in drawn]
         found = pd.concat(each, ignore_index=True)
-        tables = {"quality": _pooled(found) if len(each) > 1 else found.drop(columns="set")}
+        tables = {"quality": pooled(found) if len(each) > 1 else found.drop(columns="set")}
         if len(seen):
             tables |= {"masks": masks.overlaps(seen), "frequency": masks.spectra(seen)}
         return tables | ({"sets": found} if len(each) > 1 else {})
@@ -290,18 +290,3 @@ class SelfAttention(Located):
         if "masks" not in tables:
             return None
         return charts.self_attention(tables["quality"], tables["masks"], tables["frequency"])
-
-
-def _pooled(each: pd.DataFrame) -> pd.DataFrame:
-    """Means over sets, with Student's intervals over them."""
-    out = []
-    for setting, part in each.groupby("setting", sort=False):
-        row: Row = {"setting": setting, "n": part["n"].iloc[0], "sets": len(part)}
-        row["against"] = part["against"].iloc[0]
-        for name in ("fid", "change", "precision", "recall"):
-            within = (0, 1) if name in ("precision", "recall") else (-np.inf, np.inf)
-            found = mean(part[name].to_numpy(float), kind="number", within=within)
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
-        known = [name for name in ("seconds", "gigabytes", "over_cfg") if name in part]
-        out.append(row | part[known].mean().to_dict())
-    return pd.DataFrame(out)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMPipeline, DiffusionPipeline, UNet2DModel
+from diffusers import DDIMPipeline, DDPMPipeline, DiffusionPipeline
 from PIL import Image
 
 from daamkit.errors import DaamkitError
@@ -31,7 +31,7 @@ def load(folder: str | Path, dtype: torch.dtype, device: str) -> Any:
     """Open it, in DDIM's steps."""
     pipe = DiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
     pipe.set_progress_bar_config(disable=True)
-    return pipe if isinstance(pipe, DDIMPipeline) else DDIMPipeline(pipe.unet, pipe.scheduler)
+    return pipe if isinstance(pipe, DDIMPipeline) else DDIMPipeline(**pipe.components)
 
 
 def guidance(folder: Any, seeds: Sequence[int], device: torch.device) -> list[Method]:
@@ -59,7 +59,7 @@ def has_classifier(folder: Any) -> bool:
 
 def holds(pipe: Any) -> bool:
     """Whether an open pipeline takes no prompt."""
-    return isinstance(getattr(pipe, "unet", None), UNet2DModel)
+    return isinstance(pipe, DDIMPipeline | DDPMPipeline)
 
 
 def draw(

@@ -14,7 +14,7 @@ SENTENCES = {
     ),
     "a singular after a": ("a/DET/det/2 fruit/NOUN/compound/2 fly/NOUN/root/2", ""),
     "a plural after the": ("the/DET/det/2 fruit/NOUN/compound/2 flies/NOUN/root/2", ""),
-    "a plural that is no verb": ("a/DET/det/2 rose/NOUN/compound/2 bushes/NOUN/root/2", ""),
+    "a plural that is no verb": ("a/DET/det/2 rose/NOUN/compound/2 petals/NOUN/root/2", ""),
     "one thing in the form of a plural": (
         "a/DET/det/2 reading/NOUN/compound/2 glasses/NOUN/root/2",
         "",

@@ -42,7 +42,7 @@ def test_the_command_writes_models_side_by_side(reader, tmp_path, capsys, monkey
     monkeypatch.setattr("daamkit.load", models.get)
     monkeypatch.setattr(scenes, "SIDE", 64)
     told = ["--model", *models, "--oracle", str(reader), "--out", str(tmp_path), "--steps", "1"]
-    told += ["--world", "2", "--seeds", "0:1", "--batch", "18"]
+    told += ["--world", "2", "--seeds", "0:2", "--batch", "36"]
     assert cli.main(["toybox", "evaluate", *told]) == 0
     text = (tmp_path / "card.md").read_text()
     assert capsys.readouterr().out.strip() == text.strip()
@@ -52,12 +52,13 @@ def test_the_command_writes_models_side_by_side(reader, tmp_path, capsys, monkey
     rows = {(row["group"], row["composition"]): row for row in written["one"]["card"]}
     for group in ("thing", "place"):
         row = rows[group, "single"]
-        assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1 and row["n"] == 1
+        assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1 and row["n"] == 2
         assert row["mean"] == 0 < row["high"]  # a share of none has a width too
     for group in card.SEVERAL:
-        assert {rows[group, each]["n"] for each in ("seen", "held-out")} == {1}
-    unet = models["one"].unet
-    assert written["one"]["parameters"] == sum(each.numel() for each in unet.parameters())
+        assert {rows[group, each]["n"] for each in ("seen", "held-out")} == {2}
+    parts = (models["one"].unet, models["one"].vae, models["one"].text_encoder)
+    counts = [each.numel() for part in parts for each in part.parameters()]
+    assert written["one"]["parameters"] == sum(counts)
 
 
 def test_what_is_missing_is_told(capsys) -> None:
