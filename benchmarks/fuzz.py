@@ -211,17 +211,17 @@ def _shard(place: Path) -> tuple[dict[str, Any], Path]:
     return shards.manifest(place), next(place.glob("cases-*"))
 
 
-def fuzz(cases: int, seed: int = 0, only: str = "", seconds: float = float("inf")) -> list[Report]:
+def fuzz(
+    cases: int, seed: int = 0, only: str = "", seconds: float = float("inf")
+) -> Iterator[Report]:
     """Spoil what each reader reads, `cases` times, or as often as `seconds` allow for each."""
     place = Path(tempfile.mkdtemp(prefix="daamkit-fuzz-"))
     try:
         with readers(place) as known, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return [
-                _fuzz(name, *parts, cases, seed, seconds)
-                for name, parts in known.items()
-                if only in name
-            ]
+            for name, parts in known.items():
+                if only in name:
+                    yield _fuzz(name, *parts, cases, seed, seconds)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
     python benchmarks/guidance.py --json
     python benchmarks/guidance.py --device cuda --dtype float16 --steps 50 --rounds 5
+    python benchmarks/guidance.py --before ../earlier    # of this code and of another checkout's
 
 Attend-and-Excite and Self-Attention Guidance on a Stable Diffusion 1.5 UNet of full size with
 random weights (512 x 512, CFG 7.5, DDIM), the same for both sides. The bars:
@@ -14,9 +15,10 @@ random weights (512 x 512, CFG 7.5, DDIM), the same for both sides. The bars:
 | memory | peak of Attend-and-Excite above the resting model: daamkit / diffusers | 0.5 at most |
 
 Both generate in turn, the order changing round by round; seconds are medians over rounds, ratios
-medians of the rounds' ratios. An iteration lasts from the start of one pass through the UNet to the
-start of the next; what diffusers runs before and after them is left out. Memory is that of a fresh
-process for each side and two guided steps: diffusers holds one graph while it builds the next.
+medians of the rounds' ratios, with their range. An iteration lasts from the start of one pass
+through the UNet to the start of the next; what diffusers runs before and after them is left out.
+Memory is that of a fresh process for each side and round, and of two guided steps: diffusers holds
+one graph while it builds the next.
 Walks are how often all modules of the UNet are gone through in a guided step with two iterations of
 refinement: each loss must find its sites and freeze the weights without.
 FLOPs are those of matrix products, convolutions and fused attention (whose backward pass computes
@@ -39,6 +41,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -51,6 +54,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers.utils import logging
+from rounds import beside, told
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 from tracing import Peak, stable_diffusion_15
@@ -239,9 +243,11 @@ class Comparison:
         """Seconds and GFLOPs of both, and diffusers' / daamkit's."""
         taken = [[took(passes) for passes in side] for side in self.timed]
         done = [flops(passes) / 1e9 for passes in self.counted]
+        ratio = told([t / o for t, o in zip(*taken, strict=True)])
         return {
             "seconds": _named(*map(median, taken)),
-            "ratio": round(median(t / o for t, o in zip(*taken, strict=True)), 3),
+            "ratio": ratio["median"],
+            "range": ratio["range"],
             "gflops": _named(*done),
             "gflops_ratio": round(done[0] / done[1], 3),
         }
@@ -292,14 +298,19 @@ def grown(pipe: StableDiffusionPipeline, side: str, peak: Peak) -> float | None:
     return None if most is None or rest is None else (most - rest) / 2**20
 
 
-def memory() -> dict[str, Any]:
+def memory(rounds: int) -> dict[str, Any]:
     """`grown` by each side, in a process of its own, and daamkit's / diffusers'."""
-    found = []
-    for side in SIDES:
+    found: dict[str, list[float]] = {side: [] for side in SIDES}
+    for side in SIDES * rounds:
         command = [sys.executable, *sys.argv, "--peak", side]
         run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found.append(json.loads(run.stdout))
-    return {} if None in found else {"mib": _named(*found), "ratio": round(found[1] / found[0], 3)}
+        if (said := json.loads(run.stdout)) is None:
+            return {}
+        found[side].append(said)
+    theirs, ours = found.values()
+    ratio = told([o / t for t, o in zip(theirs, ours, strict=True)])
+    medians = _named(median(theirs), median(ours))
+    return {"mib": medians, "ratio": ratio["median"], "range": ratio["range"]}
 
 
 def small(device: str, dtype: torch.dtype) -> StableDiffusionPipeline:
@@ -321,14 +332,18 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     parser.add_argument("--small", action="store_true", help="a small UNet, to try the script")
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="another checkout to compare")
     parser.add_argument("--peak", choices=SIDES, help=argparse.SUPPRESS)  # for `memory`
     asked = parser.parse_args()
     if asked.steps < 2 or asked.rounds < 1:
         parser.error("wanted 2 --steps and 1 of --rounds, or more")
+    if asked.before:
+        print(json.dumps(beside(asked.before, asked.rounds), indent=1))
+        return
     warnings.filterwarnings("ignore", "torch.meshgrid")  # in diffusers' blur
     logging.set_verbosity_error()  # says that these pipelines are deprecated
     logging.disable_progress_bar()
-    peaks = {} if asked.peak else memory()  # before a model is here
+    peaks = {} if asked.peak else memory(asked.rounds)  # before a model is here
     make = small if asked.small else stable_diffusion_15
     pipe = make(asked.device, getattr(torch, asked.dtype))
     pipe.set_progress_bar_config(disable=True)
@@ -348,7 +363,7 @@ def main() -> None:
     lines = {name: each for name, each in result.items() if "ratio" in each}
     columns = [f"{unit}.{side}" for unit in ("seconds", "gflops", "mib") for side in SIDES]
     table = pd.json_normalize(list(lines.values())).set_index([list(lines)])
-    table = table.reindex(columns=[*columns, "gflops_ratio", "ratio", "bar", "met"])
+    table = table.reindex(columns=[*columns, "gflops_ratio", "ratio", "range", "bar", "met"])
     print(table.to_string(na_rep=""))
     print("latents apart by", result["difference"])
 

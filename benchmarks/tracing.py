@@ -1,11 +1,12 @@
 """What tracing costs: time and peak memory of a traced generation over an untraced one.
 
     python benchmarks/tracing.py --json
+    python benchmarks/tracing.py --before ../earlier     # of this code and of another checkout's
 
 Two pipelines: a Stable Diffusion 1.5 UNet of full size with random weights (512 x 512, 2 steps,
 CFG), and the toybox (25 steps, CFG). Untraced and traced generations alternate, the order turning
-round by round; the ratios printed are medians over rounds. Run it on a quiet machine: beside other
-work the ratio is noise.
+round by round; what is printed are medians over the rounds with their range. Run it on a quiet
+machine: beside other work the ratio is noise.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from rounds import beside, told
 from transformers import CLIPTextConfig, CLIPTextModel
 
 import daamkit
@@ -88,7 +89,7 @@ class Peak:
 
 
 def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, Any]:
-    """Median ratios of traced over untraced generations."""
+    """Ratios of traced over untraced generations."""
     pipe.set_progress_bar_config(disable=True)
     peak = Peak(device)
 
@@ -123,13 +124,10 @@ def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, Any]:
     started = time.perf_counter()
     tracer.run.maps.pool()
     return {
-        "time_ratio": round(statistics.median(t[0] / p[0] for t, p in pairs), 4),
-        "memory_ratio": round(statistics.median(t[1] / p[1] for t, p in pairs), 4)
-        if pairs[0][0][1]
-        else None,
-        "untraced_seconds": round(statistics.median(p[0] for _, p in pairs), 3),
+        "time_ratio": told([t[0] / p[0] for t, p in pairs], 4),
+        "memory_ratio": told([t[1] / p[1] for t, p in pairs], 4) if pairs[0][0][1] else None,
+        "untraced_seconds": told([p[0] for _, p in pairs]),
         "heat_map_seconds": round(time.perf_counter() - started, 3),
-        "rounds": rounds,
     }
 
 
@@ -140,7 +138,11 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     parser.add_argument("--only", choices=("sd15", "toybox"))
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="another checkout to compare")
     asked = parser.parse_args()
+    if asked.before:
+        print(json.dumps(beside(asked.before, asked.rounds), indent=1))
+        return
     dtype = getattr(torch, asked.dtype)
     result: dict[str, Any] = {"device": asked.device, "dtype": asked.dtype}
     if asked.only != "sd15":
@@ -151,7 +153,7 @@ def main() -> None:
         pipe = stable_diffusion_15(asked.device, dtype)
         result["sd15"] = compare(pipe, 2, asked.rounds, asked.device)
     if not asked.json:
-        print("traced / untraced, medians:", file=sys.stderr)
+        print("traced / untraced:", file=sys.stderr)
     print(json.dumps(result, indent=None if asked.json else 1))
 
 

@@ -24,9 +24,21 @@ def is_compiled(module: Any) -> bool:
 
 
 def uncompiled(module: Any) -> Any:
-    """The module within `torch.compile`'s wrapper, or the module itself: to tell what kind it is
-    before it is refused."""
+    """The module within `torch.compile`'s wrapper, or the module itself."""
     return getattr(module, "_orig_mod", module)
+
+
+def compiler(wrapper: Any) -> str:
+    """Which backend `torch.compile` was given for a module that it has wrapped; "" if unknown.
+
+    Nothing public tells it: the wrapper keeps what it calls, each of which keeps what it wraps in
+    turn (under another name before torch 2.7), down to the one that has the backend's name.
+    """
+    inner = getattr(getattr(wrapper, "dynamo_ctx", None), "callback", None)
+    while inner is not None and not hasattr(inner, "compiler_name"):
+        before = getattr(inner, "_torchdynamo_orig_callable", None)
+        inner = getattr(inner, "_torchdynamo_orig_backend", before)
+    return str(getattr(inner, "compiler_name", ""))
 
 
 def lerp(tensors: Sequence[Any], others: Sequence[Any], weight: float) -> None:
@@ -193,6 +205,24 @@ def offloading(module: Any) -> Any:
     accelerate has a function to add and one to remove it, none to see it: ``_hf_hook``.
     """
     return getattr(module, "_hf_hook", None)
+
+
+def model_hooks(model: Any) -> dict[str, Any]:
+    """diffusers' own hooks on the modules of a model, one of each kind, by its name: layerwise
+    casting, offloading in groups, caches of features.
+
+    Each function of diffusers that adds one has its own way to take it off, none tells what is
+    there: ``_diffusers_hook`` of each module.
+    """
+    found: dict[str, Any] = {}
+    for module in model.modules():
+        found |= getattr(vars(module).get("_diffusers_hook"), "hooks", {})
+    return found
+
+
+def remembers(hook: Any) -> bool:
+    """Whether such a hook keeps something of one pass for the next: ``_is_stateful``."""
+    return bool(hook._is_stateful)
 
 
 def is_solver(scheduler: Any) -> bool:

@@ -53,6 +53,7 @@ def of(pipe: Any) -> dict[str, Any]:
         if name in LEFT_OUT:
             continue
         if isinstance(part, nn.Module):
+            part = compat.uncompiled(part)
             modules[name] = part
             weights = _weights(part)
             parts[name] = weights and _digest(_settings(part), _attributes(part), weights)

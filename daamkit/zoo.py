@@ -34,6 +34,12 @@ def load(model: Any, **options: Any) -> Any:
         If the name is unknown, or the model is not on this machine and cannot be fetched.
     """
     if not isinstance(model, str | Path):
+        if not hasattr(model, "components"):
+            raise DaamkitError(
+                wanted="a pipeline of diffusers, or the name of one",
+                got=type(model).__name__,
+                mend="name one, such as 'toybox', or give the pipeline that holds the model",
+            )
         return model
     name = str(model)
     _import()

@@ -1,11 +1,14 @@
 """What benchmarks do to a prompt, where it can be seen without a run of theirs."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from benchmarks import coverage, vectors
+from benchmarks import coverage, rounds, vectors
 
 
 def test_vectors_of_two_words_are_exchanged_and_no_others(toybox) -> None:
@@ -28,6 +31,28 @@ def test_a_colour_is_told_by_both_vectors(monkeypatch) -> None:
     assert told == {
         "there": [1, 1], "its own vector's colour": [1, 0], "of the word before it": [0, 1],
     }  # fmt: skip
+
+
+def test_rounds_are_told_with_their_range() -> None:
+    assert rounds.told([1.0, 3.0, 1.5]) == {"median": 1.5, "range": [1.0, 3.0], "rounds": 3}
+
+
+def test_two_checkouts_run_in_turn(monkeypatch, tmp_path) -> None:
+    here, runs = Path(rounds.__file__).parents[1], []
+
+    def run(command, env, **_):
+        runs.append(env["PYTHONPATH"])
+        assert command[1:] == ["b.py", "--small", "--rounds", "1", "--json"]
+        seconds = {str(here): 3.0, str(tmp_path): 2.0}[env["PYTHONPATH"]]
+        return SimpleNamespace(stdout=f'{{"sd": {{"seconds": {seconds}}}, "device": "cpu"}}')
+
+    (tmp_path / "daamkit").mkdir()
+    options = ["--rounds", "2", "--json", "--small", f"--before={tmp_path}"]
+    monkeypatch.setattr(rounds.sys, "argv", ["b.py", *options])
+    monkeypatch.setattr(rounds.subprocess, "run", run)
+    told = rounds.beside(tmp_path, 2)
+    assert runs == [str(tmp_path), str(here), str(here), str(tmp_path)]
+    assert told["sd.seconds"]["now / before"] == {"median": 1.5, "range": [1.5, 1.5], "rounds": 2}
 
 
 def test_coverage_counts_how_often_the_truth_is_held() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
+from diffusers.hooks import PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
 from torch import nn
 
 from daamkit import compat
@@ -18,11 +19,16 @@ from tests import tiny
 ROOT = Path(compat.__file__).parent
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own
 def test_torch_marks_a_compiled_module() -> None:
     wrapped = torch.compile(nn.Linear(2, 2), backend="eager")
     assert isinstance(wrapped._orig_mod, nn.Linear) and compat.is_compiled(wrapped)
     assert compat.uncompiled(wrapped) is wrapped._orig_mod
+    for backend in ("eager", "inductor", str):
+        wrapped = torch.compile(nn.Linear(2, 2), backend=backend)
+        assert compat.compiler(wrapped) == getattr(backend, "__name__", backend)
     inside = nn.Linear(2, 2)
+    assert compat.compiler(inside) == ""
     assert not compat.is_compiled(inside) and compat.uncompiled(inside) is inside
     inside.compile(backend="eager")
     assert inside._compiled_call_impl is not None and compat.is_compiled(inside)
@@ -62,6 +68,21 @@ def test_accelerate_hangs_its_hook_on_the_module() -> None:
     assert compat.offloading(module) is None
     hooks.add_hook_to_module(module, hook)
     assert compat.offloading(module) is hook
+
+
+def test_diffusers_hooks_are_found_and_tell_whether_they_remember() -> None:
+    unet = tiny.unet()
+    assert compat.model_hooks(unet) == {}
+    unet.enable_layerwise_casting(storage_dtype=torch.bfloat16, compute_dtype=torch.float32)
+    casting = compat.model_hooks(unet)["layerwise_casting"]
+    assert not compat.remembers(casting)
+    apply_pyramid_attention_broadcast(
+        unet,
+        PyramidAttentionBroadcastConfig(
+            spatial_attention_block_skip_range=2, current_timestep_callback=lambda: 500
+        ),
+    )
+    assert compat.remembers(compat.model_hooks(unet)["pyramid_attention_broadcast"])
 
 
 @pytest.mark.parametrize("make", [tiny.sd, tiny.sdxl])

@@ -6,11 +6,16 @@ import weakref
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import daamkit
+from daamkit import prompts, zoo
 from daamkit.attention.stores import MemoryBudgetError
 from daamkit.errors import DaamkitError
-from daamkit.maps.collection import several
+from daamkit.maps import saving
+from daamkit.maps.collection import open_runs, several
+from daamkit.maps.heatmaps import HeatMaps
+from daamkit.maps.saved import RunFolderError
 from daamkit.tracing.trace import BUDGET, trace
 from daamkit.views.inspector import Inspector
 from daamkit.views.rating import Rating
@@ -64,6 +69,61 @@ def test_widgets_let_go_of_their_runs(tmp_path) -> None:
 def test_a_wish_that_cannot_be_is_told_before_the_generation(sd, options) -> None:
     with pytest.raises(DaamkitError, match="wanted a (rule|branch) of"):
         inspect.unwrap(trace.__init__)(object.__new__(trace), sd, **options)
+
+
+WRONG = [
+    ("keep", None), ("branches", None), ("sites", 3), ("self_grid", "a"), ("budget", "1GB"),
+    ("spill", 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wish_of_another_kind_is_told(sd, name, value) -> None:
+    with pytest.raises(DaamkitError, match=rf"wanted `{name}=` as in"):
+        inspect.unwrap(trace.__init__)(object.__new__(trace), sd, **{name: value})
+
+
+def bare(function, *given, **options):
+    """As it runs for who has no checker of types."""
+    return inspect.unwrap(function)(*given, **options)
+
+
+def test_what_is_no_file_no_column_no_pipeline_no_prompt(sd) -> None:
+    for columns in ("cat", 2.5, [1.5], 10**9):
+        with pytest.raises(DaamkitError, match="wanted columns"):
+            bare(HeatMaps.tokens, RUNS[0].maps, columns)
+    one = RUNS[0].maps.tokens(2)
+    assert torch.equal(one.values, RUNS[0].maps.tokens([2]).values)
+    for verb, given in ((open_runs, [3]), (saving.save, [RUNS[0], 3])):
+        with pytest.raises(RunFolderError, match="got 3"):
+            bare(verb, *given)
+    with pytest.raises(DaamkitError, match="wanted a pipeline of diffusers"):
+        bare(zoo.load, 3)
+    with pytest.raises(DaamkitError, match="wanted one prompt"):
+        bare(prompts.tokenized, sd, ["a cat"])
+
+
+def test_methods_and_edits_are_taken_in_lists(sd) -> None:
+    sag, pag = daamkit.SelfAttentionGuidance(), daamkit.PerturbedAttentionGuidance()
+    assert len(daamkit.guide(sd, [sag, pag])._methods) == 2
+    silences = [daamkit.Silence("cat", steps=0, heads=1), daamkit.Silence("car")]
+    with daamkit.edit(sd, silences), daamkit.trace(sd) as tracer:
+        generate(sd, "a cat and a car", steps=1)
+    assert len(tracer.run.record["edits"]) == 2
+
+
+NEVER = [{"branch": "main"}, {"branch": "negative"}, {"heads": "a"}, {"steps": 0.5}]
+
+
+@pytest.mark.parametrize("options", NEVER)
+def test_an_edit_that_would_never_act_is_told(sd, options) -> None:
+    edit = daamkit.Silence("cat")
+    vars(edit).update(options)
+    told = pytest.raises(
+        DaamkitError, match="for Silence; got a call with cond|numbers of (heads|steps)"
+    )
+    with told, daamkit.edit(sd, edit):
+        generate(sd, "a cat", steps=1)
 
 
 def test_memory_is_told_before_it_is_taken(sd) -> None:

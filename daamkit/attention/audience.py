@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
-from torch import Tensor, nn
+from torch import nn
 
-from daamkit import compat
 from daamkit.attention.calls import Call, Pass, number
 from daamkit.attention.faces import locked
 from daamkit.attention.families.family import Family, Reading
 from daamkit.attention.schedulers import Watch, scaled
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Tap, at_work
+from daamkit.attention.texts import Texts
 from daamkit.errors import DaamkitError
 
 
@@ -41,8 +41,7 @@ class Audience:
         self.watch = Watch(self)
         self.turn: list[Pass] = []  # the passes since the scheduler's last step
         self.number = -1  # the sampler's step
-        self.texts: dict[str, tuple[Any, ...]] = {}  # what each branch was given first
-        self.changes: list[Tensor | bool] = []  # whether it was given another text since
+        self.texts = Texts()
 
     # -- taps
 
@@ -77,28 +76,35 @@ class Audience:
         Raises
         ------
         DaamkitError
-            If another thread has it.
+            If another thread has it, or its scheduler.
         """
-        if self.thread not in (None, threading.get_ident()):
-            raise DaamkitError(
-                wanted="one call at a time of a pipeline that is traced, guided or edited",
-                got="a call from a second thread while the first is under way",
-                mend="give each thread a pipeline of its own, `type(pipe).from_pipe(pipe)`; "
-                "they may share the models",
-            )
+        own, scheduler = threading.get_ident(), id(self.pipe.scheduler)
+        other = _STEPPING.get(scheduler, self)
+        for thing, thread in (("pipeline", self.thread), ("scheduler", other.thread)):
+            if thread not in (None, own):
+                raise DaamkitError(
+                    wanted=f"one call at a time of a {thing} that is traced, guided or edited",
+                    got="a call from a second thread while the first is under way",
+                    mend="give each thread a pipeline and a scheduler of its own, `type(pipe)."
+                    "from_pipe(pipe, scheduler=copy.deepcopy(pipe.scheduler))`; they may share the "
+                    "models",
+                )
         if self.thread is not None:
             return False
         for _ in range(2):  # an interrupt within the first leaves the rest to the second
             stack.callback(self.forget)
-        self.thread = threading.get_ident()
+        self.thread = own
+        _STEPPING.setdefault(scheduler, self)
         return True
 
     def forget(self) -> None:
         """The call is over."""
         self.call, self.extra, self.thread = None, None, None
         self.passes, self.told, self.turn, self.number = [], [], [], -1
-        self.texts, self.changes = {}, []
+        self.texts = Texts()
         self.watch.forget()
+        for scheduler in [key for key, each in list(_STEPPING.items()) if each is self]:
+            _STEPPING.pop(scheduler, None)
 
     def aside(self, run: Callable[[], Any]) -> Any:
         """Run what is not the pipeline's own work: a callback, a call within the call."""
@@ -149,7 +155,7 @@ class Audience:
         if reading is None:
             return None
         self.turn.append(now)
-        self._hear_text(now)
+        self.texts.hear(now)
         return now.arguments(_own(now.inputs)) if self._move(now, reading) else None
 
     def end(self, output: Any) -> None:
@@ -255,17 +261,8 @@ class Audience:
             now.inputs = self.family.write(now.inputs, scaled(now, rows))
         return now.moved
 
-    def _hear_text(self, now: Pass) -> None:
-        """Is each branch given the text that it was given first?"""
-        for branch, rows in now.branches.items():
-            text = tuple(each[rows] for each in now.text)
-            first = self.texts.setdefault(branch, text)
-            for old, new in zip(first, text, strict=True):
-                self.changes.extend(_differ(old, new))
 
-    def text_changed(self) -> bool:
-        """Whether a branch was given another text than at first; on a GPU this waits for it."""
-        return any(map(bool, self.changes))
+_STEPPING: dict[int, Audience] = {}  # whose call it is that lets a scheduler step, by its id
 
 
 def _own(value: Any) -> Any:
@@ -282,16 +279,3 @@ def _first(family: Family, inputs: dict[str, Any]) -> Any:
 def _same(a: Any, b: Any) -> bool:
     """Whether two times are one; on a GPU this waits for it."""
     return number(a) == number(b)
-
-
-def _differ(old: Any, new: Any) -> list[Tensor | bool]:
-    """Whether two texts differ, without waiting for a GPU; nothing where they are the same."""
-    if not isinstance(old, Tensor):
-        if len(old) != len(new):
-            return [True]
-        return [each for a, b in zip(old, new, strict=True) for each in _differ(a, b)]
-    if old.shape != new.shape:
-        return [True]
-    if old.data_ptr() == new.data_ptr() and compat.writes(old) == compat.writes(new):
-        return []
-    return [(old != new).any()]

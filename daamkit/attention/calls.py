@@ -206,8 +206,7 @@ class Pass:
     earlier
         The passes before it of the same index.
     number
-        Which step of the sampler it belongs to, from 0: schedulers of second order step twice for
-        one. None: the same as `index`.
+        Which step of the sampler, from 0: those of second order step twice. None: as `index`.
     """
 
     call: Call
@@ -225,6 +224,7 @@ class Pass:
     positional: tuple[str, ...] = ()
     earlier: tuple[Pass, ...] = ()
     number: int | None = None
+    attended: set[str] = field(default_factory=set)  # sites that taps have seen so far
 
     @property
     def timestep(self) -> float:

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
 
-from daamkit import compat
 from daamkit.attention import calls, families
 from daamkit.attention.audience import Audience
 from daamkit.attention.calls import Call
+from daamkit.attention.compiled import run_as_written
 from daamkit.attention.faces import Undo, locked, wear
 from daamkit.attention.modules import hook
 from daamkit.attention.readers import Reader
@@ -61,6 +61,11 @@ class attach(ExitStack):  # noqa: N801 - used like a function: `with attach(pipe
         """Refuse to listen, before anything is installed."""
 
 
+def flat(given: Iterable[Any]) -> list[Any]:
+    """What was given one by one, in lists, or both."""
+    return [each for some in given for each in (some if isinstance(some, list | tuple) else [some])]
+
+
 def attached(pipe: Any) -> list[Tap]:
     """The taps that listen to a pipeline now."""
     wiring = _WIRED.get(id(pipe))
@@ -94,9 +99,9 @@ class _Wiring:
 
     def install(self, pipe: Any) -> None:
         """On the pipeline, its denoisers and their sites."""
-        found = self.family.denoisers(pipe)
-        for denoiser in found.values():
-            _refuse_compiled(denoiser)
+        for component, denoiser in self.family.denoisers(pipe).items():
+            run_as_written(self.stack, component, denoiser, self)
+        found = families.denoisers(pipe)
         for component, sites in families.sites(pipe).items():
             denoiser = found[component]
             refuse_unseen(component, [site for site in sites if site.observable], self.family)
@@ -135,7 +140,7 @@ class _Wiring:
                 tap.start(call)
             output = run()
             images = self.family.images(output)
-            call.changed_text = audience.text_changed()
+            call.changed_text = audience.texts.changed()
             for tap in audience.listeners():
                 tap.finish(call, images)
             return output
@@ -241,17 +246,6 @@ def _callback_verbs(own: Any, listeners: list[Audience]) -> dict[str, Any]:
         return listeners[-1].aside(run) if listeners[-1].active else run()
 
     return {"__call__": call}
-
-
-def _refuse_compiled(denoiser: nn.Module) -> None:
-    for name, module in denoiser.named_modules():
-        if compat.is_compiled(module):
-            raise DaamkitError(
-                wanted="a denoiser whose attention can be observed",
-                got=f"a compiled one ({name or type(denoiser).__name__}): hooks added after "
-                "torch.compile are ignored",
-                mend="load the pipeline without torch.compile for tracing and guidance",
-            )
 
 
 def _refuse_copy(pipe: Any, memo: Any) -> Any:

@@ -47,8 +47,7 @@ class Spy:
             return
         mode = self.close()
         if mode is not None and not mode.saw and output is not None:
-            processor = type(getattr(module, "processor", module)).__name__
-            raise _unseen(self.site, processor, self.audience.family)
+            raise _did_not_attend(self.site, self.audience.family)
         if self.audience.extra is not None and output is not None:
             taps = self.audience.extra[0]
             if taps and all(tap.last(self.site) for tap in taps):
@@ -84,6 +83,13 @@ class Spy:
                 mend="daamkit does not know what these rows are; report the pipeline",
             )
         _check(self.site, layout, query.shape[2], key.shape[2])
+        if self.site.name in now.attended:
+            raise DaamkitError(
+                wanted=f"attention of {self.site.name} once in a pass",
+                got="a second time",
+                mend="something lets layers run again: take it off",
+            )
+        now.attended.add(self.site.name)
         scale = given.arguments["scale"]
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         attention = Attention(self.site, now, query, key, scale, mask, value, layout)
@@ -206,6 +212,17 @@ def refuse_unseen(component: str, sites: Sequence[Site], family: Family) -> None
 
 def _more(count: int) -> str:
     return f" and {count} more" if count else ""
+
+
+def _did_not_attend(site: Site, family: Family) -> DaamkitError:
+    for name, hook in compat.model_hooks(site.module).items():
+        if compat.remembers(hook):
+            return DaamkitError(
+                wanted=f"attention of {site.name} in all passes",
+                got=f"a cache of features ({name}), which skips it in some",
+                mend="call the denoiser's `disable_cache()`",
+            )
+    return _unseen(site, type(getattr(site.module, "processor", site.module)).__name__, family)
 
 
 def _unseen(site: Site, processor: str, family: Family) -> DaamkitError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from daamkit import record
 from daamkit.attention import families
 from daamkit.attention.calls import Call
-from daamkit.attention.hooks import attach
+from daamkit.attention.hooks import attach, flat
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.attention.taps import Output as Output
@@ -30,21 +31,22 @@ class Edit(Tap):
         A group of sites ("mid", "up"), a part of their names ("up_blocks.1"), or several; None:
         all that `reads` what the edit works on.
     heads
-        Numbers of the heads that are changed; None: all.
+        Number of the head that is changed, or of several; None: all.
     steps
-        The sampler's steps in which it acts, from 0; None: all.
+        The sampler's step in which it acts, from 0, or several; None: all.
     branch
         Name of the branch whose rows are changed.
 
     Raises
     ------
     DaamkitError
-        When the pipeline is called: if no site is meant, or a site has no such head.
+        When the pipeline is called: if no site is meant, a site has no such head, or the call has
+        no such branch, so that nothing was changed.
     """
 
     layers: Layers | None = None
-    heads: Sequence[int] | None = None
-    steps: Sequence[int] | None = None
+    heads: int | Sequence[int] | None = None
+    steps: int | Sequence[int] | None = None
     branch: str = "cond"
 
     reads: ClassVar[Literal["image", "text"]] = "text"  # what the sites attend to
@@ -79,6 +81,8 @@ class Edit(Tap):
         """Find the sites that are meant, for an edit of extra passes: no call starts these."""
         known = [site for own in families.sites(pipe).values() for site in own]
         self._names = {site.name for site in meant(known, self.layers, reads=self.reads)}
+        self._had = set[str]()
+        self._heads, self._steps = _listed("heads", self.heads), _listed("steps", self.steps)
 
     def wants(self, site: Site) -> bool:
         """The sites that are meant."""
@@ -86,7 +90,8 @@ class Edit(Tap):
 
     def edit(self, attention: Attention, output: Output) -> Output:
         """Put the branch's rows, changed, in the place of its own."""
-        acts = self.steps is None or attention.step.step in self.steps
+        acts = self._steps is None or attention.step.step in self._steps
+        self._had |= attention.branches.keys()
         if not acts or self.branch not in attention.branches:
             return output
         rows = attention.branches[self.branch]
@@ -94,11 +99,20 @@ class Edit(Tap):
         changed = self.change(attention.part(self.branch), own)
         if changed is own:
             return output
-        if self.heads is not None:
+        if self._heads is not None:
             chosen = self.numbers(attention)
             kept, changed = changed, own.clone()
             changed[:, chosen] = kept[:, chosen].to(own.dtype)
         return torch.cat([output[: rows.start], changed.to(output.dtype), output[rows.stop :]])
+
+    def finish(self, call: Call, images: Any) -> None:
+        """Refuse a call without its branch: the record would say that something was changed."""
+        if self._had and self.branch not in self._had:
+            raise DaamkitError(
+                wanted=f"the branch {self.branch!r}, for {type(self).__name__}",
+                got=f"a call with {', '.join(sorted(self._had))}",
+                mend="name one of these; with a negative prompt 'uncond' is called 'negative'",
+            )
 
     def numbers(self, attention: Attention) -> list[int]:
         """The heads that are changed at a site.
@@ -109,7 +123,7 @@ class Edit(Tap):
             If it has no such head.
         """
         count = attention.query.shape[1]
-        numbers = list(range(count)) if self.heads is None else list(self.heads)
+        numbers = list(range(count)) if self._heads is None else self._heads
         if not all(0 <= number < count for number in numbers):
             raise DaamkitError(
                 wanted=f"heads from 0 to {count - 1} at {attention.site.name}",
@@ -117,6 +131,18 @@ class Edit(Tap):
                 mend="choose from these, or name `layers=` that have as many",
             )
         return numbers
+
+
+def _listed(name: str, given: Any) -> list[int] | None:
+    """Numbers as they may be given."""
+    if given is None:
+        return None
+    found = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(each, Integral) for each in found):
+        raise DaamkitError(
+            wanted=f"numbers of {name}, from 0", got=repr(given), mend=f"write {name}=[0, 1]"
+        )
+    return [int(each) for each in found]
 
 
 class edit(attach):  # noqa: N801 - used like a function: `with daamkit.edit(pipe, Silence("cat"))`
@@ -132,7 +158,8 @@ class edit(attach):  # noqa: N801 - used like a function: `with daamkit.edit(pip
     pipe
         A diffusers pipeline. It is not changed.
     edits
-        One or several: `Silence`, `Replay`, `KnockOut`, `Identity`, `Blur`, or your own `Edit`.
+        One or several, or lists of them: `Silence`, `Replay`, `KnockOut`, `Identity`, `Blur`, or
+        your own `Edit`.
 
     Raises
     ------
@@ -149,14 +176,15 @@ class edit(attach):  # noqa: N801 - used like a function: `with daamkit.edit(pip
     'Silence'
     """
 
-    def __init__(self, pipe: Any, *edits: Edit) -> None:
-        for each in edits:
+    def __init__(self, pipe: Any, *edits: Edit | Sequence[Edit]) -> None:
+        known = flat(edits)
+        for each in known:
             if not isinstance(each, Edit):
                 raise DaamkitError(
                     wanted="edits",
                     got=repr(each),
                     mend="pass one that is made: `daamkit.edit(pipe, daamkit.Silence('cat'))`",
                 )
-        if not edits:
+        if not known:
             raise DaamkitError(wanted="an edit", got="none", mend="name one after the pipeline")
-        super().__init__(pipe, *(copy.copy(each) for each in edits))
+        super().__init__(pipe, *(copy.copy(each) for each in known))

@@ -23,12 +23,13 @@ from torch import Tensor
 from daamkit import record
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families import denoisers
-from daamkit.attention.hooks import Ended, attach, attached, extra_passes
+from daamkit.attention.hooks import Ended, attach, attached, extra_passes, flat
 from daamkit.attention.noise import Latents as Latents
 from daamkit.attention.schedulers import scaled
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
+from daamkit.guidance import refusals
 from daamkit.guidance.notes import Notes
 from daamkit.prompts import unchanged
 
@@ -88,7 +89,8 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
     pipe
         A diffusers pipeline of a family that daamkit reads. It is not changed.
     methods
-        One or several, of different kinds: `AttendAndExcite`, `SelfAttentionGuidance`, ...
+        One or several, or lists of them, of different kinds: `AttendAndExcite`,
+        `SelfAttentionGuidance`, ...
 
     Raises
     ------
@@ -107,8 +109,9 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
     [0, 1]
     """
 
-    def __init__(self, pipe: Any, *methods: Method) -> None:
-        for method in methods:
+    def __init__(self, pipe: Any, *methods: Method | Sequence[Method]) -> None:
+        known = flat(methods)
+        for method in known:
             if not isinstance(method, Method):
                 raise DaamkitError(
                     wanted="guidance methods",
@@ -116,11 +119,11 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
                     mend="pass one that is made: `daamkit.guide(pipe, daamkit.AttendAndExcite("
                     "['cat']))`",
                 )
-        if not methods:
+        if not known:
             raise DaamkitError(
                 wanted="a guidance method", got="none", mend="name one after the pipeline"
             )
-        self._methods = [copy.copy(method) for method in methods]
+        self._methods = [copy.copy(method) for method in known]
         self._log = _GuidanceLog(self._methods)
         super().__init__(pipe, self._log, *self._methods)
 
@@ -178,13 +181,10 @@ class _GuidanceLog(Tap):
                     got="a call under torch.inference_mode, which turns it off for good",
                     mend="call the pipeline without it, or under torch.no_grad",
                 )
-            forgets = [n for n, each in denoisers(call.pipe).items() if _forgets(each)]
-            if method.gradient and forgets:
-                raise DaamkitError(
-                    wanted=f"gradients as the denoiser's pass leaves them, for {name}",
-                    got="gradient checkpointing, which computes parts of it again",
-                    mend=f"call `pipe.{forgets[0]}.disable_gradient_checkpointing()`",
-                )
+            for component, denoiser in denoisers(call.pipe).items():
+                refusals.caches(component, denoiser)
+                if method.gradient:
+                    refusals.forgetting(component, denoiser, name)
 
     def begin(self, step: Pass) -> None:
         if step.index == 0 and not step.earlier:
@@ -201,10 +201,6 @@ class _GuidanceLog(Tap):
             self.images.append(
                 [entry for entry in notes.get("guidance", []) if entry.method in own]
             )
-
-
-def _forgets(denoiser: Any) -> bool:
-    return bool(getattr(denoiser, "is_gradient_checkpointing", False))
 
 
 def index(step: Pass) -> int:

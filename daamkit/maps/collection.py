@@ -204,4 +204,8 @@ def open_runs(
                 mend="give a pattern of the folders that `run.save()` wrote, such as 'runs/*'",
             )
         return Collection(places, budget=budget)
+    if not isinstance(folder, Iterable):
+        raise RunFolderError(
+            wanted="folders that `run.save()` wrote", got=repr(folder), mend="give their names"
+        )
     return Collection([Path(each) for each in folder], budget=budget)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -120,15 +121,15 @@ class HeatMaps:
         values = self._pool(rule or self.rule, None)[list(word.columns)].sum(0)
         return WordMap(values, word, self.size, self.image)
 
-    def tokens(self, columns: Iterable[int], *, rule: Pooling | None = None) -> WordMap:
+    def tokens(self, columns: int | Iterable[int], *, rule: Pooling | None = None) -> WordMap:
         """The mean of the maps of any tokens, given as columns of the key axis."""
-        chosen = tuple(columns)
-        if not chosen or not all(0 <= column < self.prompt.columns for column in chosen):
+        chosen = tuple(columns) if isinstance(columns, Iterable) else (columns,)
+        known = range(self.prompt.columns)
+        if not chosen or not all(isinstance(each, Integral) and each in known for each in chosen):
             raise DaamkitError(
-                wanted=f"columns from 0 to {self.prompt.columns - 1}",
-                got=f"{chosen}",
+                wanted=f"columns from 0 to {known[-1]}", got=f"{chosen}",
                 mend="`prompt.tokens` lists the tokens with their columns",
-            )
+            )  # fmt: skip
         return self.of(Word(" ".join(map(str, chosen)), 0, 0, chosen), rule=rule)
 
     def of(self, word: Word, *, rule: Pooling | None = None) -> WordMap:

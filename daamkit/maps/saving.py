@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 def save(run: Run, folder: str | os.PathLike[str]) -> Path:
     """Write a run into a folder: see `Run.save`."""
+    if not isinstance(folder, str | os.PathLike):
+        raise RunFolderError(wanted="a folder to save in", got=repr(folder), mend="give its name")
     part = None
     try:
         place = Path(os.path.realpath(folder, strict=False))

@@ -80,6 +80,8 @@ def encoders(pipe: Any) -> list[Encoder]:
 
 def tokenized(pipe: Any, text: str) -> Prompt:
     """A prompt as a pipeline would read it, without a call."""
+    if not isinstance(text, str):
+        raise DaamkitError(wanted="one prompt", got=repr(text), mend="give a text")
     found = encoders(pipe)
     each = {encoder.name: rows.coded(encoder, text) for encoder in found}
     return _on_one_axis(found, dict.fromkeys(each, text), each).prompt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, get_args
 
@@ -114,6 +115,18 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         previews: bool = False,
     ) -> None:
         self.runs: list[Run] = []
+        for name, value, kinds, mend in (
+            ("keep", keep, Iterable, "('step', 'site')"),
+            ("branches", branches, Iterable, "('cond',)"),
+            ("sites", sites, Iterable | None, "'attn2'"),
+            ("self_grid", self_grid, Integral, "32"),
+            ("budget", budget, Integral | None, "2**30"),
+            ("spill", spill, str | os.PathLike | None, "'FOLDER'"),
+        ):
+            if not isinstance(value, kinds):
+                raise DaamkitError(
+                    wanted=f"`{name}=` as in {name}={mend}", got=repr(value), mend="write it so"
+                )
         kept = frozenset([keep] if isinstance(keep, str) else keep)
         if not kept <= set(AXES):
             raise DaamkitError(

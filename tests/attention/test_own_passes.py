@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.hooks import PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
 
 import daamkit
 from daamkit.errors import DaamkitError
@@ -144,6 +145,25 @@ def test_one_pipeline_in_two_threads_is_refused(sd):
     assert len(tracer.runs) == 1
 
 
+def test_one_scheduler_in_two_threads_is_refused(sd):
+    other, failures = beside(sd), []
+    other.scheduler = sd.scheduler
+
+    def draw():
+        with daamkit.trace(other):
+            generate(other, "two dogs")
+
+    def each_step(pipe, step, time, tensors):
+        failures.extend(in_a_thread(draw))
+        return {}
+
+    with daamkit.trace(sd):
+        generate(sd, callback_on_step_end=each_step, steps=1)
+    (error,) = failures
+    assert isinstance(error, DaamkitError) and "at a time of a scheduler" in str(error)
+    draw()
+
+
 def test_contexts_entered_by_several_threads(sd):
     before, errors = snapshot(sd), []
 
@@ -190,6 +210,29 @@ def test_a_site_that_does_not_run_in_all_passes_is_told():
 
     block.forward = cached
     wanted = r"attention of up_blocks.1.* in all 2 passes; got in 1"
+    with pytest.raises(DaamkitError, match=wanted), daamkit.trace(pipe):
+        generate(pipe)
+
+
+def test_a_site_that_runs_twice_in_a_pass_is_told():
+    pipe = tiny.sd()
+    block = pipe.unet.mid_block
+    own = block.forward
+    block.forward = lambda *args, **kwargs: [own(*args, **kwargs) for _ in range(2)][1]
+    wanted = r"attention of mid_block.* once in a pass; got a second time"
+    with pytest.raises(DaamkitError, match=wanted), daamkit.trace(pipe):
+        generate(pipe)
+
+
+def test_a_cache_within_attention_is_named():
+    pipe = tiny.sd()
+    apply_pyramid_attention_broadcast(
+        pipe.unet,
+        PyramidAttentionBroadcastConfig(
+            cross_attention_block_skip_range=2, current_timestep_callback=lambda: 500
+        ),
+    )
+    wanted = r"in all passes; got a cache.*\(pyramid_attention_"
     with pytest.raises(DaamkitError, match=wanted), daamkit.trace(pipe):
         generate(pipe)
 

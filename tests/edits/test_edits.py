@@ -28,7 +28,6 @@ def edited(pipe, *edits, **options):
         daamkit.Silence([]),
         daamkit.Silence("cat", steps=[]),
         daamkit.Silence("cat", heads=[]),
-        daamkit.Silence("cat", branch="perturbed"),
         daamkit.KnockOut(heads=[]),
         daamkit.Identity(steps=[9]),
         daamkit.Blur(2.0, heads=[]),

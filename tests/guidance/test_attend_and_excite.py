@@ -6,6 +6,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from diffusers.hooks import PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
 from diffusers.models.attention_processor import AttnProcessor
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -571,6 +572,28 @@ def test_pipelines_that_take_no_extra_pass():
     checkpointed.unet.enable_gradient_checkpointing()
     with pytest.raises(DaamkitError, match=r"AttendAndExcite.*disable_gradient_checkpointing"):
         guided(checkpointed)
+    casting = tiny.sd()
+    casting.unet.enable_layerwise_casting(
+        storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32
+    )
+    with pytest.raises(DaamkitError, match=r"AttendAndExcite.*without `enable_layerwise_casting`"):
+        guided(casting)
+    with daamkit.trace(casting) as tracer:  # nothing goes back through the layers here
+        image = generate(casting)
+    assert np.array_equal(image, generate(casting)) and len(tracer.runs) == 1
+    offloaded = tiny.sd()
+    offloaded.unet.enable_group_offload("cpu", "cpu", offload_type="leaf_level")
+    with pytest.raises(DaamkitError, match=r"AttendAndExcite.*offloading in groups"):
+        guided(offloaded)
+    caching = tiny.sd()
+    apply_pyramid_attention_broadcast(
+        caching.unet,
+        PyramidAttentionBroadcastConfig(
+            cross_attention_block_skip_range=2, current_timestep_callback=lambda: 500
+        ),
+    )
+    with pytest.raises(DaamkitError, match=r"computed whole.*cache of features \(pyramid"):
+        guided(caching)
 
 
 def test_the_texts_end_as_a_subject(sd, sdxl):

@@ -42,14 +42,16 @@ def test_saved_and_opened(run, tmp_path):
     assert opened.table().equals(run.table())
 
 
-def test_opening_needs_no_model(run, tmp_path):
+def test_opening_needs_no_model(run, tmp_path, pytestconfig):
     run.save(tmp_path / "run")
+    strict = "error" in pytestconfig.getini("filterwarnings")  # not with the lowest versions
     code = (
         "import sys, daamkit; run = daamkit.open(sys.argv[1]); run.table(); daamkit.html(run);"
         "run.maps.word('cat').mask();"
         "assert not {'diffusers', 'transformers', 'spacy'} & set(sys.modules), 'imported'"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code, tmp_path / "run"], check=True)
+    how = "error" if strict else "default"
+    subprocess.run([sys.executable, "-W", how, "-c", code, tmp_path / "run"], check=True)
 
 
 def test_named_axes_and_a_version_on_disk(run, tmp_path):

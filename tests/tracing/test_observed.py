@@ -114,6 +114,23 @@ def test_text_exchanged_in_between_is_refused(sd, context):
         generate(sd, "a red cat", **exchange | {"callback_on_step_end": switch})
 
 
+@pytest.mark.parametrize("how", ["written", "behind", "inference"])
+def test_text_written_over_in_between_is_refused(sd, how):
+    late, none = sd.encode_prompt("a blue car next to a red cat", "cpu", 1, True)
+
+    def write(pipe, step, time, tensors):
+        own = tensors["prompt_embeds"]
+        (own.data if how == "behind" else own).copy_(torch.cat([none, late]))
+        return {}
+
+    told = pytest.raises(DaamkitError, match="embeddings that were exchanged in between")
+    with told, torch.inference_mode(how == "inference"), daamkit.trace(sd):
+        generate(
+            sd, "a red cat", callback_on_step_end=write,
+            callback_on_step_end_tensor_inputs=["prompt_embeds"],
+        )  # fmt: skip
+
+
 def test_an_adapters_residuals_are_there_in_extra_passes():
     """The UNet empties the list that it is given; with nothing masked, the extra pass is the main
     one."""

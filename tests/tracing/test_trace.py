@@ -192,21 +192,6 @@ def test_a_processor_that_goes_around_the_kernel_is_told_when_it_runs():
         traced(pipe, "a cat")
 
 
-@pytest.mark.parametrize("part", ["whole", "block"])
-def test_a_compiled_model_is_refused(part):
-    pipe = tiny.sd()
-    (pipe.unet if part == "whole" else pipe.unet.mid_block).compile(backend="eager")
-    with (
-        pytest.raises(DaamkitError, match=r"compiled.*without torch\.compile"),
-        daamkit.trace(pipe),
-    ):
-        pass
-    wrapped = tiny.sd()
-    wrapped.unet = torch.compile(wrapped.unet, backend="eager")
-    with pytest.raises(DaamkitError, match=r"compiled"), daamkit.trace(wrapped):
-        pass
-
-
 def test_an_object_that_is_no_pipeline():
     with pytest.raises(DaamkitError, match=r"pipeline with a UNet.*got AutoencoderKL"):
         daamkit.trace(AutoencoderKL()).__enter__()

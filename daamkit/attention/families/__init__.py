@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from daamkit import registry
+from daamkit import compat, registry
 from daamkit.attention.families.family import Family
 from daamkit.attention.sites import Site
 from daamkit.errors import DaamkitError
@@ -45,14 +45,15 @@ def of(pipe: Any) -> Family:
 
 
 def denoisers(pipe: Any) -> dict[str, nn.Module]:
-    """The models of a pipeline that predict noise, by component name.
+    """The models of a pipeline that predict noise, by component name, not compiled.
 
     Raises
     ------
     DaamkitError
         If it has none whose attention daamkit knows.
     """
-    return of(pipe).denoisers(pipe)
+    found = of(pipe).denoisers(pipe)
+    return {name: compat.uncompiled(denoiser) for name, denoiser in found.items()}
 
 
 def sites(pipe: Any) -> dict[str, list[Site]]:
@@ -61,10 +62,10 @@ def sites(pipe: Any) -> dict[str, list[Site]]:
     Raises
     ------
     DaamkitError
-        If there is none: a compiled wrapper or an unknown model.
+        If there is none: an unknown model.
     """
     family, found = of(pipe), dict[str, list[Site]]()
-    for component, denoiser in family.denoisers(pipe).items():
+    for component, denoiser in denoisers(pipe).items():
         own = _some(family.sites(denoiser), denoiser)
         if found:  # a second denoiser has the same paths
             own = [replace(site, name=f"{component}.{site.name}") for site in own]
