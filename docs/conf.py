@@ -173,6 +173,9 @@ def prose(app: Any, what: str, name: str, member: Any, options: Any, lines: list
     References are numbered by docstring, not by page: a list.
     """
     text = re.sub(r"^\.\. (?=\[\d+\])", "-  ", "\n".join(lines), flags=re.MULTILINE)
+    said, title, fields = text.partition("Attributes\n----------\n")
+    # Sphinx takes all but the last word of a field for its type: several names are written as one
+    text = said + title + re.sub(r"(?<=\w), (?=[\w, ]+\n    )", ",", fields)
     parts = re.sub(r"(\[\d+\])_", r"\1", text).split("\n\n")
     for index, part in enumerate(parts):
         if what == "module" and part.startswith("    "):
