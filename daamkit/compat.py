@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 # -- torch
@@ -179,6 +180,29 @@ def attention_backend(processor: Any) -> tuple[str, bool] | None:
     if own is None and dispatch is not None:
         (own, _), shared = dispatch._AttentionBackendRegistry.get_active_backend(), True
     return str(getattr(own, "value", own or "native")), shared
+
+
+@contextmanager
+def in_one_precision(dtype: Any) -> Iterator[None]:
+    """While it lasts, Wan's models are opened without accelerate, if all of them is float32.
+
+    diffusers opens no model without accelerate that names parts to be kept in float32, in
+    ``_keep_in_fp32_modules``: which says nothing where all parts are.
+    """
+    import torch
+    from diffusers.utils import is_accelerate_available
+
+    if dtype != torch.float32 or is_accelerate_available():
+        yield
+        return
+    from diffusers import WanTransformer3DModel
+
+    kept = WanTransformer3DModel._keep_in_fp32_modules
+    WanTransformer3DModel._keep_in_fp32_modules = None
+    try:
+        yield
+    finally:
+        WanTransformer3DModel._keep_in_fp32_modules = kept
 
 
 def planned_passes(pipe: Any) -> int | None:

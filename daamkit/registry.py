@@ -183,6 +183,11 @@ families = Registry(
         "auraflow": "attention.families.single:AuraFlow",
         "cogview4": "attention.families.single:CogView4",
         "qwen-image": "attention.families.joint:QWEN",
+        "hidream": "attention.families.hidream:HiDream",
+        "wan": "attention.families.video:Wan",
+        "ltx": "attention.families.video:LTX",
+        "cogvideox": "attention.families.video:CogVideoX",
+        "hunyuanvideo-1.5": "attention.families.hunyuanvideo:HunyuanVideo15",
     },
 )
 guidance_methods = Registry(

@@ -6,13 +6,14 @@ import difflib
 from pathlib import Path
 from typing import Any
 
+from daamkit import compat
 from daamkit.errors import DaamkitError
 
 SHIPPED = ("toybox", "toybox-flux")
 
 
 def load(model: Any, **options: Any) -> Any:
-    """Open a text-to-image pipeline.
+    """Open a text-to-image pipeline, or one of videos.
 
     Parameters
     ----------
@@ -99,20 +100,25 @@ def _import() -> None:
 
 def _open(name: str, options: dict[str, Any]) -> Any:
     import torch
-    from diffusers import AutoPipelineForText2Image
+    from diffusers import AutoPipelineForText2Image, DiffusionPipeline
+
+    from daamkit.attention import families
 
     if not {"dtype", "torch_dtype"} & options.keys():
         options = {**options, "dtype": torch.float32}  # all parts alike, however they were saved
+    dtype = options.get("dtype", options.get("torch_dtype"))
     try:
-        return AutoPipelineForText2Image.from_pretrained(name, **options)
+        with compat.in_one_precision(dtype):
+            try:
+                return AutoPipelineForText2Image.from_pretrained(name, **options)
+            except ValueError as error:
+                if "AutoPipeline" not in str(error):
+                    raise
+            pipe = DiffusionPipeline.from_pretrained(name, **options)  # of videos, say
+        families.of(pipe)
+        return pipe
     except (OSError, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        if "AutoPipeline" in reason:
-            raise DaamkitError(
-                wanted=f"a text-to-image pipeline, {name}",
-                got="one of another kind",
-                mend="open it with diffusers' `DiffusionPipeline.from_pretrained` and pass that",
-            ) from error
         if Path(name).is_dir():
             raise DaamkitError(
                 wanted=f"a text-to-image pipeline in the folder {name}",

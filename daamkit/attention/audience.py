@@ -164,7 +164,7 @@ class Audience:
             return
         now = self.passes.pop()
         if now is not None and output is not None:
-            now.prediction = self.family.predicted(output)
+            now.prediction = self.family.predicted(now, output)
 
     def _main(self, reading: Reading, module: nn.Module, inputs: dict[str, Any]) -> Pass:
         assert self.call is not None

@@ -297,4 +297,4 @@ def read(
     arguments.update(arguments.pop("kwargs", {}))
     # A pipeline may rewrite a caller's list of prompts in place: what was said is what is read.
     said = {name: list(v) if isinstance(v, list) else v for name, v in arguments.items()}
-    return Call(pipe, said, family)
+    return Call(pipe, said if family is None else family.arguments(said), family)

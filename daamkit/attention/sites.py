@@ -43,6 +43,8 @@ class Site:
         Whether it has a softmax that can be seen; linear attention has none.
     left_out
         Pooling rules ("daam", "paper") that leave it out on any grid.
+    denoiser
+        Its denoiser's component name, of all but a pipeline's first.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Site:
     level: int = 0
     observable: bool = True
     left_out: frozenset[str] = frozenset()
+    denoiser: str = ""
 
     @property
     def reads_text(self) -> bool:

@@ -112,12 +112,13 @@ class Plan:
         """
         groups: dict[object, list[Site]] = {}
         for site in sites:
-            alike = (site.group, site.grid(whole), site.heads, left_out(site))
+            alike = (site.denoiser, site.group, site.grid(whole), site.heads, left_out(site))
             groups.setdefault(site.name if "site" in keep else alike, []).append(site)
         slots: list[Slot] = []
         for group in groups.values():
             first, grid = group[0], group[0].grid(whole)
-            name = first.name if "site" in keep else f"{first.group} {'x'.join(map(str, grid))}"
+            name = " ".join(filter(None, [first.denoiser, first.group, "x".join(map(str, grid))]))
+            name = first.name if "site" in keep else name
             if "site" not in keep and any(name == slot.name for slot in slots):
                 name += f" {first.heads} heads"
             names = tuple(site.name for site in group)

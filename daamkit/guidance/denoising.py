@@ -265,7 +265,7 @@ def denoise(
     args, kwargs = own.arguments(inputs)
     with extra_passes(step.call.pipe, *taps, branch=branch):
         try:
-            return step.family.predicted(own.denoiser(*args, **kwargs))
+            return step.family.predicted(own, own.denoiser(*args, **kwargs))
         except Ended:
             return None
 

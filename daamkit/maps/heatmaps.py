@@ -26,7 +26,7 @@ from daamkit.maps.words import Asked, Occurrence, Word
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeatMaps:
-    """Cross-attention of one image and one branch.
+    """Cross-attention of one image, or of one video, and one branch.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class HeatMaps:
     ) -> WordMap:
         """The map of "SOS", "EOS", or of all "padding" together, a sum."""
         word = self.prompt.special(name, encoder)
-        values = self._pool(rule or self.rule, None)[list(word.columns)].sum(0)
+        values = self._pool(rule or self.rule, None)[..., list(word.columns), :, :].sum(-3)
         return WordMap(values, word, self.size, self.image)
 
     def tokens(self, columns: int | Iterable[int], *, rule: Pooling | None = None) -> WordMap:
@@ -144,7 +144,7 @@ class HeatMaps:
         occurrence: Occurrence | None = None,
         *,
         rule: Pooling | None = None,
-    ) -> Int[np.ndarray, "height width"]:
+    ) -> Int[np.ndarray, "*frames height width"]:
         """For each pixel, which of the words has the highest map: its index in `words`.
 
         Parameters
@@ -173,7 +173,7 @@ class HeatMaps:
 
     def pool(
         self, rule: Pooling | None = None, *, exact: bool | None = None, normalize: bool = False
-    ) -> Float[Tensor, "columns y x"]:
+    ) -> Float[Tensor, "*frames columns y x"]:
         """The global heat map: one map a token.
 
         Parameters
@@ -194,7 +194,8 @@ class HeatMaps:
         """
         pooled = self._pool(rule or self.rule, exact)
         if normalize:
-            return pooled / (pooled[self._text_columns].sum(0) + 1e-6)
+            text = pooled[..., self._text_columns, :, :].sum(-3, keepdim=True)
+            return pooled / (text + 1e-6)
         return pooled.clone()
 
     def _pool(self, rule: Pooling, exact: bool | None) -> Tensor:
@@ -214,7 +215,7 @@ class HeatMaps:
         if key not in self._pooled:
             layers = pooling.pooled(self.layers.values(), rule, self.explicit_layers)
             self._pooled[key] = (
-                pooling.daam(layers, self.keep, self.size, self.base, exact)
+                pooling.daam(layers, self.keep, self.steps, self.size, self.base, exact)
                 if rule == "daam"
                 else pooling.paper(layers, self.keep, self.size)
             )
@@ -247,6 +248,17 @@ class HeatMaps:
         return f"HeatMaps({words}; {width}x{height}, {self.steps} passes, pooled as {self.rule!r})"
 
     # -- parts
+
+    @functools.cached_property
+    def frames(self) -> tuple[HeatMaps, ...]:
+        """The maps of each frame of the video's latents; of an image, these alone."""
+        count = max(layer.frames for layer in self.layers.values())
+        if not count:
+            return (self,)
+        return tuple(
+            replace(self, layers={name: own.frame(at) for name, own in self.layers.items()})
+            for at in range(count)
+        )
 
     def select(
         self,
@@ -283,6 +295,7 @@ class HeatMaps:
         if steps is not None:
             layers = {name: self._take(layer, "step", steps) for name, layer in layers.items()}
             count = next(iter(layers.values())).values.shape[0]
+            layers = {name: layer for name, layer in layers.items() if layer.share(count)}
         if heads is not None:
             layers = {name: self._take(layer, "head", heads) for name, layer in layers.items()}
         named = self.explicit_layers or sites is not None

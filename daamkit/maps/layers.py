@@ -29,12 +29,16 @@ class Layer:
     heads
         Heads summed or kept, over all its sites.
     values
-        (step?, head?, column, y, x) float32; columns are tokens for cross-attention and, for
-        self-attention, the cells looked at, row by row.
+        (step?, head?, frame?, column, y, x) float32; columns are tokens for cross-attention and,
+        for self-attention, the cells looked at, row by row.
     order
         When it runs, among the layers of its model.
     left_out
         The pooling rules that leave it out, unless layers are chosen by name.
+    frames
+        Length of the axis of a video's frames; 0 where there is none.
+    ran
+        In which of the maps' steps its model has run; None: in all.
     """
 
     name: str
@@ -44,11 +48,21 @@ class Layer:
     values: Float[Tensor, "*kept columns y x"]
     order: int = 0
     left_out: tuple[str, ...] = ()
+    frames: int = 0
+    ran: tuple[int, ...] | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
         """(height, width) in cells."""
         return self.values.shape[-2], self.values.shape[-1]
+
+    def frame(self, index: int) -> Layer:
+        """One frame of it, as an image's layer."""
+        return replace(self, values=self.values.select(-4, index), frames=0)
+
+    def share(self, steps: int) -> float:
+        """In which share of so many steps it has run."""
+        return 1.0 if self.ran is None else len(self.ran) / steps
 
     def meant_by(self, names: Sequence[str]) -> bool:
         """Whether some names mean it: by its own name, or all the sites that it sums.
@@ -96,5 +110,9 @@ class Layer:
                 wanted=f"{axis}s from 0 to {length - 1}", got=f"{index}", mend="choose from these"
             )
         values = self.values.index_select(place, torch.tensor(chosen, device=self.values.device))
-        heads = len(chosen) * len(self.sites) if axis == "head" else self.heads
-        return replace(self, values=values, heads=heads)
+        if axis == "head":
+            return replace(self, values=values, heads=len(chosen) * len(self.sites))
+        if self.ran is None:
+            return replace(self, values=values)
+        ran = tuple(at for at, step in enumerate(chosen) if step in self.ran)
+        return replace(self, values=values, ran=ran)

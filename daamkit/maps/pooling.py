@@ -21,8 +21,13 @@ Pooling = Literal["daam", "paper"]
 
 
 def daam(
-    layers: Iterable[Layer], keep: frozenset[str], size: tuple[int, int], base: int, exact: bool
-) -> Float[Tensor, "columns y x"]:
+    layers: Iterable[Layer],
+    keep: frozenset[str],
+    steps: int,
+    size: tuple[int, int],
+    base: int,
+    exact: bool,
+) -> Float[Tensor, "*frames columns y x"]:
     """The package daam 0.2.0: every head of every site enlarged, clamped at 0 and averaged.
 
     Parameters
@@ -31,6 +36,8 @@ def daam(
         The layers to pool.
     keep
         Which of "step", "site", "head" were kept apart.
+    steps
+        Passes of the denoiser; a layer that has run in some of them counts for as much.
     size
         (height, width) of the image.
     base
@@ -40,7 +47,7 @@ def daam(
     """
     height, width = size
     side = (round(base * math.sqrt(height / width)), round(base * math.sqrt(width / height)))
-    total, keys = torch.zeros((), dtype=torch.float32, device="cpu"), 0
+    total, keys = torch.zeros((), dtype=torch.float32, device="cpu"), 0.0
     for layer in layers:
         values = _over_steps(layer, keep)
         if "head" in keep:
@@ -48,13 +55,13 @@ def daam(
             total = total + enlarge(values, side).clamp(min=0).sum(0)
         else:
             total = total + enlarge(values, side).clamp(min=0)
-        keys += layer.heads
+        keys += layer.heads * layer.share(steps)
     return total / keys
 
 
 def paper(
     layers: Iterable[Layer], keep: frozenset[str], size: tuple[int, int]
-) -> Float[Tensor, "columns height width"]:
+) -> Float[Tensor, "*frames columns height width"]:
     """The DAAM paper (arXiv 2210.04885): enlarged to the image's size and summed.
 
     Parameters
@@ -90,14 +97,14 @@ def pooled(layers: Iterable[Layer], rule: Pooling, explicit: bool) -> list[Layer
 
 def mass(layers: Iterable[Layer], steps: int) -> Float[Tensor, " columns"]:
     """Share of all attention that each token receives: see `HeatMaps.mass`."""
-    total, sites = torch.zeros((), dtype=torch.float32, device="cpu"), 0
+    total, sites = torch.zeros((), dtype=torch.float32, device="cpu"), 0.0
     for layer in layers:
-        each = layer.heads / len(layer.sites)
+        each = layer.heads / len(layer.sites) * max(layer.frames, 1)
         values = layer.values.flatten(0, -4).sum(0) if layer.values.ndim > 3 else layer.values
         total = total + values.double().mean((-1, -2)).cpu() / (each * steps)
-        sites += len(layer.sites)
+        sites += len(layer.sites) * layer.share(steps)
     return (total / sites).float()
 
 
-def _over_steps(layer: Layer, keep: frozenset[str]) -> Float[Tensor, "*heads columns y x"]:
+def _over_steps(layer: Layer, keep: frozenset[str]) -> Float[Tensor, "*kept columns y x"]:
     return layer.values.sum(0) if "step" in keep else layer.values

@@ -59,7 +59,7 @@ class Prompt:
         seen: Counter[str] = Counter()
         found = []
         for start, end in characters.words(text):
-            if self.reads(start, end, encoder):
+            if self._parts(names, [(start, end)]):
                 name = text[start:end].casefold()
                 found.append(self._word(names, start, end, seen[name]))
                 seen[name] += 1
@@ -252,16 +252,23 @@ class Prompt:
         return tuple(parts)
 
     def _word(self, names: Sequence[str], start: int, end: int, occurrence: int) -> Word:
-        text = self.texts[names[0]]
-        cut = max(self.cuts.get(name, end) for name in names)
-        if end > cut:
+        text, parts = self.texts[names[0]], self._parts(names, [(start, end)])
+        cut = max((own for name in names if (own := self.cuts.get(name, end)) < end), default=end)
+        if not parts and end > cut:
             raise WordError(
                 wanted=f"{text[start:end]!r} at character {start}",
                 got=f"a prompt cut at the model's limit of {self.limit} tokens: the model has not "
                 f"read {text[cut:].strip()!r}",
                 mend="shorten the prompt, or move the word to its front",
             )
-        parts = self._parts(names, [(start, end)])
+        if not parts and self._parts(list(self.texts), [(start, end)]):
+            own = [token for token in self.tokens if token.encoder == names[0]]
+            read = [text[a:b] for a, b in sorted({(token.start, token.end) for token in own})]
+            raise WordError(
+                wanted=f"{text[start:end]!r} as {names[0]} reads it",
+                got=f"an encoder that is given {''.join(read)!r} alone of {text!r}",
+                mend="name another encoder, or none",
+            )
         if not parts:
             raise WordError(
                 wanted=f"a token at characters {start} to {end}",

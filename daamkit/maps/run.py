@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One generated image and what was observed while it was made.
+    """One generated image, or video, and what was observed while it was made.
 
     Attributes
     ----------
     image
-        The image; None if the pipeline returned latents.
+        The image, or a video's first frame; None if the pipeline returned latents.
     branches
         Cross-attention by branch: "cond", and "uncond" or "negative" where they were asked for.
     self_attention
@@ -44,6 +45,8 @@ class Run:
     related
         What chosen words and places of the image attend to, by the relation's name, where that was
         asked for.
+    video
+        All frames of a video.
     """
 
     image: Image.Image | None
@@ -51,10 +54,32 @@ class Run:
     self_attention: Mapping[str, SelfMaps] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
     related: Mapping[str, Related] = field(default_factory=dict)
+    video: tuple[Image.Image, ...] = ()
 
     def __post_init__(self) -> None:
         own = {name: maps.over(self.image) for name, maps in self.branches.items()}
         object.__setattr__(self, "branches", own)
+
+    @functools.cached_property
+    def frames(self) -> tuple[Run, ...]:
+        """A run of an image for each frame that the maps have; of an image, this one alone.
+
+        The maps have fewer frames than the video, as its latents do: each is shown with the frame
+        of the video that stands where it does between the first and the last.
+        """
+        branches = {name: maps.frames for name, maps in self.branches.items()}
+        count = max(map(len, branches.values()))
+        if count == 1 and not self.video:
+            return (self,)
+        last = (len(self.video) - 1) / max(count - 1, 1)
+        return tuple(
+            Run(
+                self.video[round(at * last)] if self.video else None,
+                {name: maps[at] for name, maps in branches.items()},
+                record=self.record,
+            )
+            for at in range(count)
+        )
 
     @property
     def maps(self) -> HeatMaps:
@@ -281,10 +306,13 @@ class Run:
     def __repr__(self) -> str:
         height, width = self.maps.size
         seed = "" if self.seed is None else f"seed {self.seed}, "
-        return f"Run({self.prompt!r}, {seed}{width}x{height}, {self.maps.steps} passes)"
+        frames = f", {len(self.frames)} frames" if len(self.frames) > 1 else ""
+        shape = f"{width}x{height}{frames}"
+        return f"Run({self.prompt!r}, {seed}{shape}, {self.maps.steps} passes)"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder.
+        """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder, and a PNG for
+        each frame of a video.
 
         An earlier run there is replaced, but only once the new one lies whole on the disk. Of a
         link to a folder, the folder is meant.

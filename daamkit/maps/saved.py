@@ -35,6 +35,7 @@ from daamkit.maps.tokens import Special
 
 FORMAT, VERSION = "daamkit.run", 2
 JSON, MAPS, IMAGE = "run.json", "maps.safetensors", "image.png"
+FRAME = "frame-{:05d}.png"
 BUDGET = 4 * 2**30  # bytes of maps
 KEPT = ("step", "site", "head")
 AXIS = {"cross": "token", "self": "key", "concept": "token", "related": "source"}  # of columns
@@ -69,9 +70,14 @@ def is_run(place: Path) -> bool:
 def read(
     place: Path, budget: int | None
 ) -> tuple[
-    Image.Image | None, dict[str, HeatMaps], dict[str, SelfMaps], dict[str, Any], dict[str, Related]
+    Image.Image | None,
+    dict[str, HeatMaps],
+    dict[str, SelfMaps],
+    dict[str, Any],
+    dict[str, Related],
+    tuple[Image.Image, ...],
 ]:
-    """Image, cross-attention, self-attention, record and relations of a saved run.
+    """Image, cross-attention, self-attention, record, relations and video of a saved run.
 
     Raises
     ------
@@ -98,8 +104,9 @@ def read(
         sizes = {maps.size for maps in every}
         _check(len(sizes) == 1, "branches of one size")
         image = files.picture(place / IMAGE, *sizes) if IMAGE in data["sha256"] else None
+        video = tuple(files.picture(place / name, *sizes) for name in _frames(data))
         _check(isinstance(data["record"], dict), "a record")
-        return image, cross, selves, data["record"], related
+        return image, cross, selves, data["record"], related, video
     except (
         OSError,
         ValueError,
@@ -136,8 +143,17 @@ def _data(written: bytes) -> dict[str, Any]:
     blank = written.replace(found[0], OPEN.encode(), 1) if found else b""
     sealed = found and hashlib.sha256(blank).hexdigest().encode() == found[1]
     _check(bool(sealed), f"the {JSON} that was saved")
-    _check({MAPS} <= set(data["sha256"]) <= {MAPS, IMAGE}, "the files of a run")
+    _check({MAPS} <= set(data["sha256"]) <= {MAPS, IMAGE, *_frames(data)}, "the files of a run")
     return data
+
+
+def _frames(data: Mapping[str, Any]) -> list[str]:
+    """The files of a video's frames, in their order."""
+    return [
+        name
+        for number in range(len(data["sha256"]))
+        if (name := FRAME.format(number)) in data["sha256"]
+    ]
 
 
 def _tensors(place: Path, data: Mapping[str, Any], budget: int | None) -> dict[str, Tensor]:
@@ -203,11 +219,13 @@ def _layers(
     layers: dict[str, Layer] = {}
     for row in entry["layers"]:
         name, sites, values = _text(row["name"]), row["sites"], tensors[row["tensor"]]
-        last = [axis, "y", "x"]
+        moves = ["frame"] if axis == "token" and "frame" in row["axes"] else []
+        last = [*moves, axis, "y", "x"]
         _check(row["axes"] == leading + last and values.ndim == len(row["axes"]), "those axes")
         _check(isinstance(sites, list) and len(sites) > 0, "sites")
         (heads,) = _whole([row["heads"]])
         *kept, many, y, x = values.shape
+        frames = kept.pop() if moves else 0
         _check(many == (y * x if columns is None else columns), f"the columns of {name}")
         _check("step" not in keep or kept[0] == steps, f"the steps of {name}")
         each = heads // len(sites)
@@ -217,8 +235,12 @@ def _layers(
         (order,) = _whole([row["order"]], 0)
         out, named = tuple(map(_text, row["left_out"])), tuple(map(_text, sites))
         _check({*out} <= {*get_args(Pooling)}, "pooling rules")
-        layers[name] = Layer(name, named, _text(row["group"]), heads, values, order, out)
+        ran = _whole(row["ran"], 0) if "ran" in row else None
+        _check(ran is None or (ran != () and {*ran} <= {*range(steps)}), f"the steps of {name}")
+        group = _text(row["group"])
+        layers[name] = Layer(name, named, group, heads, values, order, out, frames, ran)
     _check(len(layers) > 0, "a layer")
+    _check(len({layer.frames for layer in layers.values()}) == 1, "layers of as many frames")
     return layers
 
 

@@ -92,6 +92,8 @@ def _write(run: Run, folder: Path) -> None:
     save_file(tensors, folder / saved.MAPS)
     if run.image is not None:
         run.image.save(folder / saved.IMAGE)
+    for number, frame in enumerate(run.video):
+        frame.save(folder / saved.FRAME.format(number))
     files = {file.name: saved.digest(file) for file in sorted(folder.iterdir())}
     data |= {"sha256": files, "record": dict(run.record)}
     written = json.dumps(data, indent=1, ensure_ascii=False).encode()
@@ -104,7 +106,9 @@ def _layer(place: str, maps: Any, layer: Layer, tensors: dict[str, Tensor]) -> d
     tensors[name] = layer.values.detach().float().cpu().contiguous()
     saved.check(name, tensors[name])
     axes = [axis for axis in ("step", "head") if axis in maps.keep]
-    return {
+    axes += ["frame"] if layer.frames else []
+    ran = {} if layer.ran is None else {"ran": list(layer.ran)}
+    return ran | {
         "name": layer.name,
         "tensor": name,
         "axes": [*axes, saved.AXIS[place.split("/")[0]], "y", "x"],
@@ -121,8 +125,9 @@ def _free(place: Path) -> None:
     """Refuse to put a run where something else lies."""
     if not place.exists():
         return
-    own = {saved.JSON, saved.MAPS, saved.IMAGE}
     there = {each.name for each in place.iterdir()} if place.is_dir() else {place.name}
+    frames = {saved.FRAME.format(number) for number in range(len(there))}
+    own = {saved.JSON, saved.MAPS, saved.IMAGE} | frames
     if not place.is_dir() or (there and not (saved.is_run(place) and there <= own)):
         others = ", ".join(sorted(there - own if saved.is_run(place) else there)[:3])
         raise RunFolderError(

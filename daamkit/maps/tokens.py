@@ -60,6 +60,8 @@ def code(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
     DaamkitError
         If the tokenizer does not tell characters.
     """
+    if not tokenizer.is_fast and (coded := _bytes(tokenizer, text)) is not None:
+        return coded
     if not tokenizer.is_fast:
         raise DaamkitError(
             wanted="a tokenizer that tells which characters a token stands for",
@@ -80,6 +82,18 @@ def code(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
             ids.append(following)
             spans.append((int(span[0]), int(span[1])))
     return ids, spans
+
+
+def _bytes(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]] | None:
+    """The same of a tokenizer whose tokens are bytes, if it is one: ByT5's has no fast form."""
+    first = getattr(tokenizer, "offset", None)
+    if first is None or tokenizer.eos_token_id is None:
+        return None
+    ids = [*(byte + first for byte in text.encode()), tokenizer.eos_token_id]
+    if tokenizer(text).input_ids != ids:
+        return None
+    spans = [(at, at + 1) for at, char in enumerate(text) for _ in char.encode()]
+    return ids, [*spans, (0, 0)]
 
 
 def cut(

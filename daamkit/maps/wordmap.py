@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -42,13 +42,13 @@ def over_tokens(values: Float[Tensor, "*kept columns y x"], word: Word) -> Tenso
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WordMap:
-    """How much attention each place pays to a word.
+    """How much attention each place pays to a word, in an image or in each frame of a video.
 
     Attributes
     ----------
     values
-        (y, x) float32, at the size its pooling rule has. Unit: attention probability, summed over
-        steps as the rule says.
+        (y, x) float32, at the size its pooling rule has, or (frame, y, x), one for each frame of a
+        video's latents. Unit: attention probability, summed over steps as the rule says.
     word
         Which word, or several tokens together.
     size
@@ -62,14 +62,24 @@ class WordMap:
     values as they are, ``word.expand(absolute=True)``.
     """
 
-    values: Float[Tensor, "y x"]
+    values: Float[Tensor, "*frames y x"]
     word: Word
     size: tuple[int, int]
     image: Image.Image | None = None
 
+    @property
+    def frames(self) -> tuple[WordMap, ...]:
+        """The map of each frame, an image's, by itself; of an image, this one alone.
+
+        Their masks cut each frame at its own maximum, those of this map all at the video's.
+        """
+        if self.values.ndim == 2:
+            return (self,)
+        return tuple(replace(self, values=frame) for frame in self.values)
+
     def expand(
         self, size: tuple[int, int] | int | None = None, *, absolute: bool = False
-    ) -> Float[Tensor, "height width"]:
+    ) -> Float[Tensor, "*frames height width"]:
         """The map at the image's size, from 0 to 1 unless `absolute`.
 
         Parameters
@@ -98,11 +108,11 @@ class WordMap:
         return values.clone() if absolute else _unit(values)
 
     @cached_property
-    def _large(self) -> Float[Tensor, "height width"]:
+    def _large(self) -> Float[Tensor, "*frames height width"]:
         return enlarge(self._finite, self.size)
 
     @cached_property
-    def _finite(self) -> Float[Tensor, "y x"]:
+    def _finite(self) -> Float[Tensor, "*frames y x"]:
         """The values, if they are numbers: of what is not, nothing can be said."""
         if not bool(torch.isfinite(self.values).all()):
             raise DaamkitError(
@@ -114,7 +124,7 @@ class WordMap:
 
     def mask(
         self, threshold: float | Rule = 0.4, rule: Rule = "max"
-    ) -> Bool[np.ndarray, "height width"]:
+    ) -> Bool[np.ndarray, "*frames height width"]:
         """The places that belong to the word, at the image's size.
 
         Parameters
@@ -159,12 +169,13 @@ class WordMap:
         return values >= (threshold if rule == "absolute" else threshold * values.max())
 
     def area(self, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
-        """Share of the image's pixels in the mask."""
+        """Share of the pixels in the mask."""
         return float(self.mask(threshold, rule).mean())
 
     def centre(self) -> tuple[float, float]:
-        """(y, x) centre of mass in pixels of the image."""
+        """(y, x) centre of mass in pixels of the image, over all frames."""
         values = self._finite.clamp(min=0).double()
+        values = values.reshape(-1, *values.shape[-2:]).sum(0)
         total = values.sum().clamp(min=1e-30)
         height, width = values.shape
         y = (values.sum(1) @ (torch.arange(height, device=values.device).double() + 0.5)) / total
@@ -172,9 +183,9 @@ class WordMap:
         return float(y) * self.size[0] / height, float(x) * self.size[1] / width
 
     def peak(self) -> tuple[int, int]:
-        """(y, x) of the highest value, in pixels of the image."""
+        """(y, x) of the highest value, in pixels of the image, of whichever frame."""
         index = int(self.expand(absolute=True).argmax())
-        return index // self.size[1], index % self.size[1]
+        return index // self.size[1] % self.size[0], index % self.size[1]
 
     def iou(self, other: WordMap, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
         """Intersection over union of both words' masks; 0 where both are empty.
@@ -249,7 +260,7 @@ class WordMap:
 
     def _masks(
         self, other: WordMap, threshold: float | Rule, rule: Rule
-    ) -> tuple[Bool[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
+    ) -> tuple[Bool[np.ndarray, "*frames height width"], Bool[np.ndarray, "*frames height width"]]:
         if self.size != other.size:
             raise _unequal(self.size, other.size)
         return _sheet(self.mask(threshold, rule)), _sheet(other.mask(threshold, rule))

@@ -26,6 +26,8 @@ def row(
     zeroed = arguments.zeroed(call, branch)
     if call.family is None or embeds is not None or zeroed or encoder.model is None:
         return rows.coded(own, text, _length(encoder, embeds))  # nothing has run to be observed
+    if own.rewrites is not None and (found := rows.quoted(own, heard, text)) is not None:
+        return found
     if not heard:
         raise DaamkitError(
             wanted=f"the tokens that {encoder.name} reads of {text!r}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from daamkit.attention.calls import Call
@@ -89,7 +89,7 @@ def aligned(
     given: str,
     start: int,
     text: str,
-    at: Sequence[int] | None = None,
+    at: Sequence[int | None] | None = None,
 ) -> Row | None:
     """A row read as a text in what the tokenizer was given, if its ids are these.
 
@@ -102,15 +102,19 @@ def aligned(
     start, text
         Where the text begins in it, and the text as it shall be shown.
     at
-        Where each of its characters, as given, stands in the text shown; None: at the same place.
+        Where each of its characters, as given, stands in the text shown, or None of what is the
+        pipeline's own; None: at the same place.
     """
     at = range(len(text)) if at is None else at
     stop = start + len(at)
-    ids, spans, end = tokens.cut(*tokens.code(encoder.tokenizer, given), len(row))
-    if _padded(encoder, row, ids, []) is None:
+    for limit in (len(row), len(row) - _leading(encoder, row)):
+        ids, spans, end = tokens.cut(*tokens.code(encoder.tokenizer, given), limit)
+        if _padded(encoder, row, ids, []) is not None:
+            break
+    else:
         return None
 
-    def shown(place: int) -> int:
+    def shown(place: int) -> int | None:
         return at[place - start] if start <= place < stop else len(text) if place >= stop else 0
 
     def own(place: Place) -> Place:
@@ -118,15 +122,18 @@ def aligned(
         after = stop < len(given) and place.start >= stop
         if place.special or before or after:
             return place if place.special else _TEMPLATE
-        first = shown(place.start)
-        return Place(first, shown(place.end - 1) + 1 if place.end > place.start else first)
+        first, last = shown(place.start), shown(max(place.end - 1, place.start))
+        if first is None or last is None:
+            return _TEMPLATE
+        return Place(first, last + 1 if place.end > place.start else first)
 
     places = [own(place) for place in tokens.places_of(encoder.tokenizer, ids, spans)]
     row_places = _padded(encoder, row, ids, places)
     assert row_places is not None, "just aligned"
     row_places += [_PADDING] * (-len(row_places) % encoder.multiple)
     row_places[:0] = [_REGISTER] * encoder.registers
-    cut = None if end is None or end >= stop else shown(end)
+    unread = [] if end is None else [own for own in at[max(end - start, 0) :] if own is not None]
+    cut = min(unread, default=None)
     return Row(text, row_places, cut, len(row))
 
 
@@ -142,15 +149,37 @@ def _padded(
         rest = {*row[:before], *row[before + len(ids) :]}
         padded = rest <= {padding} if padding is not None else len(rest) <= 1
         if padded and list(row[before : before + len(ids)]) == list(ids):
+            before *= not encoder.trims
             return [_PADDING] * before + places + [_PADDING] * (more - before)
     return None
+
+
+def _leading(encoder: Encoder, row: Sequence[int]) -> int:
+    """How many places of padding stand before a text."""
+    padding = encoder.tokenizer.pad_token_id
+    return next((at for at, own in enumerate(row) if own != padding), 0)
+
+
+def quoted(encoder: Encoder, heard: Iterable[list[int]], text: str) -> Row | None:
+    """The row of an encoder that is given what it `rewrites` of a text; nothing but padding where
+    that is empty; None where it has not been heard."""
+    assert encoder.rewrites is not None
+    parts = encoder.rewrites(text)
+    if not parts:
+        return Row(text, [_PADDING] * _limit(encoder), None, _limit(encoder))
+    given, at = "".join(char for char, _ in parts), [place for _, place in parts]
+    found = (aligned(encoder, row, given, 0, text, at) for row in heard)
+    return next((row for row in found if row is not None), None)
 
 
 def coded(encoder: Encoder, text: str, length: int | None = None) -> Row:
     """What an encoder would read of a text, were it called; with so many places, or its own."""
     (before, after), limit = encoder.template, length or _limit(encoder)
-    ids, *_ = tokens.cut(*tokens.code(encoder.tokenizer, before + text + after), limit)
-    found = match(encoder, ids, text)
+    given = before + text + after
+    if encoder.rewrites is not None:
+        given = "".join(char for char, _ in encoder.rewrites(text))
+    ids, *_ = tokens.cut(*tokens.code(encoder.tokenizer, given), limit)
+    found = match(encoder, ids, text) if encoder.rewrites is None else quoted(encoder, [ids], text)
     assert found is not None, "its own ids"
     more = max(limit + encoder.registers - len(found.places), 0) if limit < UNLIMITED else 0
     return replace(found, places=found.places + [_PADDING] * more, limit=limit)

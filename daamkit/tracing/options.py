@@ -65,6 +65,12 @@ def plans_for(
     plan = Plan(options.keep, slots, samples, steps, columns)
     if not options.self_grid:
         return plan, None
+    if len(whole) > 2:
+        raise DaamkitError(
+            wanted="self-attention maps of an image",
+            got="a video, whose cells look at the cells of all frames",
+            mend="trace it without `self_attention=True`",
+        )
     keep = options.keep - {"head"}
     near = [
         site

@@ -43,6 +43,7 @@ class Recorder(Tap):
         self.texts: dict[str, list[Read]] = {}
         self.keys: dict[tuple[str, int, tuple[Span, ...]], KeyRuns] = {}  # where columns come from
         self.passes: dict[str, list[int]] = {}  # of each branch: guidance may end early
+        self.ran: dict[str, dict[str, list[int]]] = {}  # the same, by branch and site
         self.records: list[dict[str, Any]] = []
         self.grid: Grid = ()
 
@@ -70,6 +71,8 @@ class Recorder(Tap):
             )
         for branch in step.branches:
             self.passes.setdefault(branch, []).append(step.index)
+            for site in step.sites:
+                self.ran.setdefault(branch, {}).setdefault(site.name, []).append(step.index)
 
     def wants(self, site: Site) -> bool:
         stores = self.self_stores if site.kind == "self" else self.cross_stores
@@ -168,17 +171,19 @@ class Recorder(Tap):
                 )
         prompts.unchanged(call)
         for branch, store in [*self.cross_stores.items(), *self.self_stores.items()]:
-            results.require_whole(store, self.passes[branch])
+            results.require_whole(store, self.ran[branch])
         family = families.of(call.pipe)
         pixels, base = family.pixels(call.pipe, self.grid), family.base(call.pipe)
         timesteps = call.timesteps
-        for sample, picture in enumerate(results.pictures(images, call)):
+        for sample, pictures in enumerate(results.pictures(images, call)):
+            picture = pictures[0] if pictures else None
             size = pixels if picture is None else (picture.height, picture.width)
             results.require_whole_image(self.grid, size)
             cross, selves = {}, {}
             for branch, store in self.cross_stores.items():
                 prompt, passes = self.texts[branch][sample].prompt, self.passes[branch]
-                layers = results.layers_of(store, sample, passes, prompt.columns)
+                ran = self.ran[branch]
+                layers = results.layers_of(store, sample, passes, ran, prompt.columns)
                 cross[branch] = HeatMaps(
                     prompt,
                     layers,
@@ -191,11 +196,12 @@ class Recorder(Tap):
                 )
             for branch, store in self.self_stores.items():
                 passes = self.passes[branch]
-                layers = results.layers_of(store, sample, passes)
+                layers = results.layers_of(store, sample, passes, self.ran[branch])
                 selves[branch] = SelfMaps(layers, store.plan.keep, len(passes), size)
             made = self.records[sample] | {"timesteps": timesteps, "size": list(size)}
             made |= results.plain(call.notes[sample])
-            self.runs.append(Run(picture, cross, selves, made))
+            video = tuple(pictures) if len(self.grid) > 2 else ()
+            self.runs.append(Run(picture, cross, selves, made, video))
         self._forget()
 
     def fail(self, call: Call) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,25 @@ from daamkit.maps.layers import Layer
 
 
 def layers_of(
-    store: Store, sample: int, passes: list[int], columns: int | None = None
+    store: Store,
+    sample: int,
+    passes: list[int],
+    ran: Mapping[str, list[int]],
+    columns: int | None = None,
 ) -> dict[str, Layer]:
-    """One image's part of the sums, of its own tokens."""
+    """One image's part of the sums, of its own tokens.
+
+    Parameters
+    ----------
+    store, sample
+        The sums, and the image's number.
+    passes
+        Those that had the branch.
+    ran
+        Of them, those of each site's denoiser.
+    columns
+        Of the image's prompt.
+    """
     layers: dict[str, Layer] = {}
     for slot in store.plan.slots:
         if slot.name not in store.sums:  # the pipeline has skipped these sites
@@ -33,6 +49,10 @@ def layers_of(
             values = values.clone()  # a run that is kept must not keep its whole batch
         heads = slot.heads * len(slot.sites)
         values = values.unflatten(-1, slot.grid).cpu()
+        frames = slot.grid[0] if len(slot.grid) > 2 else 0
+        if frames:
+            values = values.movedim(-3, -4)
+        own = ran[slot.sites[0]]
         layers[slot.name] = Layer(
             slot.name,
             slot.sites,
@@ -41,19 +61,33 @@ def layers_of(
             values,
             slot.order,
             tuple(sorted(slot.left_out)),
+            frames,
+            None if own == passes else tuple(at for at, each in enumerate(passes) if each in own),
         )
     return layers
 
 
-def pictures(images: Any, call: Call) -> Sequence[Image.Image | None]:
-    """The images a pipeline returned, one per sample; None for latents."""
+def pictures(images: Any, call: Call) -> Sequence[Sequence[Image.Image]]:
+    """The images a pipeline returned, one per sample, or a video's frames; none for latents."""
     if call.arguments.get("output_type") == "latent":
-        return [None] * call.samples
+        return [()] * call.samples
     if isinstance(images, Tensor):
-        images = images.detach().float().cpu().permute(0, 2, 3, 1).numpy()
-    if isinstance(images, np.ndarray):
-        images = [Image.fromarray((image * 255).round().astype(np.uint8)) for image in images]
-    return list(images)
+        images = images.detach().float().cpu().movedim(-3, -1).numpy()
+    return [[_picture(frame) for frame in _frames(each)] for each in images]
+
+
+def _frames(given: Any) -> Sequence[Any]:
+    """The frames of a video; an image as one."""
+    if isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim > 3):
+        return given
+    return [given]
+
+
+def _picture(given: Any) -> Image.Image:
+    if isinstance(given, np.ndarray):
+        return Image.fromarray((given * 255).round().astype(np.uint8))
+    picture: Image.Image = given
+    return picture
 
 
 def plain(notes: dict[str, list[Any]]) -> dict[str, Any]:
@@ -64,12 +98,13 @@ def plain(notes: dict[str, list[Any]]) -> dict[str, Any]:
     }
 
 
-def require_whole(store: Store, passes: list[int]) -> None:
-    """Refuse sites that have run in some passes only; those that never ran are left out."""
+def require_whole(store: Store, passes: Mapping[str, list[int]]) -> None:
+    """Refuse sites that have run in some of their denoiser's passes only; those that never ran are
+    left out."""
     for site, ran in store.passes.items():
-        if ran != set(passes):
+        if ran != set(passes[site]):
             raise DaamkitError(
-                wanted=f"attention of {site} in all {len(passes)} passes",
+                wanted=f"attention of {site} in all {len(passes[site])} passes",
                 got=f"in {len(ran)}",
                 mend="something skips layers (a feature cache?): take it off while tracing",
             )

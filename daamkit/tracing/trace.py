@@ -175,6 +175,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         *,
         height: int | None = None,
         width: int | None = None,
+        frames: int | None = None,
         steps: int = 50,
         images: int = 1,
     ) -> int:
@@ -187,6 +188,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
             Its tokens count.
         height, width
             In pixels; default the model's.
+        frames
+            Of a video; default the model's.
         steps
             Passes of the denoiser, which count where "step" is kept.
         images
@@ -199,7 +202,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
                 mend="give both: pipelines take their own size for both if one is missing",
             )
         columns = prompts.tokenized(self.pipe, prompt).columns
-        grid = families.of(self.pipe).grid(self.pipe, height, width)
+        grid = families.of(self.pipe).grid(self.pipe, height, width, frames)
         plans = plans_for(self._options, self.pipe, grid, images, steps, columns)
         branches = len(set(self._options.branches))
         maps = branches * sum(plan.bytes for plan in plans if plan is not None)

@@ -103,7 +103,7 @@ class Painters(Family):
         lists = {name: [now.inputs[name][row] for row in rows] for name in ("images", "texts")}
         return now.inputs | lists
 
-    def predicted(self, output):
+    def predicted(self, now, output):
         return torch.stack(output)
 
     def layout(self, site, now, queries, keys, nth):

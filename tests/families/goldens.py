@@ -1,7 +1,9 @@
 """Golden numbers of whole families: a folder laid out as its README says."""
 
+import importlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,11 @@ from safetensors.torch import load_file
 
 FOLDER = Path(
     os.environ.get("DAAMKIT_FAMILIES_GOLDEN", Path(__file__).parents[1] / "golden" / "families")
+)
+
+
+SCRIPTS = Path(  # of pipelines that cannot be saved
+    os.environ.get("DAAMKIT_FAMILIES_SCRIPTS", FOLDER.parent.parent / "scripts" / "tiny_pipelines")
 )
 
 
@@ -39,15 +46,35 @@ class Golden:
         return output[0]
 
 
-def here(*families: str) -> list[str]:
-    """Which of some families the folder has."""
-    return [name for name in families if (FOLDER / name / "meta.json").is_file()]
+def here() -> list[str]:
+    """The families that the folder has, of those whose pipelines can be opened or built."""
+    found = []
+    for meta in sorted(FOLDER.glob("*/meta.json")):
+        told = json.loads(meta.read_text())
+        if told["saved"] or (SCRIPTS / f"{_script(told)}.py").is_file():
+            found.append(meta.parent.name)
+    return found
+
+
+def _script(meta: dict[str, Any]) -> str:
+    return str(meta["build"].split(".")[0])
+
+
+def _built(meta: dict[str, Any]) -> Any:
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        return importlib.import_module(_script(meta)).build(meta["weights_seed"])
+    finally:
+        sys.path.remove(str(SCRIPTS))
 
 
 def read(family: str) -> Golden:
     place = FOLDER / family
     meta = json.loads((place / "meta.json").read_text())
-    pipe = DiffusionPipeline.from_pretrained(place / "pipeline", low_cpu_mem_usage=False)
+    if meta["saved"]:
+        pipe = DiffusionPipeline.from_pretrained(place / "pipeline", low_cpu_mem_usage=False)
+    else:
+        pipe = _built(meta)
     for name, value in meta["attributes"].items():
         setattr(pipe, name, value)
     pipe.set_progress_bar_config(disable=True)

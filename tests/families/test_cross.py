@@ -24,54 +24,12 @@ def sana():
     return tiny_cross.build("sana")
 
 
-def test_traced_is_untraced(pipe, name):
-    checks.untouched(pipe, name)
-
-
-def test_probabilities_are_an_explicit_softmax(pipe, name):
-    checks.exact(pipe, name)
-
-
-def test_a_word_exchanged_moves_its_columns(pipe, name):
-    checks.moved(pipe, name)
-
-
-def test_grids_are_not_square(pipe, name):
-    checks.grid(pipe, name)
-
-
-def test_all_that_text_gets_has_a_name(pipe, name):
-    checks.columns(pipe, name)
-
-
-def test_each_image_of_a_batch_has_its_own_maps(pipe, name):
-    checks.batched(pipe, name, own_masks=name == "pixart")
-
-
 def test_guidance_looks_where_the_word_is(pipe, name):
     if name == "sana":
         with pytest.raises(DaamkitError, match="drops some after encoding"):
             checks.guided(pipe, name)
         return
     checks.guided(pipe, name)
-
-
-def test_shown(pipe, name):
-    checks.shown(pipe, name)
-
-
-def test_saved_and_opened(pipe, name, tmp_path):
-    checks.kept(pipe, name, tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_words_beyond_the_limit(pipe, name):
-    checks.cut_off(pipe, name, 90)
-
-
-@pytest.mark.parametrize("name", NAMES, indirect=True)
-def test_golden(name):
-    checks.golden(name)
 
 
 def test_self_attention_of_cells(pipe, name):

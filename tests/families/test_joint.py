@@ -16,7 +16,6 @@ from daamkit.attention.columns import of_keys
 from daamkit.attention.taps import Tap
 from daamkit.toybox import flux
 from tests.families import tiny_joint as tiny
-from tests.families.kernel import Calls
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 
@@ -102,131 +101,6 @@ class Seen(Tap):
         branches = {branch: attention.probabilities(branch) for branch in attention.branches}
         self.passes[-1][attention.site.name] = (branches, attention.layout, attention.site)
         self.keys.append(attention.key)
-
-
-@pytest.fixture(scope="module")
-def guided(case, pipe):
-    """Two prompts of different length, two images each, under guidance: untraced and traced."""
-    wanted = {"keep": ("step", "site", "head"), "branches": case.branches}
-    options = case.guided | {"num_images_per_prompt": 2}
-    calls, seen = Calls(pipe.transformer), Seen()
-    with calls:
-        plain = tiny.generate(pipe, TWO, **options)
-    with hooks.attach(pipe, seen), daamkit.trace(pipe, **wanted) as tracer:
-        images = tiny.generate(pipe, TWO, **options)
-    return plain, images, calls, seen, tracer.runs
-
-
-def test_the_picture_is_not_touched(pipe, case, guided):
-    plain, images, *_ = guided
-    assert plain.shape == (4, 48, 32, 3) and (plain == images).all()
-    alone = tiny.generate(pipe, **case.plain)
-    with daamkit.trace(pipe, self_attention=case.build is tiny.sd35) as tracer:
-        assert (tiny.generate(pipe, **case.plain) == alone).all()
-    assert list(tracer.run.branches) == ["cond"] and tracer.run.maps.size == (48, 32)
-
-
-def test_probabilities_equal_an_explicit_softmax_row_by_named_row(case, guided):
-    *_, calls, seen, _ = guided
-    per_step = len(case.branches) if case.apart else 1
-    assert len(seen.passes) == len(calls.passes) == 2 * per_step
-    for number, (told, kernels) in enumerate(zip(seen.passes, calls.passes, strict=True)):
-        now = case.branches[number % per_step :][:1] if case.apart else case.branches
-        assert len(told) == len(kernels)
-        for (branches, _, _), explicit in zip(told.values(), kernels, strict=True):
-            assert tuple(branches) == now
-            for at, branch in enumerate(now):
-                assert (branches[branch] - explicit[4 * at : 4 * at + 4]).abs().max() < 1e-5
-                assert (branches[branch].sum(-1) - 1).abs().max() < 1e-5
-
-
-def test_maps_are_what_the_words_keys_get(case, pipe, guided):
-    *_, calls, seen, runs = guided
-    per_step = len(case.branches) if case.apart else 1
-    sites = list(seen.passes[0].values())
-    lead = len(pipe.tokenizer(case.before).input_ids) if case.before else 0
-    for at, branch in enumerate(case.branches):
-        for order, (_, layout, site) in enumerate(sites):
-            if site.kind == "self":
-                continue
-            for sample, run in enumerate(runs):
-                for step in range(2):
-                    number = step * per_step + (at if case.apart else 0)
-                    row = sample + (0 if case.apart else 4 * at)
-                    explicit = calls.passes[number][order][row].float()
-                    layer = run.branch(branch).layers[site.name]
-                    assert layer.group == site.group and layer.grid == layout.grid
-                    compare(case, lead, run.branch(branch).prompt, layer.values[step], explicit)
-    assert runs[1].prompt == TWO[0] and runs[2].prompt == TWO[1]
-
-
-def compare(case, lead, prompt, values, explicit) -> None:
-    """A layer's (heads, columns, y, x) with the kernel's (heads, queries, keys)."""
-    image = values.shape[-2] * values.shape[-1]
-    text = explicit.shape[-1] - image
-    cells = slice(0, image) if case.image_first else slice(text, None)
-    keys = slice(image, None) if case.image_first else slice(0, text)
-    whole = explicit[:, cells, keys].transpose(-1, -2).unflatten(-1, values.shape[-2:])
-    for encoder, start in case.starts.items():
-        tokens = [token for token in prompt.tokens if token.encoder == encoder]
-        own = [token for token in tokens if token.special not in ("padding", "template")]
-        assert len(own) >= len(prompt.text.split())
-        for nth, token in enumerate(own):
-            assert (values[:, token.column] - whole[:, start + lead + nth]).abs().max() < 1e-5
-    total = values[:, sorted({token.column for token in prompt.tokens})].sum(1)
-    assert (total - whole.sum(1)).abs().max() < 1e-5
-
-
-def deaf(pipe):
-    """Let no token of a prompt reach another's place: no text encoder mixes places, and no pooled
-    text modulates all of them."""
-    named = ("SelfAttention.o.weight", "self_attn.out_proj.weight", "self_attn.out_proj.bias",
-             "self_attn.o_proj.weight")  # fmt: skip
-    for name, part in pipe.components.items():
-        if name.startswith("text_encoder") and part is not None:
-            for path, weight in part.named_parameters():
-                if path.endswith(named):
-                    weight.data.zero_()
-    for path, weight in pipe.transformer.named_parameters():
-        if path.startswith("time_text_embed.text_embedder"):
-            weight.data.zero_()
-    return pipe
-
-
-def test_another_word_moves_the_very_columns_called_that_word(case):
-    pipe = deaf(case.build())
-    taps = []
-    for word in ("cat", "dog"):
-        taps.append(Seen())
-        with hooks.attach(pipe, taps[-1]):
-            tiny.generate(pipe, f"a red {word} on the grass", **case.plain)
-    branches, layout, _ = next(iter(taps[0].passes[0].values()))
-    both = [tap.keys[0][0].transpose(0, 1).flatten(1) for tap in taps]
-    moved = {int(key) for key in (both[0] != both[1]).any(-1).nonzero()}
-    read = taps[0].read["cond"][0]
-    named = set()
-    for span in layout.text[0]:
-        columns = read.columns[span.encoder]
-        own = {read.prompt.word("cat", encoder=name).columns for name in read.prompt.texts}
-        called = {column for each in own for column in each}
-        named |= {
-            span.start + place
-            for place in range(span.length)
-            if columns[span.first + place] in called
-        }
-    assert moved == named and moved
-    word = read.prompt.word("cat")
-    assert len(word.parts) == (2 if len(case.starts) == 3 else 0)
-
-
-def test_saved_and_opened_again(guided, tmp_path):
-    *_, runs = guided
-    runs[3].save(tmp_path / "run")
-    again = daamkit.open(tmp_path / "run")
-    word = again.maps.word("lantern")
-    assert torch.equal(word.values, runs[3].maps.word("lantern").values)
-    assert again.maps.prompt == runs[3].maps.prompt
-    assert len(again.table()) == len(TWO[1].split())
 
 
 def test_family_and_sites_are_told(pipe):
@@ -381,22 +255,3 @@ def test_the_miniature_flux_is_read():
         pipe("a red cat", num_inference_steps=1, max_sequence_length=32)
     assert tracer.run.maps.size == (128, 128)
     assert {layer.grid for layer in tracer.run.maps.layers.values()} == {(16, 16)}
-
-
-def test_a_saved_pipeline_is_opened_by_its_folder(case, pipe, tmp_path):
-    pipe.save_pretrained(tmp_path)
-    again = daamkit.load(tmp_path, low_cpu_mem_usage=False)
-    assert type(again) is type(pipe) and families.of(again) == families.of(pipe)
-
-
-@pytest.mark.parametrize(("name", "limit"), [("flux", 6), ("chroma", 6), ("qwen", 4), ("klein", 9)])
-def test_a_word_beyond_the_calls_limit_is_not_read(name, limit):
-    case = CASES[name]
-    pipe = case.build()
-    options = case.plain | {"max_sequence_length": limit}
-    with daamkit.trace(pipe) as tracer:
-        tiny.generate(pipe, "a red cat and a fox and a small lantern", **options)
-    maps = tracer.run.maps
-    assert maps.word("red").values.max() > 0 and 0 < maps.mass.sum() < 1
-    with pytest.raises(daamkit.DaamkitError, match="cut at the model's limit"):
-        maps.word("lantern")

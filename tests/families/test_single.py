@@ -29,49 +29,8 @@ def lumina2():
     return tiny_cross.build("lumina2")
 
 
-def test_traced_is_untraced(pipe, name):
-    checks.untouched(pipe, name)
-
-
-def test_probabilities_are_an_explicit_softmax(pipe, name):
-    checks.exact(pipe, name)
-
-
-def test_a_word_exchanged_moves_its_columns(pipe, name):
-    checks.moved(pipe, name)
-
-
-def test_grids_are_not_square(pipe, name):
-    checks.grid(pipe, name)
-
-
-def test_all_that_text_gets_has_a_name(pipe, name):
-    checks.columns(pipe, name)
-
-
-def test_each_image_of_a_batch_has_its_own_maps(pipe, name):
-    checks.batched(pipe, name, own_masks=name != "lumina2")
-
-
 def test_guidance_looks_where_the_word_is(pipe, name):
     checks.guided(pipe, name)
-
-
-def test_shown(pipe, name):
-    checks.shown(pipe, name)
-
-
-def test_saved_and_opened(pipe, name, tmp_path):
-    checks.kept(pipe, name, tmp_path)
-
-
-def test_words_beyond_the_limit(pipe, name):
-    checks.cut_off(pipe, name, 30)
-
-
-@pytest.mark.parametrize("name", NAMES, indirect=True)
-def test_golden(name):
-    checks.golden(name)
 
 
 @pytest.mark.parametrize("name", ["zimage", "lumina2"], indirect=True)

@@ -68,7 +68,9 @@ def sites(pipe: Any) -> dict[str, list[Site]]:
     for component, denoiser in denoisers(pipe).items():
         own = _some(family.sites(denoiser), denoiser)
         if found:  # a second denoiser has the same paths
-            own = [replace(site, name=f"{component}.{site.name}") for site in own]
+            own = [
+                replace(site, name=f"{component}.{site.name}", denoiser=component) for site in own
+            ]
         found[component] = own
     return found
 

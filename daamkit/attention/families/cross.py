@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from torch import nn
@@ -135,6 +136,21 @@ class Sana(Cross):
             Span(whole.encoder, 0, 1),
             Span(whole.encoder, 1, whole.length - 1, places - whole.length + 1),
         )
+
+    def encoders(self, pipe: Any) -> list[Encoder]:
+        """Gemma 2; its places grow with the instruction."""
+        told = default(pipe, "complex_human_instruction")
+        if not told:
+            return super().encoders(pipe)
+        before = "\n".join(told)
+        return [
+            replace(
+                each,
+                template=(before, ""),
+                limit=(each.limit or 0) + len(each.tokenizer(before).input_ids) - 2,
+            )
+            for each in super().encoders(pipe)
+        ]
 
     def template(self, encoder: Encoder, call: Call, branch: str) -> tuple[str, str]:
         """The instruction, as the call has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,11 @@ class Encoder:
     shares
         Name of the encoder whose places are this one's too, channels side by side (both CLIPs');
         "" where it has places of its own, after those of the encoder before it.
+    rewrites
+        What the tokenizer is given of a prompt: each character, and where it stands in the prompt
+        or None; empty, and the encoder does not run, where it is given nothing. None: the prompt.
+    trims
+        Padding before a text is taken out after encoding.
     """
 
     name: str
@@ -50,3 +56,5 @@ class Encoder:
     embeds: str = "prompt_embeds"
     template: tuple[str, str] = ("", "")
     shares: str = ""
+    rewrites: Callable[[str], list[tuple[str, int | None]]] | None = None
+    trims: bool = False

@@ -107,7 +107,11 @@ class Family(ABC):
         """Whether a denoiser that comes without its pipeline is of this family."""
         return False
 
-    # -- a pass and its inputs
+    # -- a call, a pass and its inputs
+
+    def arguments(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A call's arguments by the names that most pipelines have for them."""
+        return given
 
     @abstractmethod
     def read(
@@ -155,8 +159,8 @@ class Family(ABC):
         total = len(now.inputs[self.image])
         return {name: pick(value, rows, total) for name, value in now.inputs.items()}
 
-    def predicted(self, output: Any) -> Image:
-        """What a denoiser has predicted, batch rows first."""
+    def predicted(self, now: Pass, output: Any) -> Image:
+        """What a denoiser has predicted of what is denoised, batch rows first."""
         said: Tensor = output[0]
         return said
 
@@ -213,8 +217,11 @@ class Family(ABC):
 
     # -- pictures
 
-    def grid(self, pipe: Any, height: int | None, width: int | None) -> Grid:
-        """The denoiser's grid for an image of so many pixels; None: the pipeline's own size."""
+    def grid(
+        self, pipe: Any, height: int | None, width: int | None, frames: int | None = None
+    ) -> Grid:
+        """The denoiser's grid for an image of so many pixels, or a video of so many frames; None:
+        the pipeline's own size."""
         raise DaamkitError(
             wanted="the size of maps before a generation",
             got=f"{type(self).__name__}, which does not tell",
@@ -227,22 +234,23 @@ class Family(ABC):
         return grid[-2] * scale, grid[-1] * scale
 
     def images(self, output: Any) -> Any:
-        """What a pipeline's call has made, of its output.
+        """What a pipeline's call has made, of its output: images, or videos.
 
         Raises
         ------
         DaamkitError
-            If these are no images.
+            If there are none.
         """
         if isinstance(output, tuple):
             return output[0]
-        if not hasattr(output, "images"):
+        found = getattr(output, "images", getattr(output, "frames", None))
+        if found is None:
             raise DaamkitError(
-                wanted="a pipeline that returns images",
+                wanted="a pipeline that returns images or videos",
                 got=type(output).__name__,
                 mend="other kinds of pipelines are not read yet",
             )
-        return output.images
+        return found
 
     def semantic(self, sites: Sequence[Site]) -> list[Site]:
         """Those sites, of these that read text, whose maps guidance looks at unless told."""

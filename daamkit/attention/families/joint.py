@@ -123,6 +123,11 @@ class Joint(Family):
         own = torch.cat([noisy, given[:, :places, channels:]], 2)
         return inputs | {"hidden_states": torch.cat([own, given[:, places:]], 1)}
 
+    def predicted(self, now: Pass, output: Any) -> Tensor:
+        """Not of the places of a picture to edit, which come after the image's."""
+        said: Tensor = output[0]
+        return said if said.ndim == 4 else said[:, : now.grid[0] * now.grid[1]]
+
     def select(self, now: Pass, rows: Sequence[int]) -> dict[str, Any]:
         """Rows of all but the places' positions, which all rows share."""
         chosen = super().select(now, rows)
@@ -173,6 +178,12 @@ class Joint(Family):
         """Those whose places are in the softmax."""
         return [text.encoder(pipe) for text in texts.present(self.texts, pipe)]
 
+    def template(self, encoder: Encoder, call: Call, branch: str) -> tuple[str, str]:
+        """With the places of pictures to edit in it, as many as have entered the encoder."""
+        heard = [ids for each in call.encoded.get(encoder.name, ()) for ids in each.ids]
+        formats = any(text.template == "format" for text in self.texts)
+        return texts.pictured(encoder, heard[0]) if heard and formats else encoder.template
+
     def reach(self, now: Pass, row: int) -> dict[str, int]:
         """Where a template's first tokens are dropped, what is left is cut after encoding."""
         pipe, left = now.call.pipe, now.inputs["encoder_hidden_states"].shape[1]
@@ -180,7 +191,9 @@ class Joint(Family):
 
     # -- pictures
 
-    def grid(self, pipe: Any, height: int | None, width: int | None) -> Grid:
+    def grid(
+        self, pipe: Any, height: int | None, width: int | None, frames: int | None = None
+    ) -> Grid:
         """2 x 2 latents a cell."""
         scale, side = pipe.vae_scale_factor, pipe.default_sample_size * pipe.vae_scale_factor
         return (height or side) // (scale * _CELL), (width or side) // (scale * _CELL)

@@ -3,6 +3,7 @@ CogView4."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -54,7 +55,7 @@ class Single(Transformer):
             for at, (name, place, module) in enumerate(found)
         ]
 
-    def predicted(self, output: Any) -> Tensor:
+    def predicted(self, now: Pass, output: Any) -> Tensor:
         """As the scheduler is given it: the pipeline turns its sign."""
         said: Tensor = -output[0]
         return said
@@ -102,7 +103,7 @@ class ZImage(Single):
         chosen = {name: pick(v, rows, total) for name, v in now.inputs.items() if name not in own}
         return chosen | {name: [now.inputs[name][row] for row in rows] for name in own}
 
-    def predicted(self, output: Any) -> Tensor:
+    def predicted(self, now: Pass, output: Any) -> Tensor:
         """A list of images of one frame each; the pipeline turns their sign."""
         return -torch.stack(list(output[0])).squeeze(2)
 
@@ -145,6 +146,7 @@ class ZImage(Single):
                 limit=limit,
                 multiple=self.multiple,
                 template=(before, after),
+                trims=True,
             )
         ]
 
@@ -166,7 +168,7 @@ class Lumina2(Single):
     ) -> Reading:
         """The prompt's pass is the first of a step."""
         noisy = inputs[self.image]
-        branches = _apart(call, noisy, earlier)
+        branches = one_by_one(call, noisy, earlier)
         grid = self.patches(denoiser, noisy)
         text = (inputs["encoder_hidden_states"],)
         return Reading(noisy, inputs["timestep"], branches, grid, text)
@@ -242,7 +244,7 @@ class TextFirst(Transformer):
     ) -> Reading:
         """All branches in one pass, or each in its own."""
         noisy, text = inputs[self.image], inputs["encoder_hidden_states"]
-        branches = call.branches(len(noisy)) if not self.apart else _apart(call, noisy, earlier)
+        branches = call.branches(len(noisy)) if not self.apart else one_by_one(call, noisy, earlier)
         return Reading(noisy, inputs["timestep"], branches, self.patches(denoiser, noisy), (text,))
 
     def layout(self, site: Site, now: Pass, queries: int, keys: int, nth: int) -> Layout | None:
@@ -251,7 +253,7 @@ class TextFirst(Transformer):
             return None
         rows, length, _ = now.inputs["encoder_hidden_states"].shape
         start = self.registers + length
-        cells = slice(start, start + now.grid[0] * now.grid[1])
+        cells = slice(start, start + math.prod(now.grid))
         return Layout(now.grid, cells, ((Span("text_encoder", 0, start),),) * rows)
 
     def encoders(self, pipe: Any) -> list[Encoder]:
@@ -288,7 +290,7 @@ class CogView4(TextFirst):
     apart = True
 
 
-def _apart(call: Call, noisy: Tensor, earlier: Sequence[Pass]) -> dict[str, Rows]:
+def one_by_one(call: Call, noisy: Tensor, earlier: Sequence[Pass]) -> dict[str, Rows]:
     """The branch of a pass of its own: the prompt's is the first of a step."""
     done = any("cond" in each.branches for each in earlier)
     return call.rows([call.without if done else "cond"], len(noisy))

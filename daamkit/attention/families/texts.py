@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.sites import Span
 
+_PICTURE = "<|image_pad|>"  # a place of a picture
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the prompt where a template is asked for
 
 
@@ -86,8 +88,28 @@ class Text:
             self.argument,
             self.limit,
             template=self.around(pipe),
+            trims=self.template == "format",
             shares="" if self.shares is None else f"text_encoder{self.shares}",
         )
+
+
+def pictured(encoder: Encoder, ids: Sequence[int]) -> tuple[str, str]:
+    """An encoder's template with all places of the pictures that it was given with a text.
+
+    Qwen-Image-Edit has one picture in its template, Qwen-Image-Edit-Plus writes any number after
+    it; the processor puts as many places for each as the picture is large.
+    """
+    before, after = encoder.template
+    place = encoder.tokenizer.convert_tokens_to_ids(_PICTURE)
+    counts = [len(list(own)) for token, own in itertools.groupby(ids) if token == place]
+    if not counts:
+        return before, after
+    if _PICTURE not in before:
+        for number in range(1, len(counts) + 1):
+            before += f"Picture {number}: <|vision_start|>{_PICTURE}<|vision_end|>"
+    parts = before.split(_PICTURE)
+    places = [_PICTURE * count for count in counts] + [""]
+    return "".join(a + b for a, b in zip(parts, places, strict=False)), after
 
 
 def present(texts: Sequence[Text], pipe: Any) -> list[Text]:

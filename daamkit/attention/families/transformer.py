@@ -37,7 +37,9 @@ class Transformer(Family):
         """Side of the pipeline's own size, in pixels."""
         return int(pipe.transformer.config.sample_size) * int(pipe.vae_scale_factor)
 
-    def grid(self, pipe: Any, height: int | None, width: int | None) -> Grid:
+    def grid(
+        self, pipe: Any, height: int | None, width: int | None, frames: int | None = None
+    ) -> Grid:
         """The latents' grid, in patches."""
         side, cell = self.side(pipe), pipe.vae_scale_factor * self.patch(pipe.transformer)
         return (height or side) // cell, (width or side) // cell

@@ -129,7 +129,9 @@ class UNet(Family):
             for name, tokenizer in found.items()
         ]
 
-    def grid(self, pipe: Any, height: int | None, width: int | None) -> Grid:
+    def grid(
+        self, pipe: Any, height: int | None, width: int | None, frames: int | None = None
+    ) -> Grid:
         """The latents' grid."""
         scale = pipe.vae_scale_factor
         side = scale * _side(pipe.unet)

@@ -1,0 +1,179 @@
+"""What is true of every family, seen on its small pipeline."""
+
+import math
+
+import pytest
+import torch
+
+import daamkit
+from daamkit import prompts
+from daamkit.attention import families, hooks
+from tests.families import every
+from tests.families.checks import Seen
+from tests.families.every import CASES, TWO, generate
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The config attributes:UserWarning"),
+]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def pipe(case):
+    return every.deaf(case.build())
+
+
+@pytest.fixture(scope="module")
+def batch(case, pipe):
+    """Two prompts of different length, two images each, under guidance: untraced, and traced."""
+    options = case.guided | ({case.images: 2} if case.images else {})
+    seeds = range(4 if case.images else 2)
+    plain, seen = generate(case, pipe, TWO, seeds, **options), Seen()
+    keep, branches = ("step", "site", "head"), case.branches
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, keep=keep, branches=branches) as tracer:
+        traced = generate(case, pipe, TWO, seeds, **options)
+    return plain, traced, seen, tracer.runs
+
+
+@pytest.fixture(scope="module")
+def alone(case, pipe):
+    """One prompt without guidance: untraced, and traced."""
+    plain = generate(case, pipe, **case.alone)
+    with daamkit.trace(pipe) as tracer:
+        traced = generate(case, pipe, **case.alone)
+    return plain, traced, tracer
+
+
+def test_traced_is_untraced(case, batch, alone):
+    assert torch.equal(*batch[:2]) and torch.equal(*alone[:2])
+    assert len(batch[3]) == (4 if case.images else 2)
+
+
+def test_probabilities_are_the_models_over_all_keys(case, pipe, batch):
+    seen = batch[2]
+    assert max(seen.error.values()) < 1e-5, seen.error
+    wanted = {s.name for own in families.sites(pipe).values() for s in own if s.observable}
+    assert wanted == {site for _, site in seen.attentions}
+    for number, step in enumerate(seen.passes):
+        ran = [site for at, site in seen.attentions if at == number]
+        sites = sorted(step.sites, key=lambda site: site.order)
+        assert ran == [site.name for site in sites if site.observable]
+    assert {name for step in seen.passes for name in step.branches} == set(case.branches)
+
+
+def test_all_that_text_gets_has_a_name(case, batch):
+    """Of each image and branch: its own row, its own tokens, padding and template together."""
+    *_, seen, runs = batch
+    for branch in case.branches:
+        of_branch = [at for at, step in enumerate(seen.passes) if branch in step.branches]
+        for sample, run in enumerate(runs):
+            maps = run.branch(branch)
+            assert maps.steps == len(of_branch) == 2
+            for layer in maps.layers.values():
+                for index, number in enumerate(of_branch):
+                    if layer.ran is not None and index not in layer.ran:
+                        assert not layer.values[index].any()
+                        continue
+                    attention = seen.attentions[number, layer.name]
+                    assert (*[layer.frames] * bool(layer.frames), *layer.grid) == (
+                        attention.layout.grid
+                    )
+                    spans = attention.layout.text[attention.branches[branch]][sample]
+                    keys = {k for s in spans for k in range(s.start, s.start + s.length)}
+                    given = attention.cells(branch)[sample][..., sorted(keys)].sum(-1)
+                    kept = layer.values[index].sum(-3).flatten(1)
+                    assert (given - kept).abs().max() < 2e-5
+                    if attention.site.kind == "cross":
+                        assert (kept - 1).abs().max() < 2e-5
+
+
+def test_the_size_of_maps_is_told_before(case, alone):
+    tracer, sides = alone[2], ("height", "width", "num_frames")
+    height, width, frames = (case.call.get(name) for name in sides)
+    told = tracer.bytes("a red cat", height=height, width=width, frames=frames, steps=2)
+    kept = sum(layer.values.nbytes for layer in tracer.run.maps.layers.values())
+    columns = tracer.run.maps.prompt.columns
+    assert kept <= told <= kept * (columns + 1) / columns
+
+
+def test_grids_are_not_square(case, pipe, batch):
+    run = batch[3][0]
+    height, width = run.maps.size
+    assert batch[2].passes[0].grid == case.grid and case.grid[-1] != case.grid[-2]
+    assert run.maps.word("cat").mask().shape == (*case.grid[:-2], height, width)
+    family, frames = families.of(pipe), case.call.get("num_frames")
+    told = family.grid(pipe, case.call["height"], case.call["width"], frames)
+    assert told == case.grid and (height > width) == (case.grid[-2] > case.grid[-1])
+
+
+def test_a_word_exchanged_moves_the_columns_called_so(case, pipe):
+    """Encoders here mix no places: so these keys move, and no others of the text."""
+    taps = [Seen(), Seen()]
+    for tap, noun in zip(taps, ("cat", "dog"), strict=True):
+        with hooks.attach(pipe, tap):
+            generate(case, pipe, f"A  Red {noun} ", num_inference_steps=1)
+    name, attention = next(
+        (name, own)
+        for (number, name), own in taps[0].attentions.items()
+        if own.site.kind in ("cross", "joint") and "cond" in own.branches
+    )
+    number = next(at for at, site in taps[0].attentions if site == name and
+                  "cond" in taps[0].attentions[at, site].branches)  # fmt: skip
+    row = attention.branches["cond"].start
+    pair = [tap.attentions[number, name].key[row] for tap in taps]
+    moved = {int(key) for key in (pair[0] != pair[1]).any(0).any(-1).nonzero()}
+    (read,) = prompts.texts(attention.step.call, "cond")
+    assert read.prompt.text == "A  Red cat "
+    columns = {
+        span.start + at: read.columns[span.encoder][span.first + at]
+        for span in attention.layout.text[row]
+        for at in range(span.length)
+    }
+    own = set(read.prompt.word("CAT").columns)
+    assert own and {columns[key] for key in moved & columns.keys()} == own
+    assert moved <= columns.keys()
+
+
+def test_each_image_of_a_batch_has_the_maps_that_it_has_alone(case, pipe, batch):
+    runs, last = batch[3], len(batch[3]) - 1
+    alone = {key: v[1] if isinstance(v, list) else v for key, v in case.guided.items()}
+    with daamkit.trace(pipe) as tracer:
+        generate(case, pipe, TWO[1], last, **alone)
+    assert [word.word.text for word in runs[0].maps.words()][:3] == ["a", "red", "cat"]
+    assert [word.word.text for word in runs[last].maps.words()] == ["a", "dog"]
+    pair = [run.maps.word("dog").values for run in (runs[last], tracer.run)]
+    assert (pair[0] - pair[1]).abs().max() < 2e-3 * pair[1].max()
+    if not case.own_masks:  # then the pipeline hides the words of some images from the model
+        unread = runs[1].maps.prompt
+        assert runs[1].prompt == TWO[0] and not unread.reads(0, len(unread.text))
+        with pytest.raises(daamkit.DaamkitError, match="the model has not read .*car"):
+            runs[1].maps.word("car")
+
+
+def test_a_run_is_saved_and_opened(batch, tmp_path):
+    run = batch[3][-1]
+    again = daamkit.open(run.save(tmp_path / "run"))
+    assert again.maps.prompt == run.maps.prompt and len(again.frames) == len(run.frames)
+    assert torch.equal(again.maps.word("dog").values, run.maps.word("dog").values)
+    assert again.table().equals(run.table())
+    assert all(again.maps.layers[name].ran == layer.ran for name, layer in run.maps.layers.items())
+
+
+def test_a_pipeline_is_opened_from_its_folder(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    again = daamkit.load(tmp_path, low_cpu_mem_usage=False)
+    assert type(again) is type(pipe) and type(families.of(again)) is type(families.of(pipe))
+
+
+def test_a_word_beyond_the_limit_is_not_read(case, pipe):
+    text = "a red cat " * math.ceil(case.places / 3) + "and a fox"
+    with daamkit.trace(pipe) as tracer:
+        generate(case, pipe, text, num_inference_steps=1)
+    assert tracer.run.maps.word("cat", 0).values.max() > 0
+    with pytest.raises(daamkit.DaamkitError, match="has not read"):
+        tracer.run.maps.word("fox")

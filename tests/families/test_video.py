@@ -1,0 +1,131 @@
+"""Videos: maps with an axis of frames, two denoisers, texts in quotes."""
+
+import pytest
+import torch
+
+import daamkit
+from daamkit.attention.families.hunyuanvideo import quoted
+from daamkit.errors import DaamkitError
+from tests.families import every
+from tests.families.every import CASES, generate
+
+
+def traced(name, prompt="a red cat", trace=None, **options):
+    pipe = CASES[name].build()
+    with daamkit.trace(pipe, **(trace or {})) as tracer:
+        generate(CASES[name], pipe, prompt, **options)
+    return tracer.run
+
+
+@pytest.fixture(scope="module")
+def run():
+    return traced("wan", output_type="np")
+
+
+def test_a_word_has_a_map_for_each_frame(run):
+    word = run.maps.word("cat")
+    assert word.values.shape[0] == len(word.frames) == 3
+    assert torch.equal(torch.stack([frame.values for frame in word.frames]), word.values)
+    assert word.mask().shape == (3, 16, 48) and word.frames[1].mask().shape == (16, 48)
+    top = word.expand(absolute=True).flatten(1).amax(1)
+    assert word.mask().any((1, 2)).tolist() == (top >= 0.4 * top.max()).tolist()
+    assert all(frame.mask().any() for frame in word.frames)
+    height, width = word.peak()
+    assert 0 <= height < 16 and 0 <= width < 48 and word.frames[0].frames == (word.frames[0],)
+
+
+def test_a_run_of_a_video_is_a_run_for_each_frame(run):
+    assert len(run.video) == 9 and len(run.frames) == 3 and run.image == run.video[0]
+    assert [frame.image for frame in run.frames] == [run.video[i] for i in (0, 4, 8)]
+    for at, frame in enumerate(run.frames):
+        assert torch.equal(frame.maps.word("cat").values, run.maps.word("cat").values[at])
+        assert frame.frames == (frame,) and len(frame.table()) == 3
+    means = torch.stack([frame.maps.mass for frame in run.frames]).mean(0)
+    assert torch.allclose(means, run.maps.mass, atol=1e-6)
+    assert "3 frames" in repr(run) and "<img" in run._repr_html_()
+
+
+def test_a_run_of_a_video_is_saved_with_its_frames(run, tmp_path):
+    again = daamkit.open(run.save(tmp_path / "run"))
+    assert [one.tobytes() for one in again.video] == [one.tobytes() for one in run.video]
+    assert torch.equal(again.maps.word("cat").values, run.maps.word("cat").values)
+    assert again.table().equals(run.table())
+    again.save(tmp_path / "run")  # over itself
+    (tmp_path / "run" / "frame-00003.png").unlink()
+    with pytest.raises(DaamkitError, match="damaged"):
+        daamkit.open(tmp_path / "run")
+
+
+def test_each_of_two_denoisers_is_read_where_it_runs():
+    run = traced("wan22", trace={"keep": ("step", "site")})
+    first, second = (run.maps.layers[f"{own}blocks.0.attn2"] for own in ("", "transformer_2."))
+    assert (first.ran, second.ran) == ((0,), (1,))
+    assert first.values[0].any() and not first.values[1].any()
+    assert run.maps.mass.sum() == pytest.approx(1, abs=1e-5)
+    last = run.maps.select(steps=1)
+    assert all(name.startswith("transformer_2.") for name in last.layers)
+    assert last.mass.sum() == pytest.approx(1, abs=1e-5)
+    sums = traced("wan22", trace={"keep": ()})
+    assert list(sums.maps.layers) == ["block 3x2x6", "transformer_2 block 3x2x6"]
+    assert torch.allclose(sums.maps.mass, run.maps.mass, atol=1e-6)
+    whole, parts = run.maps.word("cat").values, [run.maps.select(steps=i) for i in (0, 1)]
+    assert torch.allclose(whole, sum(each.word("cat").values for each in parts), atol=1e-5)
+
+
+def test_cells_that_look_at_all_frames_are_refused():
+    with pytest.raises(DaamkitError, match="a video, whose cells look at the cells of all frames"):
+        traced("ltx", trace={"self_attention": True})
+
+
+def test_one_video_a_prompt_whatever_is_asked_for():
+    run = traced("cogvideox", num_videos_per_prompt=2)
+    assert run.maps.word("cat").values.shape[0] == 3
+
+
+def test_what_is_in_quotes_is_read_twice():
+    prompt = 'a cat and "a r\u00e9d fox" and \u201cthe dog\u201d and "a"'
+    run = traced("hunyuanvideo", prompt)
+    found = {name: run.maps.prompt.word("fox", encoder=name).columns for name in
+             ("text_encoder", "text_encoder_2")}  # fmt: skip
+    word = run.maps.prompt.word("fox")
+    assert word.parts == tuple(found.values()) and len(found["text_encoder_2"]) == 3
+    assert len(run.maps.prompt.word("r\u00e9d", encoder="text_encoder_2").columns) == 4  # bytes
+    assert [each.text for each in run.maps.prompt.words("text_encoder_2")] == [
+        "a", "r\u00e9d", "fox", "the", "dog", "a",
+    ]  # fmt: skip
+    with pytest.raises(DaamkitError, match="an encoder that is given 'a r\u00e9d foxthe doga' alone"):
+        run.maps.prompt.word("cat", encoder="text_encoder_2")
+    assert len(run.maps.prompt.word("cat").columns) and not run.maps.prompt.word("cat").parts
+
+
+@pytest.mark.parametrize("prompt", ['say "hi"', 'a "b" and "b" or \u201cc\u201d', "none", '""'])
+def test_quotes_are_written_as_the_pipeline_writes_them(prompt):
+    from diffusers.pipelines.hunyuan_video1_5.pipeline_hunyuan_video1_5 import extract_glyph_texts
+
+    parts = quoted(prompt)
+    assert ("".join(char for char, _ in parts) or None) == extract_glyph_texts(prompt)
+    assert all(at is None or prompt[at] == char for char, at in parts)
+
+
+def test_a_generation_goes_on_from_what_was_moved():
+    """What is denoised is found in packed latents and in those with frames first, and put back."""
+    from daamkit.attention import hooks
+    from daamkit.attention.taps import Tap
+
+    class Moving(Tap):
+        guides = True
+
+        def before(self, step):
+            if step.step:
+                return None
+            self.moved = -step.noisy
+            image = step.family.unpack(step, self.moved)
+            assert torch.equal(step.family.pack(step, image), self.moved)
+            assert image.shape[2] == step.grid[0] and image.shape[1] == 4
+            return self.moved
+
+    for name in ("ltx", "cogvideox"):
+        pipe, tap = every.CASES[name].build(), Moving()
+        with hooks.attach(pipe, tap):
+            moved = generate(CASES[name], pipe)
+        assert torch.equal(generate(CASES[name], pipe, latents=tap.moved), moved)
