@@ -183,26 +183,18 @@ def attention_backend(processor: Any) -> tuple[str, bool] | None:
 
 
 @contextmanager
-def in_one_precision(dtype: Any) -> Iterator[None]:
-    """While it lasts, Wan's models are opened without accelerate, if all of them is float32.
+def in_one_precision(model: Any) -> Iterator[None]:
+    """While it lasts, a class of models keeps no parts in float32 beside others.
 
-    diffusers opens no model without accelerate that names parts to be kept in float32, in
-    ``_keep_in_fp32_modules``: which says nothing where all parts are.
+    diffusers opens none that names such parts, in ``_keep_in_fp32_modules``, without accelerate;
+    the name says nothing where all parts are float32.
     """
-    import torch
-    from diffusers.utils import is_accelerate_available
-
-    if dtype != torch.float32 or is_accelerate_available():
-        yield
-        return
-    from diffusers import WanTransformer3DModel
-
-    kept = WanTransformer3DModel._keep_in_fp32_modules
-    WanTransformer3DModel._keep_in_fp32_modules = None
+    kept = model._keep_in_fp32_modules
+    model._keep_in_fp32_modules = None
     try:
         yield
     finally:
-        WanTransformer3DModel._keep_in_fp32_modules = kept
+        model._keep_in_fp32_modules = kept
 
 
 def planned_passes(pipe: Any) -> int | None:

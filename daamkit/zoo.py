@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,25 @@ def _import() -> None:
         logging.set_verbosity(before)
 
 
+def _without_accelerate() -> AbstractContextManager[None]:
+    """While it lasts, Wan's models are opened too, of which diffusers keeps parts in float32."""
+    from diffusers import WanTransformer3DModel
+
+    return compat.in_one_precision(WanTransformer3DModel)
+
+
 def _open(name: str, options: dict[str, Any]) -> Any:
     import torch
     from diffusers import AutoPipelineForText2Image, DiffusionPipeline
+    from diffusers.utils import is_accelerate_available
 
     from daamkit.attention import families
 
     if not {"dtype", "torch_dtype"} & options.keys():
         options = {**options, "dtype": torch.float32}  # all parts alike, however they were saved
-    dtype = options.get("dtype", options.get("torch_dtype"))
+    whole = options.get("dtype", options.get("torch_dtype")) == torch.float32
     try:
-        with compat.in_one_precision(dtype):
+        with _without_accelerate() if whole and not is_accelerate_available() else nullcontext():
             try:
                 return AutoPipelineForText2Image.from_pretrained(name, **options)
             except ValueError as error:

@@ -215,3 +215,10 @@ def test_torch_tells_no_log_sum_exp_where_it_takes_another_way() -> None:
         assert compat.with_statistic(query, key, value, each) is None
         with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             assert compat.with_statistic(query, key, value) is None
+
+
+def test_diffusers_names_what_it_keeps_in_float32() -> None:
+    kept = diffusers.WanTransformer3DModel._keep_in_fp32_modules
+    with compat.in_one_precision(diffusers.WanTransformer3DModel):
+        assert diffusers.WanTransformer3DModel._keep_in_fp32_modules is None
+    assert kept and diffusers.WanTransformer3DModel._keep_in_fp32_modules == kept

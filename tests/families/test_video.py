@@ -93,7 +93,9 @@ def test_what_is_in_quotes_is_read_twice():
     assert [each.text for each in run.maps.prompt.words("text_encoder_2")] == [
         "a", "r\u00e9d", "fox", "the", "dog", "a",
     ]  # fmt: skip
-    with pytest.raises(DaamkitError, match="an encoder that is given 'a r\u00e9d foxthe doga' alone"):
+    with pytest.raises(
+        DaamkitError, match="an encoder that is given 'a r\u00e9d foxthe doga' alone"
+    ):
         run.maps.prompt.word("cat", encoder="text_encoder_2")
     assert len(run.maps.prompt.word("cat").columns) and not run.maps.prompt.word("cat").parts
 
