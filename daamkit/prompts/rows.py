@@ -125,7 +125,7 @@ def aligned(
         first, last = shown(place.start), shown(max(place.end - 1, place.start))
         if first is None or last is None:
             return _TEMPLATE
-        return Place(first, last + 1 if place.end > place.start else first)
+        return Place(first, min(last + 1, len(text)) if place.end > place.start else first)
 
     places = [own(place) for place in tokens.places_of(encoder.tokenizer, ids, spans)]
     row_places = _padded(encoder, row, ids, places)

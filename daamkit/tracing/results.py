@@ -78,9 +78,8 @@ def pictures(images: Any, call: Call) -> Sequence[Sequence[Image.Image]]:
 
 def _frames(given: Any) -> Sequence[Any]:
     """The frames of a video; an image as one."""
-    if isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim > 3):
-        return given
-    return [given]
+    several = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim > 3)
+    return list(given) if several else [given]
 
 
 def _picture(given: Any) -> Image.Image:

@@ -107,6 +107,12 @@ class HunyuanVideo15(Video):
             )
         return found
 
+    def own_size(self, pipe: Any) -> tuple[int, int]:
+        """Of the aspect and the area that it was made for."""
+        wide, high = pipe.default_aspect_ratio
+        found = pipe.video_processor.calculate_default_height_width(high, wide, pipe.target_size)
+        return int(found[0]), int(found[1])
+
     def encoders(self, pipe: Any) -> list[Encoder]:
         """Qwen in a chat, and ByT5, which comes first among the keys."""
         if getattr(pipe, "tokenizer", None) is None or pipe.tokenizer_2 is None:
