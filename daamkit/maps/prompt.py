@@ -253,7 +253,7 @@ class Prompt:
 
     def _word(self, names: Sequence[str], start: int, end: int, occurrence: int) -> Word:
         text, parts = self.texts[names[0]], self._parts(names, [(start, end)])
-        cut = max((own for name in names if (own := self.cuts.get(name, end)) < end), default=end)
+        cut = max((at for name in names if (at := self.cuts.get(name, end)) < end), default=end)
         if not parts and end > cut:
             raise WordError(
                 wanted=f"{text[start:end]!r} at character {start}",
@@ -262,8 +262,8 @@ class Prompt:
                 mend="shorten the prompt, or move the word to its front",
             )
         if not parts and self._parts(list(self.texts), [(start, end)]):
-            own = [token for token in self.tokens if token.encoder == names[0]]
-            read = [text[a:b] for a, b in sorted({(token.start, token.end) for token in own})]
+            heard = [token for token in self.tokens if token.encoder == names[0]]
+            read = [text[a:b] for a, b in sorted({(token.start, token.end) for token in heard})]
             raise WordError(
                 wanted=f"{text[start:end]!r} as {names[0]} reads it",
                 got=f"an encoder that is given {''.join(read)!r} alone of {text!r}",

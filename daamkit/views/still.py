@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
@@ -22,6 +23,7 @@ from daamkit.views.png import png as file
 SIDE, ROW = 128, 7  # longest side of a small picture, and how many stand in a row
 LARGE, MOST = 384, 49  # of a picture by itself; how many runs of a collection are shown
 Cell = tuple[str, str, Image.Image]  # caption, alternative text, picture
+Shown = TypeVar("Shown", Run, HeatMaps, WordMap)
 
 
 def html(run: Runs, *others: Runs, names: Sequence[str] | None = None) -> str:
@@ -37,7 +39,7 @@ def html(run: Runs, *others: Runs, names: Sequence[str] | None = None) -> str:
     runs, parts = several(run, *others), []
     for i, each in enumerate(runs):
         named = f" ({escape(names[i])})" if names is not None and len(runs) > 1 else ""
-        parts.append(of_maps(each.maps, named))
+        parts.append(of_maps(_middle(each).maps, named))
     return "".join(parts)
 
 
@@ -52,6 +54,7 @@ def of_maps(maps: HeatMaps, named: str = "") -> str:
 
 def of_word(word: WordMap) -> str:
     """A word's map over the image, large enough to see."""
+    word = _middle(word)
     picture = plots.overlay(word.image, word, side=LARGE)
     return _picture(picture, f"attention of the word {word.word.text}")
 
@@ -62,14 +65,14 @@ def gallery(runs: Collection) -> str:
     for run in itertools.islice(runs, MOST):
         seed = "" if run.seed is None else f", seed {run.seed}"
         alt = f"generated image: {run.prompt}"
-        cells.append((f"{run.prompt} ({run.method}{seed})", alt, _small(_plain(run.maps))))
+        cells.append((f"{run.prompt} ({run.method}{seed})", alt, _small(_plain(_middle(run).maps))))
     more = len(runs) - len(cells)
     return _table(cells) + (f"<p>and {more} more</p>" if more else "")
 
 
 def png(run: Run, *others: Run) -> bytes:
     """The same as one picture."""
-    cells = [_cells(each.maps) for each in (run, *others)]
+    cells = [_cells(_middle(each).maps) for each in (run, *others)]
     rows = [row for each in cells for row in _rows(each)]
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     font, line = ImageFont.truetype(fonts / "DejaVuSans.ttf", 12), 18
@@ -86,8 +89,14 @@ def png(run: Run, *others: Run) -> bytes:
     return file(page)
 
 
+def _middle(shown: Shown) -> Shown:
+    """Of a video, the frame in the middle."""
+    return shown.frames[len(shown.frames) // 2]
+
+
 def _cells(maps: HeatMaps) -> list[Cell]:
     """Caption, alternative text and small picture of the image and of each word."""
+    maps = _middle(maps)
     first = "image" if maps.image else "(latents only)"
     found = [(first, f"generated image: {maps.prompt.text}", _small(_plain(maps)))]
     words = maps.words()
