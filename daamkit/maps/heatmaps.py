@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from daamkit.errors import DaamkitError
-from daamkit.maps import pooling
+from daamkit.maps import frames, pooling
 from daamkit.maps.concepts import of_concepts
 from daamkit.maps.layers import Index, Layer
 from daamkit.maps.pooling import Pooling
@@ -252,13 +252,7 @@ class HeatMaps:
     @functools.cached_property
     def frames(self) -> tuple[HeatMaps, ...]:
         """The maps of each frame of the video's latents; of an image, these alone."""
-        count = max(layer.frames for layer in self.layers.values())
-        if not count:
-            return (self,)
-        return tuple(
-            replace(self, layers={name: own.frame(at) for name, own in self.layers.items()})
-            for at in range(count)
-        )
+        return frames.of_maps(self)
 
     def select(
         self,
@@ -293,21 +287,11 @@ class HeatMaps:
                     mend=f"the layers are {', '.join(self.layers)}",
                 )
         if steps is not None:
-            layers = {name: self._take(layer, "step", steps) for name, layer in layers.items()}
+            layers = {name: layer.take("step", self.keep, steps) for name, layer in layers.items()}
             count = next(iter(layers.values())).values.shape[0]
             layers = {name: layer for name, layer in layers.items() if layer.share(count)}
         if heads is not None:
-            layers = {name: self._take(layer, "head", heads) for name, layer in layers.items()}
+            layers = {name: layer.take("head", self.keep, heads) for name, layer in layers.items()}
         named = self.explicit_layers or sites is not None
         beside = self.concepts and self.concepts.select(steps=steps, sites=sites)
         return replace(self, layers=layers, steps=count, explicit_layers=named, concepts=beside)
-
-    def _take(self, layer: Layer, axis: str, index: Index) -> Layer:
-        if axis not in self.keep:
-            raise DaamkitError(
-                wanted=f"single {axis}s",
-                got=f"a trace that kept {sorted(self.keep) or 'sums only'}",
-                mend=f"trace with {axis!r} in `keep=`",
-            )
-        place = ["step", "head"].index(axis) if "step" in self.keep else 0
-        return layer.take(axis, place, index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import SupportsIndex
 
@@ -83,21 +83,30 @@ class Layer:
             )
         return bool(meant)
 
-    def take(self, axis: str, place: int, index: Index) -> Layer:
+    def take(self, axis: str, keep: Collection[str], index: Index) -> Layer:
         """Some steps or heads of it.
 
         Parameters
         ----------
-        axis, place
-            "step" or "head", and which axis of the values that is.
+        axis
+            "step" or "head".
+        keep
+            What was kept apart: the steps are the values' first axis, the heads the next.
         index
             An index, a slice or several indices.
 
         Raises
         ------
         DaamkitError
-            If it has not as many, or none is asked for.
+            If that axis was not kept, it has not as many, or none is asked for.
         """
+        if axis not in keep:
+            raise DaamkitError(
+                wanted=f"single {axis}s",
+                got=f"a trace that kept {sorted(keep) or 'sums only'}",
+                mend=f"trace with {axis!r} in `keep=`",
+            )
+        place = int(axis == "head" and "step" in keep)
         length = self.values.shape[place]
         try:
             wanted = range(length)[index] if isinstance(index, slice) else index

@@ -153,15 +153,8 @@ class Related:
             meant = names if callable(names) else _named(list(names))
             layers = {name: layer for name, layer in layers.items() if meant(layer)}
         for axis, index in (("step", steps), ("head", heads)):
-            if index is not None and axis in self.keep:
-                place = self._leading().index(axis)
-                layers = {name: each.take(axis, place, index) for name, each in layers.items()}
-            elif index is not None:
-                raise DaamkitError(
-                    wanted=f"single {axis}s",
-                    got=f"a trace that kept {sorted(self.keep) or 'sums only'}",
-                    mend=f"trace with {axis!r} in `keep=`",
-                )
+            if index is not None:
+                layers = {name: each.take(axis, self.keep, index) for name, each in layers.items()}
         if not layers:
             raise DaamkitError(
                 wanted="some layers",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from daamkit.errors import DaamkitError
-from daamkit.maps import saving, tables
+from daamkit.maps import frames, saving, tables
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.related import Related
@@ -67,19 +67,7 @@ class Run:
         The maps have fewer frames than the video, as its latents do: each is shown with the frame
         of the video that stands where it does between the first and the last.
         """
-        branches = {name: maps.frames for name, maps in self.branches.items()}
-        count = max(map(len, branches.values()))
-        if count == 1 and not self.video:
-            return (self,)
-        last = (len(self.video) - 1) / max(count - 1, 1)
-        return tuple(
-            Run(
-                self.video[round(at * last)] if self.video else None,
-                {name: maps[at] for name, maps in branches.items()},
-                record=self.record,
-            )
-            for at in range(count)
-        )
+        return frames.of_run(self)
 
     @property
     def maps(self) -> HeatMaps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
-from daamkit.maps import overlap
+from daamkit.maps import frames, overlap
 from daamkit.maps.words import Word
 
 if TYPE_CHECKING:
@@ -69,13 +69,8 @@ class WordMap:
 
     @property
     def frames(self) -> tuple[WordMap, ...]:
-        """The map of each frame, an image's, by itself; of an image, this one alone.
-
-        Their masks cut each frame at its own maximum, those of this map all at the video's.
-        """
-        if self.values.ndim == 2:
-            return (self,)
-        return tuple(replace(self, values=frame) for frame in self.values)
+        """Each frame's map, which its masks cut at its own maximum; of an image, this one alone."""
+        return frames.of_word(self)
 
     def expand(
         self, size: tuple[int, int] | int | None = None, *, absolute: bool = False
@@ -263,7 +258,7 @@ class WordMap:
     ) -> tuple[Bool[np.ndarray, "*frames height width"], Bool[np.ndarray, "*frames height width"]]:
         if self.size != other.size:
             raise _unequal(self.size, other.size)
-        return _sheet(self.mask(threshold, rule)), _sheet(other.mask(threshold, rule))
+        return frames.sheet(self.mask(threshold, rule)), frames.sheet(other.mask(threshold, rule))
 
     def _soft(
         self, other: WordMap, absolute: bool
@@ -272,12 +267,7 @@ class WordMap:
         if a.shape != b.shape:
             raise _unequal(tuple(a.shape), tuple(b.shape))
         a, b = (a, b) if absolute else (_unit(a), _unit(b))
-        return _sheet(a.cpu().numpy()), _sheet(b.cpu().numpy())
-
-
-def _sheet(maps: np.ndarray) -> np.ndarray:
-    """Frames, if there are several, one below the other: all are compared as one."""
-    return maps.reshape(-1, maps.shape[-1])
+        return frames.sheet(a.cpu().numpy()), frames.sheet(b.cpu().numpy())
 
 
 def _unequal(one: tuple[int, ...], other: tuple[int, ...]) -> DaamkitError:

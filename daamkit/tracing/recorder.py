@@ -201,7 +201,7 @@ class Recorder(Tap):
             made = self.records[sample] | {"timesteps": timesteps, "size": list(size)}
             made |= results.plain(call.notes[sample])
             video = tuple(pictures) if len(self.grid) > 2 else ()
-            self.runs.append(Run(picture, cross, selves, made, video))
+            self.runs.append(Run(picture, cross, selves, made, video=video))
         self._forget()
 
     def fail(self, call: Call) -> None:
