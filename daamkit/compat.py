@@ -197,6 +197,12 @@ def in_one_precision(model: Any) -> Iterator[None]:
         model._keep_in_fp32_modules = kept
 
 
+def interrupt(pipe: Any) -> None:
+    """Let a pipeline end after this step, as diffusers' documentation does it: by ``_interrupt``,
+    which pipelines with a property ``interrupt`` look at and reset when they are called."""
+    pipe._interrupt = True
+
+
 def planned_passes(pipe: Any) -> int | None:
     """How many time steps the pipeline's running call has, None before it knows.
 

@@ -98,6 +98,18 @@ def test_diffusers_pipelines_know_the_number_of_their_steps(make) -> None:
     assert seen == [3] * 3 and compat.planned_passes(object()) is None
 
 
+def test_diffusers_pipelines_end_where_they_are_interrupted() -> None:
+    pipe, steps = tiny.sd(), []
+
+    def stop(pipe, step, timestep, tensors):
+        steps.append(step)
+        compat.interrupt(pipe)
+        return tensors
+
+    tiny.generate(pipe, "a cat", steps=3, callback_on_step_end=stop)
+    assert pipe.interrupt and steps == [0]
+
+
 def test_diffusers_and_transformers_note_where_a_part_was_loaded_from(tmp_path) -> None:
     part = tiny.autoencoder()
     assert compat.source(part.config) == "" and compat.source(None) == ""

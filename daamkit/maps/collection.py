@@ -105,9 +105,9 @@ class Collection(Sequence[Run]):
     def __getitem__(self, index: int | slice) -> Run | Collection:
         """A run, or some of them."""
         if isinstance(index, slice):
-            part = Collection.__new__(Collection)
-            part._budget, part._kept = self._budget, self._kept[index]
-            return part
+            other = Collection.__new__(Collection)
+            other._budget, other._kept = self._budget, self._kept[index]
+            return other
         kept = self._kept[index]
         return kept if isinstance(kept, Run) else _opened(kept, self._budget)
 

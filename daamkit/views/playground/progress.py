@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from daamkit import compat
 from daamkit.views.playground import previews
 from daamkit.views.playground.recipe import Recipe
 from daamkit.views.playground.traits import PlaygroundTraits
@@ -46,7 +47,7 @@ class Watching:
                 seen = replace(run, image=previews.decoded(pipe, tensors))
                 self.shown.set_trait("cells", previews.cells(seen, list(self.recipe.subjects)))
         if self.stopping.is_set() and done < total:
-            pipe._interrupt = True
+            compat.interrupt(pipe)
             if self.recipe.stopped is None:
                 self.recipe = replace(self.recipe, stopped=done)
         return tensors
