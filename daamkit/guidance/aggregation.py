@@ -67,7 +67,7 @@ class Aggregate(Tap):
     def last(self, site: Site) -> bool:
         return site.name == self.final
 
-    def mean(self) -> Float[Tensor, "y x tokens"]:
+    def mean(self) -> Float[Tensor, "*frames y x tokens"]:
         """The flat mean over sites and heads, float32, of the only image."""
         kept = [self.maps[site.name] for site in self.step.family.summed(self.sites)]
         maps = [each.reshape(-1, *self.grid, each.shape[-1]) for each in kept]
@@ -77,7 +77,7 @@ class Aggregate(Tap):
 
 def attend(
     step: Pass, noisy: Float[Tensor, 1 * latent], sample: int, **options: Any
-) -> Float[Tensor, "y x tokens"]:
+) -> Float[Tensor, "*frames y x tokens"]:
     """One image's mean map, from an extra pass that ends where the map is complete.
 
     Options are those of `Aggregate`. Where `noisy` wants gradients, the map carries them.

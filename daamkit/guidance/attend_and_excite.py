@@ -133,9 +133,10 @@ class AttendAndExcite(Method):
         texts = read(call, "cond", self.prompt)
         # where the tokens begin and end that compete for attention
         self._starts = [int(text.tokens[0].special == "SOS") for text in texts]
-        self._ends = [_end(text) if self.normalize_eot else _last(text) for text in texts]
+        self._ends = [_end(text) if self.normalize_eot else None for text in texts]
+        self._words = [max(t.column for t in text.tokens if not t.special) + 1 for text in texts]
         for subjects, end in zip(self._subjects, self._ends, strict=True):
-            if end is not None and 0 < end <= (last := max(map(max, subjects))):
+            if end is not None and end <= (last := max(map(max, subjects))):
                 raise DaamkitError(
                     wanted=f"subjects before token {end}, where the text ends",
                     got=f"{last}, which `normalize_eot` leaves out",
@@ -187,22 +188,25 @@ class AttendAndExcite(Method):
         maps = attend(step, latents, sample, attn_res=self.attn_res, eager=self.exact)
         columns = self._subjects[sample]
         start, end = self._starts[sample], self._ends[sample]
-        text = (maps[:, :, start:end] * self.softmax_scale).softmax(-1)
-        most = [self._blur(text[:, :, [c - start for c in each]].sum(-1)).max() for each in columns]
+        if end is None and self._words[sample] < maps.shape[-1]:
+            end = -1  # no word's, unless a tokenizer writes no end
+        text = (maps[..., start:end] * self.softmax_scale).softmax(-1)
+        most = [self._blur(text[..., [c - start for c in each]].sum(-1)).max() for each in columns]
         loss = max((1 - each).clamp(min=0) for each in most)
         check(step, "loss", loss.item())
         return loss
 
-    def _blur(self, image: Float[Tensor, "height width"]) -> Float[Tensor, "1 1 height width"]:
+    def _blur(self, image: Float[Tensor, "*frames y x"]) -> Float[Tensor, "frames 1 y x"]:
+        image = image.reshape(-1, 1, *image.shape[-2:])  # of a video, each frame alone
         if not self.smooth:
-            return image[None, None]
+            return image
         x = torch.arange(self.kernel_size, dtype=torch.float32, device="cpu")
         x = x - (self.kernel_size - 1) / 2
         line = torch.exp(-((x / (2 * self.sigma)) ** 2)) / (self.sigma * np.sqrt(2 * np.pi))
         kernel = line[:, None] * line[None]
         kernel = (kernel / kernel.sum()).to(image)
         mend = "set `attn_res=` to a finer grid, (height, width), or `smooth=False`"
-        return gaussian.blurred(image[None, None], kernel, mend)
+        return gaussian.blurred(image, kernel, mend)
 
     def _schedule(self, n: int) -> tuple[int, dict[int, float]]:
         """How many of n steps are guided, and the thresholds by step."""
@@ -212,11 +216,6 @@ class AttendAndExcite(Method):
         else:
             known, ratio = dict(self.thresholds), n / (self.out_of or n)
         return last, {round(i * ratio): wanted for i, wanted in known.items()}
-
-
-def _last(prompt: Prompt) -> int | None:
-    """All but the last place, where that is no word's: not all tokenizers write an end."""
-    return -1 if max(prompt.tokens, key=lambda token: token.column).special else None
 
 
 def _end(prompt: Prompt) -> int:

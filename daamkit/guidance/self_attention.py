@@ -198,7 +198,14 @@ class _Eager(Tap):
 
 def choose(pipe: Any, layer: str | None) -> Site:
     """The self-attention site that `layer` means: see `SelfAttentionGuidance`."""
-    (sites,) = families.sites(pipe).values()
+    denoisers = families.sites(pipe)
+    if len(denoisers) > 1:
+        raise DaamkitError(
+            wanted="a pipeline with one denoiser, whose self-attention says where to blur",
+            got=f"{len(denoisers)}, {', '.join(denoisers)}",
+            mend="guide it by PerturbedAttentionGuidance",
+        )
+    (sites,) = denoisers.values()
     named = layers.middle(pipe, "layer") if layer is None else layer
     fit = sorted(layers.meant(sites, named, "layer"), key=lambda site: site.order)
     return fit[0] if named == families.of(pipe).middle else fit[-1]

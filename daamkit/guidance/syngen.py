@@ -161,7 +161,7 @@ class SynGen(Method):
 
 
 def loss(
-    maps: Float[Tensor, "height width tokens"], sets: Sets, words: Sequence[int]
+    maps: Float[Tensor, "*frames y x tokens"], sets: Sets, words: Sequence[int]
 ) -> Float[Tensor, ""]:
     """How far modifiers attend elsewhere than their nouns, less how far other words do.
 
@@ -194,7 +194,7 @@ def distance(p: Float[Tensor, " cells"], q: Float[Tensor, " cells"]) -> Float[Te
 
 
 def _distribution(maps: Tensor, columns: Columns) -> Float[Tensor, " cells"]:
-    mass = maps[:, :, list(columns)].sum(-1).flatten()
+    mass = maps[..., list(columns)].sum(-1).flatten()
     return (mass / mass.sum()).clamp(min=torch.finfo(maps.dtype).eps)
 
 

@@ -13,6 +13,7 @@ from daamkit import compat
 from daamkit.attention import noise
 from daamkit.attention.freezing import frozen
 from daamkit.attention.taps import Attention
+from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method
 from daamkit.guidance.descent import leaf
@@ -20,7 +21,7 @@ from daamkit.guidance.perturbed import PerturbedAttentionGuidance
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.guidance.smoothed import SmoothedEnergyGuidance
 from daamkit.guidance.syngen import SynGen
-from tests.families import tiny_cross, tiny_joint
+from tests.families import every, table, tiny_cross, tiny_joint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 
@@ -147,11 +148,12 @@ def test_blind_cells_of_joint_attention_are_diffusers_own():
     assert (ours - wanted).norm() < 1e-4 * wanted.norm() < 1e-2 * (ours - plain).norm()
 
 
-def test_words_at_the_end_of_a_text_without_one():
-    pipe = tiny_cross.build("cogview4")
+@pytest.mark.parametrize("name", ["cogview4", "lumina2"])
+def test_words_at_the_end_of_a_text_without_one(name):
+    pipe = tiny_cross.build(name)
     for subject in ("dog", "cat"):
         with daamkit.guide(pipe, daamkit.AttendAndExcite([subject])) as guided:
-            tiny_cross.generate(pipe, "cogview4", prompt="a cat and a dog", num_inference_steps=1)
+            tiny_cross.generate(pipe, name, prompt="a cat and a dog", num_inference_steps=1)
         assert guided.table()["gradient"][0] > 0
 
 
@@ -191,3 +193,18 @@ def test_what_cannot_be_guided_says_why():
         daamkit.guide(sana, PerturbedAttentionGuidance(layers="block")),
     ):
         tiny_cross.generate(sana, "sana")
+
+
+@pytest.mark.parametrize("name", ["A&E", "SynGen"])
+def test_videos_are_guided_by_their_frames(name):
+    case = every.CASES["wan"]
+    assert table.guided(case, case.build(), name)
+
+
+def test_two_denoisers_are_not_guided_by_the_attention_of_one():
+    case = every.CASES["wan22"]
+    with (
+        pytest.raises(DaamkitError, match=r"one denoiser.*transformer_2"),
+        daamkit.guide(pipe := case.build(), SelfAttentionGuidance(layer="mid")),
+    ):
+        every.generate(case, pipe, ["a cat", "a dog"], **case.guided)

@@ -1,0 +1,106 @@
+"""The table of families in docs/families.md, made by running each small pipeline.
+
+python -m tests.families.table           # prints it
+python -m tests.families.table --write   # puts it into the page
+"""
+
+import argparse
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import daamkit
+from daamkit.attention import families, hooks
+from daamkit.guidance.denoising import Method
+from daamkit.guidance.perturbed import PerturbedAttentionGuidance
+from daamkit.guidance.self_attention import SelfAttentionGuidance
+from daamkit.guidance.smoothed import SmoothedEnergyGuidance
+from daamkit.guidance.syngen import SynGen
+from tests.families.checks import Seen
+from tests.families.every import CASES, TWO, Case, generate
+
+PAGE = Path(__file__).parents[2] / "docs" / "families.md"
+BEGIN, END = "<!-- made by python -m tests.families.table -->", "<!-- to here -->"
+PROMPT = "a red cat and a blue dog"
+METHODS: dict[str, Callable[[str], Method]] = {
+    "A&E": lambda layers: daamkit.AttendAndExcite(["cat", "dog"], max_refinement_steps=1),
+    "SynGen": lambda layers: SynGen([("cat", ["red"]), ("dog", ["blue"])]),
+    "PAG": lambda layers: PerturbedAttentionGuidance(layers=layers),
+    "SEG": lambda layers: SmoothedEnergyGuidance(layers=layers, sigma=1.5),
+    "SAG": lambda layers: SelfAttentionGuidance(layer=layers, kernel_size=3),
+}
+HEAD = (
+    "family", "pipeline", "attention", "text encoders", "branches", "picture",
+    "furthest from a softmax", "guided by",
+)  # fmt: skip
+
+
+def row(name: str, case: Case) -> list[str]:
+    """What is seen of one family."""
+    pipe, seen = case.build(), Seen()
+    sites = [site for own in families.sites(pipe).values() for site in own]
+    kinds = Counter(site.kind if site.observable else "linear" for site in sites)
+    images = {case.images: 2} if case.images else {}
+    seeds = range(4 if case.images else 2)
+    plain = generate(case, pipe, TWO, seeds, **case.guided, **images)
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, branches=case.branches):
+        traced = generate(case, pipe, TWO, seeds, **case.guided, **images)
+    encoders = [encoder.name for encoder in families.of(pipe).encoders(pipe)]
+    return [
+        name,
+        type(pipe).__name__,
+        ", ".join(f"{count} {kind}" for kind, count in kinds.items()),
+        ", ".join(encoders),
+        ", ".join(case.branches),
+        "the same" if torch.equal(plain, traced) else "**another**",
+        f"{max(seen.error.values()):.0e}",
+        ", ".join(each for each in METHODS if guided(case, pipe, each)) or "none",
+    ]
+
+
+def guided(case: Case, pipe: Any, method: str) -> bool:
+    """Whether a method guides it: moves the picture, and says so."""
+    sites = [site for own in families.sites(pipe).values() for site in own]
+    groups = [site.group for site in sites if site.reads_image] or ["mid"]
+    layers = "mid" if "mid" in groups else groups[-1]
+    options = {name: v[0] if isinstance(v, list) else v for name, v in case.guided.items()}
+    plain = generate(case, pipe, PROMPT, **options)
+    try:
+        with daamkit.guide(pipe, METHODS[method](layers)) as tap:
+            moved = generate(case, pipe, PROMPT, **options)
+    except daamkit.DaamkitError:
+        return False
+    return len(tap.table()) > 0 and not torch.equal(plain, moved)
+
+
+def table() -> str:
+    """All of it, in Markdown."""
+    rows = []
+    for name, case in CASES.items():
+        rows.append(row(name, case))
+        print(*rows[-1], sep=" | ", file=sys.stderr)
+    lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="into docs/families.md")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    made = table()
+    if not asked.write:
+        print(made)
+        return
+    page = PAGE.read_text()
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
