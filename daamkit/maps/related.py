@@ -165,12 +165,9 @@ class Related:
             count = next(iter(layers.values())).values.shape[0]
         return replace(self, layers=layers, steps=count)
 
-    def _leading(self) -> list[str]:
-        return [axis for axis in ("step", "head") if axis in self.keep]
-
     def _merged(self) -> list[Layer]:
         """Layers without the axes of steps and heads: sums."""
-        axes = tuple(range(len(self._leading())))
+        axes = tuple(range(len(self.keep & {"step", "head"})))
         if not axes:
             return list(self.layers.values())
         return [replace(each, values=each.values.sum(axes)) for each in self.layers.values()]

@@ -13,6 +13,20 @@ from daamkit.maps.run import Run
 from tests.families.tiny_cross import generate
 
 
+class Moving(Tap):
+    """Turns what is denoised around before the first step; `moved` is that, `image` its pixels."""
+
+    guides = True
+
+    def before(self, step):
+        if step.step:
+            return None
+        self.moved, self.grid = -step.noisy, step.grid
+        self.image = step.family.unpack(step, self.moved)
+        assert torch.equal(step.family.pack(step, self.image), self.moved)
+        return self.moved
+
+
 class Seen(Tap):
     """All attention of a call, beside an explicit softmax of double precision.
 

@@ -16,6 +16,7 @@ from daamkit.attention.columns import of_keys
 from daamkit.attention.taps import Tap
 from daamkit.toybox import flux
 from tests.families import tiny_joint as tiny
+from tests.families.checks import Moving
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 
@@ -152,21 +153,10 @@ def test_what_is_denoised_is_found_moved_and_put_back(name):
     case = CASES[name]
     pipe = case.build()
 
-    class Moving(Tap):
-        guides = True
-
-        def before(self, step):
-            if step.step:
-                return None
-            self.moved = -step.noisy
-            image = step.family.unpack(step, self.moved)
-            assert torch.equal(step.family.pack(step, image), self.moved)
-            assert image.shape[1:] == (4, 2 * step.grid[0], 2 * step.grid[1])
-            return self.moved
-
     tap = Moving()
     with hooks.attach(pipe, tap):
         moved = tiny.generate(pipe, TWO, **case.guided)
+    assert tap.image.shape[1:] == (4, 2 * tap.grid[0], 2 * tap.grid[1])
     assert (tiny.generate(pipe, TWO, latents=tap.moved, **case.guided) == moved).all()
 
 

@@ -7,6 +7,7 @@ import daamkit
 from daamkit.attention.families.hunyuanvideo import quoted
 from daamkit.errors import DaamkitError
 from tests.families import every
+from tests.families.checks import Moving
 from tests.families.every import CASES, generate
 
 
@@ -112,22 +113,10 @@ def test_quotes_are_written_as_the_pipeline_writes_them(prompt):
 def test_a_generation_goes_on_from_what_was_moved():
     """What is denoised is found in packed latents and in those with frames first, and put back."""
     from daamkit.attention import hooks
-    from daamkit.attention.taps import Tap
-
-    class Moving(Tap):
-        guides = True
-
-        def before(self, step):
-            if step.step:
-                return None
-            self.moved = -step.noisy
-            image = step.family.unpack(step, self.moved)
-            assert torch.equal(step.family.pack(step, image), self.moved)
-            assert image.shape[2] == step.grid[0] and image.shape[1] == 4
-            return self.moved
 
     for name in ("ltx", "cogvideox"):
         pipe, tap = every.CASES[name].build(), Moving()
         with hooks.attach(pipe, tap):
             moved = generate(CASES[name], pipe)
+        assert tap.image.shape[2] == tap.grid[0] and tap.image.shape[1] == 4
         assert torch.equal(generate(CASES[name], pipe, latents=tap.moved), moved)
