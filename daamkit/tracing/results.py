@@ -68,8 +68,9 @@ def layers_of(
 
 
 def pictures(images: Any, call: Call) -> Sequence[Sequence[Image.Image]]:
-    """The images a pipeline returned, one per sample, or a video's frames; none for latents."""
-    if call.arguments.get("output_type") == "latent":
+    """The images a pipeline returned, one per sample, or a video's frames; none for latents, nor
+    while the call goes on (`images` is None)."""
+    if images is None or call.arguments.get("output_type") == "latent":
         return [()] * call.samples
     if isinstance(images, Tensor):
         images = images.detach().float().cpu().movedim(-3, -1).numpy()

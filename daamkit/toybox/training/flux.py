@@ -8,10 +8,12 @@ The tokenizer, the latents and the checkpoint stay in the folder, and a later ca
 there; `--hours` stops in time. The shipped autoencoder is used as it is.
 
 Rectified flow (arXiv 2209.03003) with logit-normal times (arXiv 2403.03206), one prompt in ten
-empty. Text is padded to 32 tokens mostly, to 64, 128 and 512 now and then, since Flux lets the
-image look at padding. For the first half of the samples the image's places behind the double blocks
+empty. Text is padded to 32 tokens, in the second half to 64, 128 and 512 now and then, since Flux
+lets the image look at padding. For the first half of the samples the image's places behind the double blocks
 also tell what lies in them (a linear reading, cross-entropy), with a weight that falls to zero by
-then: the idea of REPA (arXiv 2410.06940), ended early; it spares hours of a small machine.
+then: the idea of REPA (arXiv 2410.06940), ended early. And a step sees a part of the places only,
+drawn anew each time, more of them as training goes on (MaskDiT, arXiv 2306.09305). Both spare hours
+of a small machine.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from daamkit.toybox.training import latents, loop
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
 TOLD = 0.5  # weight of what lies in each place, at the start
 TOLD_UNTIL = 0.5  # part of the samples
+VISIBLE = ((0.5, 64), (0.85, 128))  # until that part of the samples, so many places; then all
 
 
 class FluxDenoiser(nn.Module):
@@ -57,9 +60,10 @@ class FluxDenoiser(nn.Module):
         )
 
     def forward(
-        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor
+        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor, seen: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Velocity (n, places, 16) and scores of `latents.NAMES` (n, places, names)."""
+        """Velocity (n, seen, 16) and scores of `latents.NAMES` (n, seen, names) of the places
+        `seen` (indices of the 256), which are those of `noisy` (n, seen, 16)."""
         text = self.t5(input_ids=t5_ids).last_hidden_state
         pooled = self.clip(input_ids=clip_ids).pooler_output
         self._behind.clear()
@@ -68,7 +72,7 @@ class FluxDenoiser(nn.Module):
             encoder_hidden_states=text,
             pooled_projections=pooled,
             timestep=times,
-            img_ids=self.places,
+            img_ids=self.places[seen],
             txt_ids=torch.zeros(text.shape[1], 3, device=text.device),
         ).sample
         return velocity, self.reading(self._behind.pop())
@@ -130,19 +134,25 @@ def train(
             )
         ]
         length = LENGTHS[int(torch.multinomial(torch.tensor(HOW_OFTEN), 1, generator=rng))]
+        length = length if seen > samples / 2 else LENGTHS[0]
         t5_ids, clip_ids = ids(model, texts, length)
         times = torch.randn(batch, generator=rng).sigmoid()
         noise = torch.randn(clean.shape, generator=rng)
         at = times.view(-1, 1, 1)
         noisy = (1 - at) * clean + at * noise
+        places = visible(seen / samples, rng)
         velocity, inside = model(
-            noisy.to(device), times.to(device), t5_ids.to(device), clip_ids.to(device)
+            noisy[:, places].to(device),
+            times.to(device),
+            t5_ids.to(device),
+            clip_ids.to(device),
+            places.to(device),
         )
-        loss = F.mse_loss(velocity, (noise - clean).to(device))
+        loss = F.mse_loss(velocity, (noise - clean)[:, places].to(device))
         told = TOLD * max(0.0, 1 - seen / (TOLD_UNTIL * samples))
         total = loss
         if told:
-            labels = shard.labels[rows].flatten(1).long().to(device)
+            labels = shard.labels[rows].flatten(1)[:, places].long().to(device)
             weight = told * (1 - times).to(device).view(-1, 1)  # noise hides what lies where
             each = F.cross_entropy(inside.transpose(1, 2), labels, reduction="none")
             total = loss + (weight * each).mean()
@@ -159,6 +169,12 @@ def train(
             draw_grid(out, out / f"grid-{seen}.png")
         if late:
             return
+
+
+def visible(part: float, rng: torch.Generator) -> Tensor:
+    """Indices of the places that a step sees after that part of the samples, in order."""
+    count = next((count for until, count in VISIBLE if part < until), flux.SIDE**2)
+    return torch.randperm(flux.SIDE**2, generator=rng)[:count].sort().values
 
 
 def upper(caption: str) -> str:
