@@ -9,11 +9,12 @@ there; `--hours` stops in time. The shipped autoencoder is used as it is.
 
 Rectified flow (arXiv 2209.03003) with logit-normal times (arXiv 2403.03206), one prompt in ten
 empty. Text is padded to 32 tokens, in the second half to 64, 128 and 512 now and then, since Flux
-lets the image look at padding. For the first half of the samples the image's places behind the double blocks
-also tell what lies in them (a linear reading, cross-entropy), with a weight that falls to zero by
-then: the idea of REPA (arXiv 2410.06940), ended early. And a step sees a part of the places only,
-drawn anew each time, more of them as training goes on (MaskDiT, arXiv 2306.09305). Both spare hours
-of a small machine.
+lets the image look at padding.
+
+For the first half of the samples the image's places behind the double blocks also tell what lies in
+them (a linear reading, cross-entropy), with a weight that falls to zero by then: the idea of REPA
+(arXiv 2410.06940), ended early. And a step sees a part of the places only, drawn anew each time,
+more of them as training goes on (MaskDiT, arXiv 2306.09305). Both spare hours of a small machine.
 """
 
 from __future__ import annotations
