@@ -43,6 +43,8 @@ VISIBLE = ((0.5, 64), (0.85, 128))  # until that part of the samples, so many pl
 class FluxDenoiser(nn.Module):
     """The transformer and its two text encoders, trained together."""
 
+    places: Tensor
+
     def __init__(self, out: Path) -> None:
         super().__init__()
         self.t5_tokenizer = T5TokenizerFast.from_pretrained(out / "tokenizer_2")
