@@ -20,7 +20,7 @@ from daamkit.vision import alignment
 
 def measure(groups: int, seed: int, model: str = "toybox", of: int = 64) -> dict[str, object]:
     """Shares of pictures and of captions that find their own."""
-    clip = alignment.load(model)
+    clip = alignment.clip(model)
     unique = {scene.caption: scene for scene in scenes.sample(groups * of * 5 // 4, seed)}
     captions = list(unique)[: groups * of]
     images = clip.images([unique[caption].image for caption in captions]).numpy()

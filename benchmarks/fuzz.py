@@ -157,7 +157,7 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
         "run.json, sealed anew": (json.dumps(blank).encode(), sealed_anew, False),
         "shard": (
             shard.read_bytes(),
-            file(f"study/{shard.name}", lambda p: shards.read(p, told)),
+            file(f"study/{shard.name}", lambda p: shards.rows(p, told)),
             1,
         ),
         "study.json": (

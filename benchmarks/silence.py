@@ -29,7 +29,7 @@ from daamkit.toybox.sprites import ANIMALS, COLOURS
 
 def silent(text: str, words: str) -> list[Word]:
     """A prompt's colours or nouns."""
-    things = claims.read(text).things
+    things = claims.parse(text).things
     names = {thing.colour if words == "colours" else thing.name for thing in things}
     return [word for word in tokenized(PIPE, text).words() if word.text in names]
 
@@ -46,8 +46,8 @@ def drawn(texts: Sequence[str], seed: int, words: str, steps: int) -> list[dict[
         ).images
     rows = []
     for text, seed, image in zip(texts, seeds, images, strict=True):
-        case = prompts.PromptCase("pair", claims.read(text), seed)
-        rows += drawing.check(case, oracle.read(image))
+        case = prompts.PromptCase("pair", claims.parse(text), seed)
+        rows += drawing.check(case, oracle.detections(image))
     return [{"silent": words} | row for row in rows if row["measure"] in ("present", "colour")]
 
 

@@ -40,7 +40,7 @@ def exchanged(vectors: Tensor, text: str, pipe: Any, kind: str) -> Tensor:
     """
     if kind == "nothing":
         return vectors
-    prompt, things = tokenized(pipe, text), claims.read(text).things
+    prompt, things = tokenized(pipe, text), claims.parse(text).things
     names = [thing.name if kind == "nouns" else thing.colour for thing in things]
     one, other = (list(prompt.word(name).columns) for name in names)
     if len(one) != len(other):
@@ -52,8 +52,8 @@ def exchanged(vectors: Tensor, text: str, pipe: Any, kind: str) -> Tensor:
 
 def rows(text: str, image: Any, kind: str) -> list[dict[str, Any]]:
     """Of each thing: whether it is there, and in which of the two colours."""
-    a, b = claims.read(text).things
-    reading = oracle.read(image)
+    a, b = claims.parse(text).things
+    reading = oracle.detections(image)
     out = []
     for thing, other in ((a, b), (b, a)):
         said = {"prompt": text, "exchanged": kind}

@@ -28,7 +28,7 @@ from daamkit.attribution.method import Again, Attribution
 from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
-from daamkit.guidance.denoising import Latents, Method, count, denoise, index, is_first_pass, part
+from daamkit.guidance.denoising import Latents, Method, count, denoise, is_first_pass
 from daamkit.guidance.subjects import find as find_subjects
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.prompt import Prompt
@@ -89,10 +89,8 @@ __all__ = [
     "families",
     "find_subjects",
     "guidance_methods",
-    "index",
     "not_compared",
     "is_first_pass",
-    "part",
     "segmenters",
     "studies",
     "truths",

@@ -37,7 +37,7 @@ pipe = daamkit.load(MODEL)
 pipe.set_progress_bar_config(disable=True)
 with daamkit.trace(pipe) as tracer:
     pipe(PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(SEED))
-run, truth = tracer.run, truths.load(TRUTH)
+run, truth = tracer.run, truths.truth(TRUTH)
 there = dict(zip((WORD, OTHER), truth.masks(run.image, "first", [WORD, OTHER]), strict=True))
 
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.6))

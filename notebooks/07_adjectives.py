@@ -47,7 +47,7 @@ from daamkit.views import palettes, plots
 
 pipe = daamkit.load(MODEL)
 pipe.set_progress_bar_config(disable=True)
-truth = truths.load(TRUTH)
+truth = truths.truth(TRUTH)
 
 
 def draw(prompt, *taps):

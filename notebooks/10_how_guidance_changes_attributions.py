@@ -40,7 +40,7 @@ from daamkit.views import plots
 pipe = daamkit.load(MODEL)
 pipe.set_progress_bar_config(disable=True)
 set_matplotlib_formats("jpeg")  # small files
-truth = truths.load(TRUTH)
+truth = truths.truth(TRUTH)
 
 
 def draw(*methods):

@@ -60,7 +60,7 @@ class Order(Study):
         ]
 
     def measure(self, session, cases):
-        truth, rows = truths.load(self.truth), [[] for _ in cases]
+        truth, rows = truths.truth(self.truth), [[] for _ in cases]
         seeds = [case["seed"] for case in cases]
         for turned in (False, True):
             orders = [case["words"][::-1] if turned else case["words"] for case in cases]

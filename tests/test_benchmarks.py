@@ -25,7 +25,7 @@ def test_vectors_of_two_words_are_exchanged_and_no_others(toybox) -> None:
 
 def test_a_colour_is_told_by_both_vectors(monkeypatch) -> None:
     seen = pd.DataFrame({"name": ["cat", "dog"], "colour": ["red", "red"], "area": [9, 9]})
-    monkeypatch.setattr(vectors.oracle, "read", lambda image: seen)
+    monkeypatch.setattr(vectors.oracle, "detections", lambda image: seen)
     rows = pd.DataFrame(vectors.rows("a red cat and a blue dog", None, "nouns"))
     told = rows.groupby("measure", sort=False)["value"].apply(list).to_dict()
     assert told == {

@@ -130,11 +130,11 @@ class Nowhere:
 """
     installed("seers", "daamkit.segmenters", code, left="seers:Left")
     for name in ("left", "seers:Left"):
-        found = segmentation.load(name, "meta")
+        found = segmentation.segmenter(name, "meta")
         assert type(found).__name__ == "Left" and found.device == "meta"
-        assert isinstance(truths.load(name), truths.Segmented)
-    assert type(truths.load("seers:Nowhere")).__name__ == "Nowhere"
-    assert captioning.load("seers:Left").captions([None]) == ["left"]
+        assert isinstance(truths.truth(name), truths.Segmented)
+    assert type(truths.truth("seers:Nowhere")).__name__ == "Nowhere"
+    assert captioning.captioner("seers:Left").captions([None]) == ["left"]
 
 
 def test_a_guidance_method_that_studies_can_make() -> None:

@@ -124,7 +124,7 @@ class Audience:
         Parameters
         ----------
         module
-            The denoiser.
+            The denoiser that is about to run.
         inputs
             Its arguments by name.
         positional

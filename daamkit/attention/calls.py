@@ -279,7 +279,7 @@ def number(time: Any) -> float:
     return float(time.flatten()[0] if isinstance(time, torch.Tensor) else time)
 
 
-def read(
+def bind(
     pipe: Any,
     signature: inspect.Signature,
     args: tuple,

@@ -31,7 +31,7 @@ def of_keys(
     branch
         Of whose rows the attention is.
     keys
-        Consecutive ones.
+        A run of consecutive keys.
     bytes_at_once
         How large a block may be.
     """
@@ -54,11 +54,11 @@ def between(
     Parameters
     ----------
     attention
-        Of one site.
+        What one site computes in one pass.
     rows
-        Batch rows.
+        Which rows of the batch.
     queries, keys
-        Which.
+        Which queries look, and at which keys.
     """
     with torch.no_grad(), torch.autocast(attention.key.device.type, enabled=False):
         if attention.statistic is None:

@@ -24,9 +24,9 @@ def run_as_written(stack: ExitStack, name: str, denoiser: nn.Module, listener: A
     Parameters
     ----------
     stack
-        Takes the undoing.
+        What undoes it is pushed here.
     name
-        Of its component.
+        The pipeline's name for the denoiser, for errors.
     denoiser
         As the pipeline has it.
     listener

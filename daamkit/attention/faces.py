@@ -56,7 +56,7 @@ def wear(stack: ExitStack, thing: Any, verbs: Verbs, listener: Any) -> None:
         Given the object's own class and the list of its listeners, which changes with time, the
         verbs by name. Of several for one object, the first one's are used.
     listener
-        Joins the list.
+        Joins the list that the verbs are given.
     """
     for _ in range(2):  # an interrupt within the first undoing leaves the rest to the second
         stack.callback(take_off, thing, listener)

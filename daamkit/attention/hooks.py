@@ -209,7 +209,7 @@ def _pipeline_verbs(own: Any, listeners: list[_Wiring]) -> dict[str, Any]:
     @functools.wraps(own.__call__)
     def call(pipe: Any, *args: Any, **kwargs: Any) -> Any:
         wiring = listeners[0]
-        read = calls.read(pipe, signature, args, kwargs, wiring.family)
+        read = calls.bind(pipe, signature, args, kwargs, wiring.family)
         stack = Undo()
 
         def run_all(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -127,7 +127,7 @@ def kind(scheduler: Any) -> Prediction:
     return told
 
 
-def level(step: Pass) -> Level:
+def level(now: Pass) -> Level:
     """The noise level of what a pass denoises, in float32.
 
     It is asked of the scheduler as it stands, so ask before the scheduler steps on.
@@ -135,14 +135,14 @@ def level(step: Pass) -> Level:
     Raises
     ------
     DaamkitError
-        See `family`.
+        If the scheduler is none that `family` knows.
     """
-    scheduler, one = step.call.pipe.scheduler, torch.ones((), dtype=torch.float32, device="cpu")
+    scheduler, one = now.call.pipe.scheduler, torch.ones((), dtype=torch.float32, device="cpu")
     mixes = family(scheduler)
     if mixes == "vp" and not _own_sigmas(scheduler):
-        alpha = scheduler.alphas_cumprod[_time(step).long()]
+        alpha = scheduler.alphas_cumprod[_time(now).long()]
         return Level(alpha**0.5, (1 - alpha) ** 0.5, one.to(alpha))
-    sigma = _sigma(step)
+    sigma = _sigma(now)
     one = one.to(sigma)
     if mixes == "flow":
         return Level(1 - sigma, sigma, one)
@@ -150,7 +150,7 @@ def level(step: Pass) -> Level:
     return Level(scale, sigma * scale, one) if mixes == "vp" else Level(one, sigma, scale)
 
 
-def renoise(step: Pass, x0: Latents, eps: Latents, *, exact: bool = False) -> Latents:
+def renoise(now: Pass, x0: Latents, eps: Latents, *, exact: bool = False) -> Latents:
     """x0 with the noise eps, as noisy as what the pass denoises.
 
     Parameters
@@ -159,11 +159,11 @@ def renoise(step: Pass, x0: Latents, eps: Latents, *, exact: bool = False) -> La
         Round as the scheduler's own ``add_noise`` does, which in half precision is several per cent
         off where there is little noise.
     """
-    scheduler = step.call.pipe.scheduler
+    scheduler = now.call.pipe.scheduler
     if exact and family(scheduler) == "vp" and not _own_sigmas(scheduler):
-        noisy: Tensor = scheduler.add_noise(x0, eps, _time(step)[None])
+        noisy: Tensor = scheduler.add_noise(x0, eps, _time(now)[None])
         return noisy
-    return level(step).add(x0, eps)
+    return level(now).add(x0, eps)
 
 
 def _own_sigmas(scheduler: Any) -> bool:
@@ -174,18 +174,18 @@ def _own_sigmas(scheduler: Any) -> bool:
     return any(scheduler.config.get(option) for option in options)
 
 
-def _time(step: Pass) -> Tensor:
-    return torch.as_tensor(step.time, device=getattr(step.time, "device", "cpu")).flatten()[0]
+def _time(now: Pass) -> Tensor:
+    return torch.as_tensor(now.time, device=getattr(now.time, "device", "cpu")).flatten()[0]
 
 
-def _sigma(step: Pass) -> Float[Tensor, ""]:
+def _sigma(now: Pass) -> Float[Tensor, ""]:
     """The sigma of a pass, be it the first or the second of its step."""
-    scheduler = step.call.pipe.scheduler
+    scheduler = now.call.pipe.scheduler
     at = scheduler.step_index  # None before the first step of those that do not scale
     at = scheduler.begin_index if at is None else at
     if at is None and family(scheduler) == "flow":  # whose time each model is told in its own unit
-        at = step.index
-    at = scheduler.index_for_timestep(_time(step)) if at is None else at
+        at = now.index
+    at = scheduler.index_for_timestep(_time(now)) if at is None else at
     second = not getattr(scheduler, "state_in_first_order", True)
     if second and hasattr(scheduler, "mid_point_sigma"):  # DPM-Solver++ SDE
         return torch.as_tensor(scheduler.mid_point_sigma, dtype=torch.float32, device="cpu")

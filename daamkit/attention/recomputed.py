@@ -27,7 +27,7 @@ def text(attention: Attention, branch: str) -> Float[Tensor, "samples cells plac
     attention
         Of one site; without its `statistic` the whole softmax is in the graph.
     branch
-        Whose rows.
+        The branch whose rows are read.
     """
     if attention.statistic is None:
         return attention.text(branch, gradient=True).mean(1)

@@ -91,7 +91,7 @@ def scaled(now: Pass, noisy: Tensor) -> Tensor:
     Parameters
     ----------
     now
-        In which pass.
+        The pass whose scheduler and time scale the sample.
     noisy
         (rows, ...), as the scheduler has it.
     """

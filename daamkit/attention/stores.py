@@ -102,9 +102,9 @@ class Plan:
         Parameters
         ----------
         sites
-            Of all denoisers.
+            The sites of all denoisers.
         whole
-            The denoiser's grid.
+            The grid of the denoiser's own input.
         keep
             Axes that are not summed over.
         left_out
@@ -182,7 +182,7 @@ class Store:
             Which cells these are, where they are not all.
         """
         slot = self._slot[attention.site.name]
-        self.passes.setdefault(attention.site.name, set()).add(attention.step.index)
+        self.passes.setdefault(attention.site.name, set()).add(attention.now.index)
         sums = self.sums.get(slot.name)
         if sums is None:
             sums = self.sums[slot.name] = self._zeros(slot, columns.device)
@@ -190,7 +190,7 @@ class Store:
         if "head" not in self.plan.keep:
             values = values.sum(1)
         if "step" in self.plan.keep:
-            sums = sums[:, attention.step.index]
+            sums = sums[:, attention.now.index]
         sums[..., cells] += values.to(sums.device)
 
     def _zeros(self, slot: Slot, device: torch.device) -> Tensor:

@@ -24,7 +24,7 @@ class Attention:
 
     Attributes
     ----------
-    site, step
+    site, now
         The site, and the pass in which it runs.
     query, key
         (batch, heads, queries or keys, channels), after all norms, rotations and projections.
@@ -43,7 +43,7 @@ class Attention:
     def __init__(
         self,
         site: Site,
-        step: Pass,
+        now: Pass,
         query: Float[Tensor, "batch heads queries channels"],
         key: Float[Tensor, "batch keyheads keys channels"],
         scale: float,
@@ -51,13 +51,13 @@ class Attention:
         value: Float[Tensor, "batch keyheads keys channels"] | None = None,
         layout: Layout | None = None,
     ) -> None:
-        self.site, self.step = site, step
-        self.layout = layout or Layout(site.grid(step.grid), slice(0, query.shape[2]))
+        self.site, self.now = site, now
+        self.layout = layout or Layout(site.grid(now.grid), slice(0, query.shape[2]))
         self.query, self.key, self.scale, self.mask = query, key, scale, mask
         self._value = value
         self._parts: dict[str, Attention] = {}
         self.branches = {  # a processor may attend to the first branches alone
-            name: rows for name, rows in step.branches.items() if rows.stop <= len(query)
+            name: rows for name, rows in now.branches.items() if rows.stop <= len(query)
         }
         self.statistic: Float[Tensor, "batch heads queries"] | None = None
         self._kept: dict[str, Tensor] = {}
@@ -73,7 +73,7 @@ class Attention:
         Parameters
         ----------
         branch
-            One of `branches`.
+            A name in `branches`, such as "cond".
         gradient
             Keep the graph back to the latents (where autograd is on). After `eager` these are the
             very probabilities that the model goes on with, in its own precision.
@@ -129,7 +129,7 @@ class Attention:
             rows = self.branches[branch]
             own = Attention(
                 self.site,
-                self.step,
+                self.now,
                 self.query[rows],
                 self.key[rows],
                 self.scale,
@@ -243,14 +243,14 @@ class Tap:
     def start(self, call: Call) -> None:
         """The pipeline was called."""
 
-    def begin(self, step: Pass) -> None:
+    def begin(self, now: Pass) -> None:
         """The denoiser is about to run."""
 
-    def before(self, step: Pass) -> Image | None:
-        """Move what is about to be denoised, ``step.noisy``: the new one, or None to leave it."""
+    def before(self, now: Pass) -> Image | None:
+        """Move what is about to be denoised, ``now.noisy``: the new one, or None to leave it."""
         return None
 
-    def after(self, step: Pass, prediction: Image) -> Image:
+    def after(self, now: Pass, prediction: Image) -> Image:
         """Change the prediction, (samples, channels, height, width), that the scheduler is given:
         after classifier-free guidance, which the pipeline has done by then."""
         return prediction

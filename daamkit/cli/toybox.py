@@ -130,7 +130,7 @@ def _card(asked: argparse.Namespace, seeds: range) -> int:
     quiet()
     import daamkit
 
-    reader = oracle.load(2, asked.oracle)
+    reader = oracle.trained(2, asked.oracle)
     tables, facts = {}, {}
     for model in asked.model:
         pipe = daamkit.load(model)

@@ -92,7 +92,7 @@ def blur(
     grid
         Its (height, width); of frames, each is blurred alone.
     sigma
-        In cells.
+        Standard deviation of the Gaussian, in cells of the site's grid.
     """
     if math.isinf(sigma):
         return query.float().mean(-2, keepdim=True).to(query.dtype).expand_as(query).contiguous()

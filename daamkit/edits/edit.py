@@ -90,7 +90,7 @@ class Edit(Tap):
 
     def edit(self, attention: Attention, output: Output) -> Output:
         """Put the branch's rows, changed, in the place of its own."""
-        acts = self._steps is None or attention.step.step in self._steps
+        acts = self._steps is None or attention.now.step in self._steps
         self._had |= attention.branches.keys()
         if not acts or self.branch not in attention.branches:
             return output

@@ -40,14 +40,14 @@ class Tape(Tap):
         """Another call."""
         self.calls += 1
 
-    def begin(self, step: Pass) -> None:
+    def begin(self, now: Pass) -> None:
         """Note which pass it is."""
-        self.passes[self.calls, step.index] = step.timestep, step.call.planned_passes()
+        self.passes[self.calls, now.index] = now.timestep, now.call.planned_passes()
 
     def observe(self, attention: Attention) -> None:
         """Keep the probabilities of the prompt."""
         if "cond" in attention.branches:
-            place = (self.calls, attention.step.index, attention.site.name)
+            place = (self.calls, attention.now.index, attention.site.name)
             self.kept[place] = attention.probabilities("cond").half().cpu()
 
 
@@ -63,7 +63,7 @@ class Replay(Edit):
     tape
         Of calls made before.
     layers, heads, steps, branch
-        See `Edit`.
+        Where and when attention is changed, as for every `Edit`.
 
     Raises
     ------
@@ -83,10 +83,10 @@ class Replay(Edit):
         super().start(call)
         self.calls += 1
 
-    def begin(self, step: Pass) -> None:
+    def begin(self, now: Pass) -> None:
         """Refuse a pass that is not the tape's."""
-        kept = self.tape.passes.get((self.calls, step.index))
-        found = step.timestep, step.call.planned_passes()
+        kept = self.tape.passes.get((self.calls, now.index))
+        found = now.timestep, now.call.planned_passes()
         if kept != found:
             raise DaamkitError(
                 wanted=f"a recorded pass at time {found[0]:g}, one of {found[1]}",
@@ -96,7 +96,7 @@ class Replay(Edit):
 
     def change(self, attention: Attention, output: Output) -> Output:
         """Weigh this call's values with the tape's probabilities."""
-        kept = self.tape.kept.get((self.calls, attention.step.index, attention.site.name))
+        kept = self.tape.kept.get((self.calls, attention.now.index, attention.site.name))
         value = attention.value.float()
         wanted = (*value.shape[:2], attention.query.shape[2], value.shape[2])
         if kept is None or kept.shape != wanted:

@@ -40,7 +40,7 @@ class Silence(Edit):
     prompt
         What `prompt_embeds` stand for.
     layers, heads, steps, branch
-        See `Edit`.
+        Where and when attention is changed, as for every `Edit`.
 
     Raises
     ------
@@ -60,12 +60,12 @@ class Silence(Edit):
         """What it was told to do, as plain data."""
         return {name: own for name, own in super().settings().items() if name[0] != "_"}
 
-    def begin(self, step: Pass) -> None:
+    def begin(self, now: Pass) -> None:
         """Which tokens are meant, once the text encoders have run."""
-        if step.index or self.branch not in step.branches:
+        if now.index or self.branch not in now.branches:
             return
-        self._read = prompts.texts(step.call, self.branch, self.prompt, self.prompt)
-        each = self._each(step.call.images_per_prompt)
+        self._read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
+        each = self._each(now.call.images_per_prompt)
         self._columns = [
             sorted({column for word in own for column in self._of(read.prompt, word)})
             for read, own in zip(self._read, each, strict=True)

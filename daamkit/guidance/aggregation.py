@@ -35,15 +35,15 @@ class Aggregate(Tap):
         If no site has that grid.
     """
 
-    def __init__(self, step: Pass, attn_res: Grid | None = None, eager: bool = False) -> None:
-        sites = [site for site in step.sites if site.reads_text]
-        self.step, self.all_eager = step, eager
-        self.grid = attn_res or grid(step, sites)
-        self.sites = [site for site in sites if site.grid(step.grid) == self.grid]
+    def __init__(self, now: Pass, attn_res: Grid | None = None, eager: bool = False) -> None:
+        sites = [site for site in now.sites if site.reads_text]
+        self.now, self.all_eager = now, eager
+        self.grid = attn_res or grid(now, sites)
+        self.sites = [site for site in sites if site.grid(now.grid) == self.grid]
         if not self.sites:
             raise DaamkitError(
                 wanted=f"cross-attention on a grid of {_by(self.grid)} cells",
-                got=f"grids of {_grids(sites, step.grid)}",
+                got=f"grids of {_grids(sites, now.grid)}",
                 mend="set `attn_res=` to one of these, (height, width)",
             )
         self.final = max(self.sites, key=lambda site: site.order).name
@@ -69,26 +69,26 @@ class Aggregate(Tap):
 
     def mean(self) -> Float[Tensor, "*frames y x tokens"]:
         """The flat mean over sites and heads, float32, of the only image."""
-        kept = [self.maps[site.name] for site in self.step.family.summed(self.sites)]
+        kept = [self.maps[site.name] for site in self.now.family.summed(self.sites)]
         maps = [each.reshape(-1, *self.grid, each.shape[-1]) for each in kept]
         stacked = torch.cat(maps)
         return (stacked.sum(0) / stacked.shape[0]).float()
 
 
 def attend(
-    step: Pass, noisy: Float[Tensor, 1 * latent], sample: int, **options: Any
+    now: Pass, noisy: Float[Tensor, 1 * latent], sample: int, **options: Any
 ) -> Float[Tensor, "*frames y x tokens"]:
     """One image's mean map, from an extra pass that ends where the map is complete.
 
     Options are those of `Aggregate`. Where `noisy` wants gradients, the map carries them.
     """
-    aggregate = Aggregate(step, **options)
-    with frozen(step.denoiser):
-        denoise(step, noisy, aggregate, samples=[sample])
+    aggregate = Aggregate(now, **options)
+    with frozen(now.denoiser):
+        denoise(now, noisy, aggregate, samples=[sample])
     return aggregate.mean()
 
 
-def grid(step: Pass, sites: list[Site]) -> Grid:
+def grid(now: Pass, sites: list[Site]) -> Grid:
     """That of the sites with the most semantic information, as the model's family has them.
 
     For a UNet a quarter of the latents' grid (Hertz et al. 2022): 16 x 16 for Stable Diffusion 1 at
@@ -99,12 +99,12 @@ def grid(step: Pass, sites: list[Site]) -> Grid:
     DaamkitError
         If no cross-attention is there.
     """
-    found = [site.grid(step.grid) for site in step.family.semantic(sites)]
+    found = [site.grid(now.grid) for site in now.family.semantic(sites)]
     if not found:
-        quarter = tuple(-(-side // 4) for side in step.grid)
+        quarter = tuple(-(-side // 4) for side in now.grid)
         raise DaamkitError(
             wanted=f"cross-attention on {_by(quarter)} cells, a quarter of the latents' grid",
-            got=f"grids of {_grids(sites, step.grid)}" if sites else "a model without any",
+            got=f"grids of {_grids(sites, now.grid)}" if sites else "a model without any",
             mend="set `attn_res=` to one of these, (height, width)"
             if sites
             else "take a method that needs no text, such as SelfAttentionGuidance",

@@ -16,7 +16,7 @@ from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid, Site
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
-from daamkit.guidance.denoising import Method, count, index, is_first_pass
+from daamkit.guidance.denoising import Method, count, is_first_pass
 from daamkit.guidance.descent import (
     IGNORES_MOVED_SAMPLE,
     PAPER_STEPS,
@@ -49,7 +49,7 @@ class AttendAndExcite(Method):
         Size of the first move; that of step i of n is scale_factor * sqrt(linspace(*scale_range,
         n)[i]). With 0 the image is the unguided one and the losses are still noted.
     scale_range
-        See `scale_factor`.
+        The two ends of that course: at the call's first step and at its last.
     max_iter_to_alter
         How many steps are guided. None: the paper's 25 of 50, scaled to the call's own steps.
     thresholds
@@ -143,49 +143,47 @@ class AttendAndExcite(Method):
                     mend="name a word, or leave `normalize_eot` off",
                 )
 
-    def before(self, step: Pass) -> Tensor | None:
+    def before(self, now: Pass) -> Tensor | None:
         """Move every image's latents; None where the step is not guided."""
-        if not is_first_pass(step):
+        if not is_first_pass(now):
             return None
-        i, n = index(step), count(step)
+        i, n = now.step, count(now)
         last, thresholds = self._schedule(n)
         if i >= last and i not in thresholds:
             return None
         size = float(self.scale_factor * np.sqrt(np.linspace(*self.scale_range, n))[i])
-        samples = range(step.call.samples)
+        samples = range(now.call.samples)
         used = {"max_iter_to_alter": last, "thresholds": thresholds, "out_of": n}
         for k in samples:
-            self.notes(step.call, k).settings |= {
-                name: plain(value) for name, value in used.items()
-            }
-        with frozen(step.denoiser), torch.set_grad_enabled(size != 0):
-            moved = [self._guide(step, k, size, i < last, thresholds.get(i)) for k in samples]
+            self.notes(now.call, k).settings |= {name: plain(value) for name, value in used.items()}
+        with frozen(now.denoiser), torch.set_grad_enabled(size != 0):
+            moved = [self._guide(now, k, size, i < last, thresholds.get(i)) for k in samples]
         return torch.cat(moved) if size else None
 
     def _guide(
-        self, step: Pass, sample: int, size: float, moves: bool, threshold: float | None
+        self, now: Pass, sample: int, size: float, moves: bool, threshold: float | None
     ) -> Float[Tensor, 1 * latent]:
         """One image's step: refine until the threshold is reached, then move once more."""
-        latents = leaf(step.noisy[sample : sample + 1])
-        loss, iterations, norm = self._loss(step, latents, sample), 0, 0.0
+        latents = leaf(now.noisy[sample : sample + 1])
+        loss, iterations, norm = self._loss(now, latents, sample), 0, 0.0
         target = 1 - threshold if threshold is not None and size else torch.inf
         behind = loss.item() > max(0.0, target)
         while behind and iterations < self.max_refinement_steps:
             iterations += 1
             behind = loss.item() > max(0.0, target)  # the step past the threshold is still made
-            latents = leaf(descend(step, latents, loss, size)[0])
-            loss = self._loss(step, latents, sample)
+            latents = leaf(descend(now, latents, loss, size)[0])
+            loss = self._loss(now, latents, sample)
         moved = latents
         if moves and size:
-            moved, norm = descend(step, latents, loss, size)
+            moved, norm = descend(now, latents, loss, size)
         moved = moved.detach()
-        far = (moved - step.noisy[sample : sample + 1]).float().norm().item()
-        self.note(step, sample, loss=loss.item(), iterations=iterations, gradient=norm, moved=far)
+        far = (moved - now.noisy[sample : sample + 1]).float().norm().item()
+        self.note(now, sample, loss=loss.item(), iterations=iterations, gradient=norm, moved=far)
         return moved
 
-    def _loss(self, step: Pass, latents: Tensor, sample: int) -> Float[Tensor, ""]:
+    def _loss(self, now: Pass, latents: Tensor, sample: int) -> Float[Tensor, ""]:
         """max over subjects of max(0, 1 - the greatest attention to it)."""
-        maps = attend(step, latents, sample, attn_res=self.attn_res, eager=self.exact)
+        maps = attend(now, latents, sample, attn_res=self.attn_res, eager=self.exact)
         columns = self._subjects[sample]
         start, end = self._starts[sample], self._ends[sample]
         if end is None and self._words[sample] < maps.shape[-1]:
@@ -193,7 +191,7 @@ class AttendAndExcite(Method):
         text = (maps[..., start:end] * self.softmax_scale).softmax(-1)
         most = [self._blur(text[..., [c - start for c in each]].sum(-1)).max() for each in columns]
         loss = max((1 - each).clamp(min=0) for each in most)
-        check(step, "loss", loss.item())
+        check(now, "loss", loss.item())
         return loss
 
     def _blur(self, image: Float[Tensor, "*frames y x"]) -> Float[Tensor, "frames 1 y x"]:

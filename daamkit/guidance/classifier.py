@@ -67,24 +67,24 @@ class ClassifierGuidance(Method):
                 mend="give one number for all, or a list with one for each image",
             )
 
-    def after(self, step: Pass, prediction: Tensor) -> Tensor:
+    def after(self, now: Pass, prediction: Tensor) -> Tensor:
         """The prediction, guided; a learned variance in its last channels stays."""
         if not self.scale:
             return prediction
-        at, said = level(step), kind(step.call.pipe.scheduler)
+        at, said = level(now), kind(now.call.pipe.scheduler)
         signal, noise = at.seen
-        slope = self._slope(step, at.scale * step.noisy)
+        slope = self._slope(now, at.scale * now.noisy)
         if signal == 0:
             return prediction
-        x0, eps = at.split(prediction, step.noisy, said)
+        x0, eps = at.split(prediction, now.noisy, said)
         change = -self.scale * noise * slope
         guided = at.join(x0 - noise / signal * change, eps + change, said)
         return torch.cat([guided, prediction[:, guided.shape[1] :]], 1)
 
-    def _slope(self, step: Pass, x: Latents) -> Latents:
+    def _slope(self, now: Pass, x: Latents) -> Latents:
         """The gradient of log p(label | x)."""
         x = x.detach().requires_grad_()
-        time = torch.as_tensor(step.time, device=x.device).flatten()[:1].expand(len(x))
+        time = torch.as_tensor(now.time, device=x.device).flatten()[:1].expand(len(x))
         with torch.enable_grad():
             logits = self.classifier(x, time)
             chosen = self._chosen(logits)
@@ -100,7 +100,7 @@ class ClassifierGuidance(Method):
             )
         told = zip(chosen.tolist(), slope.flatten(1).float().norm(dim=1).tolist(), strict=True)
         for sample, (log_probability, norm) in enumerate(told):
-            self.note(step, sample, log_probability=log_probability, gradient=norm)
+            self.note(now, sample, log_probability=log_probability, gradient=norm)
         return slope
 
     def _chosen(self, logits: Tensor) -> Float[Tensor, " samples"]:

@@ -63,9 +63,9 @@ class Method(Tap):
         names = [each.name for each in fields(self)] if is_dataclass(self) else list[str]()
         return {name: record.plain(getattr(self, name)) for name in names}
 
-    def note(self, step: Pass, sample: int, **numbers: float) -> None:
+    def note(self, now: Pass, sample: int, **numbers: float) -> None:
         """Remember numbers of a step, for one image: in the run's record and in `guide.table`."""
-        self.notes(step.call, sample).steps.append({"step": step.step, **numbers})
+        self.notes(now.call, sample).steps.append({"step": now.step, **numbers})
 
     def notes(self, call: Call, sample: int) -> Notes:
         """The method's own notes of one image."""
@@ -186,12 +186,12 @@ class _GuidanceLog(Tap):
                 if method.gradient:
                     refusals.forgetting(component, denoiser, name)
 
-    def begin(self, step: Pass) -> None:
-        if step.index == 0 and not step.earlier:
+    def begin(self, now: Pass) -> None:
+        if now.index == 0 and not now.earlier:
             for method in self.methods:
-                for sample in range(step.call.samples):
-                    method.notes(step.call, sample)
-                method.read(step.call)
+                for sample in range(now.call.samples):
+                    method.notes(now.call, sample)
+                method.read(now.call)
 
     def finish(self, call: Call, images: Any) -> None:
         if any(type(method).read is not Method.read for method in self.methods):
@@ -203,23 +203,18 @@ class _GuidanceLog(Tap):
             )
 
 
-def index(step: Pass) -> int:
-    """Which step a pass belongs to, from 0: schedulers of second order make two passes a step."""
-    return step.step
-
-
-def count(step: Pass) -> int:
+def count(now: Pass) -> int:
     """How many steps the call makes."""
-    return -(-step.call.planned_passes() // step.call.pipe.scheduler.order)
+    return -(-now.call.planned_passes() // now.call.pipe.scheduler.order)
 
 
-def is_first_pass(step: Pass) -> bool:
+def is_first_pass(now: Pass) -> bool:
     """Whether a pass is its step's first; what is moved before the others would be lost."""
-    return bool(getattr(step.call.pipe.scheduler, "state_in_first_order", True))
+    return bool(getattr(now.call.pipe.scheduler, "state_in_first_order", True))
 
 
 def denoise(
-    step: Pass,
+    now: Pass,
     noisy: Latents,
     *taps: Tap,
     branch: str = "cond",
@@ -229,7 +224,7 @@ def denoise(
 
     Parameters
     ----------
-    step
+    now
         The pass that this one stands beside.
     noisy
         What to denoise, as the scheduler has it; scaled for the denoiser here.
@@ -237,7 +232,7 @@ def denoise(
         What watches this pass, and nothing else does. It ends after the last site that all of them
         need (`Tap.last`).
     branch
-        Whose text.
+        The branch whose text and other inputs the pass takes.
     samples
         Which images `noisy` holds; default all.
 
@@ -252,25 +247,19 @@ def denoise(
     DaamkitError
         If the pipeline perturbs attention itself: its layers take whole batches only.
     """
-    if "perturbed" in step.branches:
+    if "perturbed" in now.branches:
         raise DaamkitError(
             wanted="a denoiser that takes some of the batch's rows alone",
-            got=f"{type(step.call.pipe).__name__}, whose perturbed layers take all three branches",
+            got=f"{type(now.call.pipe).__name__}, whose perturbed layers take all three branches",
             mend="guide the plain pipeline with PerturbedAttentionGuidance beside this method",
         )
-    own = step.holding(branch)
+    own = now.holding(branch)
     rows = range(own.branches[branch].start, own.branches[branch].stop)
     chosen = [rows[i] for i in (range(len(rows)) if samples is None else samples)]
-    inputs = step.family.write(step.family.select(own, chosen), scaled(step, noisy))
+    inputs = now.family.write(now.family.select(own, chosen), scaled(now, noisy))
     args, kwargs = own.arguments(inputs)
-    with extra_passes(step.call.pipe, *taps, branch=branch):
+    with extra_passes(now.call.pipe, *taps, branch=branch):
         try:
-            return step.family.predicted(own, own.denoiser(*args, **kwargs))
+            return now.family.predicted(own, own.denoiser(*args, **kwargs))
         except Ended:
             return None
-
-
-def part(step: Pass, branch: str) -> Latents:
-    """A branch's part of what the denoiser has predicted."""
-    prediction: Tensor = step.prediction_of(branch)
-    return prediction

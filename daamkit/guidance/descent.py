@@ -11,7 +11,7 @@ from torch import Tensor
 from daamkit.attention.calls import Pass
 from daamkit.attention.schedulers import scaled
 from daamkit.errors import DaamkitError
-from daamkit.guidance.denoising import Latents, index
+from daamkit.guidance.denoising import Latents
 
 # Schedulers that step from samples of their own: what is moved in the one they are given is lost.
 IGNORES_MOVED_SAMPLE = (
@@ -30,7 +30,7 @@ def leaf(latents: Latents) -> Latents:
 
 
 def descend(
-    step: Pass, latents: Latents, loss: Float[Tensor, ""], size: float
+    now: Pass, latents: Latents, loss: Float[Tensor, ""], size: float
 ) -> tuple[Latents, float]:
     """Latents a step down the loss, and the gradient's norm; where the loss is 0, the same ones.
 
@@ -44,14 +44,14 @@ def descend(
     """
     if loss == 0:
         return latents, 0.0
-    unit = scaled(step, torch.ones_like(latents)).detach()
+    unit = scaled(now, torch.ones_like(latents)).detach()
     gradient = torch.autograd.grad(loss, [latents])[0] / unit
     norm = gradient.float().norm().item()
-    check(step, "gradient", norm)
+    check(now, "gradient", norm)
     return latents - size * gradient / unit, norm
 
 
-def check(step: Pass, what: str, number: float) -> None:
+def check(now: Pass, what: str, number: float) -> None:
     """Refuse a loss or a gradient that is not a number.
 
     Raises
@@ -60,10 +60,10 @@ def check(step: Pass, what: str, number: float) -> None:
         If it is not.
     """
     if not math.isfinite(number):
-        dtype = str(step.noisy.dtype).removeprefix("torch.")
+        dtype = str(now.noisy.dtype).removeprefix("torch.")
         raise DaamkitError(
             wanted=f"a {what} that is a number",
-            got=f"{number} at step {index(step)} in {dtype}",
+            got=f"{number} at step {now.step} in {dtype}",
             mend="load the pipeline in torch.bfloat16 or float32, or lower `scale_factor`",
         )
 
@@ -78,7 +78,7 @@ def guided_steps(given: int | None, out_of: int | None, steps: int) -> int:
     out_of
         The number of steps that `given` is counted in; None: the call's own.
     steps
-        The call's own.
+        How many steps the call makes.
     """
     if given is None:
         return math.ceil(PAPER_GUIDED * steps / PAPER_STEPS)  # also of a single step, one

@@ -12,7 +12,7 @@ from daamkit.attention.calls import Call, Pass
 from daamkit.edits.edit import Edit
 from daamkit.edits.identity import Identity
 from daamkit.edits.layers import Layers, middle
-from daamkit.guidance.denoising import Method, denoise, part
+from daamkit.guidance.denoising import Method, denoise
 
 
 @dataclass(eq=False)
@@ -45,13 +45,13 @@ class Perturbation(Method):
         self._edit = self.perturbation()
         self._edit.choose(call.pipe)
 
-    def after(self, step: Pass, prediction: Tensor) -> Tensor:
-        perturbed = denoise(step, step.noisy, self._edit)
+    def after(self, now: Pass, prediction: Tensor) -> Tensor:
+        perturbed = denoise(now, now.noisy, self._edit)
         assert perturbed is not None  # no tap ends this pass
-        channels = step.noisy.shape[1]
-        away = (part(step, "cond") - perturbed)[:, :channels]
+        channels = now.noisy.shape[1]
+        away = (now.prediction_of("cond") - perturbed)[:, :channels]
         for sample, each in enumerate(away):
-            self.note(step, sample, distance=each.float().norm().item())
+            self.note(now, sample, distance=each.float().norm().item())
         guided = prediction[:, :channels] + self.scale * away
         return torch.cat([guided, prediction[:, channels:]], 1) if self.scale else prediction
 

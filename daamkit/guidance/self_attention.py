@@ -18,7 +18,7 @@ from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.edits import layers
 from daamkit.errors import DaamkitError
-from daamkit.guidance.denoising import Latents, Method, denoise, part
+from daamkit.guidance.denoising import Latents, Method, denoise
 
 STRATEGIES = ("self-attention", "global", "high-frequency", "random", "square")
 AUTOENCODERS = ("vae", "vqvae", "movq")  # a pipeline with none of them denoises pixels
@@ -115,7 +115,7 @@ class SelfAttentionGuidance(Method):
 
     def observe(self, attention: Attention) -> None:
         """How much each cell is attended to: (samples, cells)."""
-        branch = _branch(attention.step)
+        branch = _branch(attention.now)
         if branch not in attention.branches:  # it has a pass of its own
             return
         if self.exact:
@@ -127,25 +127,25 @@ class SelfAttentionGuidance(Method):
             received = received / received.mean(1, keepdim=True)
         self._received = received
 
-    def after(self, step: Pass, prediction: Tensor) -> Tensor:
+    def after(self, now: Pass, prediction: Tensor) -> Tensor:
         """The prediction, guided; a learned variance in its last channels stays."""
         if not self.scale:
             return prediction
-        pipe, branch, channels = step.call.pipe, _branch(step), step.noisy.shape[1]
-        said = part(step, branch)[:, :channels]
-        x0, eps = level(step).split(said, step.noisy, kind(pipe.scheduler))
+        pipe, branch, channels = now.call.pipe, _branch(now), now.noisy.shape[1]
+        said = now.prediction_of(branch)[:, :channels]
+        x0, eps = level(now).split(said, now.noisy, kind(pipe.scheduler))
         if _pixels(pipe) if self.clamp is None else self.clamp:
             x0 = x0.clamp(-1, 1)
-        degraded = renoise(step, self._degrade(step, x0), eps, exact=self.exact)
+        degraded = renoise(now, self._degrade(now, x0), eps, exact=self.exact)
         taps = [_Eager(self._site)] if self.exact else []
-        other = denoise(step, degraded, *taps, branch=branch)
+        other = denoise(now, degraded, *taps, branch=branch)
         assert other is not None, "no tap ends the pass early"
         guided = prediction[:, :channels] + self.scale * (said - other[:, :channels])
         return torch.cat([guided, prediction[:, channels:]], 1)
 
-    def _degrade(self, step: Pass, x0: Latents) -> Latents:
+    def _degrade(self, now: Pass, x0: Latents) -> Latents:
         """x0, blurred where the mask is."""
-        image = step.family.unpack(step, x0)
+        image = now.family.unpack(now, x0)
         if image.ndim != 4:
             raise DaamkitError(
                 wanted="one image to blur",
@@ -153,17 +153,17 @@ class SelfAttentionGuidance(Method):
                 mend="take PerturbedAttentionGuidance, which blurs nothing",
             )
         blurred = blur(image, self.kernel_size, self.sigma)
-        mask = self._mask(step, (image - blurred).abs().float().mean(1))
+        mask = self._mask(now, (image - blurred).abs().float().mean(1))
         for sample, share in enumerate(mask.float().mean((1, 2)).tolist()):
-            self.note(step, sample, masked=share)
+            self.note(now, sample, masked=share)
         cells = F.interpolate(mask[:, None].to(image), image.shape[-2:])
-        return step.family.pack(step, blurred * cells + image * (1 - cells))
+        return now.family.pack(now, blurred * cells + image * (1 - cells))
 
     def _mask(
-        self, step: Pass, detail: Float[Tensor, "samples height width"]
+        self, now: Pass, detail: Float[Tensor, "samples height width"]
     ) -> Bool[Tensor, "samples rows columns"]:
         """Which cells of the layer's grid are masked."""
-        grid = self._site.grid(step.grid)
+        grid = self._site.grid(now.grid)
         chosen = self._received > self.threshold  # (samples, cells)
         counts = chosen.sum(1)
         match self.strategy:
@@ -176,7 +176,7 @@ class SelfAttentionGuidance(Method):
                 scores = F.adaptive_avg_pool2d(detail[:, None], (grid[-2], grid[-1])).flatten(1)
                 chosen = _first(scores, counts)
             case "random":
-                draws = np.random.default_rng([self.seed, step.index]).random(chosen.shape[1])
+                draws = np.random.default_rng([self.seed, now.index]).random(chosen.shape[1])
                 chosen = _first(
                     torch.as_tensor(draws, device="cpu").to(detail).expand(chosen.shape), counts
                 )
@@ -226,9 +226,9 @@ def blur(
     return gaussian.blurred(image, line[:, None] * line, mend)
 
 
-def _branch(step: Pass) -> str:
+def _branch(now: Pass) -> str:
     """Whose prediction is guided away from: the unconditional one where there is one."""
-    return next((name for name in ("uncond", "negative") if name in step.names()), "cond")
+    return next((name for name in ("uncond", "negative") if name in now.names()), "cond")
 
 
 def _pixels(pipe: Any) -> bool:

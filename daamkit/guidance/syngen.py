@@ -17,7 +17,7 @@ from daamkit.attention.sites import Grid
 from daamkit.errors import DaamkitError
 from daamkit.guidance import subjects
 from daamkit.guidance.aggregation import attend
-from daamkit.guidance.denoising import Method, count, index, is_first_pass
+from daamkit.guidance.denoising import Method, count, is_first_pass
 from daamkit.guidance.descent import IGNORES_MOVED_SAMPLE, check, descend, guided_steps, leaf
 from daamkit.guidance.subjects import Columns, Subject
 from daamkit.language import parsing
@@ -101,28 +101,28 @@ class SynGen(Method):
                 "`SynGen([('cat', ['red'])])`",
             )
 
-    def before(self, step: Pass) -> Tensor | None:
+    def before(self, now: Pass) -> Tensor | None:
         """Move every image's latents; None where the step is not guided."""
-        last = guided_steps(self.max_iter_to_alter, self.out_of, count(step))
-        if not is_first_pass(step) or index(step) >= last:
+        last = guided_steps(self.max_iter_to_alter, self.out_of, count(now))
+        if not is_first_pass(now) or now.step >= last:
             return None
-        with frozen(step.denoiser), torch.set_grad_enabled(self.scale_factor != 0):
-            moved = [self._guide(step, sample) for sample in range(step.call.samples)]
+        with frozen(now.denoiser), torch.set_grad_enabled(self.scale_factor != 0):
+            moved = [self._guide(now, sample) for sample in range(now.call.samples)]
         return torch.cat(moved) if self.scale_factor else None
 
-    def _guide(self, step: Pass, sample: int) -> Float[Tensor, 1 * latent]:
+    def _guide(self, now: Pass, sample: int) -> Float[Tensor, 1 * latent]:
         """One image's latents, moved down the loss once."""
-        latents = leaf(step.noisy[sample : sample + 1])
+        latents = leaf(now.noisy[sample : sample + 1])
         if not self._sets[sample]:
-            self.note(step, sample, loss=0.0, gradient=0.0)
+            self.note(now, sample, loss=0.0, gradient=0.0)
             return latents.detach()
-        maps = attend(step, latents, sample, attn_res=self.attn_res)
+        maps = attend(now, latents, sample, attn_res=self.attn_res)
         misbinding = loss(maps, self._sets[sample], self._words[sample])
-        check(step, "loss", misbinding.item())
+        check(now, "loss", misbinding.item())
         norm = 0.0
         if self.scale_factor:
-            latents, norm = descend(step, latents, misbinding, self.scale_factor)
-        self.note(step, sample, loss=misbinding.item(), gradient=norm)
+            latents, norm = descend(now, latents, misbinding, self.scale_factor)
+        self.note(now, sample, loss=misbinding.item(), gradient=norm)
         return latents.detach()
 
     def _parsed(self, call: Call, texts: list[Prompt]) -> list[Sets]:
@@ -168,7 +168,7 @@ def loss(
     Parameters
     ----------
     maps
-        One image's attention.
+        Attention of one image, a map for each token.
     sets
         Nouns with their modifiers: the tokens of each.
     words

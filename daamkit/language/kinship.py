@@ -21,7 +21,7 @@ class Kinship:
     Attributes
     ----------
     a, b
-        The words.
+        The two words, as they were given.
     sense_a, sense_b
         Their senses, names of synsets.
     common

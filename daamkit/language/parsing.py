@@ -29,9 +29,9 @@ def parse(text: str, pipeline: Any = None) -> Parse:
     Parameters
     ----------
     text
-        English.
+        An English prompt.
     pipeline
-        As in `load`.
+        A spaCy pipeline, or its name; by default the one that ships.
 
     Raises
     ------

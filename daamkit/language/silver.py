@@ -101,9 +101,9 @@ def sentences(
     Parameters
     ----------
     texts
-        One a document.
+        Documents, one string each.
     pipeline
-        Parses them.
+        The spaCy pipeline that parses them.
     second
         Where given, a text is taken only if it agrees on `AGREE` of the heads.
     labels

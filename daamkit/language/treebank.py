@@ -23,7 +23,7 @@ def read(file: Path, vocab: Vocab) -> Iterator[Doc]:
     Parameters
     ----------
     file
-        UTF-8, CoNLL-U.
+        A file in CoNLL-U, encoded as UTF-8.
     vocab
         Of the pipeline that the documents are for.
 

@@ -22,27 +22,6 @@ COCO: dict[str, tuple[str, ...]] = {
     }.items()
 }
 
-# WordNet's classes for a category of words. The first that a word has a sense in counts: a cake is
-# baked before it is any food (a patty), a bow adorns before it is any artifact (a knot).
-CATEGORIES: dict[str, tuple[str, ...]] = {
-    "person": ("person.n.01",),
-    "vehicle": ("conveyance.n.03",),
-    "outdoor": ("sign.n.02", "signal.n.01", "artifact.n.01"),
-    "animal": ("animal.n.01",),
-    "accessory": ("artifact.n.01",),
-    "sports": ("artifact.n.01",),
-    "kitchen": ("artifact.n.01",),
-    "food": ("baked_goods.n.01", "food.n.01", "food.n.02"),
-    "furniture": ("furniture.n.01", "fixture.n.01", "plant.n.02"),
-    "electronic": ("electronic_equipment.n.01", "device.n.01"),
-    "appliance": ("artifact.n.01",),
-    "indoor": ("artifact.n.01",),
-    "object": (
-        *("clothing.n.01", "plaything.n.01", "decoration.n.01", "artifact.n.01"),
-        *("food.n.01", "food.n.02"),
-    ),
-}
-
 # The 15 groups of COCO's classes whose pairs are the co-hyponyms of the paper's experiment (Tang et
 # al. 2023, section 4.2): the leaves of its authors' ontology, `daam/experiment.py` of
 # github.com/castorini/daam (MIT, Copyright 2022 Castorini).

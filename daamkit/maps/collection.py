@@ -130,7 +130,7 @@ class Collection(Sequence[Run]):
         Parameters
         ----------
         given, options
-            As there.
+            Handed to `Run.relations` of each run.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class Collection(Sequence[Run]):
 
 
 def _opened(folder: str | os.PathLike[str], budget: int | None) -> Run:
-    return Run(*saved.read(Path(folder), budget))
+    return Run(*saved.open_run(Path(folder), budget))
 
 
 def open_runs(

@@ -22,7 +22,7 @@ def assign(
     Parameters
     ----------
     texts, cuts, limit
-        As in `Prompt`.
+        What each encoder was given, where it was cut, and the limit of that, as in `Prompt`.
     places
         Of each encoder's input, to its end.
     shares

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from daamkit.errors import DaamkitError
 from daamkit.maps import frames, pooling
 from daamkit.maps.concepts import of_concepts
-from daamkit.maps.layers import Index, Layer
+from daamkit.maps.layers import Choice, Index, Layer, select
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.tokens import Special
@@ -92,7 +92,7 @@ class HeatMaps:
         Parameters
         ----------
         text, occurrence
-            As in `Prompt.word`.
+            The word, and which of its occurrences, as in `Prompt.word`.
         rule
             "daam" or "paper"; default this object's.
         encoder
@@ -258,7 +258,7 @@ class HeatMaps:
         self,
         *,
         steps: Index | None = None,
-        sites: str | Iterable[str] | Callable[[Layer], bool] | None = None,
+        sites: Choice | None = None,
         heads: Index | None = None,
     ) -> HeatMaps:
         """The maps of some steps, layers or heads, where they were kept.
@@ -275,23 +275,7 @@ class HeatMaps:
         DaamkitError
             If that axis was not kept, or nothing is left.
         """
-        layers, count = dict(self.layers), self.steps
-        if sites is not None:
-            names = [sites] if isinstance(sites, str) else sites if callable(sites) else list(sites)
-            meant = names if callable(names) else lambda layer: layer.meant_by(names)
-            layers = {name: layer for name, layer in layers.items() if meant(layer)}
-            if not layers:
-                raise DaamkitError(
-                    wanted=f"layers named {sites}" if not callable(sites) else "some layers",
-                    got="none",
-                    mend=f"the layers are {', '.join(self.layers)}",
-                )
-        if steps is not None:
-            layers = {name: layer.take("step", self.keep, steps) for name, layer in layers.items()}
-            count = next(iter(layers.values())).values.shape[0]
-            layers = {name: layer for name, layer in layers.items() if layer.share(count)}
-        if heads is not None:
-            layers = {name: layer.take("head", self.keep, heads) for name, layer in layers.items()}
+        layers, count = select(self.layers, self.keep, self.steps, steps, sites, heads)
         named = self.explicit_layers or sites is not None
         beside = self.concepts and self.concepts.select(steps=steps, sites=sites)
         return replace(self, layers=layers, steps=count, explicit_layers=named, concepts=beside)

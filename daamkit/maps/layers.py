@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import SupportsIndex
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from daamkit.errors import DaamkitError
 
 Index = SupportsIndex | slice | Iterable[SupportsIndex]
+Choice = str | Iterable[str] | Callable[["Layer"], bool]  # names, parts of names, or a test
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,3 +126,49 @@ class Layer:
             return replace(self, values=values)
         ran = tuple(at for at, step in enumerate(chosen) if step in self.ran)
         return replace(self, values=values, ran=ran)
+
+
+def select(
+    layers: Mapping[str, Layer],
+    keep: Collection[str],
+    count: int,
+    steps: Index | None,
+    sites: Choice | None,
+    heads: Index | None,
+) -> tuple[dict[str, Layer], int]:
+    """Some layers, of some steps and heads, and how many steps these are.
+
+    Parameters
+    ----------
+    layers
+        By name.
+    keep
+        What was kept apart.
+    count
+        How many steps the layers have.
+    steps, sites, heads
+        As in `HeatMaps.select`.
+
+    Raises
+    ------
+    DaamkitError
+        If an axis was not kept, or nothing is left.
+    """
+    chosen = dict(layers)
+    if sites is not None:
+        names = [sites] if isinstance(sites, str) else sites if callable(sites) else list(sites)
+        meant = names if callable(names) else lambda layer: layer.meant_by(names)
+        chosen = {name: layer for name, layer in layers.items() if meant(layer)}
+        if not chosen:
+            raise DaamkitError(
+                wanted="some layers" if callable(sites) else f"layers named {sites}",
+                got="none",
+                mend=f"the layers are {', '.join(layers)}",
+            )
+    if steps is not None:
+        chosen = {name: layer.take("step", keep, steps) for name, layer in chosen.items()}
+        count = next(iter(chosen.values())).values.shape[0]
+        chosen = {name: layer for name, layer in chosen.items() if layer.share(count)}
+    if heads is not None:
+        chosen = {name: layer.take("head", keep, heads) for name, layer in chosen.items()}
+    return chosen, count

@@ -67,7 +67,7 @@ def paper(
     Parameters
     ----------
     layers, keep, size
-        As in `daam`.
+        The layers, what they keep, and the image's size, as in `daam`.
     """
     total = torch.zeros((), dtype=torch.float32, device="cpu")
     for layer in layers:

@@ -205,7 +205,7 @@ class Prompt:
         Parameters
         ----------
         name
-            Which.
+            "SOS", "EOS", "padding", "template" or "register".
         encoder
             In whose text; default the first.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.errors import DaamkitError
-from daamkit.maps.layers import Index, Layer
+from daamkit.maps.layers import Choice, Index, Layer, select
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence, Word
@@ -143,26 +143,11 @@ class Related:
         self,
         *,
         steps: Index | None = None,
-        sites: str | Iterable[str] | Callable[[Layer], bool] | None = None,
+        sites: Choice | None = None,
         heads: Index | None = None,
     ) -> Related:
         """Those of some steps, layers or heads, where they were kept: see `HeatMaps.select`."""
-        layers, count = dict(self.layers), self.steps
-        if sites is not None:
-            names = [sites] if isinstance(sites, str) else sites
-            meant = names if callable(names) else _named(list(names))
-            layers = {name: layer for name, layer in layers.items() if meant(layer)}
-        for axis, index in (("step", steps), ("head", heads)):
-            if index is not None:
-                layers = {name: each.take(axis, self.keep, index) for name, each in layers.items()}
-        if not layers:
-            raise DaamkitError(
-                wanted="some layers",
-                got="none",
-                mend=f"the layers are {', '.join(self.layers)}",
-            )
-        if steps is not None:
-            count = next(iter(layers.values())).values.shape[0]
+        layers, count = select(self.layers, self.keep, self.steps, steps, sites, heads)
         return replace(self, layers=layers, steps=count)
 
     def _merged(self) -> list[Layer]:
@@ -210,10 +195,6 @@ class Related:
             if (word.start, word.end) == (asked.start, asked.end):
                 return at
         raise _not_chosen(repr(asked.text), ", ".join(word.text for word in self.words))
-
-
-def _named(names: list[str]) -> Callable[[Layer], bool]:
-    return lambda layer: layer.meant_by(names)
 
 
 def _not_chosen(wanted: Any, got: str) -> DaamkitError:

@@ -18,7 +18,7 @@ from daamkit.maps.pooling import Pooling
 from daamkit.maps.related import Related
 from daamkit.maps.saved import RunFolderError as RunFolderError
 from daamkit.maps.selfmaps import SelfMaps
-from daamkit.maps.wordmap import Rule
+from daamkit.maps.thresholds import Rule
 
 if TYPE_CHECKING:
     import pandas as pd

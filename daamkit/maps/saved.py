@@ -67,7 +67,7 @@ def is_run(place: Path) -> bool:
         return False
 
 
-def read(
+def open_run(
     place: Path, budget: int | None
 ) -> tuple[
     Image.Image | None,

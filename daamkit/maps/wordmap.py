@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 import torch
@@ -15,13 +16,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
-from daamkit.maps import frames, overlap
+from daamkit.maps import frames, overlap, thresholds
+from daamkit.maps.thresholds import Rule
 from daamkit.maps.words import Word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Rule = Literal["max", "minmax", "absolute", "quantile", "otsu"]
+Side = SupportsIndex  # a whole number
+Size = (
+    tuple[Side, Side] | Side | Image.Image
+)  # (height, width), the side of a square, or an image's
 
 
 def enlarge(
@@ -73,14 +78,14 @@ class WordMap:
         return frames.of_word(self)
 
     def expand(
-        self, size: tuple[int, int] | int | None = None, *, absolute: bool = False
+        self, size: Size | None = None, *, absolute: bool = False
     ) -> Float[Tensor, "*frames height width"]:
         """The map at the image's size, from 0 to 1 unless `absolute`.
 
         Parameters
         ----------
         size
-            Another (height, width); a number is the side of a square.
+            Another (height, width); a number is the side of a square, an image says its own.
         absolute
             Leave the values as they are.
 
@@ -89,17 +94,7 @@ class WordMap:
         DaamkitError
             If a value is infinite or missing, or the size none. `values` has them as they are.
         """
-        if size is None:
-            values = self._large
-        else:
-            asked = (size, size) if isinstance(size, int) else tuple(size)
-            if len(asked) != 2 or not all(isinstance(n, int) and n > 0 for n in asked):
-                raise DaamkitError(
-                    wanted="a size: (height, width) in pixels, or the side of a square",
-                    got=repr(size),
-                    mend="write (512, 512) or 512",
-                )
-            values = enlarge(self._finite, (asked[0], asked[1]))
+        values = self._large if size is None else enlarge(self._finite, _side(size))
         return values.clone() if absolute else _unit(values)
 
     @cached_property
@@ -137,31 +132,9 @@ class WordMap:
         DaamkitError
             If the threshold is not in [0, 1], the rule unknown, or the map not finite.
         """
-        if isinstance(threshold, str):
-            rule, threshold = threshold, 0.4
-        if rule not in get_args(Rule):
-            raise DaamkitError(
-                wanted=f"one of the rules {', '.join(get_args(Rule))}",
-                got=repr(rule),
-                mend="name one of these",
-            )
-        number = isinstance(threshold, int | float | np.number) and math.isfinite(threshold)
-        if not (number and (0 <= threshold <= 1 or rule == "absolute")):
-            raise DaamkitError(
-                wanted="a threshold in [0, 1]",
-                got=f"{threshold}",
-                mend="give a share of the maximum, such as 0.4, or take `rule='absolute'`",
-            )
+        number, rule = thresholds.asked(threshold, rule)
         values = self.expand(absolute=rule != "minmax").cpu().numpy()
-        if rule == "minmax":
-            return values > threshold
-        if not values.max() > 0:
-            return np.zeros(values.shape, bool)
-        if rule == "otsu":
-            return values >= _otsu(values)
-        if rule == "quantile":
-            return values >= np.quantile(values, threshold)
-        return values >= (threshold if rule == "absolute" else threshold * values.max())
+        return thresholds.cut(values, number, rule)
 
     def area(self, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
         """Share of the pixels in the mask."""
@@ -256,18 +229,42 @@ class WordMap:
     def _masks(
         self, other: WordMap, threshold: float | Rule, rule: Rule
     ) -> tuple[Bool[np.ndarray, "*frames height width"], Bool[np.ndarray, "*frames height width"]]:
-        if self.size != other.size:
+        if self.size != _map(other).size:
             raise _unequal(self.size, other.size)
         return frames.sheet(self.mask(threshold, rule)), frames.sheet(other.mask(threshold, rule))
 
     def _soft(
         self, other: WordMap, absolute: bool
     ) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
-        a, b = self._finite, other._finite
+        a, b = self._finite, _map(other)._finite
         if a.shape != b.shape:
             raise _unequal(tuple(a.shape), tuple(b.shape))
         a, b = (a, b) if absolute else (_unit(a), _unit(b))
         return frames.sheet(a.cpu().numpy()), frames.sheet(b.cpu().numpy())
+
+
+def _side(size: Any) -> tuple[int, int]:
+    """(height, width) of what was asked for."""
+    if isinstance(size, Image.Image):
+        return size.height, size.width
+    asked = size if isinstance(size, Sequence) else (size, size)
+    if len(asked) != 2 or not all(isinstance(n, Integral) and int(n) > 0 for n in asked):
+        raise DaamkitError(
+            wanted="a size: (height, width) in pixels, the side of a square, or an image",
+            got=repr(size),
+            mend="write (512, 512) or 512",
+        )
+    return int(asked[0]), int(asked[1])
+
+
+def _map(other: Any) -> WordMap:
+    if not isinstance(other, WordMap):
+        raise DaamkitError(
+            wanted="another word's map",
+            got=repr(other)[:80],
+            mend='write `run.word("cat").iou(run.word("car"))`',
+        )
+    return other
 
 
 def _unequal(one: tuple[int, ...], other: tuple[int, ...]) -> DaamkitError:
@@ -281,17 +278,3 @@ def _unequal(one: tuple[int, ...], other: tuple[int, ...]) -> DaamkitError:
 def _unit(values: Tensor) -> Tensor:
     """From 0 to 1."""
     return (values - values.min()) / (values.max() - values.min() + 1e-8)
-
-
-def _otsu(values: np.ndarray, bins: int = 256) -> float:
-    if np.ptp(values) <= 1e-6 * abs(values.max()):
-        return float("inf")  # all alike: nothing to part
-    counts, edges = np.histogram(values.astype(np.float64), bins)
-    centres = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)
-    above = values.size - below
-    sums = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = sums / below - (sums[-1] - sums) / above
-        between = np.where((below > 0) & (above > 0), below * above * gap**2, 0.0)
-    return float(edges[int(between.argmax()) + 1])

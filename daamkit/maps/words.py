@@ -28,7 +28,7 @@ class Word:
     text
         As it stands there.
     start, end
-        Its characters.
+        Where it stands in the prompt: ``prompt.text[start:end]``.
     columns
         Its tokens on the key axis of the maps, those of all text encoders that have read it.
     occurrence

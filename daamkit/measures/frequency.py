@@ -47,12 +47,12 @@ def contrast(picture: ArrayLike, scores: Float[np.ndarray, "h w"], psi: float = 
         Of each cell: how much attention it receives from all cells, heads averaged; 1 is the mean
         (`maps.selfmaps.SelfMaps.received`).
     psi
-        The threshold.
+        The score above which a patch is taken; 1 is the mean.
 
     Raises
     ------
     DaamkitError
-        As `patches`.
+        If the picture is none that `patches` takes.
     """
     height, width = scores.shape
     cut = patches(picture, (height, width))

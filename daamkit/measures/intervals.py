@@ -65,7 +65,7 @@ def mean(
     level
         Of the interval, in (0, 1).
     draws, seed
-        Of the bootstrap.
+        Resamples of the bootstrap, and the seed they are drawn with.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def means(
     Parameters
     ----------
     rows
-        Tidy.
+        A tidy table: one observation a row.
     by, value, cluster
         Columns: of the groups, of what to average, and of what values belong to.
     kind, within, draws
@@ -193,7 +193,7 @@ def difference(
     kind
         "share" or "number", of both groups; None: a share if all values of both are 0 or 1.
     level, draws, seed
-        As in `mean`.
+        Coverage, resamples and seed, as in `mean`.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def paired(
     differences
         Of the pairs; missing ones (NaN) are left out.
     clusters
-        As in `mean`.
+        Which observations belong together, as in `mean`.
 
     Returns
     -------

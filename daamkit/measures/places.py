@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.thresholds import Rule
+from daamkit.maps.wordmap import WordMap
 from daamkit.measures.overlap import iou
 
 NAMED = ("word", "start", "end", "occurrence")

@@ -87,7 +87,7 @@ def interval(name: str, values: Float[np.ndarray, " sets"], share_of: int = 0) -
     Returns
     -------
     row
-        name, name_low, name_high.
+        A row with ``name``, ``name_low`` and ``name_high``.
     """
     low, high = values[0] + np.quantile(values[1:], (0.025, 0.975)) - values[1:].mean()
     if share_of:

@@ -35,7 +35,7 @@ def logistic(
     predictors
         Numbers or truths, n each. Numbers are standardised: a ratio is for one deviation more.
     outcome
-        Truths, n.
+        Whether it happened, (n,) of bool.
     clusters
         What each of the n values belongs to, such as its prompt.
 
@@ -47,7 +47,7 @@ def logistic(
     Raises
     ------
     DaamkitError
-        If lengths differ.
+        If the outcome and the columns have different lengths.
     """
     columns = {name: np.asarray(values) for name, values in predictors.items()}
     happened = np.asarray(outcome).astype(bool)

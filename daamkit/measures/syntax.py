@@ -14,7 +14,8 @@ from daamkit.language.parsing import Pair, ParsedToken
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
-from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.thresholds import Rule
+from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures.overlap import ioa, iou
 

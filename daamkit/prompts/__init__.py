@@ -49,7 +49,7 @@ class Read:
         spans
             Where which encoder's text is, of this image's row.
         columns
-            Of the prompt.
+            Columns of the prompt's tokens.
         """
         chosen = {
             span.start + i

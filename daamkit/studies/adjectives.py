@@ -55,7 +55,7 @@ class Adjectives(Located):
     frames
         "toybox": things with an adjective, in a place; "paper": the paper's three prompts.
     truth
-        Where the noun's thing is; see `truths.load`.
+        Where the noun's thing is; see `truths.truth`.
     replay
         Hold the cross-attention too, for swaps (`edits.replay`).
     """

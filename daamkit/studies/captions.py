@@ -71,12 +71,12 @@ def write(reading: pd.DataFrame) -> str:
     Parameters
     ----------
     reading
-        Of `oracle.read`.
+        What `oracle.detections` found.
 
     Examples
     --------
     >>> from daamkit.toybox import scenes
-    >>> write(oracle.read(scenes.sample(1, seed=7)[0].image))
+    >>> write(oracle.detections(scenes.sample(1, seed=7)[0].image))
     'yellow glasses and a bow'
     """
     things = reading[reading["kind"] == "thing"]
@@ -125,7 +125,7 @@ def compare(
     images, prompts, captions
         As many of each.
     clip
-        See `alignment.load`; the paper's is "openai/clip-vit-base-patch16". Prompts are put into
+        See `alignment.clip`; the paper's is "openai/clip-vit-base-patch16". Prompts are put into
         `TEMPLATES`, whose vectors are averaged, but for the toybox, which knows no such words.
 
     Returns
@@ -141,7 +141,7 @@ def compare(
     """
     if clip == "toybox":
         _its_own(images)
-    model = alignment.load(clip)
+    model = alignment.clip(clip)
     rows = []
     for image, caption, prompt in zip(
         model.images(images), model.texts(captions), prompts, strict=True
@@ -177,7 +177,7 @@ def filled(prompt: str) -> list[str]:
 @lru_cache(maxsize=10_000)
 def _vector(clip: str, text: str) -> Float[Tensor, " width"]:
     """A prompt as CLIP has it; the same for every method."""
-    model = alignment.load(clip)
+    model = alignment.clip(clip)
     if clip == "toybox":
         return model.texts([text])[0]
     return F.normalize(model.texts(filled(text)).mean(0), dim=-1)

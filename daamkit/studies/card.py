@@ -43,7 +43,7 @@ def asked(seeds: Sequence[int]) -> list[tuple[str, PromptCase]]:
     for i, group in enumerate(MEASURES):
         rng = np.random.default_rng((seeds[0], 278, i))
         for composition in ("seen", "held-out") if group in SPLIT else ("single",):
-            drawn = (claims.read(_prompt(group, rng)) for _ in iter(int, 1))
+            drawn = (claims.parse(_prompt(group, rng)) for _ in iter(int, 1))
             fits = (
                 each
                 for each in drawn
@@ -87,7 +87,7 @@ def evaluate(
     pipe
         A pipeline of world 2, the UNet's or that of joint attention.
     seeds
-        Of the images.
+        Each prompt is drawn once with each.
     reader
         The oracle of world 2.
     batch

@@ -56,7 +56,7 @@ class Cohyponyms(Located):
         Which are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary. The
         authors' pairs need neither.
     truth
-        Who says what is there: see `truths.load`.
+        Who says what is there: see `truths.truth`.
     presence
         Or a file of people's answers (`measures.ratings`, with "word" and "present").
     """

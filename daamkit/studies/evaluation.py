@@ -34,7 +34,7 @@ def evaluate(
     pipe
         A pipeline of the toy world.
     cases
-        Prompts with seeds.
+        Prompts, each with the seed it is drawn with.
     seed
         Of the drawn scenes and their noise.
     scenes_drawn
@@ -44,7 +44,7 @@ def evaluate(
     batch
         Images at a time.
     options
-        For the pipeline.
+        Arguments of the pipeline's call.
 
     Returns
     -------
@@ -89,16 +89,16 @@ def generate(
     pipe
         A pipeline of the toy world.
     cases
-        Prompts with seeds.
+        Prompts, each with the seed it is drawn with.
     batch
         Images at a time; each has a generator of its own, so that they do not depend on it.
     options
-        For the pipeline.
+        Arguments of the pipeline's call.
 
     Returns
     -------
     drawn
-        Rows of `drawing.check`.
+        What `drawing.check` says of each image.
     overlaps
         Rows of `localisation.overlaps` for prompts that name two things or more.
     record

@@ -67,7 +67,7 @@ class GuidanceEffects(Located):
     methods
         Names that `methods.named` knows, or "placebo", which needs "attend_and_excite" before it.
     truth
-        Where the things are; see `truths.load`.
+        Where the things are; see `truths.truth`.
     """
 
     name: ClassVar[str] = "guidance_effects"

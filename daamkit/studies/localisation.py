@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
-from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.thresholds import Rule
+from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals
 from daamkit.measures.overlap import iou
@@ -81,7 +82,7 @@ def overlaps(
     Parameters
     ----------
     maps
-        Of an image.
+        The heat maps of one image.
     nouns, masks
         What its prompt names, and where that is, by the noun's number.
     seed
@@ -266,7 +267,7 @@ def on_drawn(
     levels
         Time steps of the schedule, from 0 (hardly any noise) to 999.
     seed
-        Of the noise.
+        Seed of the noise that the scene is mixed with.
 
     Returns
     -------
@@ -303,7 +304,7 @@ def on_drawn(
                     guidance_scale=1.0,
                 )
             for index, (scene, run) in enumerate(zip(part, tracer.runs, strict=True), start):
-                asked = claims.read(scene.caption)
+                asked = claims.parse(scene.caption)
                 nouns = {word.start: word for word in scene.words if word.pos == "NOUN"}
                 names = [claim.name for claim in asked.things]
                 masks = {

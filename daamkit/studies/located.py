@@ -20,7 +20,7 @@ class Located(Study):
     Attributes
     ----------
     truth
-        Where the things are; see `truths.load`.
+        Where the things are; see `truths.truth`.
     """
 
     parses: ClassVar[bool] = True  # whether prompts are parsed
@@ -52,4 +52,4 @@ class Located(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.load(self.truth, self.resolved_device)
+        return truths.truth(self.truth, self.resolved_device)

@@ -71,12 +71,12 @@ class Neglect(Located):
         Attend-and-Excite computes 1.3 times as much as an unguided image without refinement, with
         20 iterations of it 1.5 times: two are more than equal.
     truth
-        Who says what is there: see `truths.load`. Masks drawn by hand will not do, for they are
+        Who says what is there: see `truths.truth`. Masks drawn by hand will not do, for they are
         of unguided images.
     clip
-        "toybox", a folder or an id: see `alignment.load`.
+        "toybox", a folder or an id: see `alignment.clip`.
     captioner
-        Who puts pictures into words: see `captioning.load`.
+        Who puts pictures into words: see `captioning.captioner`.
     """
 
     name: ClassVar[str] = "neglect"
@@ -155,18 +155,18 @@ class Neglect(Located):
     def _things(self, text: str) -> list[tuple[str, int, int]]:
         """What a prompt names, and by which characters."""
         if self.prompts is None or self.truth == "oracle":
-            return [(each.name, each.start, each.end) for each in claims.read(text).things]
+            return [(each.name, each.start, each.end) for each in claims.parse(text).things]
         nouns = parsing.parse(text, self.parser).things()
         return [(ALIASES.get(noun.name, noun.name), noun.start, noun.end) for noun in nouns]
 
     def check(self) -> None:
         """Parser, truth, CLIP and captioner."""
         super().check()
-        _ = self._captioner, alignment.load(self.clip)
+        _ = self._captioner, alignment.clip(self.clip)
 
     @cached_property
     def _captioner(self) -> Captioner:
-        return captioning.load(self.captioner, self.resolved_device)
+        return captioning.captioner(self.captioner, self.resolved_device)
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """Rows of two parts, each with prompt, seed, group, things (those of the prompt, what it is
@@ -254,7 +254,7 @@ class Neglect(Located):
         image |= dict.fromkeys(("bound", "colour", "extra"), np.nan)
         things = masks.any(0)
         if self.truth == "oracle":
-            reading = oracle.read(run.image)
+            reading = oracle.detections(run.image)
             image |= outcomes.looks(case, reading)
             things = np.any([things, *reading.loc[reading["kind"] == "thing", "mask"]], axis=0)
         rows = [image]

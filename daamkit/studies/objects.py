@@ -56,9 +56,9 @@ class Objects(Located):
         How many prompts: of the toy world a third natural, unreal and held out each; of a file half
         natural, half unreal.
     truth
-        Where the things are; see `truths.load`.
+        Where the things are; see `truths.truth`.
     segmenters
-        To compare with, by the names of `truths.load`.
+        To compare with, by the names of `truths.truth`.
     attributions
         Methods of attribution to compare with, by their names in `registry.attributions`. The two
         of DAAM are always there.
@@ -171,7 +171,7 @@ class Objects(Located):
 
     @cached_property
     def _segmenters(self) -> dict[str, truths.Truth]:
-        return {name: truths.load(name, self.resolved_device) for name in self.segmenters}
+        return {name: truths.truth(name, self.resolved_device) for name in self.segmenters}
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "miou": for each set and vocabulary each method's mean IoU with its interval, the maps
@@ -236,11 +236,11 @@ def exchange(
     Parameters
     ----------
     texts
-        Prompts.
+        The prompts to exchange words in.
     parser
         A spaCy pipeline by name.
     seed
-        Of the choice.
+        Seed of the choice of the other word.
     pool
         Exchange these nouns only (singular), for each other; None: all nouns of the prompts.
     """

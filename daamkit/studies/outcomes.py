@@ -49,7 +49,7 @@ def losses(run: Run) -> Row:
 
 def looks(case: Case, reading: pd.DataFrame) -> Row:
     """Colours and extra things of an image; see `Neglect.measure`."""
-    asked = claims.read(case["prompt"])
+    asked = claims.parse(case["prompt"])
     found = drawing.check(prompts.PromptCase(case["group"], asked, case["seed"]), reading)
     right = [row["value"] for row in found if row["measure"] == "colour"]
     coloured = sum(each.count for each in asked.things if each.colour)
@@ -113,6 +113,6 @@ def _by_outcome(images: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
 def _held_out(text: str) -> bool:
     """Whether a prompt is a held-out composition; no, if it is not of the toy world."""
     try:
-        return prompts.held_out(claims.read(text))
+        return prompts.held_out(claims.parse(text))
     except DaamkitError:
         return False

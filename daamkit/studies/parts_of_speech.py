@@ -13,7 +13,8 @@ import pandas as pd
 from daamkit.language import parsing
 from daamkit.language.parsing import ParsedToken
 from daamkit.maps.run import Run
-from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.thresholds import Rule
+from daamkit.maps.wordmap import WordMap
 from daamkit.measures import ratings
 from daamkit.measures.evenness import evenness
 from daamkit.measures.intervals import means

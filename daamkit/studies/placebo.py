@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from daamkit.attention.calls import Pass
-from daamkit.guidance.denoising import Method, index, is_first_pass
+from daamkit.guidance.denoising import Method, is_first_pass
 
 
 class Placebo(Method):
@@ -25,12 +25,12 @@ class Placebo(Method):
     def __init__(self, far: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> None:
         self.far, self.seeds = far, seeds
 
-    def before(self, step: Pass) -> Tensor | None:
-        if not is_first_pass(step):
+    def before(self, now: Pass) -> Tensor | None:
+        if not is_first_pass(now):
             return None
-        moved = step.noisy.clone()
+        moved = now.noisy.clone()
         for i, (far, seed) in enumerate(zip(self.far, self.seeds, strict=True)):
-            generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + index(step))
+            generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + now.step)
             direction = torch.randn(moved[i].shape, generator=generator).to(moved)
-            moved[i] += far.get(index(step), 0.0) * direction / direction.norm()
+            moved[i] += far.get(now.step, 0.0) * direction / direction.norm()
         return moved

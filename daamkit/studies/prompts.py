@@ -137,7 +137,7 @@ def drawn(seeds: Iterable[int]) -> list[PromptCase]:
                 article(str(name)) for name in rng.permuted(rng.choice(pairs))
             )
         texts |= {kind: str(rng.choice(prompts)) for kind, prompts in known.items()}
-        cases += [PromptCase(kind, claims.read(texts[kind]), seed) for kind in KINDS]
+        cases += [PromptCase(kind, claims.parse(texts[kind]), seed) for kind in KINDS]
     return cases
 
 
@@ -154,7 +154,7 @@ def from_file(file: Path, seeds: Iterable[int]) -> list[PromptCase]:
     DaamkitError
         If the file is missing or empty, or a prompt has words that the toy world lacks.
     """
-    asked = [claims.read(text) for text in promptfiles.prompts_in(file)]
+    asked = [claims.parse(text) for text in promptfiles.prompts_in(file)]
     return [PromptCase("file", each, seed) for seed in seeds for each in asked]
 
 

@@ -148,7 +148,7 @@ def draw(study: Study, folder: str | os.PathLike[str], pipe: Any = None) -> list
     return list(files)
 
 
-def read(out: str | os.PathLike[str]) -> pd.DataFrame:
+def table(out: str | os.PathLike[str]) -> pd.DataFrame:
     """The rows of a folder, as far as it is done.
 
     Raises
@@ -158,7 +158,7 @@ def read(out: str | os.PathLike[str]) -> pd.DataFrame:
     """
     folder = Path(out)
     told = shards.manifest(folder)
-    frames = [shards.read(shard, told)[0] for shard in sorted(folder.glob("cases-*.parquet"))]
+    frames = [shards.rows(shard, told)[0] for shard in sorted(folder.glob("cases-*.parquet"))]
     if not frames:
         raise DaamkitError(
             wanted=f"rows in {folder}", got="no shard yet", mend="run the study, or wait for it"

@@ -70,10 +70,10 @@ class SelfAttention(Located):
     settings
         What to compare; see `variants.parsed`.
     truth
-        Where things are; see `truths.load`. The oracle finds all things of the toy world, others
+        Where things are; see `truths.truth`. The oracle finds all things of the toy world, others
         the prompt's nouns.
     features
-        Of pictures, for their quality: "oracle", or a CLIP as `alignment.load` takes it.
+        Of pictures, for their quality: "oracle", or a CLIP as `alignment.clip` takes it.
     real
         A folder of real pictures; None: drawn scenes of the toy world.
     scenes
@@ -117,7 +117,7 @@ class SelfAttention(Located):
         if self.truth != "oracle":
             super().check()
         if self.features != "oracle":
-            alignment.load(self.features)
+            alignment.clip(self.features)
         if self.real is not None:
             pictures.of_folder(self.real, self.fewest)
 
@@ -222,7 +222,7 @@ class SelfAttention(Located):
     def _features(self, found: Pictures) -> quality.Features:
         if self.features == "oracle":
             return oracle.features(found)
-        return alignment.load(self.features).images(found).cpu().double().numpy()
+        return alignment.clip(self.features).images(found).cpu().double().numpy()
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "quality": FID against all real pictures, precision and recall against n of them, with

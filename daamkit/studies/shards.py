@@ -153,7 +153,7 @@ class ShardFolder:
             if not shard.exists():
                 continue
             try:
-                frame, about = read(shard, self.manifest, self.loose)
+                frame, about = rows(shard, self.manifest, self.loose)
             except DamagedError as error:
                 warnings.warn(
                     f"{shard} is damaged ({error.reason}); its cases are measured again",
@@ -252,7 +252,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     )
 
 
-def read(
+def rows(
     shard: Path, told: Mapping[str, Any], loose: Collection[str] | None = None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Its rows and its provenance, if it is whole and of this study.
@@ -260,7 +260,7 @@ def read(
     Parameters
     ----------
     shard
-        The file.
+        The Parquet file of one batch of cases.
     told
         What the folder is of.
     loose

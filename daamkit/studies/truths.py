@@ -31,7 +31,7 @@ class Truth(Protocol):
         Parameters
         ----------
         image
-            The image.
+            The picture in which things are found.
         stem
             What it is called (`stem`).
         names
@@ -60,7 +60,7 @@ class OracleTruth:
                 got=f"one of {image.height} x {image.width}",
                 mend="name another truth: a segmenter, or 'masks:FOLDER'",
             )
-        frame = oracle.read(image)
+        frame = oracle.detections(image)
         nothing = np.zeros((image.height, image.width), bool)
         found = frame.groupby("name")["mask"].agg(lambda masks: np.any(list(masks), axis=0))
         known = {name: found.get(name, nothing) for name in oracle.NAMES[1:]}
@@ -95,7 +95,7 @@ class Drawn:
         return [self.folder.mask(stem, name, (image.height, image.width)) for name in names]
 
 
-def load(name: str, device: str = "cpu") -> Truth:
+def truth(name: str, device: str = "cpu") -> Truth:
     """A truth by name.
 
     Parameters
@@ -103,7 +103,7 @@ def load(name: str, device: str = "cpu") -> Truth:
     name
         "oracle" (images of the toybox); "masks:FOLDER" (drawn by hand); one of
         `registry.truths`, or "my_package:MyTruth"; else a segmenter's name, as
-        `vision.segmentation.load` takes it.
+        `vision.segmentation.segmenter` takes it.
     device
         The device that it runs on.
     """
@@ -114,7 +114,7 @@ def load(name: str, device: str = "cpu") -> Truth:
     if registry.is_path(name):
         made = registry.truths.find(name)(device)
         return made if isinstance(made, Truth) else Segmented(made)
-    return Segmented(segmentation.load(name, device))
+    return Segmented(segmentation.segmenter(name, device))
 
 
 def stem(prompt: str, seed: int) -> str:

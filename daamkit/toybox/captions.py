@@ -50,7 +50,7 @@ class CaptionWord:
     Attributes
     ----------
     text
-        The word.
+        The word as it stands in the caption.
     start, end
         Its characters: ``caption[start:end] == text``.
     pos

@@ -64,7 +64,7 @@ class Claim:
     noun
         The noun as it stands, ``prompt[start:end]``.
     start, end
-        Its characters.
+        Where its noun phrase stands: ``prompt[start:end]``.
     colour, texture, size
         Its adjectives; None for none.
     count
@@ -109,7 +109,7 @@ class Claims:
     absent: tuple[Claim, ...] = ()
 
 
-def read(prompt: str) -> Claims:
+def parse(prompt: str) -> Claims:
     """Read a prompt.
 
     Parameters

@@ -57,7 +57,7 @@ def write(
     n, seed, world, split
         The i-th scene is the i-th of ``scenes.sample(n, seed, world=world, split=split)``.
     shard
-        Scenes a file.
+        How many scenes one file holds.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _shards(folder: Path, n: int, seed: int, shard: int, world: int, split: str)
         yield stop
 
 
-def read(file: Path) -> list[Scene]:
+def scenes_of(file: Path) -> list[Scene]:
     """The scenes of one file."""
     return [_scene(row) for row in parquet.read_table(file).to_pylist()]
 

@@ -2,7 +2,7 @@
 
     >>> from daamkit.toybox import oracle, scenes
     >>> scene = scenes.sample(1, seed=7)[0]
-    >>> scene.caption, sorted(oracle.read(scene.image)["name"])
+    >>> scene.caption, sorted(oracle.detections(scene.image)["name"])
     ('small yellow glasses and a bow', ['bow', 'glasses'])
 
 What it says of a generated image is an estimate (docs/toybox.md says how good a one); of a drawn
@@ -114,7 +114,7 @@ class Oracle(nn.Module):
 
 
 @cache
-def load(world: int = 1, file: str | Path | None = None) -> Oracle:
+def trained(world: int = 1, file: str | Path | None = None) -> Oracle:
     """The oracle of a world: the one that ships with the package, or one that was taught.
 
     Raises
@@ -138,7 +138,7 @@ def load(world: int = 1, file: str | Path | None = None) -> Oracle:
     return model.eval().requires_grad_(False)
 
 
-def read(image: Image.Image | np.ndarray) -> pd.DataFrame:
+def detections(image: Image.Image | np.ndarray) -> pd.DataFrame:
     """Find the things in one image; see `read_all`."""
     return read_all([image])[0]
 
@@ -173,7 +173,7 @@ def read_all(
     DaamkitError
         If an image is not RGB, its sides are no multiples of 16, or sizes differ.
     """
-    model, frames = model or load(), []
+    model, frames = model or trained(), []
     for part in _batches(images, batch):
         with torch.inference_mode():
             scores = model(part)
@@ -194,7 +194,7 @@ def features(
 ) -> Float[np.ndarray, "n 128"]:
     """What the oracle's middle sees of each image, averaged over places; for `measures.quality`."""
     means = [torch.empty(0, _CHANNELS[-1])]
-    means += [load().encode(part)[-1].mean((2, 3)) for part in _batches(images, batch)]
+    means += [trained().encode(part)[-1].mean((2, 3)) for part in _batches(images, batch)]
     return torch.cat(means).double().numpy()
 
 

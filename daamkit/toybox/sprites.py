@@ -108,7 +108,7 @@ def tint(image: Image.Image, rgb: tuple[int, int, int]) -> Image.Image:
     Parameters
     ----------
     image
-        RGBA.
+        An RGBA picture.
     rgb
         The colour of middling light, 0 to 255.
     """
@@ -128,7 +128,7 @@ def pattern(image: Image.Image, texture: str) -> Image.Image:
     Parameters
     ----------
     image
-        RGBA.
+        An RGBA picture.
     texture
         One of `TEXTURES`.
 

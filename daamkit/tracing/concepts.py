@@ -39,7 +39,7 @@ class Concepts(Tap):
     concepts
         Words or phrases.
     keep, sites, budget
-        As in `trace`.
+        What is kept, at which sites, within which memory, as in `daamkit.trace`.
 
     Attributes
     ----------
@@ -90,21 +90,21 @@ class Concepts(Tap):
     def start(self, call: Call) -> None:
         self._forget()
 
-    def before(self, step: Pass) -> None:
+    def before(self, now: Pass) -> None:
         """Where cells look at text alone, once: the concepts' keys. Elsewhere, in each step: one
         more pass, in which the concepts look at the image."""
         if self.store is None:
-            self._open(step)
+            self._open(now)
         if self.joint:
-            self._stream(step)
+            self._stream(now)
         elif not self.keys:
             taken = extra.Keys(self.names_of_sites, [len(own) for own in self.vectors])
-            extra.draw(step, taken, [0] * len(self.vectors), self.vectors)
+            extra.draw(now, taken, [0] * len(self.vectors), self.vectors)
             self.keys = taken.keys
 
-    def begin(self, step: Pass) -> None:
-        if "cond" in step.branches:
-            self.passes.append(step.index)
+    def begin(self, now: Pass) -> None:
+        if "cond" in now.branches:
+            self.passes.append(now.index)
 
     def wants(self, site: Site) -> bool:
         return bool(self.keys) and site.name in self.names_of_sites
@@ -114,9 +114,9 @@ class Concepts(Tap):
             assert self.store is not None
             self.store.add(attention, self._beside(attention))
 
-    def _open(self, step: Pass) -> None:
+    def _open(self, now: Pass) -> None:
         """At which sites, and what the text encoders make of the concepts."""
-        call = step.call
+        call = now.call
         every = [site for own in families.sites(call.pipe).values() for site in own]
         sites = [site for site in every if site.reads_text]
         self.joint = any(site.kind == "joint" for site in sites)
@@ -134,9 +134,9 @@ class Concepts(Tap):
             if self.sites is None or any(name in site.name for name in self.sites)
         ]
         self.names_of_sites = [site.name for site in sites]
-        base = step.family.base(call.pipe)
+        base = now.family.base(call.pipe)
         slots = Plan.slots_of(
-            sites, step.grid, self.keep, lambda site: step.family.left_out(site, step.grid, base)
+            sites, now.grid, self.keep, lambda site: now.family.left_out(site, now.grid, base)
         )
         if self.joint:  # scores are of all heads together
             slots = tuple(replace(slot, heads=1) for slot in slots)
@@ -144,7 +144,7 @@ class Concepts(Tap):
         plan = Plan(self.keep, slots, call.samples, steps, count)
         check([plan], self.budget)
         self.store = Store(plan)
-        self.vectors = [vectors.encoded(step, name, first=self.joint) for name in self.names]
+        self.vectors = [vectors.encoded(now, name, first=self.joint) for name in self.names]
 
     def _beside(self, attention: Attention) -> Float[Tensor, "samples heads cells concepts"]:
         """What each cell would pay to a concept, were its keys there besides the prompt's."""
@@ -169,14 +169,14 @@ class Concepts(Tap):
             parts.append(torch.stack(each, -1))
         return torch.cat(parts, 2)
 
-    def _stream(self, step: Pass) -> None:
+    def _stream(self, now: Pass) -> None:
         """One pass more of each image: with its prompt, and beside it with the concepts."""
         assert self.store is not None
         found: dict[str, list[Tensor]] = {}
         stream = extra.Stream(self.names_of_sites, len(self.names))
         rest = torch.cat(self.vectors)
-        for sample in range(step.call.samples):
-            extra.draw(step, stream, [sample, sample], [None, rest])
+        for sample in range(now.call.samples):
+            extra.draw(now, stream, [sample, sample], [None, rest])
             for name, scores in stream.scores.items():
                 found.setdefault(name, []).append(scores)
         for name, each in found.items():

@@ -56,7 +56,7 @@ class Stream(Tap):
         return site.kind == "joint"
 
     def edit(self, attention: Attention, output: Tensor) -> Tensor:
-        registers = vectors.registers(attention.step.call)
+        registers = vectors.registers(attention.now.call)
         own = places(attention.layout.text[1])[registers:][: self.count]
         cells = attention.layout.cells_of(slice(0, 1))[0]
         key, value = (
@@ -78,15 +78,15 @@ class Stream(Tap):
         return site.name == self.sites[-1]
 
 
-def draw(step: Pass, tap: Tap, samples: Sequence[int], vectors: Sequence[Tensor | None]) -> None:
+def draw(now: Pass, tap: Tap, samples: Sequence[int], vectors: Sequence[Tensor | None]) -> None:
     """One more pass, a row for each sample named, whose text begins with other vectors."""
-    own = step.holding("cond")
+    own = now.holding("cond")
     first = own.branches["cond"].start
-    inputs = step.family.select(own, [first + sample for sample in samples])
+    inputs = now.family.select(own, [first + sample for sample in samples])
     for row, each in enumerate(vectors):
         if each is not None:
             inputs = reworded(inputs, row, each)
-    inputs = step.family.write(inputs, scaled(step, step.noisy[list(samples)]))
+    inputs = now.family.write(inputs, scaled(now, now.noisy[list(samples)]))
     args, kwargs = own.arguments(inputs)
-    with extra_passes(step.call.pipe, tap), torch.no_grad(), contextlib.suppress(Ended):
+    with extra_passes(now.call.pipe, tap), torch.no_grad(), contextlib.suppress(Ended):
         own.denoiser(*args, **kwargs)

@@ -35,13 +35,13 @@ class Previews(Tap):
     def start(self, call: Call) -> None:
         family(call.pipe.scheduler)  # is it known?
 
-    def after(self, step: Pass, prediction: Tensor) -> Tensor:
+    def after(self, now: Pass, prediction: Tensor) -> Tensor:
         with torch.no_grad():
-            x0, _ = level(step).split(prediction, step.noisy, kind(step.call.pipe.scheduler))
-            pixels = decoded(step.call.pipe, step.family.unpack(step, x0))
-        for kept, image in zip(step.call.notes, pixels, strict=True):
+            x0, _ = level(now).split(prediction, now.noisy, kind(now.call.pipe.scheduler))
+            pixels = decoded(now.call.pipe, now.family.unpack(now, x0))
+        for kept, image in zip(now.call.notes, pixels, strict=True):
             found = kept.setdefault("previews", [])
-            if len(found) <= step.index:  # another trace may have noted it
+            if len(found) <= now.index:  # another trace may have noted it
                 found.append(address(image))
         return prediction
 

@@ -60,19 +60,19 @@ class Recorder(Tap):
         self.call = call
         self.records = record.of_call(call.pipe, call.arguments, call.samples)
 
-    def begin(self, step: Pass) -> None:
-        self.grid = self.grid or step.grid
-        self._open_stores(step)
-        if step.grid != self.grid:
+    def begin(self, now: Pass) -> None:
+        self.grid = self.grid or now.grid
+        self._open_stores(now)
+        if now.grid != self.grid:
             raise DaamkitError(
                 wanted=f"passes on one grid, {dimensions(self.grid)} as the first",
-                got=f"{dimensions(step.grid)} in pass {step.index}",
+                got=f"{dimensions(now.grid)} in pass {now.index}",
                 mend="generate at one size; what is enlarged in between has other cells",
             )
-        for branch in step.branches:
-            self.passes.setdefault(branch, []).append(step.index)
-            for site in step.sites:
-                self.ran.setdefault(branch, {}).setdefault(site.name, []).append(step.index)
+        for branch in now.branches:
+            self.passes.setdefault(branch, []).append(now.index)
+            for site in now.sites:
+                self.ran.setdefault(branch, {}).setdefault(site.name, []).append(now.index)
 
     def wants(self, site: Site) -> bool:
         stores = self.self_stores if site.kind == "self" else self.cross_stores
@@ -120,24 +120,24 @@ class Recorder(Tap):
         each = zip(shares.split(1), runs, strict=True)
         return torch.cat([gathered(one, own, width, start) for one, own in each])
 
-    def _open_stores(self, step: Pass) -> None:
+    def _open_stores(self, now: Pass) -> None:
         """Before a branch's first pass: which words, which sites, how many bytes."""
-        call, options = step.call, self.options
-        named = [_branch_name(asked, step.branches) for asked in options.branches]
+        call, options = now.call, self.options
+        named = [_branch_name(asked, now.branches) for asked in options.branches]
         new = [name for name in dict.fromkeys(named) if name and name not in self.cross_stores]
         if not new:
             return
         plans: dict[str, tuple[Plan, Plan | None]] = {}
         for branch in new:
             read = prompts.texts(call, branch, options.prompt, options.negative_prompt)
-            first = step.branches[branch].start
+            first = now.branches[branch].start
             texts = [
-                prompts.reached(each, step.family.reach(step, first + sample))
+                prompts.reached(each, now.family.reach(now, first + sample))
                 for sample, each in enumerate(read)
             ]
             columns = max(text.prompt.columns for text in texts)
             steps = call.planned_passes()
-            plans[branch] = plans_for(options, call.pipe, step.grid, call.samples, steps, columns)
+            plans[branch] = plans_for(options, call.pipe, now.grid, call.samples, steps, columns)
             self.texts[branch] = texts
         if options.spill is None:
             held = [

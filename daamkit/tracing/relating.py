@@ -65,12 +65,12 @@ class Relating(Tap):
     def start(self, call: Call) -> None:
         self._forget()
 
-    def begin(self, step: Pass) -> None:
-        if "cond" not in step.branches:
+    def begin(self, now: Pass) -> None:
+        if "cond" not in now.branches:
             return
         if not self.passes:
-            self._open(step)
-        self.passes.append(step.index)
+            self._open(now)
+        self.passes.append(now.index)
 
     def wants(self, site: Site) -> bool:
         return any(site.name in store.sites for store in self.stores.values())
@@ -82,11 +82,11 @@ class Relating(Tap):
             if attention.site.name in store.sites:
                 store.add(attention, self._shares(relation, attention))
 
-    def _open(self, step: Pass) -> None:
+    def _open(self, now: Pass) -> None:
         """Before the first pass: whose attention, at which sites, how many bytes."""
-        call, options = step.call, self.recorder.options
+        call, options = now.call, self.recorder.options
         self.texts = prompts.texts(call, "cond", options.prompt, options.negative_prompt)
-        self.size = step.family.pixels(call.pipe, step.grid)
+        self.size = now.family.pixels(call.pipe, now.grid)
         every = [site for own in families.sites(call.pipe).values() for site in own]
         named = [
             site
@@ -100,7 +100,7 @@ class Relating(Tap):
                 raise _no_site(relation, call, every)
             if relation.startswith("text"):
                 self.words[relation] = [sources.words(text.prompt, chosen) for text in self.texts]
-            plans[relation] = self._plan(relation, chosen, sites, step)
+            plans[relation] = self._plan(relation, chosen, sites, now)
         held = [
             s.plan
             for own in (self.recorder.cross_stores, self.recorder.self_stores)
@@ -110,9 +110,9 @@ class Relating(Tap):
             check([*plans.values(), *held], options.budget)
         self.stores = {relation: Store(plan, options.spill) for relation, plan in plans.items()}
 
-    def _plan(self, relation: Relation, chosen: Any, sites: Sequence[Site], step: Pass) -> Plan:
+    def _plan(self, relation: Relation, chosen: Any, sites: Sequence[Site], now: Pass) -> Plan:
         keep = self.recorder.options.keep
-        slots = Plan.slots_of(sites, step.grid, keep)
+        slots = Plan.slots_of(sites, now.grid, keep)
         if relation.startswith("text"):
             count = max(len(words) for words in self.words[relation])
         else:
@@ -123,7 +123,7 @@ class Relating(Tap):
                 slots = tuple(slot for slot in slots if prod(slot.grid) == count)
             columns = max(text.prompt.columns for text in self.texts)
             slots = tuple(replace(slot, grid=(1, columns)) for slot in slots)
-        return Plan(keep, slots, step.call.samples, step.call.planned_passes(), count)
+        return Plan(keep, slots, now.call.samples, now.call.planned_passes(), count)
 
     def _shares(
         self, relation: Relation, attention: Attention

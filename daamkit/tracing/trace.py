@@ -46,7 +46,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
     self_attention
         Keep self-attention maps of the branches too, for sites of at most `self_grid` cells a side.
     self_grid
-        See `self_attention`.
+        The longest side, in cells, of a site whose self-attention is kept.
     sites
         A name, a part of one ("up_blocks"), or several: only these cross-attention sites.
     relations
@@ -78,7 +78,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
     runs
         One `Run` for each image made within the context, in order.
     run
-        The only one.
+        The run of the only image made.
 
     Raises
     ------
@@ -185,7 +185,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         Parameters
         ----------
         prompt
-            Its tokens count.
+            The text whose tokens are counted.
         height, width
             In pixels; default the model's.
         frames
@@ -193,7 +193,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         steps
             Passes of the denoiser, which count where "step" is kept.
         images
-            In one batch.
+            How many images are made in one batch.
         """
         if (height is None) != (width is None):
             raise DaamkitError(

@@ -15,18 +15,18 @@ from daamkit.errors import DaamkitError
 from daamkit.prompts import Read
 
 
-def encoded(step: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens channels"]:
+def encoded(now: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens channels"]:
     """What the pipeline's text encoders make of a concept alone: its tokens, or the first."""
-    call, text = step.call, prompts.alone(step.call, concept)
-    embeds = _embedded(step, concept)
-    site = next(site for site in step.sites if site.reads_text)
-    layout = step.family.layout(site, step, 0, embeds.shape[1], 0)
+    call, text = now.call, prompts.alone(now.call, concept)
+    embeds = _embedded(now, concept)
+    site = next(site for site in now.sites if site.reads_text)
+    layout = now.family.layout(site, now, 0, embeds.shape[1], 0)
     assert layout is not None, "the first call of the kernel"
-    spans = layout.text[step.holding("cond").branches["cond"].start]
+    spans = layout.text[now.holding("cond").branches["cond"].start]
     columns = {c for word in text.prompt.words() for c in (word.parts or (word.columns,))[-1]}
     shift = min(span.start for span in spans) + registers(call) - _padded(call, text, embeds)
     keys = [key - shift for key in text.keys(spans, columns)]
-    known = step.family.whole or first  # others drop places from within
+    known = now.family.whole or first  # others drop places from within
     if not keys or not known or max(keys) >= embeds.shape[1]:
         raise DaamkitError(
             wanted=f"the places of {concept!r} in what the text encoders make of it",
@@ -36,14 +36,14 @@ def encoded(step: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens c
     return embeds[0, keys[:1] if first else keys]
 
 
-def _embedded(step: Pass, text: str) -> Float[Tensor, "1 places channels"]:
+def _embedded(now: Pass, text: str) -> Float[Tensor, "1 places channels"]:
     """A text through the pipeline's encoders, with the settings of its call."""
-    pipe, said = step.call.pipe, step.call.arguments
+    pipe, said = now.call.pipe, now.call.arguments
     known = inspect.signature(pipe.encode_prompt).parameters
     given = {name: said[name] for name in known if name in said and "prompt" not in name}
     given |= {name: text for name in known if re.fullmatch(r"prompt(_\d)?", name)}
     alone = {
-        "device": step.noisy.device,
+        "device": now.noisy.device,
         "num_images_per_prompt": 1,
         "num_videos_per_prompt": 1,
         "do_classifier_free_guidance": False,

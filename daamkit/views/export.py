@@ -12,7 +12,7 @@ from PIL import Image
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.maps.wordmap import Rule
+from daamkit.maps.thresholds import Rule
 from daamkit.views import plots
 from daamkit.views.labels import labels
 

@@ -24,11 +24,11 @@ def page(
     Parameters
     ----------
     title
-        Plain text.
+        The page's title, as plain text.
     script
         An ES module with ``export default { render };`` on a line (`modules.join`).
     style
-        CSS.
+        Style rules, as CSS.
     state
         The widget's traits: plain data, and bytes in it, which the script gets as a ``DataView``.
     still

@@ -31,7 +31,7 @@ def sheet(
     Parameters
     ----------
     columns, rows
-        Of the axes.
+        How many axes stand beside and below each other.
     size
         (width, height) in inches.
     sharey

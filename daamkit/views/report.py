@@ -30,7 +30,7 @@ def write(run: Run, folder: str | os.PathLike[str], threshold: float = 0.4) -> P
     Parameters
     ----------
     run
-        Any run.
+        The run to write about.
     folder
         Made if it is not there. Of an earlier report's files none stays that is not written anew;
         other files stay as they are.

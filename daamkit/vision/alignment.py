@@ -54,7 +54,7 @@ class Clip:
 
 
 @cache
-def load(model: str = "toybox") -> Clip:
+def clip(model: str = "toybox") -> Clip:
     """Open a CLIP.
 
     Parameters

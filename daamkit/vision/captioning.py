@@ -69,7 +69,7 @@ class Blip:
         return [text.strip() for text in texts]
 
 
-def load(model: str, device: str = "cpu") -> Captioner:
+def captioner(model: str, device: str = "cpu") -> Captioner:
     """Open a captioner: one of `registry.captioners`, or a BLIP, in float32.
 
     Parameters

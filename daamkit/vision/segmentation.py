@@ -196,7 +196,7 @@ KINDS: dict[str, tuple[type, str]] = {  # a checkpoint's architecture: segmenter
 }
 
 
-def load(name: str, device: str = "cpu", instances: bool = False) -> Segmenter:
+def segmenter(name: str, device: str = "cpu", instances: bool = False) -> Segmenter:
     """Open a segmenter: one of `registry.segmenters`, or a model, in float32.
 
     Parameters

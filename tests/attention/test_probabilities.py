@@ -21,10 +21,10 @@ class Keeping(Tap):
         self.sites = {}
 
     def observe(self, attention: Attention) -> None:
-        if attention.step.index == 0:
+        if attention.now.index == 0:
             self.sites[attention.site.name] = attention.site
             self.seen[attention.site.name] = {
-                branch: attention.probabilities(branch) for branch in attention.step.branches
+                branch: attention.probabilities(branch) for branch in attention.now.branches
             }
 
 

@@ -56,7 +56,7 @@ class Failing(Tap):
     def start(self, call):
         self._maybe("start")
 
-    def begin(self, step):
+    def begin(self, now):
         self._maybe("begin")
 
     def observe(self, attention):

@@ -20,8 +20,8 @@ class Branches(Tap):
     def __init__(self) -> None:
         self.passes = []
 
-    def begin(self, step):
-        self.passes.append(step)
+    def begin(self, now):
+        self.passes.append(now)
 
 
 def branches(pipe, **options) -> dict[str, slice]:
@@ -91,16 +91,16 @@ def test_extra_passes_are_silent_and_end_early(sd):
         def __init__(self) -> None:
             self.inside, self.sites, self.ended = False, [], 0
 
-        def begin(self, step):
+        def begin(self, now):
             if self.inside:
-                assert step.branches == {"cond": slice(0, 1)}
+                assert now.branches == {"cond": slice(0, 1)}
                 return
             self.inside = True
             noisy = torch.zeros(1, 4, 32, 32)
             text = torch.zeros(1, 77, 32)
             try:
                 with hooks.extra_passes(sd, self):
-                    sd.unet(noisy, step.timestep, text)
+                    sd.unet(noisy, now.timestep, text)
             except hooks.Ended:
                 self.ended += 1
             self.inside = False

@@ -47,7 +47,7 @@ class Outputs(Tap):
         return site.kind == "cross"
 
     def edit(self, attention, output):
-        self.seen[attention.step.index, attention.site.name] = attention, output.clone()
+        self.seen[attention.now.index, attention.site.name] = attention, output.clone()
         return output
 
 
@@ -154,7 +154,7 @@ def test_guidance_and_edits_nest_and_extra_passes_are_not_edited(sd):
 
     class Watching(Edit):
         def change(self, attention, output):
-            seen.append((attention.step.index, attention.site.name))
+            seen.append((attention.now.index, attention.site.name))
             return output
 
     with daamkit.edit(sd, Watching()), daamkit.guide(sd, daamkit.PerturbedAttentionGuidance()):

@@ -18,12 +18,12 @@ class Moving(Tap):
 
     guides = True
 
-    def before(self, step):
-        if step.step:
+    def before(self, now):
+        if now.step:
             return None
-        self.moved, self.grid = -step.noisy, step.grid
-        self.image = step.family.unpack(step, self.moved)
-        assert torch.equal(step.family.pack(step, self.image), self.moved)
+        self.moved, self.grid = -now.noisy, now.grid
+        self.image = now.family.unpack(now, self.moved)
+        assert torch.equal(now.family.pack(now, self.image), self.moved)
         return self.moved
 
 
@@ -46,8 +46,8 @@ class Seen(Tap):
         self.attentions: dict = {}
         self.error = {"softmax": 0.0, "sum": 0.0, "output": 0.0}
 
-    def begin(self, step):
-        self.passes.append(step)
+    def begin(self, now):
+        self.passes.append(now)
 
     def edit(self, attention, output):
         self.attentions[len(self.passes) - 1, attention.site.name] = attention
@@ -91,7 +91,7 @@ def guided(pipe: Any, name: str) -> None:
             continue
         if "cond" not in attention.branches:
             continue
-        call = attention.step.call
+        call = attention.now.call
         ((places,),) = find_subjects(call, ["cat"])
         (read,) = prompts.texts(call, "cond")
         keys = {

@@ -127,7 +127,7 @@ def test_a_word_exchanged_moves_the_columns_called_so(case, pipe):
     row = attention.branches["cond"].start
     pair = [tap.attentions[number, name].key[row] for tap in taps]
     moved = {int(key) for key in (pair[0] != pair[1]).any(0).any(-1).nonzero()}
-    (read,) = prompts.texts(attention.step.call, "cond")
+    (read,) = prompts.texts(attention.now.call, "cond")
     assert read.prompt.text == "A  Red cat "
     columns = {
         span.start + at: read.columns[span.encoder][span.first + at]

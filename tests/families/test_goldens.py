@@ -25,15 +25,15 @@ class Means(Tap):
         self.passes: list[tuple[str, ...]] = []
         self.columns: dict[str, dict[int, list[tuple[str, int]]]] = {}  # by site and key
 
-    def begin(self, step):
-        self.passes.append(tuple(step.branches))
+    def begin(self, now):
+        self.passes.append(tuple(now.branches))
 
     def observe(self, attention):
         means = {name: attention.probabilities(name).mean(1) for name in attention.branches}
         self.seen[len(self.passes) - 1, attention.site.name] = means
         if "cond" not in means or attention.site.name in self.columns:
             return
-        (read,) = prompts.texts(attention.step.call, "cond")
+        (read,) = prompts.texts(attention.now.call, "cond")
         keys = self.columns[attention.site.name] = {}
         layout = attention.layout.of(attention.branches["cond"])
         for span in layout.text[0] if layout.text else ():

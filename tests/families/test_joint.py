@@ -93,10 +93,10 @@ class Seen(Tap):
         self.read: dict = {}
         self.keys: list = []
 
-    def begin(self, step):
+    def begin(self, now):
         self.passes.append({})
-        for branch in step.branches:
-            self.read.setdefault(branch, prompts.texts(step.call, branch))
+        for branch in now.branches:
+            self.read.setdefault(branch, prompts.texts(now.call, branch))
 
     def observe(self, attention):
         branches = {branch: attention.probabilities(branch) for branch in attention.branches}

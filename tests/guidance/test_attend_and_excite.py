@@ -357,8 +357,8 @@ class See(Method):
     def __init__(self):
         self.steps = []
 
-    def after(self, step, prediction):
-        self.steps.append(step)
+    def after(self, now, prediction):
+        self.steps.append(now)
         return prediction
 
 

@@ -14,7 +14,7 @@ import daamkit
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance import denoising
-from daamkit.guidance.denoising import Method, denoise, index, is_first_pass, part
+from daamkit.guidance.denoising import Method, denoise, is_first_pass
 from tests import tiny
 from tests.attention.test_restoration import snapshot
 
@@ -49,28 +49,28 @@ class Push(Method):
     def __init__(self, by=0.5, at=None):
         self.by, self.at = by, at
 
-    def before(self, step):
-        return step.noisy + self.by if self.at in (None, step.index) else None
+    def before(self, now):
+        return now.noisy + self.by if self.at in (None, now.index) else None
 
 
 class Double(Method):
     """Doubles what is denoised."""
 
-    def before(self, step):
-        return 2 * step.noisy
+    def before(self, now):
+        return 2 * now.noisy
 
 
 class Damp(Method):
     """Makes the prediction smaller."""
 
-    def after(self, step, prediction):
+    def after(self, now, prediction):
         return 0.5 * prediction
 
 
 class Say(Method):
     """Predicts the same whatever is denoised."""
 
-    def after(self, step, prediction):
+    def after(self, now, prediction):
         return torch.full_like(prediction, 0.1)
 
 
@@ -80,13 +80,13 @@ class Look(Method):
     def __init__(self, branch="cond"):
         self.branch, self.given, self.passes = branch, [], []
 
-    def before(self, step):
+    def before(self, now):
         def given(module, args, kwargs):
             self.given.append(dict(zip(("sample", "timestep"), args, strict=False)) | kwargs)
 
-        with step.denoiser.register_forward_pre_hook(given, with_kwargs=True):
-            again = denoise(step, step.noisy, branch=self.branch)
-        self.passes.append((step, again))
+        with now.denoiser.register_forward_pre_hook(given, with_kwargs=True):
+            again = denoise(now, now.noisy, branch=self.branch)
+        self.passes.append((now, again))
 
 
 # -- wrong use
@@ -172,8 +172,8 @@ def carried(kind: str, *passes: int, **config) -> list[float]:
     times = []
 
     class Time(Method):
-        def before(self, step):
-            times.append(int(step.timestep))
+        def before(self, now):
+            times.append(int(now.timestep))
 
     end = guided(pipe, Say(), Time(), steps=4)
     ends = [guided(pipe, Say(), Push(1e-2, at), steps=4) for at in passes]
@@ -205,8 +205,8 @@ def test_a_move_of_the_second_pass_of_a_step_is_lost():
     seen = []
 
     class Note(Method):
-        def before(self, step):
-            seen.append((step.index, index(step), is_first_pass(step), denoising.count(step)))
+        def before(self, now):
+            seen.append((now.index, now.step, is_first_pass(now), denoising.count(now)))
 
     pipe = scheduled("HeunDiscreteScheduler")
     guided(pipe, Note())
@@ -230,8 +230,8 @@ def test_the_schedulers_face():
     signatures = []
 
     class Note(Method):
-        def before(self, step):
-            scheduler = step.call.pipe.scheduler
+        def before(self, now):
+            scheduler = now.call.pipe.scheduler
             signatures.append(inspect.signature(scheduler.step))
             assert type(scheduler).__name__ == "DDIMScheduler"
             assert isinstance(scheduler, diffusers.DDIMScheduler)
@@ -324,15 +324,15 @@ def test_the_extra_pass_is_given_what_the_pipelines_own_pass_is(layout, kind):
         )
         for name, added in (given.get("added_cond_kwargs") or {}).items():
             assert torch.equal(added, step.inputs["added_cond_kwargs"][name][cond])
-        assert torch.allclose(again, part(step, "cond"), atol=1e-4)
+        assert torch.allclose(again, step.prediction_of("cond"), atol=1e-4)
 
 
 def test_a_branch_without_the_text(sd):
     look = Look("negative")
     guided(sd, look, negative_prompt="a dog")
     for step, again in look.passes:
-        assert torch.allclose(again, part(step, "negative"), atol=1e-5)
-        assert not torch.allclose(again, part(step, "cond"), atol=1e-5)
+        assert torch.allclose(again, step.prediction_of("negative"), atol=1e-5)
+        assert not torch.allclose(again, step.prediction_of("cond"), atol=1e-5)
 
 
 # -- several contexts
@@ -445,16 +445,16 @@ class Failing(Method):
     def start(self, call):
         self.maybe("start")
 
-    def before(self, step):
+    def before(self, now):
         self.maybe("before")
-        with step.denoiser.mid_block.register_forward_hook(lambda *_: self.maybe("extra pass")):
-            denoise(step, step.noisy)
-        return step.noisy + 0.5
+        with now.denoiser.mid_block.register_forward_hook(lambda *_: self.maybe("extra pass")):
+            denoise(now, now.noisy)
+        return now.noisy + 0.5
 
-    def after(self, step, prediction):
+    def after(self, now, prediction):
         self.maybe("after")
         if self.where == "denoiser":
-            step.denoiser.register_forward_pre_hook(lambda *_: self.maybe("denoiser"))
+            now.denoiser.register_forward_pre_hook(lambda *_: self.maybe("denoiser"))
         return prediction
 
     def finish(self, call, images):
@@ -554,9 +554,9 @@ def test_contexts_left_in_any_order(inner_first):
 class Note(Method):
     """Notes a number for each image and step."""
 
-    def before(self, step):
-        for sample in range(step.call.samples):
-            self.note(step, sample, number=10 * step.index + sample)
+    def before(self, now):
+        for sample in range(now.call.samples):
+            self.note(now, sample, number=10 * now.index + sample)
 
 
 def test_numbers_are_noted_by_image_and_step(sd, tmp_path):

@@ -45,7 +45,7 @@ class Watch(Method):
     def __init__(self) -> None:
         self.seen: list[torch.Tensor] = []
 
-    def after(self, step, prediction):
+    def after(self, now, prediction):
         self.seen.append(prediction)
         return prediction
 

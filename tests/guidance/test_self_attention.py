@@ -103,8 +103,8 @@ class Watch(Method):
     def __init__(self) -> None:
         self.seen: list[tuple[Pass, torch.Tensor]] = []
 
-    def after(self, step, prediction):
-        self.seen.append((step, prediction.clone()))
+    def after(self, now, prediction):
+        self.seen.append((now, prediction.clone()))
         return prediction
 
 

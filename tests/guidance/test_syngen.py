@@ -148,10 +148,10 @@ class Watch(Method):
     def __init__(self) -> None:
         self.noisy, self.losses, self.gradients = [], [], []
 
-    def before(self, step):
+    def before(self, now):
         with torch.enable_grad():
-            latents = step.noisy.clone().requires_grad_(True)
-            maps = aggregation.attend(step, latents, 0)
+            latents = now.noisy.clone().requires_grad_(True)
+            maps = aggregation.attend(now, latents, 0)
             pairs, loss = ((RED, CAT), (BLUE, CAR)), 0.0
             flat = (maps / maps.sum((0, 1))).flatten(0, 1).T
             for own in pairs:
@@ -163,7 +163,7 @@ class Watch(Method):
                     both = [(p * (p / q).log()).sum(), (q * (q / p).log()).sum()]
                     loss = loss - sum(both) / 4 / len(others)
             self.gradients.append(torch.autograd.grad(loss, [latents])[0])
-        self.noisy.append(step.noisy)
+        self.noisy.append(now.noisy)
         self.losses.append(loss.item())
 
 

@@ -103,10 +103,10 @@ class Gradient(Method):
 
     gradient = True
 
-    def before(self, step):
-        with frozen(step.denoiser), torch.enable_grad():
-            latents = leaf(step.noisy[:1])
-            self.maps.append(attend(step, latents, 0))
+    def before(self, now):
+        with frozen(now.denoiser), torch.enable_grad():
+            latents = leaf(now.noisy[:1])
+            self.maps.append(attend(now, latents, 0))
             weights = torch.randn(self.maps[-1].shape, generator=torch.manual_seed(0))
             self.found.append(torch.autograd.grad((self.maps[-1] * weights).sum(), latents)[0])
 
@@ -160,9 +160,9 @@ def test_words_at_the_end_of_a_text_without_one(name):
 @pytest.mark.parametrize("name", ["flux", "zimage"])
 def test_noise_levels_are_the_schedulers(name):
     class Levels(Method):
-        def after(self, step, prediction):
-            wanted = step.call.pipe.scheduler.sigmas[step.index]
-            seen.append(float(noise.level(step).noise) == float(wanted))
+        def after(self, now, prediction):
+            wanted = now.call.pipe.scheduler.sigmas[now.index]
+            seen.append(float(noise.level(now).noise) == float(wanted))
             return prediction
 
     seen: list[bool] = []

@@ -137,11 +137,13 @@ def test_the_maps_are_daams_formula(pipe, run):
     assert difference(ours, formula.heat().cpu()) < TOLERANCE
 
 
-@pytest.mark.skipif(not SEGMENTER, reason="wants DAAMKIT_SEGMENTER, a name for segmentation.load")
+@pytest.mark.skipif(
+    not SEGMENTER, reason="wants DAAMKIT_SEGMENTER, a name for segmentation.segmenter"
+)
 def test_the_cat_is_where_its_map_is_high(run):
     from daamkit.vision import segmentation
 
-    (mask,) = segmentation.load(SEGMENTER).segment(run.image, ["cat"])
+    (mask,) = segmentation.segmenter(SEGMENTER).segment(run.image, ["cat"])
     assert mask.any(), "the segmenter sees no cat"
     values = run.maps.word("cat").expand(absolute=True).cpu().numpy()
     assert values[mask].mean() > 1.5 * values[~mask].mean()

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap
@@ -143,6 +144,13 @@ def test_overlap_is_of_masks(values, threshold, rule):
     assert a.iou(a, threshold, rule) == float(one.any())
 
 
+def test_another_words_map_is_wanted():
+    for name in OVERLAPS:
+        for wrong in ("car", np.eye(4), None):
+            with pytest.raises(DaamkitError, match="another word's map; got"):
+                inspect.unwrap(getattr(WordMap, name))(square(), wrong)
+
+
 def test_a_map_with_itself():
     assert square().iou(square()) == square().ioa(square()) == 1.0
     assert square().soft_iou(word_map(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))) < 0.5
@@ -162,7 +170,9 @@ def test_a_rule_alone_and_a_side_alone():
     assert np.array_equal(found.mask("otsu"), found.mask(rule="otsu"))
     assert found.area("minmax") == found.area(0.4, "minmax")
     assert torch.equal(found.expand(16), found.expand((16, 16)))
-    for size in (0, -4, (8,), (8, 0), (8, 8, 8)):
+    assert torch.equal(found.expand(np.int64(16)), found.expand(16))
+    assert torch.equal(found.expand(Image.new("RGB", (24, 16))), found.expand((16, 24)))
+    for size in (0, -4, 0.5, "16", (8,), (8, 0), (8, 8, 8)):
         with pytest.raises(DaamkitError, match="a size"):
             inspect.unwrap(WordMap.expand)(found, size)
     for threshold in (None, [0.4], "mean"):

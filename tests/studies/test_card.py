@@ -63,6 +63,6 @@ def test_the_command_writes_models_side_by_side(reader, tmp_path, capsys, monkey
 
 def test_what_is_missing_is_told(capsys) -> None:
     with pytest.raises(DaamkitError, match=r"world 2; got no file nowhere.*--world 2"):
-        oracle.load(2, "nowhere")
+        oracle.trained(2, "nowhere")
     several = ["toybox", "evaluate", "--model", "toybox", "toybox-flux"]
     assert cli.main(several) == 2 and "--world 2" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def truth(scene: Scene) -> pd.DataFrame:
 def test_what_is_said_is_found(drawn: list[Scene]) -> None:
     seen: set[str] = set()
     for scene in drawn[:600]:
-        case = PromptCase("any", claims.read(scene.caption), 0)
+        case = PromptCase("any", claims.parse(scene.caption), 0)
         for row in drawing.check(case, truth(scene)):
             expected = 0.0 if row["measure"] in ("extra", "neglect") else 1.0
             assert row["value"] == expected, (scene.caption, row)
@@ -53,7 +53,7 @@ def test_what_is_said_is_found(drawn: list[Scene]) -> None:
 def test_what_world_2_says_is_found() -> None:
     seen: set[str] = set()
     for scene in scenes.sample(400, 77, world=2):
-        case = PromptCase("any", claims.read(scene.caption), 0)
+        case = PromptCase("any", claims.parse(scene.caption), 0)
         for row in drawing.check(case, truth(scene).drop(columns="size")):
             if row["measure"] == "own_colour" and any(thing.colour for thing in scene.things):
                 continue  # of two things of one name, one may have the other's colour
@@ -87,7 +87,7 @@ def thing(name: str, left: int, top: int, colour: str = "own") -> dict:
 
 
 def check(prompt: str, *things: dict) -> list[dict]:
-    case = PromptCase("any", claims.read(prompt), 0)
+    case = PromptCase("any", claims.parse(prompt), 0)
     return drawing.check(case, pd.DataFrame(things, columns=list(thing("cat", 0, 0))))
 
 

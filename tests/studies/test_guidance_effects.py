@@ -57,9 +57,9 @@ def test_the_placebo_moves_as_far_in_other_directions(toybox, monkeypatch) -> No
     seen = []
     before = Placebo.before
 
-    def watched(self, step):
-        moved = before(self, step)
-        seen.append(float((moved - step.noisy).norm()))
+    def watched(self, now):
+        moved = before(self, now)
+        seen.append(float((moved - now.noisy).norm()))
         return moved
 
     monkeypatch.setattr(Placebo, "before", watched)

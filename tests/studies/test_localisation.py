@@ -59,7 +59,7 @@ def test_the_gain_is_over_the_best_baseline() -> None:
 
 
 def test_a_map_that_is_its_mask_has_iou_one(toybox) -> None:
-    case = PromptCase("any", claims.read("a red cat next to a blue car"), 0)
+    case = PromptCase("any", claims.parse("a red cat next to a blue car"), 0)
     with daamkit.trace(toybox) as tracer:
         toybox(case.prompt, num_inference_steps=2, generator=torch.Generator().manual_seed(0))
     maps = tracer.run.maps
@@ -81,10 +81,10 @@ def test_truths_leave_out_what_was_not_drawn_and_what_is_named_twice() -> None:
     reading = pd.DataFrame(
         {"kind": "thing", "name": ["cat", "cat", "dog"], "mask": [mask, ~mask, mask]}
     )
-    case = PromptCase("any", claims.read("a cat, a dog and a frog"), 0)
+    case = PromptCase("any", claims.parse("a cat, a dog and a frog"), 0)
     found = localisation.truths(case, reading)
     assert set(found) == {0, 1} and found[0].all() and (found[1] == mask).all()
-    twice = PromptCase("any", claims.read("a red cat and a blue cat"), 0)
+    twice = PromptCase("any", claims.parse("a red cat and a blue cat"), 0)
     assert localisation.truths(twice, reading) == {}
 
 

@@ -45,7 +45,7 @@ def folder(toybox, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(folder) -> pd.DataFrame:
-    return runner.read(folder)
+    return runner.table(folder)
 
 
 # -- cases
@@ -129,7 +129,7 @@ def test_prompts_of_several_things() -> None:
         assert texts == prompts.several(group, 40, seed=3) != prompts.several(group, 40, seed=4)
         assert len(set(texts)) == 40 and not any("a glasses" in text for text in texts)
         for text in texts:
-            things = claims.read(text).things
+            things = claims.parse(text).things
             assert len({thing.name for thing in things}) == len(things) == many
             colours = {thing.colour for thing in things}
             assert len(colours) == many if coloured else colours == {None}
@@ -166,14 +166,14 @@ def test_rows_of_none_are_those_of_an_unguided_run(rows, toybox) -> None:
         drawn = [*session.runs(texts[:2], seeds[:2]), *session.runs(texts[2:], seeds[2:])]
     finally:
         torch.set_num_threads(threads)
-    clip = alignment.load()
+    clip = alignment.clip()
     for number, (case, run) in enumerate(zip(cases, drawn, strict=True)):
         own = rows[(rows["case"] == number) & (rows["method"] == "none")]
         image = own[own["part"] == "image"].iloc[0]
         fit = clip.similarity([run.image], [case["prompt"]])[0, 0]
         assert image["clip_full"] == pytest.approx(fit, abs=1e-6)
         assert np.isnan(image["loss_first"])
-        reading = oracle.read(run.image)
+        reading = oracle.detections(run.image)
         assert image["caption"] == captions.write(reading)
         nothing = np.zeros((128, 128), bool)
         masks = [
@@ -236,7 +236,7 @@ def test_a_redraw_is_the_unguided_image_or_a_fresh_one(rows, toybox) -> None:
     cases, session = study().cases(), Session(study(), toybox)
     seeds = [redraw.fresh(case["seed"], 1) for case in cases]
     fresh = session.runs([case["prompt"] for case in cases], seeds)
-    clip = alignment.load()
+    clip = alignment.clip()
     for number, (case, run) in enumerate(zip(cases, fresh, strict=True)):
         other = float(clip.similarity([run.image], [case["prompt"]])[0, 0])
         for name in ("redraw_loss", "redraw_oracle"):
@@ -284,7 +284,7 @@ def test_a_segmenter_that_sees_both_words_in_one_thing_sees_neither(
             left, whole = np.arange(128) < np.full((128, 1), 64), np.ones((128, 128), bool)
             return [left, whole] if names == ["cat", "dog"] else [left, left]
 
-    monkeypatch.setattr(neglect.truths, "load", lambda *about: Same())
+    monkeypatch.setattr(neglect.truths, "truth", lambda *about: Same())
     file = tmp_path / "prompts.txt"
     file.write_text("a cat and a dog\na bird and a bear")
     found = measured(study(prompts=str(file), truth="same", methods=("none", "syngen")), toybox)
@@ -476,7 +476,7 @@ def test_a_caption_is_read_back_as_what_it_was_written_of(things) -> None:
     """By `toybox.claims`, as numbers of things with their looks."""
     reading = pd.DataFrame(things, columns=["name", "colour", "texture", "size"])
     reading = reading.assign(kind="thing", area=100)
-    said = neglect.claims.read(captions.write(reading)).things
+    said = neglect.claims.parse(captions.write(reading)).things
     found = [
         (each.name, each.colour or "own", each.texture or "plain", each.size or "ordinary")
         for each in said
@@ -500,7 +500,7 @@ def test_the_text_metrics_of_the_paper() -> None:
     scene = scenes.sample(1, seed=9004)[0]
     picture, prompt = Image.fromarray(scene.image), "a cat and a red car"
     (found,) = captions.compare([picture], [prompt], [prompt])
-    fits = alignment.load().similarity([picture], [prompt, "a cat", "a red car"])[0]
+    fits = alignment.clip().similarity([picture], [prompt, "a cat", "a red car"])[0]
     assert found["clip_full"] == pytest.approx(fits[0], abs=1e-6)
     assert found["clip_min"] == pytest.approx(fits[1:].min(), abs=1e-6)
     assert found["text_text"] == pytest.approx(1, abs=1e-6)
@@ -515,7 +515,7 @@ def test_other_clips_are_asked_by_templates(monkeypatch) -> None:
         return F.normalize(torch.tensor([[len(t), t.count("a"), 1.0] for t in them]), dim=-1)
 
     other = SimpleNamespace(images=lambda images: torch.eye(3)[:1], texts=texts)
-    monkeypatch.setattr(captions.alignment, "load", lambda name: other)
+    monkeypatch.setattr(captions.alignment, "clip", lambda name: other)
     (found,) = captions.compare([Image.new("RGB", (8, 8))], ["a cat with a bow"], ["cat"], "other")
     assert asked[0] == ["cat"] and [len(texts) for texts in asked[1:]] == [80, 80, 80]
     assert {"a photo of a cat with a bow.", "itap of my a cat with a bow."} <= set(asked[1])

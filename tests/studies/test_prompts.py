@@ -272,7 +272,7 @@ def test_captions_of_the_toy_world_are_all_different() -> None:
     assert prompts.texts(None, 20, seed=3) == some[:20]
     assert prompts.texts(None, 20, seed=4) != some[:20]
     for text in some[:20]:
-        assert claims.read(text).prompt == text
+        assert claims.parse(text).prompt == text
 
 
 def test_a_missing_source_is_an_error() -> None:

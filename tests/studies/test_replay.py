@@ -66,7 +66,7 @@ def test_a_replay_changes_the_prompts_rows_alone(toybox, tape) -> None:
             return site.kind == "cross"
 
         def edit(self, attention, output):
-            self.into[attention.step.index, attention.site.name] = (output, attention)
+            self.into[attention.now.index, attention.site.name] = (output, attention)
             return output
 
     with attach(toybox, Look(own), Replay(tape), Look(seen)):
@@ -133,7 +133,7 @@ class Stop(Tap):
     """Raises in the second pass."""
 
     def observe(self, attention):
-        if attention.step.index:
+        if attention.now.index:
             raise RuntimeError("stop")
 
 

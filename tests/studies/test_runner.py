@@ -87,7 +87,7 @@ def test_a_folder_gives_the_same_rows_new_and_reopened_and_read(tmp_path, whole)
     pipe = Pipe()
     assert_same(run(Stub(), out, pipe=pipe), whole)
     assert pipe.cases == []
-    assert_same(runner.read(out), whole)
+    assert_same(runner.table(out), whole)
     names = [f"cases-{start:07d}.parquet" for start in STARTS]
     assert sorted(contents(out)) == [*names, "study.json"]
 
@@ -106,7 +106,7 @@ def test_batches_of_any_size_lose_nothing(tmp_path, whole, size) -> None:
 def test_a_study_that_finds_nothing_at_all_says_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(Stub, "_rows", lambda self, case, pipe: [])
     again = [lambda: run(Stub(), tmp_path)] * 2
-    for attempt in [lambda: run(Stub()), *again, lambda: runner.read(tmp_path)]:
+    for attempt in [lambda: run(Stub()), *again, lambda: runner.table(tmp_path)]:
         with pytest.raises(DaamkitError, match="something to measure"):
             attempt()
     assert len(shards(tmp_path)) == len(STARTS)
@@ -198,7 +198,7 @@ def test_killed_twice_the_relations_of_the_toybox_are_the_same(processes, tmp_pa
         time.sleep(moments.uniform(0, 0.1))
         kill(process)
         assert before < len(shards(out)) < 8
-    assert len(runner.read(out)) > 0  # what is done can be read at any time
+    assert len(runner.table(out)) > 0  # what is done can be read at any time
     assert_same(run(study, out), run(study, pipe=toybox))
 
 
@@ -262,7 +262,7 @@ def test_a_damaged_shard_is_named_and_made_again(folder, whole, damage) -> None:
         found = run(Stub(), folder, pipe=pipe)
     assert len(told) == 1 and pipe.cases == [2, 3]
     assert_same(found, whole)
-    assert_same(runner.read(folder), whole)
+    assert_same(runner.table(folder), whole)
     after = contents(folder)
     assert after.keys() == before.keys()
     assert [name for name in after if after[name] != before[name]] in ([], [shard.name])
@@ -274,7 +274,7 @@ def test_read_names_a_damaged_shard_and_leaves_it(folder, damage) -> None:
     shard.write_bytes(spoilt(shard.read_bytes())[damage])
     before = contents(folder)
     with pytest.raises(DaamkitError, match=re.escape(str(shard))):
-        runner.read(folder)
+        runner.table(folder)
     assert contents(folder) == before
 
 
@@ -304,7 +304,7 @@ def test_a_whole_shard_of_something_else_is_refused_and_stays(folder, tmp_path) 
     own = second.read_bytes()
     shutil.copy(first, second)
     before = contents(folder)
-    for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+    for attempt in (lambda: run(Stub(), folder), lambda: runner.table(folder)):
         with pytest.raises(DaamkitError, match=re.escape(str(second)) + ".*start 0 and not 2"):
             attempt()
     assert contents(folder) == before
@@ -312,7 +312,7 @@ def test_a_whole_shard_of_something_else_is_refused_and_stays(folder, tmp_path) 
     run(Stub(seed=5), tmp_path / "else")
     shutil.copy(tmp_path / "else" / first.name, first)
     before = contents(folder)
-    for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+    for attempt in (lambda: run(Stub(), folder), lambda: runner.table(folder)):
         with pytest.raises(DaamkitError, match=re.escape(str(first))):
             attempt()
     assert contents(folder) == before
@@ -333,7 +333,7 @@ def test_an_edit_that_changes_nothing_loses_nothing(folder, whole, old) -> None:
     manifest.write_text(manifest.read_text().replace(old, EDITS[old], 1))
     before, pipe = contents(folder), Pipe()
     assert_same(run(Stub(), folder, pipe=pipe), whole)
-    assert_same(runner.read(folder), whole)
+    assert_same(runner.table(folder), whole)
     assert pipe.cases == [] and contents(folder) == before
     shards(folder)[1].unlink()
     assert_same(run(Stub(), folder), whole)
@@ -344,7 +344,7 @@ def test_an_edit_that_makes_another_study_is_refused(folder, old) -> None:
     manifest = folder / "study.json"
     manifest.write_text(manifest.read_text().replace(old, old + "1", 1))
     before = contents(folder)
-    for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+    for attempt in (lambda: run(Stub(), folder), lambda: runner.table(folder)):
         with pytest.raises(DaamkitError):
             attempt()
     assert contents(folder) == before
@@ -356,7 +356,7 @@ def test_what_is_no_shard_and_no_file_is_refused_and_stays(folder, kind) -> None
         own = (folder / name).read_bytes()
         in_its_place(kind, folder / name)
         start = time.monotonic()
-        for attempt in (lambda: run(Stub(), folder), lambda: runner.read(folder)):
+        for attempt in (lambda: run(Stub(), folder), lambda: runner.table(folder)):
             with pytest.raises(DaamkitError, match=re.escape(str(folder))):
                 attempt()
         assert time.monotonic() - start < 4
@@ -375,10 +375,10 @@ def test_a_folder_that_is_written_to_says_by_whom(processes, tmp_path, whole) ->
     held = rf"nobody writes to, {re.escape(str(out))}; got process {process.pid} on .*since 20"
     with pytest.raises(DaamkitError, match=held):
         run(study, out)
-    assert len(runner.read(out)) > 0  # to look is allowed
+    assert len(runner.table(out)) > 0  # to look is allowed
     process.join(60)
     assert process.exitcode == 0  # nobody dies
-    assert_same(runner.read(out), run(Stub(n=60)))
+    assert_same(runner.table(out), run(Stub(n=60)))
     assert not [*out.glob(".*")]
 
 
@@ -420,13 +420,13 @@ def test_a_disk_that_is_full_or_read_only_is_told(tmp_path, monkeypatch, number)
 
 def test_read_wants_a_study_with_rows(tmp_path, monkeypatch) -> None:
     with pytest.raises(DaamkitError, match="no such folder"):
-        runner.read(tmp_path / "nowhere")
+        runner.table(tmp_path / "nowhere")
     with pytest.raises(DaamkitError, match="something else"):
-        runner.read(tmp_path)
+        runner.table(tmp_path)
     with pytest.raises(ValueError):
         run(Stub(), tmp_path / "out", pipe=Pipe(trap=0))
     with pytest.raises(DaamkitError, match=re.escape(str(tmp_path / "out"))):
-        runner.read(tmp_path / "out")
+        runner.table(tmp_path / "out")
 
 
 # -- folders of others
@@ -487,7 +487,7 @@ def test_a_folder_of_no_study_is_refused_and_left_alone(tmp_path, files) -> None
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path) -> None:
     file = tmp_path / "out"
     file.write_text("mine")
-    for attempt in (lambda: run(Stub(), file), lambda: runner.read(file)):
+    for attempt in (lambda: run(Stub(), file), lambda: runner.table(file)):
         with pytest.raises(DaamkitError, match=re.escape(str(file))):
             attempt()
     assert file.read_text() == "mine"
@@ -612,7 +612,7 @@ def test_two_workers_of_ray_find_the_same_rows(own_ray, tmp_path, toybox) -> Non
     study = Relations(n=8, steps=2, device="cpu")
     alone = run(study, pipe=toybox)
     assert_same(run(study, tmp_path, engine="ray", workers=2), alone)
-    assert_same(runner.read(tmp_path), alone)
+    assert_same(runner.table(tmp_path), alone)
     assert len(shards(tmp_path)) == 4
     for shard in shards(tmp_path)[1:3]:
         shard.unlink()

@@ -56,7 +56,7 @@ def test_sets_have_prompts_and_seeds_of_their_own() -> None:
 
 
 def test_every_case_has_masks_of_every_layer_and_an_image_in_every_setting(folder) -> None:
-    rows = runner.read(folder)
+    rows = runner.table(folder)
     masks, drawn = (rows[rows["part"] == part] for part in ("masks", "quality"))
     assert len(masks) + len(drawn) == len(rows)
     for _, own in masks.groupby("case"):
@@ -73,7 +73,7 @@ def test_every_case_has_masks_of_every_layer_and_an_image_in_every_setting(folde
 
 def test_rows_say_what_can_be_made_again(folder, toybox) -> None:
     case = SMALL.cases()[5]
-    rows = runner.read(folder)
+    rows = runner.table(folder)
     own = rows[rows["case"] == 5]
     (run,) = Session(SMALL, toybox).runs(
         [case["prompt"]], [case["seed"]], self_attention=True, keep="site"
@@ -84,7 +84,7 @@ def test_rows_say_what_can_be_made_again(folder, toybox) -> None:
     assert row["masked"] == pytest.approx((scores > 1).mean())
     expected = frequency.contrast(np.asarray(run.image), scores, 1.0)
     assert np.abs(np.subtract(row["above"], expected.above)).max() < 0.05
-    things = oracle.read(run.image)
+    things = oracle.detections(run.image)
     union = np.zeros((128, 128), bool)
     for mask in things.loc[things["name"].isin(sprites.THINGS), "mask"]:
         union |= mask
@@ -101,7 +101,7 @@ def test_rows_say_what_can_be_made_again(folder, toybox) -> None:
 
 
 def test_a_resumed_run_ends_with_the_same_rows_but_for_time(folder, toybox, tmp_path) -> None:
-    before = runner.read(folder)
+    before = runner.table(folder)
     shards = sorted(folder.glob("cases-*.parquet"))
     assert len(shards) == 2
     part = tmp_path / "part"
@@ -160,7 +160,7 @@ def test_controls_have_as_many_cells() -> None:
 
 def test_the_study_shows_what_it_found(folder, monkeypatch) -> None:
     monkeypatch.setattr(quality, "halves", partial(quality.halves, draws=20))
-    tables = SMALL.tables(runner.read(folder))
+    tables = SMALL.tables(runner.table(folder))
     assert [*tables] == ["quality", "masks", "frequency"]
     chief = tables["quality"].set_index("setting")
     assert [*chief.index] == [*SMALL.settings, "drawn scenes"]

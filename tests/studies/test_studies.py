@@ -94,7 +94,7 @@ def test_objects_are_natural_unreal_and_held_out() -> None:
     cases = Objects(n=30).cases()
     assert [case["set"] for case in cases] == ["natural"] * 10 + ["unreal"] * 10 + ["held out"] * 10
     assert [case["seed"] for case in cases] == list(range(30))
-    unseen = [prompts.held_out(claims.read(case["prompt"])) for case in cases]
+    unseen = [prompts.held_out(claims.parse(case["prompt"])) for case in cases]
     assert all(unseen[20:]) and not all(unseen[:20])
 
 
@@ -113,7 +113,7 @@ def test_what_no_training_caption_holds(text, unseen) -> None:
     b = next(name for name in THINGS if frozenset(("cat", name)) in heldout.pairs)
     colour, noun = next(look for look in sorted(heldout.coloured) if look[1] in THINGS)
     said = text.format(b=b, c=colour, n=noun)
-    assert prompts.held_out(claims.read(said)) is unseen
+    assert prompts.held_out(claims.parse(said)) is unseen
 
 
 def test_the_papers_protocol_with_masks_drawn_by_hand(toybox, tmp_path) -> None:
@@ -360,7 +360,7 @@ def test_what_the_oracle_knows_and_what_it_does_not() -> None:
     scene = scenes.sample(1, 5, "single")[0]
     name = next(word.text for word in scene.words if word.pos == "NOUN")
     image = Image.fromarray(scene.image)
-    found = truths.load("oracle").masks(image, "", [name, "unicorn", "grass"])
+    found = truths.truth("oracle").masks(image, "", [name, "unicorn", "grass"])
     assert found[0] is not None and truths.present(found[0])
     assert found[1] is None
     assert found[2] is not None and found[2].shape == (128, 128)
@@ -391,8 +391,8 @@ def test_a_segmenter_without_a_class_cannot_say() -> None:
         (lambda: Cohyponyms(vocabulary="imagenet").cases(), "'toybox', 'coco' or 'authors'"),
         (lambda: Adjectives(frames="poems").cases(), "'toybox' or 'paper'"),
         (lambda: Adjectives(prompts="x.txt").cases(), "the file x.txt"),
-        (lambda: truths.load("masks:/nowhere"), "no such folder"),
-        (lambda: truths.load("no/such-segmenter-at-all"), "the segmenter"),
+        (lambda: truths.truth("masks:/nowhere"), "no such folder"),
+        (lambda: truths.truth("no/such-segmenter-at-all"), "the segmenter"),
     ],
 )
 def test_bad_settings(make, message, monkeypatch) -> None:

@@ -12,7 +12,7 @@ from daamkit.toybox.scenes import Scene
 
 def test_every_caption_is_read_as_it_was_written(drawn: list[Scene]) -> None:
     for scene in drawn:
-        asked = claims.read(scene.caption)
+        asked = claims.parse(scene.caption)
         said = [
             (claim.name, claim.colour, claim.texture, claim.size)
             for claim in asked.things
@@ -30,7 +30,7 @@ def test_every_caption_is_read_as_it_was_written(drawn: list[Scene]) -> None:
 
 def test_every_caption_of_world_2_is_read_as_it_was_written() -> None:
     for scene in scenes.sample(500, 31, world=2):
-        asked = claims.read(scene.caption)
+        asked = claims.parse(scene.caption)
         counted = Counter(thing.name for thing in scene.things)
         for claim in asked.things:
             assert scene.caption[claim.start : claim.end] == claim.noun
@@ -73,11 +73,11 @@ def test_every_caption_of_world_2_is_read_as_it_was_written() -> None:
 )
 def test_what_world_2_cannot_say_is_an_error(prompt: str, says: str) -> None:
     with pytest.raises(DaamkitError, match=says):
-        claims.read(prompt)
+        claims.parse(prompt)
 
 
 def test_sides_after_the_nouns_are_a_relation() -> None:
-    one, two = claims.read("a cat on the left and a dog on the right").things
+    one, two = claims.parse("a cat on the left and a dog on the right").things
     assert (one.side, two.side, two.relation) == ("left", "right", "to the left of")
 
 
@@ -91,12 +91,12 @@ def test_all_276_prompts_of_the_benchmark_are_read() -> None:
     plain = [text for text in known["animal_object"] if " with a " in text]
     assert len(plain) == 36
     for text in sum(known.values(), []):
-        assert len(claims.read(text).things) == 2
+        assert len(claims.parse(text).things) == 2
     assert "a cat and a dog" in known["animals"]
 
 
 def test_looks_belong_to_their_own_noun() -> None:
-    one, two = claims.read("A RED cat, two small striped dogs").things
+    one, two = claims.parse("A RED cat, two small striped dogs").things
     assert (one.name, one.noun, one.colour, one.size) == ("cat", "cat", "red", None)
     assert (two.name, two.noun, two.colour, two.texture, two.size, two.count) == (
         "dog",
@@ -110,7 +110,7 @@ def test_looks_belong_to_their_own_noun() -> None:
 
 
 def test_a_comma_before_and_is_no_second_relation() -> None:
-    assert [c.relation for c in claims.read("a cat, a dog, and a bear").things] == [
+    assert [c.relation for c in claims.parse("a cat, a dog, and a bear").things] == [
         None,
         "and",
         "and",
@@ -140,4 +140,4 @@ def test_a_comma_before_and_is_no_second_relation() -> None:
 )
 def test_what_the_world_lacks_is_an_error(prompt: str, says: str) -> None:
     with pytest.raises(DaamkitError, match=says):
-        claims.read(prompt)
+        claims.parse(prompt)

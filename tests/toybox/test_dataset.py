@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
 def test_scenes_come_back_as_they_were(folder) -> None:
     files = sorted(folder.iterdir())
     assert [file.name for file in files] == ["scenes-00000.parquet", "scenes-00001.parquet"]
-    back = [scene for file in files for scene in dataset.read(file)]
+    back = [scene for file in files for scene in dataset.scenes_of(file)]
     for scene, same in zip(scenes.sample(7, seed=5), back, strict=True):
         for name, value in vars(scene).items():
             if isinstance(value, np.ndarray):

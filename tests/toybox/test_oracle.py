@@ -33,7 +33,7 @@ def test_generated_things_are_read_as_the_eye_reads_them() -> None:
 
 def test_the_frame_is_what_it_says(some) -> None:
     scene = next(s for s in some if s.place and len(s.things) == 2)
-    frame = oracle.read(Image.fromarray(scene.image))
+    frame = oracle.detections(Image.fromarray(scene.image))
     assert list(frame["kind"]) == ["thing"] * (len(frame) - 1) + ["place"]
     assert frame["name"].iloc[-1] == scene.place
     left = frame.loc[frame["kind"] == "thing", "left"]
@@ -53,7 +53,8 @@ def test_the_frame_is_what_it_says(some) -> None:
 def test_three_of_a_kind_are_three() -> None:
     drawn = [s for s in scenes.sample(60, seed=9003, kind="count") if len(s.things) == 3]
     counts = [
-        (oracle.read(scene.image)["kind"] == "thing").sum() == len(scene.things) for scene in drawn
+        (oracle.detections(scene.image)["kind"] == "thing").sum() == len(scene.things)
+        for scene in drawn
     ]
     assert np.mean(counts) > 0.9
 
@@ -61,7 +62,7 @@ def test_three_of_a_kind_are_three() -> None:
 def test_one_by_one_or_together_is_the_same(some) -> None:
     images = [scene.image for scene in some[:5]]
     for image, together in zip(images, oracle.read_all(images, batch=2), strict=True):
-        alone = oracle.read(image)
+        alone = oracle.detections(image)
         assert alone.drop(columns=["mask", "confidence"]).equals(
             together.drop(columns=["mask", "confidence"])
         )
@@ -69,7 +70,7 @@ def test_one_by_one_or_together_is_the_same(some) -> None:
 
 
 def test_nothing_is_seen_on_an_empty_wall() -> None:
-    frame = oracle.read(np.full((128, 128, 3), 225, np.uint8))
+    frame = oracle.detections(np.full((128, 128, 3), 225, np.uint8))
     assert len(frame) == 0 and "mask" in frame
 
 
@@ -84,7 +85,7 @@ def test_nothing_is_seen_on_an_empty_wall() -> None:
 )
 def test_other_pictures_are_errors(image: np.ndarray, says: str) -> None:
     with pytest.raises(DaamkitError, match=says):
-        oracle.read(image)
+        oracle.detections(image)
 
 
 def test_images_of_two_sizes_are_an_error_and_none_are_none() -> None:

@@ -78,7 +78,7 @@ def test_samples_until_a_deadline_follow_from_the_speed():
 
 def test_latents_are_standardized(trained):
     out, _ = trained
-    model = autoencoder.load(out)
+    model = autoencoder.trained(out)
     images = np.stack([scene.image for scene in scenes.sample(64, seed=9)])
     with torch.no_grad():
         latents = model.encode(autoencoder.as_tensor(images)).latent_dist.mean

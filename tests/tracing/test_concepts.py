@@ -44,7 +44,7 @@ class Streams(Tap):
         self.seen: dict = {}
 
     def edit(self, attention, output):
-        if attention.step.index == 0:
+        if attention.now.index == 0:
             cells = attention.layout.cells_of(slice(0, 1))[0]
             parts = attention.key, attention.value, output
             kept = [each[:1, :, cells].clone() for each in parts]

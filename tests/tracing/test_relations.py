@@ -40,9 +40,9 @@ def draw(name: str, pipe, prompt=TWO, **options):
 class Explicit(Tap):
     """A float64 softmax at each site of the prompt's pass, with its layout and texts."""
 
-    def begin(self, step):
-        if "cond" in step.branches:
-            self.read = prompts.texts(step.call, "cond")
+    def begin(self, now):
+        if "cond" in now.branches:
+            self.read = prompts.texts(now.call, "cond")
 
     def __init__(self) -> None:
         self.seen: dict = {}

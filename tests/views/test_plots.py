@@ -83,7 +83,7 @@ def xy(line) -> list[tuple[float, float]]:
 def test_instances_are_outlined_where_they_are() -> None:
     scene = scenes.sample(1, seed=7)[0]
     image = Image.fromarray(scene.image)
-    frame = oracle.read(image)
+    frame = oracle.detections(image)
     page = plots.instances(image, frame, scale=3)
     assert page.size == (384, 384)
     plain = np.asarray(image.resize(page.size, Image.Resampling.BICUBIC), int)

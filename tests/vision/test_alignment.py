@@ -17,7 +17,7 @@ def test_a_scenes_own_caption_is_the_nearest_of_64() -> None:
 
 
 def test_similarities_are_cosines_in_the_order_asked() -> None:
-    clip = alignment.load()
+    clip = alignment.clip()
     drawn = scenes.sample(3, seed=9004)
     images, texts = [scene.image for scene in drawn], [scene.caption for scene in drawn]
     scores = clip.similarity(images, texts[:2])
@@ -35,7 +35,7 @@ def test_a_model_from_a_folder_is_the_same_as_through_transformers(tmp_path) -> 
     CLIPImageProcessor(size={"shortest_edge": 128}, crop_size=128).save_pretrained(
         tmp_path / "model"
     )
-    clip = alignment.load(str(tmp_path / "model"))
+    clip = alignment.clip(str(tmp_path / "model"))
     images = [scene.image for scene in scenes.sample(2, seed=1)]
     texts = ["a red cat", "two dogs"]
     with torch.no_grad():
@@ -49,7 +49,7 @@ def test_a_model_from_a_folder_is_the_same_as_through_transformers(tmp_path) -> 
 
 def test_a_model_that_is_not_there_is_an_error(tmp_path) -> None:
     with pytest.raises(DaamkitError, match="the CLIP"):
-        alignment.load(str(tmp_path))
+        alignment.clip(str(tmp_path))
 
 
 def test_a_short_lesson_goes_on_and_exports(tmp_path) -> None:
@@ -59,4 +59,4 @@ def test_a_short_lesson_goes_on_and_exports(tmp_path) -> None:
     teacher.main([*size, str(2 * teacher.BATCH)])
     assert torch.load(tmp_path / "clip.pt", weights_only=True)["seen"] == 2 * teacher.BATCH
     teacher.main(["--out", str(tmp_path), "--export", str(tmp_path / "clip")])
-    assert len(alignment.load(str(tmp_path / "clip")).texts(["a cat"])) == 1
+    assert len(alignment.clip(str(tmp_path / "clip")).texts(["a cat"])) == 1

@@ -69,7 +69,7 @@ def likeliest(blip: captioning.Blip, picture: Image.Image) -> str:
 
 
 def test_a_caption_is_what_the_model_says_after_its_opening(folder, pictures) -> None:
-    blip = captioning.load(str(folder))
+    blip = captioning.captioner(str(folder))
     greedy = captioning.Blip(blip.model, blip.processor, beams=1, shortest=0, longest=12)
     found = greedy.captions(pictures)
     assert found == [likeliest(greedy, picture) for picture in pictures]
@@ -77,7 +77,7 @@ def test_a_caption_is_what_the_model_says_after_its_opening(folder, pictures) ->
 
 
 def test_a_caption_does_not_depend_on_its_batch(folder, pictures) -> None:
-    blip = captioning.load(str(folder))
+    blip = captioning.captioner(str(folder))
     found = blip.captions(pictures)
     assert found == [blip.captions([picture])[0] for picture in pictures]
     assert blip.captions([]) == []
@@ -86,6 +86,6 @@ def test_a_caption_does_not_depend_on_its_batch(folder, pictures) -> None:
 
 def test_what_is_no_blip_is_an_error(tmp_path) -> None:
     with pytest.raises(DaamkitError, match="hf download"):
-        captioning.load(str(tmp_path))
+        captioning.captioner(str(tmp_path))
     with pytest.raises(DaamkitError, match="kind 'clip'"):
-        captioning.load(str(resources.path("clip")))
+        captioning.captioner(str(resources.path("clip")))

@@ -250,7 +250,7 @@ def test_a_saved_model_comes_back_as_it_was(kind, made, tmp_path, capfd) -> None
     processor.save_pretrained(tmp_path / "model")
     transformers.utils.logging.enable_progress_bar()  # whatever ran before in this process
     capfd.readouterr()
-    loaded = segmentation.load(str(tmp_path / "model"))
+    loaded = segmentation.segmenter(str(tmp_path / "model"))
     assert "Loading" not in capfd.readouterr().err
     assert transformers.utils.logging.is_progress_bar_enabled()
     assert type(loaded) is made and isinstance(loaded, segmentation.Segmenter)
@@ -266,7 +266,7 @@ def test_a_saved_model_comes_back_as_it_was(kind, made, tmp_path, capfd) -> None
     assert loaded.segment(picture("RGBA"), ["cat"])[0].shape == (70, 45)
     assert loaded.segment(picture("L"), ["cat"])[0].shape == (70, 45)
     if made is Universal:
-        again = segmentation.load(str(tmp_path / "model"), instances=True)
+        again = segmentation.segmenter(str(tmp_path / "model"), instances=True)
         assert type(again) is Detector
         assert same(
             again.segment(picture(), KNOWN), Detector(model, processor).segment(picture(), KNOWN)
@@ -386,7 +386,7 @@ def test_sam_from_its_two_checkpoints(video, tmp_path, monkeypatch) -> None:
         (tmp_path / "config.json").write_text(json.dumps({**about, "detector_config": detector}))
     else:
         model.save_pretrained(tmp_path)
-    loaded = segmentation.load(str(tmp_path))
+    loaded = segmentation.segmenter(str(tmp_path))
     assert type(loaded) is Sam
     for key, value in loaded.model.state_dict().items():
         assert torch.equal(value, model.state_dict()[key]), key
@@ -395,13 +395,13 @@ def test_sam_from_its_two_checkpoints(video, tmp_path, monkeypatch) -> None:
 @pytest.mark.skipif(HAS_TORCHVISION, reason="torchvision is installed")
 def test_what_needs_torchvision_says_so(tmp_path) -> None:
     with pytest.raises(DaamkitError, match="pip install torchvision"):
-        segmentation.load("maskrcnn_resnet50_fpn_v2")
+        segmentation.segmenter("maskrcnn_resnet50_fpn_v2")
     model_of("sam3").save_pretrained(tmp_path)
     tiny.tokenizer().save_pretrained(tmp_path)
     about = {"image_processor_type": "Sam3ImageProcessor", "processor_class": "Sam3Processor"}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(about))
     with pytest.raises(DaamkitError, match="pip install torchvision"):
-        segmentation.load(str(tmp_path))
+        segmentation.segmenter(str(tmp_path))
 
 
 class Rcnn(torch.nn.Module):
@@ -447,17 +447,17 @@ def test_an_unknown_class_is_an_error(tmp_path) -> None:
 def test_models_that_cannot_be_loaded(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DaamkitError, match="wanted the segmenter .*hf download nobody"):
-        segmentation.load("nobody/no-such-segmenter")
+        segmentation.segmenter("nobody/no-such-segmenter")
     with pytest.raises(DaamkitError, match="a known kind"):
-        segmentation.load(str(tmp_path))
+        segmentation.segmenter(str(tmp_path))
     with pytest.raises(DaamkitError, match="DetrForObjectDetection.*CLIPSegForImageSeg"):
         config = model_of("detr").config  # a DETR without masks would get random ones
         config.architectures = ["DetrForObjectDetection"]
         config.save_pretrained(tmp_path)
-        segmentation.load(str(tmp_path))
+        segmentation.segmenter(str(tmp_path))
     with pytest.raises(DaamkitError, match="got clip_text_model"):
         tiny.text_config().save_pretrained(tmp_path)
-        segmentation.load(str(tmp_path))
+        segmentation.segmenter(str(tmp_path))
     with pytest.raises(DaamkitError, match="a known kind"):
         (tmp_path / "config.json").write_text('{"model_type": "no-such-type"}')
-        segmentation.load(str(tmp_path))
+        segmentation.segmenter(str(tmp_path))

@@ -20,7 +20,7 @@ def reworded(
     inputs
         Of a pass; they are not changed.
     row
-        Batch row.
+        Which row of the batch.
     vectors
         As the text encoders make them.
 

@@ -129,7 +129,7 @@ def spans(texts: Sequence[Text], pipe: Any, start: int, length: int) -> tuple[Sp
     pipe
         The pipeline.
     start, length
-        All text's keys.
+        Where the text's keys begin, and how many there are.
     """
     found: dict[str, Span] = {}
     at, end = start, start + length

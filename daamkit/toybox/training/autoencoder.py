@@ -82,7 +82,7 @@ def standardize(model: AutoencoderKL, rng: np.random.Generator, images: int = 51
     into.bias[n:] -= 2 * scale.log()
 
 
-def load(out: Path) -> AutoencoderKL:
+def trained(out: Path) -> AutoencoderKL:
     """The autoencoder that `train` has left."""
     model = pipeline.autoencoder()
     model.load_state_dict(load_file(out / "autoencoder.safetensors"))
@@ -95,7 +95,7 @@ def cache_latents(out: Path, n: int, seed: int, device: str = "cpu") -> None:
     place = out / "latents.safetensors"
     if place.exists():
         return
-    model = load(out).to(device)
+    model = trained(out).to(device)
     tokens = pipeline.tokenizer(out / "tokenizer")
     latents, ids, progress = torch.empty(n, 4, 32, 32, dtype=torch.float16), [], Progress(n)
     for start in range(0, n, 64):

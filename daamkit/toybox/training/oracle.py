@@ -185,7 +185,7 @@ def teach(
         return
     torch.manual_seed(seed)
     own = (out / "autoencoder.safetensors").exists()
-    auto = autoencoder.load(out).to(device) if own else latents.autoencoder(device)
+    auto = autoencoder.trained(out).to(device) if own else latents.autoencoder(device)
     model = Oracle(world).to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-2)

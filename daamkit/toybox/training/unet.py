@@ -173,7 +173,7 @@ def train_denoiser(
 def averaged(out: Path) -> tuple[StableDiffusionPipeline, int]:
     """The pipeline with the averaged weights of the checkpoint, and the samples they have seen."""
     state = torch.load(out / "denoiser.pt", map_location="cpu", weights_only=True)
-    model, auto = UNetDenoiser(out), autoencoder.load(out)
+    model, auto = UNetDenoiser(out), autoencoder.trained(out)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state["average"][name])
     pipe = pipeline.assemble(model.unet.eval(), model.text.eval(), auto, model.tokenizer)

@@ -46,9 +46,9 @@ class Grammar:
     Attributes
     ----------
     nouns
-        In order.
+        The nouns, in the order of the prompt.
     minor
-        Function words.
+        Words that carry no content: articles, prepositions, auxiliaries.
     arcs
         Of each edge between two words: head, dependent, relation, what it says, whether minor.
     silent
@@ -67,7 +67,7 @@ def grammar(prompt: str, words: Sequence[Word], parser: Any = None) -> Grammar:
     Parameters
     ----------
     prompt
-        Its text.
+        The prompt to parse.
     words
         Those that have maps.
     parser

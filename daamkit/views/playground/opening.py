@@ -40,7 +40,7 @@ def command(file: Path, program: str | None = None) -> list[str]:
     Parameters
     ----------
     file
-        The notebook.
+        The notebook to open.
     program
         "voila" or "lab"; default the first that is installed.
 

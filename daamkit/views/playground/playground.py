@@ -37,7 +37,7 @@ class Playground(PlaygroundTraits):
     pipe
         A pipeline, or what `load` opens.
     prompt
-        To begin with.
+        The prompt that stands in the field at first.
     keep
         What traces do not sum over, see `trace`; more is more to look at, and more memory.
     previews
@@ -148,7 +148,7 @@ class Playground(PlaygroundTraits):
         Parameters
         ----------
         timeout
-            In seconds.
+            Seconds to wait at most.
         """
         if self._thread is not None:
             self._thread.join(timeout)

@@ -17,7 +17,7 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     name
-        The method's.
+        The method's name, as the plot shows it.
     pairs
         The columns that tell pairs apart, before, after.
     before, after, gain

@@ -32,7 +32,7 @@ class Movie:
     text
         What is seen, for who does not see it.
     fps
-        Frames a second.
+        How many frames are shown in a second.
     """
 
     frames: Sequence[Image.Image]
@@ -99,7 +99,7 @@ def animate(
     opacity, colour, cmap
         As in `overlay`.
     fps
-        Frames a second.
+        How many frames are shown in a second.
 
     Raises
     ------

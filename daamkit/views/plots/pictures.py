@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from daamkit.maps.collection import Runs, several
-from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.thresholds import Rule
+from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes
 from daamkit.views.outline import outline
@@ -143,7 +144,7 @@ def instances(image: Image.Image, frame: pd.DataFrame, scale: int = 2) -> Image.
     frame
         A row an instance: ``kind`` ("thing" rows are drawn), ``name``, ``colour`` ("own" is not
         written), ``left``, ``bottom`` (pixels) and ``mask`` ((height, width) bool), as
-        `toybox.oracle.read` returns them.
+        `toybox.oracle.detections` returns them.
     scale
         How many times larger to draw it.
     """

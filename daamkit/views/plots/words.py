@@ -11,7 +11,8 @@ from matplotlib.image import AxesImage
 from PIL import Image
 
 from daamkit.maps.collection import Runs, several
-from daamkit.maps.wordmap import Rule, WordMap
+from daamkit.maps.thresholds import Rule
+from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes, pieces
 from daamkit.views.labels import called, labels

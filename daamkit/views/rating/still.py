@@ -17,7 +17,7 @@ def html(
     index, total
         Items rated, and all.
     question
-        What is asked.
+        The question that stands above each item.
     text
         Of the prompt: before the marked part, the part, after it.
     pictures
