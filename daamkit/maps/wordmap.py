@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Side = SupportsIndex  # a whole number
-Size = (
-    tuple[Side, Side] | Side | Image.Image
-)  # (height, width), the side of a square, or an image's
+Size = tuple[Side, Side] | Side | Image.Image  # (height, width), of a square, of an image
 
 
 def enlarge(
