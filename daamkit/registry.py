@@ -223,6 +223,7 @@ studies = Registry(
         "neglect": "studies.neglect:Neglect",
         "self_attention": "studies.self_attention:SelfAttention",
         "guidance_effects": "studies.guidance_effects:GuidanceEffects",
+        "reliability": "studies.reliability:Reliability",
     },
 )
 # Each of these is called with the device on which it shall run.

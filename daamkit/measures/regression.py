@@ -58,14 +58,14 @@ def logistic(
             mend="give a value of each for each case",
         )
     x = np.stack([np.ones(len(happened)), *map(_standard, columns.values())], 1)
-    found = _fit(x, happened)
+    found = fit(x, happened)
     labels = list(dict.fromkeys(clusters))
     members = [np.flatnonzero([each == label for each in clusters]) for label in labels]
     rng = np.random.default_rng(seed)
     again = []
     for _ in range(draws if len(labels) > 1 else 0):
         rows = np.concatenate([members[i] for i in rng.integers(0, len(labels), len(labels))])
-        again.append(_fit(x[rows], happened[rows]))
+        again.append(fit(x[rows], happened[rows]))
     many = len(labels)
     tail = stats.norm.cdf(np.sqrt(many / max(many - 1, 1)) * stats.t.ppf(0.025, max(many - 1, 1)))
     low, high = (
@@ -86,11 +86,14 @@ def _standard(values: np.ndarray) -> Float[np.ndarray, " n"]:
     return (values - values.mean()) / (values.std() or 1.0)
 
 
-def _fit(x: Float[np.ndarray, "n k"], happened: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
-    """Greatest likelihood, the slopes held a little."""
+def fit(
+    x: Float[np.ndarray, "n k"], happened: Bool[np.ndarray, " n"], prior: float = PRIOR
+) -> Float[np.ndarray, " k"]:
+    """Weights of greatest likelihood, the slopes held by the weight of their squares; the first
+    column is of ones. NaN where the outcome never differs."""
     if happened.all() or not happened.any():
         return np.full(x.shape[1], np.nan)
-    held = np.r_[0.0, np.full(x.shape[1] - 1, PRIOR)]
+    held = np.r_[0.0, np.full(x.shape[1] - 1, prior)]
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         odds = x @ weights

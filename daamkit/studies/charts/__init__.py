@@ -9,6 +9,7 @@ from daamkit.studies.charts.attributions import (
     relations,
 )
 from daamkit.studies.charts.guided import effects, neglect, self_attention
+from daamkit.studies.charts.probabilities import reliability
 
 __all__ = [
     "adjectives",
@@ -18,5 +19,6 @@ __all__ = [
     "objects",
     "parts_of_speech",
     "relations",
+    "reliability",
     "self_attention",
 ]

@@ -1,0 +1,56 @@
+"""Learn what signs of a map mean, from the rows of a study on a toy model.
+
+    daamkit study reliability --n 1400 --split seen --seed 50000 --out build/reliability
+    python -m daamkit.toybox.training.reliability build/reliability --out toybox.json
+
+The study's prompts are of the split "seen"; the calibration is measured on the other one, by the
+same study with other seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from daamkit import fingerprint, zoo
+from daamkit.measures.regression import fit
+from daamkit.measures.reliability import SIGNS, TARGETS, Calibration, design
+from daamkit.studies import runner
+
+PRIOR = 1.0  # weight of the squares of slopes, in standard deviations of signs
+
+
+def learn(rows: pd.DataFrame, model: str, digest: str) -> Calibration:
+    """A calibration from rows of `studies.reliability`, those of drawn maps."""
+    drawn = rows[rows["maps"] == "drawn"]
+    mean = {name: float(drawn[name].mean()) for name in SIGNS}
+    deviation = {name: float(drawn[name].std()) or 1.0 for name in SIGNS}
+    x = design(drawn, mean, deviation)
+    weights = {
+        target: fit(x, drawn[target].to_numpy(float) > 0, PRIOR).round(6).tolist()
+        for target in TARGETS
+    }
+    images = len(drawn[["prompt", "seed"]].drop_duplicates())
+    return Calibration(model, digest, images, len(drawn), mean, deviation, weights)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="the study's")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    asked = parser.parse_args(argv)
+    settings = json.loads((asked.folder / "study.json").read_text(encoding="utf-8"))["settings"]
+    digest = fingerprint.of(zoo.load(settings["model"]))["fingerprint"]
+    found = learn(runner.table(asked.folder), Path(settings["model"]).name, digest)
+    found.write(asked.out)
+    print(f"{asked.out}: {found.words} words of {found.images} images")
+
+
+if __name__ == "__main__":
+    main()
