@@ -174,6 +174,33 @@ class Run:
             self, threshold, rule, others=others, parser=parser, pooling=pooling
         )
 
+    def reliability(self, parser: Any = None) -> pd.DataFrame:
+        """Whether each noun's map can be believed: was the thing drawn, and is the map on it?
+
+        Parameters
+        ----------
+        parser
+            A spaCy pipeline, by name or open; default the one that ships.
+
+        Returns
+        -------
+        frame
+            A row a noun. word, start, end (characters), occurrence; present, the probability that
+            the thing is in the image; located, that it is and its map lies on it (IoU of at least
+            0.5); rank, from the noun to doubt most, 1; calibrated; and the signs it is told from
+            (`measures.reliability.SIGNS`). Probabilities are those that held on toy models
+            (docs/reliability.md): of other models, or where something guided the image, they are
+            NaN, and the rank is what remains.
+
+        Raises
+        ------
+        DaamkitError
+            If the prompt names nothing, or the model has not read all of it.
+        """
+        from daamkit.measures import reliability
+
+        return reliability.of(self, parser)
+
     def at(self, y: int, x: int) -> pd.DataFrame:
         """Which words a pixel attends to, the most attended first.
 

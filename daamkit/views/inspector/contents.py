@@ -25,6 +25,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap, over_tokens
 from daamkit.maps.words import Word
 from daamkit.views import palettes
+from daamkit.views.doubts import doubts
 from daamkit.views.inspector.arcs import grammar
 from daamkit.views.labels import labels, made
 from daamkit.views.png import data_uri
@@ -84,7 +85,11 @@ def opening(run: Run, words: Sequence[Word], nouns: Sequence[int], minor: set[in
 
 
 def column(
-    run: Run, name: str, words: Sequence[Word], tick: Callable[[], Any] = lambda: None
+    run: Run,
+    name: str,
+    words: Sequence[Word],
+    tick: Callable[[], Any] = lambda: None,
+    parser: Any = None,
 ) -> dict[str, Any]:
     """What is sent of one run: plain data, with offsets into ``data``, its maps, gzipped.
 
@@ -96,6 +101,8 @@ def column(
         Those of the first prompt.
     tick
         Called when a part is done: once for each word, and twice.
+    parser
+        A spaCy pipeline, by name or open, which finds the nouns that are doubted.
     """
     parts: list[bytes] = []
     own = [matched(run.maps.prompt, word) for word in words]
@@ -118,6 +125,7 @@ def column(
         "previews": list(run.record.get("previews", ())),
         "has": [word is not None for word in own],
         "peaks": peaks,
+        "doubts": _doubts(run, own, parser),
         "whole": _put(np.stack(whole or [np.zeros((0, 0), np.uint8)]), parts),
         "steps": _steps(run.maps, known, parts),
     }
@@ -126,6 +134,18 @@ def column(
     sent["data"] = gzip.compress(b"".join(parts), 4, mtime=0)
     tick()
     return sent
+
+
+def _doubts(run: Run, words: Sequence[Word | None], parser: Any) -> list[tuple[int, str]]:
+    """Words whose maps are not to be believed, and what to say of them."""
+    found = doubts(run, parser)
+    return [
+        (i, said)
+        for i, word in enumerate(words)
+        if word is not None
+        for start, said in found.items()
+        if word.start <= start < word.end
+    ]
 
 
 def _steps(maps: HeatMaps, words: list[Word], parts: list[bytes]) -> dict[str, Any] | None:

@@ -103,6 +103,7 @@ class Inspector(Traits):
         words = runs[0].maps.prompt.words()
         self.runs: dict[str, Run] = {}
         self._words = dict(zip(labels(words), words, strict=True))
+        self._parser = parser
         super().__init__(_about=contents.about(runs[0], words, parser))
         self._add(dict(zip(named, runs, strict=True)))
         self.on_msg(self._asked)
@@ -131,7 +132,7 @@ class Inspector(Traits):
         parts = len(runs) * (len(words) + 2)
         with tqdm(total=parts, desc="inspector", unit="map", leave=False, delay=2) as bar:
             for place, (name, run) in enumerate(runs.items(), done):
-                sent = contents.column(run, name, words, bar.update)
+                sent = contents.column(run, name, words, bar.update, self._parser)
                 self.add_traits(**{f"_column_{place}": traitlets.Dict(sent).tag(sync=True)})
         self.runs = {**self.runs, **runs}
         with self.hold_sync():

@@ -20,7 +20,8 @@ export function makeStrip(contents, view) {
   const said = contents.silent && contents.words.length ? contents.silent : "";
   const note = said ? element("p", { class: "note" }, said) : null;
   const empty = contents.words.length ? null : element("p", { class: "note" }, "The prompt is empty: no word has a map.");
-  const node = element("div", { class: "prompt" }, arcs.node, line, arcs.choice, note, empty);
+  const doubts = element("p", { class: "note doubts" });
+  const node = element("div", { class: "prompt" }, arcs.node, line, arcs.choice, doubts, note, empty);
 
   let drawnKey = "";
   function show(state) {
@@ -33,9 +34,19 @@ export function makeStrip(contents, view) {
     const strengths = contents.words.map((_, word) => shown.map((column) => strengthOf(column, word, state)));
     const most = Math.max(...strengths.flat(), 1e-30);
     chips.forEach((chip, word) => chip.show(state, hues.get(word), strengths[word].map((value) => value / most), shown));
+    showDoubts(contents, chips, doubts, shown);
     arcs.show(state);
   }
   return { node, show, place: arcs.place, stop: arcs.stop };
+}
+
+// Words that a shown run has probably not drawn: said below the prompt, and dashed in it.
+function showDoubts(contents, chips, node, columns) {
+  const found = columns.flatMap(({ name, doubts }) => doubts.map(([word, says]) => ({ name, word, says })));
+  chips.forEach((chip, word) => chip.node.classList.toggle("doubted", found.some((each) => each.word === word)));
+  const whose = ({ name }) => (columns.length > 1 ? ` in ${name}` : "");
+  node.textContent = found.map((each) => `${contents.words[each.word].label}${whose(each)}: ${each.says}`).join("; ");
+  node.hidden = !found.length;
 }
 
 function makeChip(contents, view, word, text) {
