@@ -26,7 +26,12 @@ def run(
     keep: Iterable[str] = ("site", "head"),
     **options: Any,
 ) -> Run:
-    """One image with its maps."""
+    """One image with its maps; the same call gives the same run, which nothing changes."""
+    return _run(prompt, seed, steps, tuple(keep), **options)
+
+
+@cache
+def _run(prompt: str, seed: int, steps: int, keep: tuple[str, ...], **options: Any) -> Run:
     generator = torch.Generator().manual_seed(seed)
     with daamkit.trace(_pipe(), keep=keep) as tracer:
         _pipe()(prompt, num_inference_steps=steps, generator=generator, **options)

@@ -44,7 +44,9 @@ def _settings(name: str, kind: Any) -> argparse.ArgumentParser:
         "--draw", type=Path, metavar="FOLDER", help="draw the images for people, measure nothing"
     )
     parser.add_argument("--batch-size", type=int, default=8, help="cases at a time")
-    parser.add_argument("--threads", type=int, default=2, help="of the CPU, for each worker")
+    parser.add_argument(
+        "--threads", type=int, help="of the CPU, for each worker (default: those of torch)"
+    )
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="here, or on a Ray cluster"
     )

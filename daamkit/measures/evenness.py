@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy import stats
 
 
-def evenness(values: Float[np.ndarray, "y x"]) -> float:
+def evenness(values: Float[np.ndarray, "*cells"]) -> float:
     """Entropy of a map as a distribution over its places, over that of an even one.
 
     Parameters

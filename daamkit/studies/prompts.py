@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from math import perm
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,9 @@ SEVERAL = {  # groups of prompts: how many things, and whether each has a colour
 
 def several(group: str, n: int, seed: int) -> list[str]:
     """n different prompts of a group of `SEVERAL`: "a A, a B and a C", things and colours drawn at
-    random, none twice in a prompt."""
+    random, none twice in a prompt; all there are, if they are fewer."""
     many, coloured = SEVERAL[group]
+    n = min(n, perm(len(THINGS), many) * (perm(len(COLOURS), many) if coloured else 1))
     rng = np.random.default_rng((seed, 277, many, coloured))
     found: dict[str, None] = {}
     while len(found) < n:

@@ -80,21 +80,16 @@ class Reliability(Located):
 
     def _texts(self, group: str, n: int) -> list[str]:
         """n prompts of a group and the split, of things that are named once."""
-        found: list[str] = []
-        many = 4 * n
-        while len(found) < n:
-            if group == "caption":
-                texts = prompts.texts(None, many, self.seed)
-            elif group == "one":
-                texts = [case.prompt for case in prompts.drawn(range(self.seed, self.seed + many))]
-                texts = [
-                    text for text in dict.fromkeys(texts) if len(claims.parse(text).things) == 1
-                ]
-            else:
-                texts = prompts.several(group, many, self.seed)
+        for many in (4 * n, 16 * n, 64 * n):
+            texts = _drawn(group, many, self.seed)
             found = [text for text in texts if self._asks(text)][:n]
-            many *= 2
-        return found
+            if len(found) == n:
+                return found
+        raise DaamkitError(
+            wanted=f"{n} prompts of {group!r} for each group of n={self.n}",
+            got=f"{len(found)} of the split {self.split!r}",
+            mend="ask for fewer, or name a file of prompts",
+        )
 
     def _asks(self, text: str) -> bool:
         asked = claims.parse(text)
@@ -173,6 +168,16 @@ class Reliability(Located):
         from daamkit.studies import charts
 
         return charts.reliability(tables.get("diagram"), tables["signs"])
+
+
+def _drawn(group: str, n: int, seed: int) -> list[str]:
+    """Prompts of a group, each once, of any split; n at most, of "one" those of n seeds."""
+    if group == "caption":
+        return prompts.texts(None, n, seed)
+    if group == "one":
+        drawn = prompts.drawn(range(seed, seed + n))
+        return list(dict.fromkeys(c.prompt for c in drawn if len(c.claims.things) == 1))
+    return prompts.several(group, n, seed)
 
 
 def noise(maps: HeatMaps, seed: int) -> HeatMaps:

@@ -33,7 +33,7 @@ def run(
     out: str | os.PathLike[str] | None = None,
     *,
     batch_size: int = 8,
-    threads: int = 2,
+    threads: int | None = None,
     engine: Engine = "local",
     workers: int = 2,
     pipe: Any = None,
@@ -50,7 +50,8 @@ def run(
     batch_size
         Cases at a time. Another size rounds differently: a folder keeps to one.
     threads
-        Of the CPU, for each worker; for the same reason a folder keeps to one number.
+        Of the CPU, for each worker; for the same reason a folder keeps to one number. None: that of
+        the folder, else as many as torch has (OMP_NUM_THREADS), shared by the workers.
     engine, workers
         "local": here, one batch after the other. "ray": on a Ray cluster (the one of RAY_ADDRESS,
         or one started here), `workers` pipelines at once, each on a GPU of its own if there are
@@ -70,7 +71,7 @@ def run(
     DaamkitError
         If the folder is another study's, or ray is wanted and not there.
     """
-    if batch_size < 1 or threads < 1 or workers < 1:
+    if batch_size < 1 or (threads is not None and threads < 1) or workers < 1:
         raise DaamkitError(
             wanted="at least one case at a time, one thread and one worker",
             got=f"batch_size={batch_size}, threads={threads}, workers={workers}",
@@ -85,13 +86,15 @@ def run(
         )
     cases = study.cases()
     study.check()
-    folder = (
-        None if out is None else shards.ShardFolder(Path(out), study, cases, batch_size, threads)
-    )
+    default = max(1, torch.get_num_threads() // (workers if engine == "ray" else 1))
+    folder = None
+    if out is not None:
+        folder = shards.ShardFolder(Path(out), study, cases, batch_size, threads, default)
     batches = {
         start: cases[start : start + batch_size] for start in range(0, len(cases), batch_size)
     }
     with nullcontext() if folder is None else folder.held():
+        threads = (threads or default) if folder is None else folder.threads
         frames = {} if folder is None else folder.frames(list(batches))
         left = {start: batch for start, batch in batches.items() if start not in frames}
         if left:

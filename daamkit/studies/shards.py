@@ -66,9 +66,15 @@ class ShardFolder:
     """Where a study's shards lie."""
 
     def __init__(
-        self, place: Path, study: Study, cases: Sequence[Case], batch_size: int, threads: int
+        self,
+        place: Path,
+        study: Study,
+        cases: Sequence[Case],
+        batch_size: int,
+        threads: int | None,
+        default: int = 1,
     ) -> None:
-        self.place = place
+        self.place, self._any_threads = place, threads is None
         said = json.dumps(cases, sort_keys=True).encode()
         self.manifest = {
             "format": "daamkit.study",
@@ -77,7 +83,7 @@ class ShardFolder:
             "settings": {f.name: getattr(study, f.name) for f in fields(study)}
             | {"model": study.model_name},
             "batch_size": batch_size,
-            "threads": threads,
+            "threads": threads or default,
             "cases": len(cases),
             "sha256": hashlib.sha256(said).hexdigest(),
         }
@@ -99,8 +105,16 @@ class ShardFolder:
             raise _unusable(self.place, error) from error
         if self.begun:
             there = manifest(self.place)
+            if self._any_threads and isinstance(there.get("threads"), int):
+                self.manifest["threads"] = there["threads"]
             self._compare(there)
             self.manifest = there
+
+    @property
+    def threads(self) -> int:
+        """Of the CPU, for each worker: as asked for, else as the folder was begun with."""
+        threads = self.manifest["threads"]
+        return threads if isinstance(threads, int) else 1
 
     @contextmanager
     def held(self) -> Iterator[None]:

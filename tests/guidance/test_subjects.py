@@ -43,7 +43,7 @@ def test_one_subject(subject, columns):
     assert found((subject, "car")) == [[columns, (7,)]]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(words=st.lists(st.text("abcdez", min_size=1, max_size=6), min_size=1, max_size=12))
 def test_any_word_has_its_tokens(words):
     """All pieces of it, of the right one of several that are equal."""

@@ -581,6 +581,22 @@ def test_a_write_that_fails_loses_one_batch(tmp_path, whole, monkeypatch, error)
     assert pipe.cases == [*range(4, 11)]
 
 
+def test_threads_are_those_of_the_folder_or_of_torch(tmp_path, whole) -> None:
+    number = torch.get_num_threads()
+    run(Stub(), tmp_path, pipe=(pipe := Pipe()), threads=None)
+    assert pipe.threads == {number}
+    torch.set_num_threads(number + 1)
+    try:
+        assert_same(run(Stub(), tmp_path, threads=None), whole)  # begun with others: gone on with
+        shards(tmp_path)[0].unlink()
+        run(Stub(), tmp_path, pipe=(pipe := Pipe()), threads=None)
+        assert pipe.threads == {number}
+        with pytest.raises(DaamkitError, match=f"threads {number + 1}; got threads {number}"):
+            run(Stub(), tmp_path, threads=number + 1)
+    finally:
+        torch.set_num_threads(number)
+
+
 # -- ray
 
 

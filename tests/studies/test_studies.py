@@ -30,8 +30,9 @@ from daamkit.toybox import claims, heldout, scenes
 from daamkit.toybox.sprites import THINGS
 
 BRIEF = {  # what else makes a study short
-    "neglect": {"methods": ("none", "self_attention")},
-    "self_attention": {"settings": ("none", "cfg"), "scenes": 16},
+    "neglect": {"methods": ("none", "self_attention"), "n": 4},
+    "self_attention": {"settings": ("none", "cfg"), "scenes": 16, "sets": 1},
+    "adjectives": {"n": 3},
     "guidance_effects": {"methods": ("self_attention",)},
 }
 
@@ -42,13 +43,15 @@ def measured(study, pipe) -> pd.DataFrame:
 
 @pytest.mark.parametrize("name", registry.studies.names())
 def test_a_study_is_found_by_name_and_its_cases_are_plain_data_that_come_again(name) -> None:
-    study = find(name)(n=8, seed=3)
-    cases = study.cases()
+    def cases_of(seed):
+        return find(name)(**BRIEF.get(name, {}) | {"n": 8, "seed": seed}).cases()
+
+    cases = cases_of(3)
     assert len(cases) == 8
-    assert cases == json.loads(json.dumps(cases)) == find(name)(n=8, seed=3).cases()
-    assert cases != find(name)(n=8, seed=4).cases()
+    assert cases == json.loads(json.dumps(cases)) == cases_of(3)
+    assert cases != cases_of(4)
     assert all({"prompt", "seed"} <= case.keys() for case in cases)
-    assert {"model", "n", "seed", "steps"} <= {field.name for field in fields(study)}
+    assert {"model", "n", "seed", "steps"} <= {field.name for field in fields(find(name))}
 
 
 def test_a_study_that_is_not_there() -> None:
@@ -58,7 +61,7 @@ def test_a_study_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("name", registry.studies.names())
 def test_every_study_runs_and_shows_what_it_found(name, toybox) -> None:
-    study = find(name)(n=8, steps=4, **BRIEF.get(name, {}))
+    study = find(name)(**{"n": 8, "steps": 3} | BRIEF.get(name, {}))
     rows = measured(study, toybox)
     assert rows.columns[0] == "case" and {"prompt", "seed"} <= set(rows)
     tables = study.tables(rows)
@@ -335,11 +338,11 @@ def test_versions_change_what_they_are_named_after() -> None:
 
 
 def test_changing_nothing_changes_nothing(toybox) -> None:
-    rows = measured(Adjectives(n=4, steps=6), toybox)
+    rows = measured(Adjectives(n=2, steps=4), toybox)
     nothing = rows[rows["change"] == "nothing"]
     assert len(nothing) and (nothing["moved"] == 0).all()
     assert (rows[rows["change"] == "adjective swapped"]["moved"] > 0).all()
-    held = measured(Adjectives(n=4, steps=6, replay=True), toybox)
+    held = measured(Adjectives(n=2, steps=4, replay=True), toybox)
     of = {name: frame.set_index(["case", "change", "region"])["moved"]
           for name, frame in (("free", rows), ("held", held))}  # fmt: skip
     assert of["held"].xs("nothing", level="change").max() < 1e-3  # the softmax rounds otherwise

@@ -45,8 +45,8 @@ def inspector(run: Run) -> Inspector:
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, contents.CUTS), st.sampled_from(range(8)))
-def test_levels_are_the_masks_at_every_cut(cut: int, word: int) -> None:
-    found = pictures.run(PROMPT).maps.words()[word]
+def test_levels_are_the_masks_at_every_cut(run: Run, cut: int, word: int) -> None:
+    found = run.maps.words()[word]
     mask = found.mask(cut / contents.CUTS)
     assert np.array_equal(contents.levels(found) > cut, mask)
 
@@ -265,7 +265,7 @@ def test_runs_can_be_put_beside_those_that_are_there(run: Run, other: Run) -> No
     assert list(inspector.runs) == inspector.columns == ["unguided", "unguided (2)"]
     assert inspector._column_0 is first  # neither made nor sent again
     both = Inspector(run, other)
-    assert inspector._column_1 == both._column_1
+    assert inspector._column_1 == both._column_1 | {"name": "unguided (2)"}
     assert "_column_1" in inspector.get_state() and inspector.to_html().count('"_column_') == 2
     with pytest.raises(DaamkitError, match="each of its own"):
         inspector.append(other, names=["unguided"])
