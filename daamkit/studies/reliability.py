@@ -3,7 +3,7 @@
 A word that the model neglects has a map too. Prompts of one to four things are drawn, a truth says
 which are there and where, and `measures.reliability` says how likely that was, having seen the maps
 alone. The same study, on prompts of the other split, is what a calibration is learned from
-(`toybox.training.reliability`).
+(`studies.calibrate`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from daamkit.studies import prompts, runner
 from daamkit.studies.reliability import GROUPS, Reliability
 from daamkit.toybox import claims
 from daamkit.toybox.sprites import THINGS
-from daamkit.toybox.training.reliability import learn
+from daamkit.studies.calibrate import learn
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Learn what signs of a map mean, from the rows of a study on a toy model.
 
     daamkit study reliability --n 1400 --split seen --seed 50000 --out build/reliability
-    python -m daamkit.toybox.training.reliability build/reliability --out toybox.json
+    python -m daamkit.studies.calibrate build/reliability --out toybox.json
 
 The study's prompts are of the split "seen"; the calibration is measured on the other one, by the
 same study with other seeds.
