@@ -199,7 +199,7 @@ class Run:
         """
         from daamkit.measures import reliability
 
-        return reliability.of(self, parser)
+        return reliability.table(self, parser)
 
     def at(self, y: int, x: int) -> pd.DataFrame:
         """Which words a pixel attends to, the most attended first.

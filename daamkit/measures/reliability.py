@@ -181,11 +181,12 @@ def shipped() -> tuple[Calibration, ...]:
 
 
 def calibrated(run: Run) -> Calibration | None:
-    """The calibration that holds of a run: its model's own, if nothing guided it, for guidance
-    moves what tells."""
+    """The calibration that holds of a run: its model's own, where its image was neither guided nor
+    edited, which moves what tells, and its maps are pooled as those that were learned from."""
     model = (run.record.get("model") or {}).get("fingerprint")
     found = next((each for each in shipped() if each.fingerprint == model), None)
-    return found if run.method == "unguided" else None
+    plain = run.method == "unguided" and not run.record.get("edits")
+    return found if plain and run.maps.rule == "daam" and not run.maps.explicit_layers else None
 
 
 def said(run: Run, found: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +197,7 @@ def said(run: Run, found: pd.DataFrame) -> pd.DataFrame:
     return known.probabilities(found)
 
 
-def of(run: Run, parser: Any = None) -> pd.DataFrame:
+def table(run: Run, parser: Any = None) -> pd.DataFrame:
     """How far each noun's map can be believed; see `Run.reliability`."""
     from daamkit.language import parsing
 

@@ -80,7 +80,7 @@ class Reliability(Located):
 
     def _texts(self, group: str, n: int) -> list[str]:
         """n prompts of a group and the split, of things that are named once."""
-        for many in (4 * n, 16 * n, 64 * n):
+        for many in (4 * n, 16 * n):
             texts = _drawn(group, many, self.seed)
             found = [text for text in texts if self._asks(text)][:n]
             if len(found) == n:
@@ -171,12 +171,13 @@ class Reliability(Located):
 
 
 def _drawn(group: str, n: int, seed: int) -> list[str]:
-    """Prompts of a group, each once, of any split; n at most, of "one" those of n seeds."""
+    """n prompts of a group, each once, of any split; all there are, if they are fewer; of "one",
+    those that n seeds give."""
     if group == "caption":
         return prompts.texts(None, n, seed)
     if group == "one":
         drawn = prompts.drawn(range(seed, seed + n))
-        return list(dict.fromkeys(c.prompt for c in drawn if len(c.claims.things) == 1))
+        return list(dict.fromkeys(case.prompt for case in drawn if len(case.claims.things) == 1))
     return prompts.several(group, n, seed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from typing import Any
@@ -21,6 +22,7 @@ from daamkit.toybox import pipeline
 
 WIDTH, HEADS = 192, 4
 SIDE = pipeline.LATENT_SIDE // 2  # places a side: latents are packed 2 x 2
+TRAINING = "training.json"  # beside the weights: how many samples they have seen, of how many
 PIECES = 400  # of words, in the T5 tokenizer's vocabulary
 
 
@@ -106,7 +108,7 @@ def assemble(
 
 
 def load(**options: Any) -> FluxPipeline:
-    """The joint-attention toybox, in float32 on the CPU, once its weights are in ``toybox-flux``.
+    """The joint-attention toybox, in float32 on the CPU, once its training is done.
 
     Parameters
     ----------
@@ -116,17 +118,24 @@ def load(**options: Any) -> FluxPipeline:
     Raises
     ------
     DaamkitError
-        If they are not there.
+        If its weights are not there, or have not seen all their samples.
     """
+    got = "no weights: this version of daamkit ships none"
     try:
         folder = resources.path("toybox-flux")
-    except DaamkitError as error:
+        told = folder / TRAINING
+        far = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
+        got = f"weights that have seen {far.get('seen')} of {far.get('samples')} samples"
+        done = far.get("seen", 0) >= far.get("samples", 0)
+    except DaamkitError:
+        done = False
+    if not done:
         raise DaamkitError(
             wanted="the joint-attention toybox, toybox-flux",
-            got="no weights: this version of daamkit ships none",
+            got=got,
             mend="train it with `python -m daamkit.toybox.training.flux --out build/flux`, write "
             "it with `--export FOLDER`, and name that folder",
-        ) from error
+        )
     pipe = FluxPipeline.from_pretrained(
         folder, local_files_only=True, **pipeline.in_float32(options)
     )

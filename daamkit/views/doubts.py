@@ -20,7 +20,7 @@ def doubts(run: Run, parser: Any = None) -> dict[int, str]:
     if reliability.calibrated(run) is None:
         return {}
     try:
-        found = reliability.of(run, parser)
+        found = reliability.table(run, parser)
     except DaamkitError:
         return {}
     return {

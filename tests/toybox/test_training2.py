@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline, FluxPipeline
 from safetensors.torch import load_file
 
+from daamkit import resources
+from daamkit.errors import DaamkitError
 from daamkit.toybox import flux, oracle, scenes, sprites
 from daamkit.toybox.training import flux as training
 from daamkit.toybox.training import latents, loop, unet
@@ -32,7 +36,7 @@ def small(monkeypatch):
 
 
 def test_what_is_trained_is_a_plain_flux_pipeline(trained, tmp_path):
-    training.export(trained, tmp_path / "flux")
+    training.export(trained, tmp_path / "flux", 64)
     pipe = DiffusionPipeline.from_pretrained(tmp_path / "flux", dtype=torch.float32)
     assert type(pipe) is FluxPipeline
     pipe.set_progress_bar_config(disable=True)
@@ -43,6 +47,38 @@ def test_what_is_trained_is_a_plain_flux_pipeline(trained, tmp_path):
     ]
     assert images[0].size == (128, 128)
     assert not np.array_equal(*map(np.asarray, images))
+
+
+def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch):
+    place = tmp_path / "data" / "toybox-flux"
+    training.export(trained, place, 1_000_000)
+    monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "package")
+    with pytest.raises(DaamkitError, match=r"seen \d+ of 1000000 samples.*--export"):
+        flux.load()
+    seen = json.loads((place / flux.TRAINING).read_text())["seen"]
+    again, whole = training.FluxDenoiser(trained), training.averaged(trained)[0]
+    assert again.load(place) == seen
+    for own, given in ((again.transformer, whole.transformer), (again.t5, whole.text_encoder_2)):
+        for one, other in zip(own.parameters(), given.parameters(), strict=True):
+            assert torch.allclose(one, other, atol=1e-3)
+    monkeypatch.undo()
+    monkeypatch.setattr(latents, "SHARD", SMALL)
+    out = ["--out", str(tmp_path / "on"), "--start", str(place), "--scenes", str(trained)]
+    training.main([*out, "--samples", str(seen + 16), "--grid", "0", "--shards", "2"])
+    state = torch.load(tmp_path / "on" / "denoiser.pt", weights_only=True)
+    assert (state["seen"], state["steps"]) == (seen + 16, seen // 16 + 1)
+
+
+def test_a_step_sees_a_window_then_all():
+    rng = torch.Generator().manual_seed(0)
+    found = [training.visible(0.1, rng) for _ in range(50)]
+    side = training.WINDOW
+    for places in found:
+        rows, columns = places // flux.SIDE, places % flux.SIDE
+        assert len(places) == side**2 and places.equal(places.sort().values)
+        assert rows.max() - rows.min() == columns.max() - columns.min() == side - 1
+    assert len({int(places[0]) for places in found}) > 10
+    assert training.visible(training.WINDOW_UNTIL, rng).equal(torch.arange(flux.SIDE**2))
 
 
 def test_any_sequence_length_is_taken(trained):

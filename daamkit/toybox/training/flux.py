@@ -3,9 +3,11 @@
     python -m daamkit.toybox.training.flux --out build/flux --samples 150000
     python -m daamkit.toybox.training.flux --out build/flux --samples 150000 --resume
     python -m daamkit.toybox.training.flux --out build/flux --export data/toybox-flux
+    python -m daamkit.toybox.training.flux --out build/again --start data/toybox-flux
 
 The tokenizer, the latents and the checkpoint stay in the folder, and a later call goes on from
-there; `--hours` stops in time. The shipped autoencoder is used as it is.
+there; `--hours` stops in time. What was exported before it had seen all its samples can be gone on
+with on another machine, with `--start`. The shipped autoencoder is used as it is.
 
 Rectified flow (arXiv 2209.03003) with logit-normal times (arXiv 2403.03206), one prompt in ten
 empty. Text is padded to 32 tokens, in the second half to 64, 128 and 512 now and then, since Flux
@@ -21,72 +23,26 @@ somewhere else each time, which takes half of the time (scattered places, as Mas
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import time
 from pathlib import Path
 
 import torch
 from diffusers import FluxPipeline
 from diffusers.utils import make_image_grid
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from transformers import T5TokenizerFast
 
-from daamkit import compat, resources
-from daamkit.toybox import flux, pipeline, scenes
+from daamkit import compat
+from daamkit.toybox import flux, scenes
 from daamkit.toybox.training import latents, loop
+from daamkit.toybox.training.denoiser import FluxDenoiser, ids, packed, upper
 
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
 TOLD = 0.5  # weight of what lies in each place, at the start
 TOLD_UNTIL = 0.5  # part of the samples
 WINDOW, WINDOW_UNTIL = 11, 0.7  # places a side that a step sees, until that part of the samples
-
-
-class FluxDenoiser(nn.Module):
-    """The transformer and its two text encoders, trained together."""
-
-    places: Tensor
-
-    def __init__(self, out: Path) -> None:
-        super().__init__()
-        self.t5_tokenizer = T5TokenizerFast.from_pretrained(out / "tokenizer_2")
-        self.clip_tokenizer = pipeline.tokenizer(resources.path("toybox") / "tokenizer")
-        self.transformer = flux.transformer()
-        self.t5, self.clip = flux.t5(self.t5_tokenizer), pipeline.text_encoder(self.clip_tokenizer)
-        self.reading = nn.Linear(flux.WIDTH, len(latents.NAMES))
-        side = torch.arange(flux.SIDE)
-        places = torch.stack(
-            [torch.zeros(flux.SIDE, flux.SIDE), *torch.meshgrid(side, side, indexing="ij")], -1
-        )
-        self.register_buffer("places", places.flatten(0, 1), persistent=False)
-        self._behind: list[Tensor] = []
-        self.transformer.transformer_blocks[-1].register_forward_hook(
-            lambda module, given, made: self._behind.append(made[1])
-        )
-
-    def forward(
-        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor, seen: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Velocity (n, seen, 16) and scores of `latents.NAMES` (n, seen, names) of the places
-        `seen` (indices of the 256), which are those of `noisy` (n, seen, 16)."""
-        text = self.t5(input_ids=t5_ids).last_hidden_state
-        pooled = self.clip(input_ids=clip_ids).pooler_output
-        self._behind.clear()
-        velocity = self.transformer(
-            hidden_states=noisy,
-            encoder_hidden_states=text,
-            pooled_projections=pooled,
-            timestep=times,
-            img_ids=self.places[seen],
-            txt_ids=torch.zeros(text.shape[1], 3, device=text.device),
-        ).sample
-        return velocity, self.reading(self._behind.pop())
-
-
-def packed(images: Tensor) -> Tensor:
-    """(n, 4, 32, 32) to (n, 256, 16), as `FluxPipeline` packs latents."""
-    n, channels, height, width = images.shape
-    cells = images.view(n, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    return cells.reshape(n, height * width // 4, 4 * channels)
 
 
 def train(
@@ -101,19 +57,23 @@ def train(
     grid: int = 0,
     shards: int = 64,
     scenes_folder: Path | None = None,
+    start: Path | None = None,
 ) -> None:
     """Until the model has seen so many samples in all, or for so many hours.
 
     Scenes come from `shards` shards of `latents`, one after the other and again from the first,
-    which lie in `scenes_folder`, by default `out`.
+    which lie in `scenes_folder`, by default `out`. `start` is an exported pipeline to begin with.
     """
     auto, number = latents.autoencoder(device), -1
     torch.manual_seed(seed)
-    model = FluxDenoiser(out).to(device)
+    model, seen = FluxDenoiser(out), 0
+    if start is not None:
+        seen = model.load(start)
+    model = model.to(device)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=1e-2)
-    seen, steps, checkpoint = 0, 0, out / "denoiser.pt"
+    steps, checkpoint = seen // batch, out / "denoiser.pt"
     if state := loop.resume(checkpoint, model, optimizer, device):
         average, seen, steps = state["average"], state["seen"], state["steps"]
     progress = loop.Progress(samples, seen)
@@ -184,18 +144,6 @@ def visible(part: float, rng: torch.Generator) -> Tensor:
     return places.flatten()
 
 
-def upper(caption: str) -> str:
-    """With a capital letter at the start."""
-    return caption[:1].upper() + caption[1:]
-
-
-def ids(model: FluxDenoiser, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
-    """Token ids of both encoders, padded as `FluxPipeline` pads them."""
-    options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-    t5_ids = model.t5_tokenizer(texts, max_length=length, **options).input_ids
-    return t5_ids, model.clip_tokenizer(texts, max_length=77, **options).input_ids
-
-
 def averaged(out: Path) -> tuple[FluxPipeline, int]:
     """The pipeline with the averaged weights of the checkpoint, and the samples they have seen."""
     state = torch.load(out / "denoiser.pt", map_location="cpu", weights_only=True)
@@ -233,11 +181,13 @@ def draw_grid(out: Path, place: Path) -> None:
     make_image_grid(images, rows=3, cols=6).save(place)
 
 
-def export(out: Path, place: Path) -> None:
-    """Write the averaged weights as a float16 pipeline folder."""
+def export(out: Path, place: Path, samples: int) -> None:
+    """Write the averaged weights as a float16 pipeline folder, and how far they are."""
     pipe, seen = averaged(out)
     pipe.to(torch.float16).save_pretrained(place)
-    print(f"{place}: after {seen} samples")
+    told = json.dumps({"seen": seen, "samples": samples}) + "\n"
+    (place / flux.TRAINING).write_text(told, encoding="utf-8")
+    print(f"{place}: after {seen} of {samples} samples")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -260,17 +210,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--peak", type=float, default=8e-4, help="learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from what lies in --out")
+    parser.add_argument("--start", type=Path, help="an exported pipeline to begin with")
     parser.add_argument("--export", type=Path, help="write the pipeline here and stop")
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda"
     )
     asked = parser.parse_args(argv)
     if asked.export:
-        export(asked.out, asked.export)
+        export(asked.out, asked.export, asked.samples)
         return
     if asked.out.exists() and not asked.resume:
         parser.error(f"{asked.out} exists: add --resume to go on, or name another with --out")
     asked.out.mkdir(parents=True, exist_ok=True)
+    if asked.start and not (asked.out / "tokenizer_2").exists():
+        shutil.copytree(asked.start / "tokenizer_2", asked.out / "tokenizer_2")
     if not (asked.out / "tokenizer_2").exists():
         drawn = scenes.sample(8_000, asked.seed, world=2, split="training")
         captions = [scene.caption for scene in drawn]
@@ -278,7 +231,7 @@ def main(argv: list[str] | None = None) -> None:
     train(
         asked.out, asked.samples, asked.batch, asked.seed, asked.peak,
         device=asked.device, hours=asked.hours, grid=asked.grid, shards=asked.shards,
-        scenes_folder=asked.scenes,
+        scenes_folder=asked.scenes, start=asked.start,
     )  # fmt: skip
 
 

@@ -1,0 +1,86 @@
+"""What learns to be the joint-attention toybox: the transformer and its two text encoders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import FluxPipeline
+from torch import Tensor, nn
+from transformers import T5TokenizerFast
+
+from daamkit import resources
+from daamkit.toybox import flux, pipeline
+from daamkit.toybox.training import latents
+
+
+class FluxDenoiser(nn.Module):
+    """The transformer and its two text encoders, trained together."""
+
+    places: Tensor
+
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self.t5_tokenizer = T5TokenizerFast.from_pretrained(out / "tokenizer_2")
+        self.clip_tokenizer = pipeline.tokenizer(resources.path("toybox") / "tokenizer")
+        self.transformer = flux.transformer()
+        self.t5, self.clip = flux.t5(self.t5_tokenizer), pipeline.text_encoder(self.clip_tokenizer)
+        self.reading = nn.Linear(flux.WIDTH, len(latents.NAMES))
+        side = torch.arange(flux.SIDE)
+        places = torch.stack(
+            [torch.zeros(flux.SIDE, flux.SIDE), *torch.meshgrid(side, side, indexing="ij")], -1
+        )
+        self.register_buffer("places", places.flatten(0, 1), persistent=False)
+        self._behind: list[Tensor] = []
+        self.transformer.transformer_blocks[-1].register_forward_hook(
+            lambda module, given, made: self._behind.append(made[1])
+        )
+
+    def forward(
+        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Velocity (n, seen, 16) and scores of `latents.NAMES` (n, seen, names) of the places
+        `seen` (indices of the 256), which are those of `noisy` (n, seen, 16)."""
+        text = self.t5(input_ids=t5_ids).last_hidden_state
+        pooled = self.clip(input_ids=clip_ids).pooler_output
+        self._behind.clear()
+        velocity = self.transformer(
+            hidden_states=noisy,
+            encoder_hidden_states=text,
+            pooled_projections=pooled,
+            timestep=times,
+            img_ids=self.places[seen],
+            txt_ids=torch.zeros(text.shape[1], 3, device=text.device),
+        ).sample
+        return velocity, self.reading(self._behind.pop())
+
+    def load(self, folder: Path) -> int:
+        """Take the weights of an exported pipeline; returns how many samples they have seen."""
+        pipe = FluxPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        for own, given in (
+            (self.transformer, pipe.transformer),
+            (self.t5, pipe.text_encoder_2),
+            (self.clip, pipe.text_encoder),
+        ):
+            own.load_state_dict(given.state_dict())
+        return int(json.loads((folder / flux.TRAINING).read_text(encoding="utf-8"))["seen"])
+
+
+def packed(images: Tensor) -> Tensor:
+    """(n, 4, 32, 32) to (n, 256, 16), as `FluxPipeline` packs latents."""
+    n, channels, height, width = images.shape
+    cells = images.view(n, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(n, height * width // 4, 4 * channels)
+
+
+def upper(caption: str) -> str:
+    """With a capital letter at the start."""
+    return caption[:1].upper() + caption[1:]
+
+
+def ids(model: FluxDenoiser, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
+    """Token ids of both encoders, padded as `FluxPipeline` pads them."""
+    options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+    t5_ids = model.t5_tokenizer(texts, max_length=length, **options).input_ids
+    return t5_ids, model.clip_tokenizer(texts, max_length=77, **options).input_ids

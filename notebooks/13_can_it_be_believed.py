@@ -1,0 +1,96 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13. Can this map be believed?
+#
+# A word that the model has neglected has a map too, and it looks like any other. What in the maps
+# gives it away?
+
+# %% tags=["parameters"]
+MODEL = "toybox"
+PROMPT = "a monkey and a turtle"
+SEED, STEPS, MORE = 51, 25, 12
+
+# %%
+import pandas as pd
+import torch
+
+import daamkit
+from daamkit.studies import truths
+from daamkit.views import plots
+
+pipe = daamkit.load(MODEL)
+pipe.set_progress_bar_config(disable=True)
+
+
+def draw(seed):
+    with daamkit.trace(pipe) as tracer:
+        pipe(PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed))
+    return tracer.run
+
+
+run = draw(SEED)
+plots.grid(run, ["monkey", "turtle"])
+
+# %% [markdown]
+# There is a monkey and no turtle, and still *turtle* has a map, with a maximum and a mask. So a map
+# by itself says nothing; how it stands among the others does.
+
+# %%
+signs = ["peak", "evenness", "won", "shared"]
+found = run.reliability()
+found[["word", "present", "located", *signs]].round(2)
+
+# %% [markdown]
+# `won` is the share of a word's mask where no other noun has more attention: the turtle has its
+# attention where the monkey has more. `present` is the probability that the thing is in the image,
+# `located` that its map lies on it too. Both were learned on other prompts of this toy model
+# ([how, and how well](../docs/reliability.md)).
+#
+# ## Does it come true?
+#
+# More seeds of the same prompt, and beside what is said what the oracle sees:
+
+# %%
+truth, rows = truths.truth("oracle"), []
+for seed in range(SEED, SEED + MORE):
+    one = draw(seed)
+    masks = truth.masks(one.image, "", ["monkey", "turtle"])
+    there = [truths.present(mask) for mask in masks]
+    rows.append(one.reliability().assign(seed=seed, there=there))
+seen = pd.concat(rows)
+seen.pivot(index="seed", columns="word", values=["present", "there"]).round(2)
+
+# %%
+seen.groupby("there")["present"].describe()[["count", "mean", "min", "max"]].round(2)
+
+# %% [markdown]
+# ## What it is no answer to
+#
+# The probabilities are of this model, unguided. Of Stable Diffusion, or under guidance,
+# `calibrated` is False, the probabilities are missing, and `rank` is what remains: which noun to
+# doubt first.
+
+# %%
+method = daamkit.AttendAndExcite(["monkey", "turtle"])
+with daamkit.guide(pipe, method):
+    guided = draw(SEED)
+guided.reliability()[["word", "present", "rank", "calibrated"]]
+
+# %% [markdown]
+# The inspector says it too. **Exercise.** Try a prompt of four things: how many are doubted, and
+# how many are truly missing?
+
+# %%
+daamkit.Inspector(run)
