@@ -234,7 +234,8 @@ class WordMap:
     def _soft(
         self, other: WordMap, absolute: bool
     ) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
-        a, b = self._finite, _map(other)._finite
+        other = _map(other)
+        a, b = self._finite, other._finite
         if a.shape != b.shape:
             raise _unequal(tuple(a.shape), tuple(b.shape))
         a, b = (a, b) if absolute else (_unit(a), _unit(b))

@@ -1,6 +1,6 @@
 """Learn what signs of a map mean, from the rows of a study on a toy model.
 
-    daamkit study reliability --n 1400 --split seen --seed 50000 --out build/reliability
+    daamkit study reliability --n 420 --split seen --seed 50000 --out build/reliability
     python -m daamkit.studies.calibrate build/reliability --out toybox.json
 
 The study's prompts are of the split "seen"; the calibration is measured on the other one, by the
@@ -24,13 +24,14 @@ PRIOR = 1.0  # weight of the squares of slopes, in standard deviations of signs
 
 
 def learn(rows: pd.DataFrame, model: str, digest: str) -> Calibration:
-    """A calibration from rows of `studies.reliability`, those of drawn maps."""
+    """A calibration from rows of `studies.reliability`: of drawn maps, and of noise, which is a map
+    of nothing whatever is in the image."""
     drawn = rows[rows["maps"] == "drawn"]
     mean = {name: float(drawn[name].mean()) for name in SIGNS}
     deviation = {name: float(drawn[name].std()) or 1.0 for name in SIGNS}
-    x = design(drawn, mean, deviation)
+    x, of_something = design(rows, mean, deviation), rows["maps"].to_numpy() == "drawn"
     weights = {
-        target: fit(x, drawn[target].to_numpy(float) > 0, PRIOR).round(6).tolist()
+        target: fit(x, of_something & (rows[target].to_numpy(float) > 0), PRIOR).round(6).tolist()
         for target in TARGETS
     }
     images = len(drawn[["prompt", "seed"]].drop_duplicates())

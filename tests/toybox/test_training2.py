@@ -52,17 +52,16 @@ def test_what_is_trained_is_a_plain_flux_pipeline(trained, tmp_path):
 def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch):
     place = tmp_path / "data" / "toybox-flux"
     training.export(trained, place, 1_000_000)
-    monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "package")
-    with pytest.raises(DaamkitError, match=r"seen \d+ of 1000000 samples.*--export"):
-        flux.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(resources, "_PACKAGE", tmp_path / "package")
+        with pytest.raises(DaamkitError, match=r"seen \d+ of 1000000 samples.*--export"):
+            flux.load()
     seen = json.loads((place / flux.TRAINING).read_text())["seen"]
     again, whole = training.FluxDenoiser(trained), training.averaged(trained)[0]
     assert again.load(place) == seen
     for own, given in ((again.transformer, whole.transformer), (again.t5, whole.text_encoder_2)):
         for one, other in zip(own.parameters(), given.parameters(), strict=True):
-            assert torch.allclose(one, other, atol=1e-3)
-    monkeypatch.undo()
-    monkeypatch.setattr(latents, "SHARD", SMALL)
+            assert torch.allclose(one, other, rtol=1e-3, atol=1e-4)  # float16
     out = ["--out", str(tmp_path / "on"), "--start", str(place), "--scenes", str(trained)]
     training.main([*out, "--samples", str(seen + 16), "--grid", "0", "--shards", "2"])
     state = torch.load(tmp_path / "on" / "denoiser.pt", weights_only=True)
