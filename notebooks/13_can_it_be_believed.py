@@ -44,8 +44,8 @@ run = draw(SEED)
 plots.grid(run, ["monkey", "turtle"])
 
 # %% [markdown]
-# There is a monkey and no turtle, and still *turtle* has a map, with a maximum and a mask. So a map
-# by itself says nothing; how it stands among the others does.
+# There are two monkeys and no turtle, and still *turtle* has a map, with a maximum and a mask. A
+# map by itself says nothing; how it stands among the others does.
 
 # %%
 signs = ["peak", "evenness", "won", "shared"]
