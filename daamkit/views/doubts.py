@@ -37,5 +37,9 @@ def says(present: float, located: float) -> str:
     ('probably not in the image (chance 12%)', 'its map may lie elsewhere (on it: 30%)', '')
     """
     if present < EVEN:
-        return f"probably not in the image (chance {present:.0%})"
-    return f"its map may lie elsewhere (on it: {located:.0%})" if located < EVEN else ""
+        return f"probably not in the image (chance {_percent(present)})"
+    return f"its map may lie elsewhere (on it: {_percent(located)})" if located < EVEN else ""
+
+
+def _percent(probability: float) -> str:
+    return f"{probability:.0%}" if probability >= 0.01 else "below 1%"

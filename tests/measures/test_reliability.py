@@ -152,6 +152,7 @@ def test_a_prompt_that_names_nothing():
 def test_a_view_warns_where_the_chance_is_below_a_half():
     assert says(0.49, 0.1) == "probably not in the image (chance 49%)"
     assert says(0.9, 0.2) == "its map may lie elsewhere (on it: 20%)"
+    assert says(0.001, 0.0) == "probably not in the image (chance below 1%)"
     assert says(0.9, 0.6) == ""
     run = pictures.run("a red cat and a blue car", steps=25)
     told = doubts(run)
