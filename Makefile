@@ -77,9 +77,12 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 	$(BIN)/daamkit study neglect --n 216 --out build/studies/neglect
 	$(BIN)/daamkit study self_attention --n 40 --sets 1 --out build/studies/self_attention
 	$(BIN)/daamkit study guidance_effects --n 120 --out build/studies/guidance_effects
+	$(BIN)/daamkit study reliability --n 420 --split seen --seed 50000 --out build/reliability
+	$(BIN)/python -m daamkit.studies.calibrate build/reliability --out data/reliability/toybox.json
+	$(BIN)/daamkit study reliability --n 210 --out build/studies/reliability
 	$(BIN)/python benchmarks/silence.py --prompts 40
 	for name in objects parts_of_speech relations cohyponyms adjectives neglect self_attention \
-			guidance_effects; do \
+			guidance_effects reliability; do \
 		cp build/studies/$$name/$$name.png docs/images/; done
 
 clean:
