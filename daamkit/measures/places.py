@@ -13,6 +13,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.thresholds import Rule
 from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
 from daamkit.measures.overlap import iou
 
 NAMED = ("word", "start", "end", "occurrence")
@@ -33,7 +34,7 @@ def at(run: Run, y: int, x: int) -> pd.DataFrame:
     values = [float(_attention(word)[y, x]) for word in found]
     total = sum(values)
     rows = [
-        _named(word) | {"value": value, "share": value / total if total > 0 else 0.0}
+        named(word.word) | {"value": value, "share": value / total if total > 0 else 0.0}
         for word, value in zip(found, values, strict=True)
     ]
     return _sorted(rows, AT, "value")
@@ -65,13 +66,13 @@ def region(
         mass = float(values[within].sum()) / total if total > 0 else 0.0
         shared = iou(word.mask(threshold, rule), within)
         lift = mass / float(within.mean())
-        rows.append(_named(word) | {"mass": mass, "iou": shared, "lift": lift})
+        rows.append(named(word.word) | {"mass": mass, "iou": shared, "lift": lift})
     return _sorted(rows, REGION, "mass")
 
 
-def _named(word: WordMap) -> dict[str, Any]:
-    own = word.word
-    return {"word": own.text, "start": own.start, "end": own.end, "occurrence": own.occurrence}
+def named(word: Word) -> dict[str, Any]:
+    """The columns that say which word a row is of."""
+    return {"word": word.text, "start": word.start, "end": word.end, "occurrence": word.occurrence}
 
 
 def _attention(word: WordMap) -> Float[np.ndarray, "height width"]:

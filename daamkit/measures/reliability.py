@@ -27,6 +27,7 @@ from daamkit.maps.layers import Layer
 from daamkit.maps.wordmap import WordMap, enlarge, over_tokens
 from daamkit.maps.words import Word
 from daamkit.measures.evenness import evenness
+from daamkit.measures.places import named
 
 if TYPE_CHECKING:
     from daamkit.maps.run import Run
@@ -43,7 +44,6 @@ SIGNS = {
     "won": "share of its mask where no other noun has more attention",
 }
 TARGETS = ("present", "located")
-NAMED = ("word", "start", "end", "occurrence")
 TINY = 1e-12
 
 
@@ -208,12 +208,9 @@ def table(run: Run, parser: Any = None) -> pd.DataFrame:
             wanted="a prompt that names a thing", got=repr(run.prompt), mend="name one: 'a cat'"
         )
     found = signs(run.maps, nouns)
-    known = calibrated(run)
-    says = (known or shipped()[0]).probabilities(found)
-    frame = pd.DataFrame([{name: getattr(noun, name) for name in NAMED[1:]} for noun in nouns])
-    frame.insert(0, "word", [noun.text for noun in nouns])
-    for name in TARGETS:
-        frame[name] = says[name] if known else np.nan
-    frame["rank"] = says["located"].rank(method="first").astype(int)
-    frame["calibrated"] = known is not None
+    chances, known = said(run, found), calibrated(run) is not None
+    likely = chances if known else shipped()[0].probabilities(found)
+    frame = pd.concat([pd.DataFrame([named(noun) for noun in nouns]), chances], axis=1)
+    frame["rank"] = likely["located"].rank(method="first").astype(int)
+    frame["calibrated"] = known
     return pd.concat([frame, found], axis=1)

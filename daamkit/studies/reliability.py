@@ -200,10 +200,6 @@ MEASURES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _of(group: str, rows: pd.DataFrame) -> pd.DataFrame:
-    return rows if group == "all" else rows[rows["group"] == group]
-
-
 def _scores(group: str, drawn: pd.DataFrame, noisy: pd.DataFrame, target: str) -> Row:
     row: Row = {"group": group, "target": target, "n": len(drawn), "share": drawn[target].mean()}
     for name in MEASURES:

@@ -184,6 +184,7 @@ def draw_grid(out: Path, place: Path) -> None:
 def export(out: Path, place: Path, samples: int) -> None:
     """Write the averaged weights as a float16 pipeline folder, and how far they are."""
     pipe, seen = averaged(out)
+    pipe.vae.register_to_config(_name_or_path="")  # where it lay here is nobody's business
     pipe.to(torch.float16).save_pretrained(place)
     told = json.dumps({"seen": seen, "samples": samples}) + "\n"
     (place / flux.TRAINING).write_text(told, encoding="utf-8")
