@@ -1,10 +1,11 @@
 """Silver: texts parsed by a larger pipeline and converted, as a treebank to train the shipped one.
 
     python -m daamkit.language.silver --pipeline en_core_web_md --second en_core_web_sm \\
-        --prompts prompts/*.jsonl --glosses 12000 --out build/silver.conllu
+        --prompts prompts/*.jsonl --recombined 20000 --glosses 12000 --out build/silver.conllu
 
 Of the prompts every third, by a checksum of its text, is left out: `daamkit.language.evaluate`
-measures on those. WordNet's definitions of things are phrases without a verb, like captions; one is
+measures on those. More are made of the others: a noun with all that hangs on it gives way to one of
+another prompt that stood in the same relation; one is taken where the two pipelines agree. WordNet's definitions of things are phrases without a verb, like captions; one is
 taken where the two pipelines agree on its heads.
 """
 
@@ -14,11 +15,11 @@ import argparse
 import json
 import random
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from daamkit.language import parsing, taxonomy
+from daamkit.language import coreference, parsing, taxonomy
 from daamkit.language.parsing import Parse
 
 THINGS = "noun.animal noun.artifact noun.food noun.object noun.person noun.plant"
@@ -46,6 +47,48 @@ def glosses(number: int, seed: int = 0) -> list[str]:
     found = random.Random(seed).sample(every, min(number, len(every)))
     texts = (text.split(";")[0].strip() for text in found)
     return [text for text in dict.fromkeys(texts) if "(" not in text and len(text.split()) > 3]
+
+
+def recombined(parses: Sequence[Parse], number: int, seed: int = 0, longest: int = 7) -> list[str]:
+    """Prompts in which one or two nouns, with all that hangs on them (at most `longest` words), have
+    been exchanged for nouns of other prompts in the same relation.
+
+    >>> from daamkit.language.parsing import parse_all
+    >>> recombined(parse_all(["a red cat on a chair", "two dogs on the wet grass"]), 2)
+    ['two dogs on a chair', 'a red cat on the wet grass']
+    """
+    spans = [_exchangeable(parse, longest) for parse in parses]
+    known: dict[str, list[str]] = {}
+    for parse, places in zip(parses, spans, strict=True):
+        for relation, start, end in places:
+            known.setdefault(relation, []).append(parse.text[start:end])
+    rng, made = random.Random(seed), dict[str, None]()
+    usable = [at for at, places in enumerate(spans) if places]
+    for _ in range(20 * number):
+        if len(made) == number or not usable:
+            break
+        at = rng.choice(usable)
+        text, before = parses[at].text, len(parses[at].text) + 1
+        chosen = rng.sample(spans[at], min(len(spans[at]), rng.choice((1, 2))))
+        for relation, start, end in sorted(chosen, key=lambda span: -span[1]):
+            if end < before:  # not one within the other
+                text, before = text[:start] + rng.choice(known[relation]) + text[end:], start
+        if text != parses[at].text:
+            made[text] = None
+    return list(made)
+
+
+def _exchangeable(parse: Parse, longest: int) -> list[tuple[str, int, int]]:
+    """Nouns that depend on something: their relations, and where their words begin and end."""
+    found = []
+    for token in parse.tokens:
+        under = [t for t in parse.tokens if token in (t, *coreference.above(parse.tokens, t))]
+        first, last = under[0], under[-1]
+        whole = last.index - first.index + 1 == len(under) <= longest
+        if token.pos == "NOUN" and token.head != token.index and whole:
+            if token.relation not in ("compound", "flat"):
+                found.append((token.relation, first.start, last.end))
+    return found
 
 
 def agreement(one: Parse, other: Parse) -> float:
@@ -126,6 +169,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pipeline", required=True, help="a spaCy pipeline, by name or folder")
     parser.add_argument("--second", required=True, help="another, which must agree on definitions")
     parser.add_argument("--prompts", type=Path, nargs="+", required=True, help="JSON, one a line")
+    parser.add_argument("--recombined", type=int, default=0, help="prompts to make of others")
     parser.add_argument("--glosses", type=int, default=12000, help="definitions to draw")
     parser.add_argument("--out", type=Path, default=Path("build/silver.conllu"))
     asked = parser.parse_args(argv)
@@ -134,8 +178,9 @@ def main(argv: list[str] | None = None) -> None:
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     with asked.out.open("w", encoding="utf-8") as file:
         file.writelines(sentences(written, asked.pipeline, labels=labels))
-        drawn = glosses(asked.glosses)
-        file.writelines(sentences(drawn, asked.pipeline, asked.second, labels=labels))
+        made = recombined(parsing.parse_all(written, asked.pipeline), asked.recombined)
+        for drawn in (made, glosses(asked.glosses)):
+            file.writelines(sentences(drawn, asked.pipeline, asked.second, labels=labels))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def raised_subjects(tree: Tree) -> None:
         helped = not labels.isdisjoint({"aux", "auxpass", "cop"})
         loose = participle or tree.words[above] in BARE.split()
         if above < subjects[0] < clause and (infinitive or (loose and not helped)):
-            tree.heads[subjects[0]] = above
+            tree.hang(subjects[0], above)
             relations[subjects[0]], relations[clause] = "dobj", "xcomp"
 
 

@@ -25,7 +25,7 @@ def conjuncts(tree: Tree) -> None:
             elif relations[child] != "punct" or tree.words[child] not in COMMAS:
                 continue
             if after and relations[after[0]] == "conj":
-                tree.heads[child] = after[0]
+                tree.hang(child, after[0])
     for word in range(len(tree.words)):
         for _ in tree.words:
             if relations[word] == relations[tree.heads[word]] == "conj":
@@ -68,10 +68,9 @@ def _reunite(tree: Tree) -> None:
             continue
         conjunct = joined[0]
         lower = tree.heads[conjunct] in tree.above(above)
-        if lower and {tree.pos[conjunct], tree.pos[above]} <= NOMINAL:
-            tree.heads[conjunct] = above
-        else:
-            tree.heads[word] = tree.heads[conjunct]
+        nouns = {tree.pos[conjunct], tree.pos[above]} <= NOMINAL
+        if not (lower and nouns and tree.hang(conjunct, above)):
+            tree.hang(word, tree.heads[conjunct])
 
 
 def _adopt(tree: Tree, coordinator: int) -> None:
@@ -88,5 +87,6 @@ def _adopt(tree: Tree, coordinator: int) -> None:
         alike = tree.relations[word] in ALIKE and tree.pos[word] in NOMINAL | {"ADJ"}
         near_it = tree.heads[word] in near or tree.relations[word] == "ROOT"
         if alike and near_it and tree.leftmost(word) == coordinator + 1:
-            tree.heads[word], tree.relations[word] = first, "conj"
+            if tree.hang(word, first):
+                tree.relations[word] = "conj"
             return

@@ -24,7 +24,8 @@ def fixed(tree: Tree) -> None:
         if pair in PAIRS and labels and heads[first] == heads[second] not in (first, second):
             relations[first] = min(labels)
             if PAIRS[pair] == "fixed":
-                heads[second], relations[second] = first, "fixed"
+                tree.hang(second, first)
+                relations[second] = "fixed"
         elif pair in ("as well", "each other", "of course", "one another"):
             if heads[first] == second and (pair != "as well" or relations[second] != "cc"):
                 tree.promote(second, first, "fixed")
@@ -43,5 +44,5 @@ def _than(tree: Tree, first: int, second: int) -> None:
     """ "more than two": of the number, not of the noun."""
     number = tree.heads[first]
     if number == tree.heads[second] > second and tree.relations[second] == "advmod":
-        tree.heads[second] = first
+        tree.hang(second, first)
         tree.relations[first], tree.relations[second] = "advmod", "fixed"

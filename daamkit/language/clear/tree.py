@@ -43,12 +43,20 @@ class Tree:
 
         return sorted(range(len(self.words)), key=depth, reverse=True)
 
+    def hang(self, word: int, head: int) -> bool:
+        """Hang a word on another, unless that one hangs on it: whether it could be."""
+        if word == head or word in self.above(head):
+            return False
+        self.heads[word] = head
+        return True
+
     def promote(self, old: int, new: int, label: str, keep: Collection[int] = ()) -> None:
         """A dependent takes its head's place, and the head hangs on it with the head's other
         dependents, save those it keeps."""
-        for child in self.children(old):
-            if child not in keep:
-                self.heads[child] = new
-        self.heads[new] = new if self.heads[old] == old else self.heads[old]
-        self.heads[old] = new
-        self.relations[new], self.relations[old] = self.relations[old], label
+        children = [child for child in self.children(old) if child not in (new, *keep)]
+        if new not in self.above(old):
+            self.heads[new] = new if self.heads[old] == old else self.heads[old]
+            self.relations[new] = self.relations[old]
+        self.heads[old], self.relations[old] = new, label
+        for child in children:
+            self.hang(child, new)
