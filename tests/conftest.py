@@ -66,11 +66,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every-line", action="store_true", help="inject an exception of each kind at every line"
+        "--every-line",
+        action="store_true",
+        help="try every line and kind of exception, and threads 20 times",
     )
     parser.addoption(
         "--parity-seed", type=int, default=0, help="first seed of the parity tests with diffusers"
     )
+
+
+@pytest.fixture
+def every_line(pytestconfig: pytest.Config) -> bool:
+    return pytestconfig.getoption("every_line")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,12 @@ class Reader:
 
 
 def _verbs(own: Any, listeners: list[Reader]) -> dict[str, Any]:
+    alone = threading.RLock()  # transformers' tokenizers keep how they pad: two threads mix it up
+
     @functools.wraps(own.__call__)
     def call(tokenizer: Any, *args: Any, **kwargs: Any) -> Any:
-        coded = own.__call__(tokenizer, *args, **kwargs)
+        with alone:
+            coded = own.__call__(tokenizer, *args, **kwargs)
         for reader in list(listeners):
             reader.tokenizes(args[0] if args else kwargs.get("text"), coded)
         return coded

@@ -4,9 +4,9 @@
         --prompts prompts/*.jsonl --recombined 20000 --glosses 12000 --out build/silver.conllu
 
 Of the prompts every third, by a checksum of its text, is left out: `daamkit.language.evaluate`
-measures on those. More are made of the others: a noun with all that hangs on it gives way to one of
-another prompt that stood in the same relation; one is taken where the two pipelines agree. WordNet's definitions of things are phrases without a verb, like captions; one is
-taken where the two pipelines agree on its heads.
+measures on those. More are made of the others: a noun, with all that hangs on it, gives way to one
+of another prompt in the same relation. WordNet's definitions of things are phrases without a
+verb, like captions. Of both, a text is taken where the two pipelines agree on its heads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from daamkit.language import coreference, parsing, taxonomy
 from daamkit.language.parsing import Parse
 
 THINGS = "noun.animal noun.artifact noun.food noun.object noun.person noun.plant"
-AGREE = 0.9  # of the heads of a definition, to be taken
+AGREE = 0.9  # of a text's heads, to be taken
 
 
 def held_out(text: str) -> bool:
@@ -50,8 +50,8 @@ def glosses(number: int, seed: int = 0) -> list[str]:
 
 
 def recombined(parses: Sequence[Parse], number: int, seed: int = 0, longest: int = 7) -> list[str]:
-    """Prompts in which one or two nouns, with all that hangs on them (at most `longest` words), have
-    been exchanged for nouns of other prompts in the same relation.
+    """Prompts in which one or two nouns, each with all that hangs on it (at most `longest` words),
+    have given way to nouns of other prompts in the same relation.
 
     >>> from daamkit.language.parsing import parse_all
     >>> recombined(parse_all(["a red cat on a chair", "two dogs on the wet grass"]), 2)
@@ -85,9 +85,9 @@ def _exchangeable(parse: Parse, longest: int) -> list[tuple[str, int, int]]:
         under = [t for t in parse.tokens if token in (t, *coreference.above(parse.tokens, t))]
         first, last = under[0], under[-1]
         whole = last.index - first.index + 1 == len(under) <= longest
-        if token.pos == "NOUN" and token.head != token.index and whole:
-            if token.relation not in ("compound", "flat"):
-                found.append((token.relation, first.start, last.end))
+        hangs = token.head != token.index and token.relation not in ("compound", "flat")
+        if token.pos == "NOUN" and hangs and whole:
+            found.append((token.relation, first.start, last.end))
     return found
 
 

@@ -36,11 +36,6 @@ def pipe():
     return pipe
 
 
-@pytest.fixture
-def every_line(request) -> bool:
-    return request.config.getoption("--every-line")
-
-
 class Injection:
     """Raises at a line's first or last run; with no failure it lists the lines that run."""
 

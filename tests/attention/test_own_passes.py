@@ -2,6 +2,9 @@
 
 import copy
 import threading
+import time
+from contextlib import ExitStack, nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +13,9 @@ from diffusers import StableDiffusionPipeline
 from diffusers.hooks import PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
 
 import daamkit
+from daamkit.attention import modules
+from daamkit.attention.families.encoder import Encoder
+from daamkit.attention.readers import Reader
 from daamkit.errors import DaamkitError
 from tests import tiny
 from tests.attention.test_restoration import snapshot
@@ -104,31 +110,92 @@ def test_another_pipelines_image_is_not_guided(sd):
     assert np.array_equal(images[1], plain)
 
 
-def test_two_traced_pipelines_on_one_denoiser_in_two_threads(sd):
+@pytest.mark.parametrize("guided", [False, True])
+def test_two_traced_pipelines_on_one_denoiser_in_two_threads(sd, guided, every_line):
+    """As each alone, once; twenty times with `--every-line`."""
     pipes = [sd, beside(sd)]
     texts = ["a red cat", "two dogs and a car"]
-    alone = []
-    for pipe, text in zip(pipes, texts, strict=True):
-        with daamkit.trace(pipe) as tracer:
-            image = generate(pipe, text)
-        alone.append((image, tracer.run.maps.pool()))
-    found, gate = [None, None], threading.Barrier(2)
+    methods = [[daamkit.PerturbedAttentionGuidance()] if guided else [], []]
 
-    def work(i):
-        gate.wait()
-        with daamkit.trace(pipes[i]) as tracer:
+    def draw(i):
+        guiding = daamkit.guide(pipes[i], *methods[i]) if methods[i] else nullcontext()
+        with guiding, daamkit.trace(pipes[i]) as tracer:
             image = generate(pipes[i], texts[i])
-        found[i] = image, tracer.run.maps.pool()
+        return image, tracer.run.maps.pool(), tracer.run.maps.steps
 
+    alone = [draw(0), draw(1)]
     before = snapshot(sd)
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for own, other in zip(found, alone, strict=True):
-        assert np.array_equal(own[0], other[0]) and torch.equal(own[1], other[1])
-    assert snapshot(sd) == before
+    for _ in range(20 if every_line else 1):
+        found, gate = [None, None], threading.Barrier(2)
+
+        def work(i, found=found, gate=gate):
+            gate.wait()
+            found[i] = draw(i)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for own, other in zip(found, alone, strict=True):
+            assert np.array_equal(own[0], other[0]) and torch.equal(own[1], other[1])
+            assert own[2] == other[2]
+        assert snapshot(sd) == before
+
+
+def test_a_hook_that_another_thread_is_taking_off_does_nothing(sd):
+    """Torch lists a module's hooks, then looks up which want arguments by name: another thread may
+    take one off between the two."""
+    module = sd.unet.mid_block.attentions[0].transformer_blocks[0].attn2
+    for there in (sd.unet, module):
+        with daamkit.trace(sd):
+            before, after = [*there._forward_pre_hooks.values()], [*there._forward_hooks.values()]
+        assert len(before) == len(after) == 1
+        assert before[0](there, (1,)) is None
+        assert after[0](there, (1,), 2) is None
+
+
+def test_all_that_listen_to_a_module_are_told_though_one_raises():
+    module, told = torch.nn.Linear(2, 2), []
+
+    def fails(*_):
+        raise KeyError("first")
+
+    with ExitStack() as stack:
+        modules.hook(stack, module, lambda m, args, kwargs: ((args[0] + 1,), kwargs), fails)
+        modules.hook(stack, module, lambda m, args, kwargs: told.append(args[0]) or None)
+        modules.hook(stack, module, lambda *_: None, lambda m, args, kwargs, out: told.append(out))
+        with pytest.raises(KeyError, match="first"):
+            module(torch.zeros(2))
+    assert torch.equal(told[0], torch.ones(2))
+    assert torch.equal(told[1], module(torch.ones(2)))
+    assert not module._forward_hooks and not module._forward_pre_hooks
+
+
+class Slow:
+    """A tokenizer that tells how many threads were in it at once."""
+
+    inside = most = 0
+
+    def __call__(self, text):
+        Slow.inside += 1
+        Slow.most = max(Slow.most, Slow.inside)
+        time.sleep(0.05)
+        Slow.inside -= 1
+        return {"input_ids": [1]}
+
+
+def test_a_shared_tokenizer_serves_one_thread_at_a_time():
+    tokenizer = Slow()
+    reader = Reader(SimpleNamespace(active=False, call=None), Encoder("text", tokenizer, None))
+    with ExitStack() as stack:
+        reader.install(stack)
+        threads = [threading.Thread(target=tokenizer, args=("a",)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert Slow.most == 1
 
 
 def test_one_pipeline_in_two_threads_is_refused(sd):

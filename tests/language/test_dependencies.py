@@ -593,12 +593,11 @@ def roots(heads: list[int]) -> set[int]:
 
 
 def test_a_conjunct_is_not_hung_on_what_hangs_on_it() -> None:
-    """ "and" is the jacket's, and the jacket the depth's: once a circle, in one of 20,000 prompts."""
-    heads, _ = universal(
-        "a mirror with its frame and the jacket and fabric added depth".split(),
-        "DET NOUN ADP PRON NOUN CCONJ DET NOUN CCONJ NOUN VERB NOUN".split(),
-        [1, 1, 1, 4, 2, 4, 7, 11, 7, 10, 11, 1],
-        "det ROOT prep poss pobj cc det nmod cc npadvmod amod appos".split(),
+    """ "and" is the jacket's, and the jacket the depth's: that came out as a circle."""
+    _, heads, _ = convert(
+        "a/DET/det/1 mirror/NOUN/ROOT/1 with/ADP/prep/1 its/PRON/poss/4 frame/NOUN/pobj/2 "
+        "and/CCONJ/cc/4 the/DET/det/7 jacket/NOUN/nmod/11 and/CCONJ/cc/7 fabric/NOUN/npadvmod/10 "
+        "added/VERB/amod/11 depth/NOUN/appos/1"
     )
     assert roots(heads) == {1}
     assert heads[11] == 4  # the depth is the frame's conjunct, and the jacket still the depth's
