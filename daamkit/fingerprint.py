@@ -32,7 +32,7 @@ _WEIGHTS: WeakKeyDictionary[nn.Module, tuple[Any, str]] = WeakKeyDictionary()
 _VOCABULARIES: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
 
 
-def of(pipe: Any) -> dict[str, Any]:
+def model_facts(pipe: Any) -> dict[str, Any]:
     """The digest of a pipeline, those of its parts, and what is set on them.
 
     Parameters

@@ -87,7 +87,7 @@ def _model(pipe: Any) -> dict[str, Any]:
             break
     if Path(name).is_absolute():
         name = Path(name).name  # where somebody's files lie is nobody's business
-    return {"name": name or None, "revision": revision, **fingerprint.of(pipe)}
+    return {"name": name or None, "revision": revision, **fingerprint.model_facts(pipe)}
 
 
 def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:

@@ -124,7 +124,7 @@ def _open(name: str, options: dict[str, Any]) -> Any:
                 if "AutoPipeline" not in str(error):
                     raise
             pipe = DiffusionPipeline.from_pretrained(name, **options)  # of videos, say
-        families.of(pipe)
+        families.family_of(pipe)
         return pipe
     except (OSError, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

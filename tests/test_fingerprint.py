@@ -95,10 +95,10 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_part_that_is_changed_is_another_model(change):
     pipe = tiny.sd()
-    before = fingerprint.of(pipe)
-    assert fingerprint.of(pipe) == before == fingerprint.of(tiny.sd())
+    before = fingerprint.model_facts(pipe)
+    assert fingerprint.model_facts(pipe) == before == fingerprint.model_facts(tiny.sd())
     change(pipe)
-    after = fingerprint.of(pipe)
+    after = fingerprint.model_facts(pipe)
     assert after["fingerprint"] != before["fingerprint"]
     assert sum(after["parts"][name] != before["parts"][name] for name in before["parts"]) == 1
 
@@ -106,64 +106,69 @@ def test_a_part_that_is_changed_is_another_model(change):
 def test_the_scale_of_an_adapter_and_freeu_stand_in_the_record():
     pipe = tiny.sd()
     _attention(pipe).to_q = layer = Lora(_attention(pipe).to_q, 0.5)
-    half = fingerprint.of(pipe)
+    half = fingerprint.model_facts(pipe)
     layer.scaling["style"] = 0.75
-    more = fingerprint.of(pipe)
+    more = fingerprint.model_facts(pipe)
     assert half["adapters"] == {"unet": {"style": [0.5]}}
     assert more["adapters"] == {"unet": {"style": [0.75]}}
     assert half["fingerprint"] != more["fingerprint"]
     _freeu(pipe)
-    assert fingerprint.of(pipe)["freeu"]["unet"] == {"s1": 0.9, "s2": 0.2, "b1": 1.5, "b2": 1.6}
+    assert fingerprint.model_facts(pipe)["freeu"]["unet"] == {
+        "s1": 0.9,
+        "s2": 0.2,
+        "b1": 1.5,
+        "b2": 1.6,
+    }
     pipe.disable_freeu()
-    assert not fingerprint.of(pipe)["freeu"]
+    assert not fingerprint.model_facts(pipe)["freeu"]
 
 
 def test_where_a_model_lies_and_who_saved_it_does_not_count(tmp_path):
     pipe = tiny.sd()
     pipe.save_pretrained(tmp_path / "pipe")
     again = zoo.load(tmp_path / "pipe")
-    told, other = fingerprint.of(pipe), fingerprint.of(again)
+    told, other = fingerprint.model_facts(pipe), fingerprint.model_facts(again)
     assert told["parts"]["unet"] == other["parts"]["unet"]
     assert told["parts"]["vae"] == other["parts"]["vae"]
 
 
 def test_a_generation_does_not_change_the_digest():
     pipe = tiny.sd()
-    before = fingerprint.of(pipe)
+    before = fingerprint.model_facts(pipe)
     with daamkit.trace(pipe) as tracer:
         generate(pipe)
     assert tracer.run.record["model"]["fingerprint"] == before["fingerprint"]
-    assert fingerprint.of(pipe) == before
+    assert fingerprint.model_facts(pipe) == before
 
 
 def test_weights_are_hashed_once(monkeypatch):
     pipe = tiny.sd()
-    told = fingerprint.of(pipe)
+    told = fingerprint.model_facts(pipe)
     monkeypatch.setattr(fingerprint, "_add", None)
-    assert fingerprint.of(pipe) == told
+    assert fingerprint.model_facts(pipe) == told
 
 
 def test_a_large_tensor_is_read_in_blocks_and_at_its_end():
     part = nn.Linear(2048, 512)
     pipe = SimpleNamespace(components={"unet": part})
-    before = fingerprint.of(pipe)
+    before = fingerprint.model_facts(pipe)
     part.weight.data[-1, -1] += 1  # behind PyTorch's back
-    assert fingerprint.of(pipe) != before
+    assert fingerprint.model_facts(pipe) != before
 
 
 def test_weights_that_are_nowhere_are_not_known_and_those_that_wait_are():
     pipe = tiny.sd()
-    told = fingerprint.of(pipe)
+    told = fingerprint.model_facts(pipe)
     held = dict(pipe.unet.named_parameters())
     pipe.unet = copy.deepcopy(pipe.unet).to("meta")
-    unread = fingerprint.of(pipe)
+    unread = fingerprint.model_facts(pipe)
     assert unread["fingerprint"] is unread["parts"]["unet"] is None
     assert unread["parts"]["vae"] == told["parts"]["vae"]
     for prefix, module in pipe.unet.named_modules():  # as accelerate keeps them
         names = [f"{prefix}.{name}".lstrip(".") for name in module._parameters]
         weights = {n.rpartition(".")[2]: held[n] for n in names if n in held}
         module._hf_hook = SimpleNamespace(weights_map=weights)
-    assert fingerprint.of(pipe) == told
+    assert fingerprint.model_facts(pipe) == told
 
 
 def test_a_folder_of_rows_does_not_go_on_with_another_model(tmp_path):

@@ -92,7 +92,7 @@ class _Wiring:
     """All that is installed on one pipeline."""
 
     def __init__(self, pipe: Any) -> None:
-        self.family = families.of(pipe)
+        self.family = families.family_of(pipe)
         self.audience = Audience(pipe, self.family)
         self.spies: list[Spy] = []
         self.stack = ExitStack()

@@ -20,7 +20,7 @@ def middle(pipe: Any, setting: str = "layers") -> str:
     DaamkitError
         If the model has none.
     """
-    found = families.of(pipe).middle
+    found = families.family_of(pipe).middle
     if not found:
         sites = [site for own in families.sites(pipe).values() for site in own]
         groups = sorted({site.group for site in sites if site.reads_image})

@@ -208,7 +208,7 @@ def choose(pipe: Any, layer: str | None) -> Site:
     (sites,) = denoisers.values()
     named = layers.middle(pipe, "layer") if layer is None else layer
     fit = sorted(layers.meant(sites, named, "layer"), key=lambda site: site.order)
-    return fit[0] if named == families.of(pipe).middle else fit[-1]
+    return fit[0] if named == families.family_of(pipe).middle else fit[-1]
 
 
 def blur(

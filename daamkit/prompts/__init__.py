@@ -68,7 +68,7 @@ def encoders(pipe: Any) -> list[Encoder]:
     DaamkitError
         If there is none with a tokenizer.
     """
-    found = families.of(pipe).encoders(pipe)
+    found = families.family_of(pipe).encoders(pipe)
     if not found:
         raise DaamkitError(
             wanted="a pipeline with a tokenizer, which tells words from tokens",

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     asked = parser.parse_args(argv)
     settings = json.loads((asked.folder / "study.json").read_text(encoding="utf-8"))["settings"]
-    digest = fingerprint.of(zoo.load(settings["model"]))["fingerprint"]
+    digest = fingerprint.model_facts(zoo.load(settings["model"]))["fingerprint"]
     found = learn(runner.table(asked.folder), Path(settings["model"]).name, digest)
     found.write(asked.out)
     print(f"{asked.out}: {found.words} words of {found.images} images")

@@ -122,8 +122,8 @@ class Cohyponyms(Located):
         if self.presence is not None:
             return ratings.present(self._answers, prompt, seed, names)
         found = self.masks(run, prompt, seed, names)
-        a, b = truths.certain(found, names, self.truth)
-        return [truths.present(a & ~b), truths.present(b & ~a)]  # one thing is not two
+        own = truths.apart(np.stack(truths.certain(found, names, self.truth)))
+        return [truths.present(mask) for mask in own]
 
     @cached_property
     def _answers(self) -> pd.DataFrame:

@@ -102,7 +102,9 @@ def overlaps(
     for index, truth in masks.items():
         word = own[index]
         rng = torch.Generator().manual_seed(1000 * seed + index)
-        noise = _smooth(torch.rand(word.values.shape, generator=rng))
+        noise = _smooth(
+            torch.rand(word.values.shape, generator=rng, dtype=torch.float32, device="cpu")
+        )
         methods = {
             "daam": word,
             "paper": maps.of(word.word, rule="paper"),
@@ -289,13 +291,18 @@ def on_drawn(
         clean = clean * pipe.vae.config.scaling_factor
         noise = torch.stack(
             [
-                torch.randn(each.shape, generator=torch.Generator().manual_seed(seed + index))
+                torch.randn(
+                    each.shape,
+                    generator=torch.Generator().manual_seed(seed + index),
+                    dtype=torch.float32,
+                    device="cpu",
+                )
                 for index, each in enumerate(clean, start)
             ]
         ).to(clean)
         for level in levels:
             scheduler.level = level
-            noisy = scheduler.add_noise(clean, noise, torch.tensor([level]))
+            noisy = scheduler.add_noise(clean, noise, torch.tensor([level], device=clean.device))
             with trace(once) as tracer:
                 once(
                     [scene.caption for scene in part],

@@ -244,7 +244,7 @@ class Neglect(Located):
         names = case["names"]
         found = self.masks(run, case["prompt"], case["seed"], names)
         masks = np.stack(truths.certain(found, names, self.truth))
-        own = masks & (masks.sum(0) == 1)  # one thing is not two
+        own = truths.apart(masks)
         there = [truths.present(mask) for mask in own]
         image: Row = {
             "part": "image",

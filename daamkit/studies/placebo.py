@@ -31,6 +31,8 @@ class Placebo(Method):
         moved = now.noisy.clone()
         for i, (far, seed) in enumerate(zip(self.far, self.seeds, strict=True)):
             generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + now.step)
-            direction = torch.randn(moved[i].shape, generator=generator).to(moved)
+            direction = torch.randn(
+                moved[i].shape, generator=generator, dtype=torch.float32, device="cpu"
+            ).to(moved)
             moved[i] += far.get(now.step, 0.0) * direction / direction.norm()
         return moved

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
@@ -111,8 +112,7 @@ class Reliability(Located):
         things = claims.parse(case["prompt"]).things
         names = [thing.name for thing in things]
         found = self.masks(run, case["prompt"], case["seed"], names)
-        masks = np.stack(truths.certain(found, names, self.truth))
-        own = masks & (masks.sum(0) == 1)  # one thing is not two
+        own = truths.apart(np.stack(truths.certain(found, names, self.truth)))
         nouns = [run.maps.prompt.span(thing.start, thing.end) for thing in things]
         named = {key: case[key] for key in ("prompt", "seed", "group")}
         named["things"] = drawing.together(case["prompt"], names)
@@ -184,14 +184,12 @@ def _drawn(group: str, n: int, seed: int) -> list[str]:
 def noise(maps: HeatMaps, seed: int) -> HeatMaps:
     """The same maps, each cell a random number whose mean is its layer's: of nothing."""
     rng = torch.Generator().manual_seed(seed)
-    layers = {
-        name: replace(
-            layer,
-            values=2 * torch.rand(layer.values.shape, generator=rng)
-            * layer.values.cpu().mean((-1, -2), keepdim=True),
-        )
-        for name, layer in maps.layers.items()
-    }  # fmt: skip
+
+    def drawn(values: Tensor) -> Tensor:
+        random = torch.rand(values.shape, generator=rng, dtype=torch.float32, device="cpu")
+        return 2 * random * values.cpu().mean((-1, -2), keepdim=True)
+
+    layers = {n: replace(layer, values=drawn(layer.values)) for n, layer in maps.layers.items()}
     return replace(maps, layers=layers)
 
 

@@ -132,6 +132,17 @@ def present(mask: Mask) -> bool:
     return bool(mask.mean() >= SMALLEST)
 
 
+def apart(
+    masks: Bool[np.ndarray, "things height width"],
+) -> Bool[np.ndarray, "things height width"]:
+    """What is one thing's alone: a truth that takes one thing for two has seen neither.
+
+    >>> apart(np.array([[[True, True, False]], [[False, True, True]]])).astype(int).tolist()
+    [[[1, 0, 0]], [[0, 0, 1]]]
+    """
+    return masks & (masks.sum(0) == 1)
+
+
 def certain(masks: Sequence[Mask | None], names: Sequence[str], truth: str) -> list[Mask]:
     """All masks of names that a truth must know.
 

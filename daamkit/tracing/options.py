@@ -46,7 +46,7 @@ def plans_for(
     DaamkitError
         If the sites asked for are not there.
     """
-    family = families.of(pipe)
+    family = families.family_of(pipe)
     base = family.base(pipe)
 
     def out(site: Site) -> frozenset[str]:

@@ -172,7 +172,7 @@ class Recorder(Tap):
         prompts.unchanged(call)
         for branch, store in [*self.cross_stores.items(), *self.self_stores.items()]:
             results.require_whole(store, self.ran[branch])
-        family = families.of(call.pipe)
+        family = families.family_of(call.pipe)
         pixels, base = family.pixels(call.pipe, self.grid), family.base(call.pipe)
         timesteps = call.timesteps
         for sample, pictures in enumerate(results.pictures(images, call)):

@@ -85,7 +85,7 @@ def blocks(groups: Sequence[Group], attention: Attention) -> Iterator[Sequence[G
 def weights(groups: Sequence[Group], queries: Sequence[int]) -> Float[Tensor, "sources queries"]:
     """Each source's mean over its queries, and over encoders the mean of these."""
     place = {query: at for at, query in enumerate(queries)}
-    weights = torch.zeros(len(groups), len(queries), device="cpu")
+    weights = torch.zeros(len(groups), len(queries), dtype=torch.float32, device="cpu")
     for at, group in enumerate(groups):
         for own in group.parts:
             for query in own:

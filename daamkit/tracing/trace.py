@@ -202,7 +202,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
                 mend="give both: pipelines take their own size for both if one is missing",
             )
         columns = prompts.tokenized(self.pipe, prompt).columns
-        grid = families.of(self.pipe).grid(self.pipe, height, width, frames)
+        grid = families.family_of(self.pipe).grid(self.pipe, height, width, frames)
         plans = plans_for(self._options, self.pipe, grid, images, steps, columns)
         branches = len(set(self._options.branches))
         maps = branches * sum(plan.bytes for plan in plans if plan is not None)

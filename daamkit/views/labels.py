@@ -24,11 +24,6 @@ def labels(words: Iterable[Word]) -> list[str]:
     return [f"{w.text} ({w.occurrence + 1})" if w.occurrence else w.text for w in words]
 
 
-def method(run: Run) -> str:
-    """What guided a run."""
-    return run.method
-
-
 def made(run: Run) -> str:
     """By which model, seed and steps: "toybox, seed 51, 25 steps", as far as they are known."""
     record = run.record

@@ -151,7 +151,7 @@ class MaskRcnn:
         found = self.model([pixels.to(next(self.model.parameters()).device)])[0]
         masks, labels = (found["masks"][:, 0] >= 0.5).cpu(), found["labels"].cpu()
         sure = found["scores"].cpu() > self.threshold
-        kept = (sure & torch.isin(labels, torch.tensor(each)) for each in wanted)
+        kept = (sure & torch.isin(labels, torch.tensor(each, device="cpu")) for each in wanted)
         return [masks[keep].any(0).numpy() for keep in kept]
 
 

@@ -40,7 +40,7 @@ def test_the_same_picture_and_the_same_maps(backend):
     assert snapshot(pipe) == before and pipe.unet.forward == forward
     assert torch.equal(tracer.run.maps.pool(), alone.run.maps.pool())
     assert tracer.run.record["model"] == alone.run.record["model"]
-    assert fingerprint.of(pipe) == fingerprint.of(plain)
+    assert fingerprint.model_facts(pipe) == fingerprint.model_facts(plain)
 
 
 def test_guidance_finds_the_model_within():

@@ -50,7 +50,7 @@ def row(name: str, case: Case) -> list[str]:
     plain = generate(case, pipe, TWO, seeds, **case.guided, **images)
     with hooks.attach(pipe, seen), daamkit.trace(pipe, branches=case.branches):
         traced = generate(case, pipe, TWO, seeds, **case.guided, **images)
-    encoders = [encoder.name for encoder in families.of(pipe).encoders(pipe)]
+    encoders = [encoder.name for encoder in families.family_of(pipe).encoders(pipe)]
     return [
         name,
         type(pipe).__name__,

@@ -106,7 +106,7 @@ def test_grids_are_not_square(case, pipe, batch):
     height, width = run.maps.size
     assert batch[2].passes[0].grid == case.grid and case.grid[-1] != case.grid[-2]
     assert run.maps.word("cat").mask().shape == (*case.grid[:-2], height, width)
-    family, frames = families.of(pipe), case.call.get("num_frames")
+    family, frames = families.family_of(pipe), case.call.get("num_frames")
     told = family.grid(pipe, case.call["height"], case.call["width"], frames)
     assert told == case.grid and (height > width) == (case.grid[-2] > case.grid[-1])
 
@@ -167,7 +167,9 @@ def test_a_run_is_saved_and_opened(batch, tmp_path):
 def test_a_pipeline_is_opened_from_its_folder(pipe, tmp_path):
     pipe.save_pretrained(tmp_path)
     again = daamkit.load(tmp_path, low_cpu_mem_usage=False)
-    assert type(again) is type(pipe) and type(families.of(again)) is type(families.of(pipe))
+    assert type(again) is type(pipe) and type(families.family_of(again)) is type(
+        families.family_of(pipe)
+    )
 
 
 def test_a_word_beyond_the_limit_is_not_read(case, pipe):

@@ -164,7 +164,7 @@ def test_packed_latents_are_unpacked_as_the_pipeline_does():
     pipe = tiny.flux1()
     noisy = torch.randn(1, 12 * 8, 16)
     now = Pass(Call(pipe, {}), 0, 1.0, {"cond": slice(0, 1)}, (12, 8))
-    own = families.of(pipe).unpack(now, noisy)
+    own = families.family_of(pipe).unpack(now, noisy)
     assert torch.equal(own, pipe._unpack_latents(noisy, 48, 32, pipe.vae_scale_factor))
 
 

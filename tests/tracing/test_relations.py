@@ -8,6 +8,7 @@ from daamkit import prompts
 from daamkit.attention import hooks
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
+from daamkit.tracing import sources
 from tests import tiny
 from tests.families import tiny_cross, tiny_joint
 
@@ -206,3 +207,14 @@ def test_a_full_map_is_over_the_budget_before_a_step():
         daamkit.trace(pipe, relations=all_cells, budget=200_000),
     ):
         draw("flux", pipe, TWO[:1])
+
+
+def test_means_over_tokens_are_exact_whatever_type_a_script_has_set():
+    """In bfloat16 three thirds make 1.002."""
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        weights = sources.weights([sources.Group(((4, 5, 6),))], [4, 5, 6])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert weights.dtype == torch.float32
+    assert weights[0].tolist() == pytest.approx([1 / 3] * 3, abs=1e-7)

@@ -262,10 +262,10 @@ def test_runs_can_be_put_beside_those_that_are_there(run: Run, other: Run) -> No
     inspector = Inspector(run)
     first = inspector._column_0
     inspector.append(other)
-    assert list(inspector.runs) == inspector.columns == ["unguided", "unguided (2)"]
+    assert list(inspector.runs) == inspector.columns == ["unguided", "unguided, seed 1"]
     assert inspector._column_0 is first  # neither made nor sent again
     both = Inspector(run, other)
-    assert inspector._column_1 == both._column_1 | {"name": "unguided (2)"}
+    assert inspector._column_1 == both._column_1 | {"name": "unguided, seed 1"}
     assert "_column_1" in inspector.get_state() and inspector.to_html().count('"_column_') == 2
     with pytest.raises(DaamkitError, match="each of its own"):
         inspector.append(other, names=["unguided"])

@@ -19,7 +19,7 @@ def known() -> list[Family]:
     return [each() if isinstance(each, type) else each for each in found]
 
 
-def of(pipe: Any) -> Family:
+def family_of(pipe: Any) -> Family:
     """The family that a pipeline is of.
 
     Raises
@@ -52,7 +52,7 @@ def denoisers(pipe: Any) -> dict[str, nn.Module]:
     DaamkitError
         If it has none whose attention daamkit knows.
     """
-    found = of(pipe).denoisers(pipe)
+    found = family_of(pipe).denoisers(pipe)
     return {name: compat.uncompiled(denoiser) for name, denoiser in found.items()}
 
 
@@ -64,7 +64,7 @@ def sites(pipe: Any) -> dict[str, list[Site]]:
     DaamkitError
         If there is none: an unknown model.
     """
-    family, found = of(pipe), dict[str, list[Site]]()
+    family, found = family_of(pipe), dict[str, list[Site]]()
     for component, denoiser in denoisers(pipe).items():
         own = _some(family.sites(denoiser), denoiser)
         if found:  # a second denoiser has the same paths

@@ -19,7 +19,7 @@ from daamkit.views.facts import facts
 from daamkit.views.inspector import contents, painting, tables
 from daamkit.views.inspector.sheet import Seen, Sheet
 from daamkit.views.inspector.traits import STATE, Traits
-from daamkit.views.labels import called, labels, made, method
+from daamkit.views.labels import called, labels, made
 from daamkit.views.page import page
 from daamkit.views.widget import COLOURS
 
@@ -122,7 +122,8 @@ class Inspector(Traits):
             If there are not as many names as runs, or one is taken.
         """
         runs, taken = several(run, *others), list(self.runs)
-        named = list(names) if names is not None else _free(map(method, runs), taken)
+        said = called([*self.runs.values(), *runs])[len(taken) :]
+        named = list(names) if names is not None else _free(said, taken)
         _check([*taken, *named], len(taken) + len(runs))
         self._add(dict(zip(named, runs, strict=True)))
 
@@ -258,7 +259,7 @@ def _check(names: Sequence[str], runs: int) -> None:
         )
 
 
-def _free(names: Any, taken: Sequence[str]) -> list[str]:
+def _free(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """Names that none has yet."""
     found: list[str] = []
     for name in names:
