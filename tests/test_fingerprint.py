@@ -185,6 +185,6 @@ def test_a_folder_of_rows_does_not_go_on_with_another_model(tmp_path):
 
 def test_a_folder_wants_a_model_that_is_known(tmp_path, monkeypatch):
     told = {"fingerprint": None, "parts": {"unet": None}, "adapters": {}, "freeu": {}}
-    monkeypatch.setattr(fingerprint, "of", lambda pipe: told)
+    monkeypatch.setattr(fingerprint, "model_facts", lambda pipe: told)
     with pytest.raises(DaamkitError, match="unet, whose weights are nowhere"):
         runner.run(Relations(n=1, steps=1), tmp_path, pipe=tiny.sd(), progress=False)

