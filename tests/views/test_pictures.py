@@ -219,3 +219,12 @@ def test_an_export_has_every_mask_and_map(tmp_path) -> None:
     for taken in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
         with pytest.raises(DaamkitError, match="holds something else"):
             run.export(taken)
+
+
+def test_each_map_stands_under_the_name_of_its_run() -> None:
+    runs = [made(seed=4), made(seed=2)]
+    figure = plots.word(runs, "cat")
+    for ax, run in zip(figure.axes, runs, strict=False):
+        assert ax.get_title() == f"unguided, seed {run.seed}"
+        shown = run.maps.word("cat").expand(absolute=True).numpy()
+        assert np.array_equal(ax.images[-1].get_array(), shown)
