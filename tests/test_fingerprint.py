@@ -113,12 +113,8 @@ def test_the_scale_of_an_adapter_and_freeu_stand_in_the_record():
     assert more["adapters"] == {"unet": {"style": [0.75]}}
     assert half["fingerprint"] != more["fingerprint"]
     _freeu(pipe)
-    assert fingerprint.model_facts(pipe)["freeu"]["unet"] == {
-        "s1": 0.9,
-        "s2": 0.2,
-        "b1": 1.5,
-        "b2": 1.6,
-    }
+    factors = {"s1": 0.9, "s2": 0.2, "b1": 1.5, "b2": 1.6}
+    assert fingerprint.model_facts(pipe)["freeu"]["unet"] == factors
     pipe.disable_freeu()
     assert not fingerprint.model_facts(pipe)["freeu"]
 

@@ -167,9 +167,8 @@ def test_a_run_is_saved_and_opened(batch, tmp_path):
 def test_a_pipeline_is_opened_from_its_folder(pipe, tmp_path):
     pipe.save_pretrained(tmp_path)
     again = daamkit.load(tmp_path, low_cpu_mem_usage=False)
-    assert type(again) is type(pipe) and type(families.family_of(again)) is type(
-        families.family_of(pipe)
-    )
+    assert type(again) is type(pipe)
+    assert type(families.family_of(again)) is type(families.family_of(pipe))
 
 
 def test_a_word_beyond_the_limit_is_not_read(case, pipe):
