@@ -2,33 +2,45 @@
 
 What is no regular file is never waited for, what is too large never read, and a picture is decoded
 as PNG and as nothing else, after its size is known. What does not fit is a `ValueError` that says
-why; readers tell which file it was and how to mend it.
+why; readers tell which file it was and how to mend it. Writers have `told`.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
+import secrets
 import stat
 import struct
-import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from daamkit.errors import DaamkitError
+
 MOST = 64 * 2**20  # bytes of a file that is read into memory
 ENTRIES = 2**22  # of lists and mappings in JSON; each costs about 100 bytes
 PIXELS = 2**26
+PNG = b"\x89PNG\r\n\x1a\n"  # how one begins
 KINDS: dict[Callable[[int], bool], str] = {
     stat.S_ISFIFO: "a FIFO",
     stat.S_ISSOCK: "a socket",
     stat.S_ISCHR: "a device",
     stat.S_ISBLK: "a device",
+}
+MENDS = {
+    errno.EEXIST: "name another: a file lies where its folder should be",
+    errno.ENOTDIR: "name another: a file lies where its folder should be",
+    errno.EISDIR: "name another: a folder of that name lies there",
+    errno.EINVAL: "give a name that files can have",
+    errno.ENAMETOOLONG: "give a shorter name",
 }
 
 
@@ -123,7 +135,7 @@ def picture(file: str | os.PathLike[str], wanted: tuple[int, int] | None = None)
 
 def heading(raw: bytes) -> tuple[int, int]:
     """(height, width) that the first bytes of a PNG tell."""
-    if raw[:8] != b"\x89PNG\r\n\x1a\n" or raw[12:16] != b"IHDR":
+    if raw[:8] != PNG or raw[12:16] != b"IHDR":
         raise ValueError("no PNG")
     width, height = struct.unpack(">II", raw[16:24].ljust(8, b"\0"))
     return height, width
@@ -149,18 +161,110 @@ def decode(raw: bytes, formats: tuple[str, ...] = ("PNG",)) -> Image.Image:
         raise ValueError(f"a damaged {' or '.join(formats)} ({error})") from error
 
 
-def replace(file: str | os.PathLike[str], written: bytes) -> None:
-    """Write a file whole or not at all, also when the machine stops; a link to it stays one."""
-    place = Path(os.path.realpath(file)) if Path(file).is_symlink() else Path(file)
-    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent)
-    part = Path(name)
+def missing(file: str | os.PathLike[str]) -> bool:
+    """Whether there is no picture, or half of a PNG; what is something else is none of ours."""
     try:
-        with open(handle, "wb") as opened:  # noqa: PTH123
-            opened.write(written)
-            opened.flush()
-            os.fsync(opened.fileno())
-        part.chmod(0o644)
-        part.replace(place)
-    except BaseException:
+        raw = content(file)
+    except (OSError, ValueError) as error:
+        return isinstance(error, FileNotFoundError)
+    try:
+        decode(raw)
+    except ValueError:
+        return PNG.startswith(raw[:8])
+    return False
+
+
+def encoded(image: Image.Image) -> bytes:
+    """A picture as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def write(file: str | os.PathLike[str], written: bytes) -> Path:
+    """Write a file whole or not at all; its folder is made.
+
+    Raises
+    ------
+    DaamkitError
+        If it cannot be written.
+    """
+    with told(f"a file to write, {file!s}"):
+        place = named(file)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        replace(place, written)
+    return place
+
+
+def named(file: str | os.PathLike[str]) -> Path:
+    """A place of that name.
+
+    Raises
+    ------
+    OSError
+        If no file can have it, such as one with a NUL.
+    """
+    name = os.fspath(file)
+    if "\0" in name:
+        raise OSError(errno.EINVAL, f"the name {name!r}, with a NUL in it")
+    return Path(name)
+
+
+@contextmanager
+def told(wanted: str, kind: type[DaamkitError] = DaamkitError, mend: str = "") -> Iterator[None]:
+    """What the system refuses is told as people read it.
+
+    Parameters
+    ----------
+    wanted
+        What was to be written.
+    kind
+        Of error.
+    mend
+        What to do about it where the system does not tell.
+    """
+    try:
+        yield
+    except OSError as error:
+        mended = MENDS.get(
+            error.errno or 0, mend or "name another, or free some space; what lay there is whole"
+        )
+        raise kind(wanted=wanted, got=f"{error.strerror or error}", mend=mended) from error
+
+
+def replace(file: str | os.PathLike[str], written: bytes) -> None:
+    """Write a file whole or not at all, also when the machine stops.
+
+    A link to it stays one; an earlier one's permissions stay, and a new one has those that the
+    system gives to new files.
+    """
+    place = Path(os.path.realpath(file)) if Path(file).is_symlink() else Path(file)
+    part = place.parent / f".{secrets.token_hex(8)}.part"
+    mode = None
+    if place.exists():
+        mode = place.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "what is no file", str(place))
+        if not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    try:  # twice, so that an interrupt while it is taken away leaves nothing
+        try:
+            with part.open("xb") as opened:
+                opened.write(written)
+                opened.flush()
+                os.fsync(opened.fileno())
+            if mode is not None:
+                part.chmod(stat.S_IMODE(mode))
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
+    finally:
         part.unlink(missing_ok=True)
-        raise

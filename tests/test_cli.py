@@ -23,6 +23,7 @@ def test_explain_writes_everything(tmp_path, capfd):
     assert str(out / "report.html") in printed.out and "cat" in printed.out
     assert re.search(r"generating: 100%.*2/2 \[\d\d:\d\d<\d\d:\d\d", printed.err)  # time left
     assert {p.name for p in out.iterdir()} == {
+        ".daamkit.json",
         "image.png",
         "report.html",
         "run",
@@ -137,7 +138,7 @@ def test_an_earlier_report_is_replaced_and_its_neighbours_stay(tmp_path):
     assert names == {"00-two.png", "01-dogs.png", "mine.png"}
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert daamkit.open(tmp_path / "run").prompt == "two dogs"
-    assert not [*tmp_path.glob(".*")]
+    assert [p.name for p in tmp_path.glob(".*")] == [".daamkit.json"]
 
 
 def test_a_device_that_is_not_there_is_told(tmp_path, capfd):

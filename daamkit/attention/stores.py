@@ -15,11 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daamkit import files
 from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention
 from daamkit.errors import DaamkitError
 
 AXES = ("step", "site", "head")
+_SPILLED = "{:,} bytes of attention maps in files in {}"
+_ELSEWHERE = "name another folder with `spill=`, or free some space"
 
 
 class MemoryBudgetError(DaamkitError):
@@ -166,7 +169,8 @@ class Store:
         self.passes: dict[str, set[int]] = {}  # in which each site has run
         self._spill: Path | None = None
         if spill is not None:
-            self._spill = Path(tempfile.mkdtemp(dir=spill, prefix="daamkit-"))
+            with files.told(_SPILLED.format(plan.bytes, spill), mend=_ELSEWHERE):
+                self._spill = Path(tempfile.mkdtemp(dir=spill, prefix="daamkit-"))
             weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
 
     def add(self, attention: Attention, columns: Tensor, cells: slice = slice(None)) -> None:
@@ -197,10 +201,11 @@ class Store:
         shape = self.plan.shape(slot)
         if self._spill is None:
             return torch.zeros(shape, device=device, dtype=torch.float32)
-        place = self._spill / f"{len(self.sums)}.f32"
-        with place.open("wb") as file:  # a full disk is an error now, not a crash later
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, 4 * prod(shape))
-            else:
-                file.truncate(4 * prod(shape))
-        return torch.from_numpy(np.memmap(place, np.float32, "r+", shape=shape))
+        place, size = self._spill / f"{len(self.sums)}.f32", 4 * prod(shape)
+        with files.told(_SPILLED.format(size, self._spill.parent), mend=_ELSEWHERE):
+            with place.open("wb") as file:  # a full disk is an error now, not a crash later
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
+            return torch.from_numpy(np.memmap(place, np.float32, "r+", shape=shape))

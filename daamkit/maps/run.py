@@ -295,7 +295,8 @@ class Run:
         Parameters
         ----------
         folder
-            New, empty, or an earlier export's, which is replaced.
+            New, empty, or an earlier export's, which is replaced, all or nothing. Of a link to a
+            folder, the folder is meant.
         threshold, rule
             How masks are cut, as in `WordMap.mask`.
 
@@ -306,7 +307,8 @@ class Run:
         Raises
         ------
         DaamkitError
-            If the folder holds anything else, or cannot be written.
+            If the folder holds anything else, also a file of the export that was changed, or cannot
+            be written.
         """
         from daamkit.views import export
 
@@ -335,6 +337,7 @@ class Run:
         Raises
         ------
         RunFolderError
-            If the folder holds anything else, the maps are not finite, or the disk is full.
+            If the folder holds anything else, also a file of the run that was changed; if the maps
+            are not finite, or the folder cannot be written.
         """
         return saving.save(self, folder)

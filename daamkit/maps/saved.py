@@ -53,10 +53,14 @@ def seal(written: bytes) -> bytes:
     return written.replace(OPEN.encode(), (_SEAL % digest).encode(), 1)
 
 
-def digest(file: Path) -> str:
-    """SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def digests(place: Path) -> dict[str, str]:
+    """What a whole ``run.json`` tells of the files of its run, itself among them; else nothing."""
+    try:
+        written = files.content(place / JSON, files.MOST // 4)
+        told = {str(name): str(digest) for name, digest in _data(written)["sha256"].items()}
+        return told | {JSON: hashlib.sha256(written).hexdigest()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RunFolderError):
+        return {}
 
 
 def is_run(place: Path) -> bool:
@@ -121,7 +125,7 @@ def open_run(
         raise RunFolderError(
             wanted=f"a whole run in {place}",
             got=f"a damaged one ({type(error).__name__}: {error})",
-            mend="save the run again",
+            mend="save the run again, into another folder",
         ) from error
 
 
@@ -175,7 +179,7 @@ def _tensors(place: Path, data: Mapping[str, Any], budget: int | None) -> dict[s
     for name, wanted in data["sha256"].items():
         fits = name == MAPS or files.size(place / name) <= 4 * files.PIXELS
         _check(fits, f"the size of {name}")
-        _check(digest(place / name) == wanted, f"{name} as it was saved")
+        _check(files.digest(place / name) == wanted, f"{name} as it was saved")
     tensors = load_file(place / MAPS)
     _check(tensors.keys() == shapes.keys(), "the tensors that are listed")
     for name, values in tensors.items():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from daamkit.maps import saved
+from daamkit import files
+from daamkit.maps import folders, saved
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.layers import Layer
 from daamkit.maps.related import Related
@@ -24,49 +23,52 @@ from daamkit.maps.saved import RunFolderError
 if TYPE_CHECKING:
     from daamkit.maps.run import Run
 
+RUN = folders.Kind("run", saved.JSON, error=RunFolderError, digests=saved.digests)
 
-def save(run: Run, folder: str | os.PathLike[str]) -> Path:
-    """Write a run into a folder: see `Run.save`."""
+
+def save(run: Run, folder: str | os.PathLike[str], beside: Mapping[str, str] | None = None) -> Path:
+    """Write a run into a folder: see `Run.save`.
+
+    Parameters
+    ----------
+    run, folder
+        As there.
+    beside
+        Texts to write as further files, by name.
+    """
     if not isinstance(folder, str | os.PathLike):
         raise RunFolderError(wanted="a folder to save in", got=repr(folder), mend="give its name")
-    part = None
+
+    def drawn(place: Path) -> None:
+        draw(run, place)
+        for name, text in (beside or {}).items():
+            (place / name).write_text(text, encoding="utf-8")
+
+    folders.write(folder, RUN, drawn)
+    return Path(folder)
+
+
+def draw(run: Run, folder: Path) -> None:
+    """Write a run's files into an empty folder.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written.
+    RunFolderError
+        If the maps are not finite, or the record is no plain data.
+    """
     try:
-        place = Path(os.path.realpath(folder, strict=False))
-        _free(place)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-        _write(run, part)
-        part.chmod(0o755)
-        if place.exists():
-            old = part.with_name(part.name + "-old")
-            place.rename(old)
-            try:
-                part.rename(place)
-            except BaseException:
-                old.rename(place)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            part.rename(place)
-    except (OSError, SafetensorError) as error:
-        raise RunFolderError(
-            wanted=f"to save a run in {folder}",
-            got=f"{getattr(error, 'strerror', None) or error}",
-            mend="free some space or name a folder on another disk; what lay there is whole",
-        ) from error
+        _draw(run, folder)
     except (TypeError, ValueError) as error:
         raise RunFolderError(
             wanted="a run of finite maps, with a record of plain data",
             got=f"{error}",
             mend="generate in bfloat16 or float32 if the model has overflowed",
         ) from error
-    finally:
-        if part is not None and part.exists():
-            shutil.rmtree(part, ignore_errors=True)
-    return Path(folder)
 
 
-def _write(run: Run, folder: Path) -> None:
+def _draw(run: Run, folder: Path) -> None:
     tensors: dict[str, Tensor] = {}
     data: dict[str, Any] = {"format": saved.FORMAT, "version": saved.VERSION, "seal": "0" * 64}
     concepts = {name: maps.concepts for name, maps in run.branches.items() if maps.concepts}
@@ -89,13 +91,16 @@ def _write(run: Run, folder: Path) -> None:
                 entry["words"] = [asdict(word) for word in maps.words]
                 entry["pixels"] = [list(pixel) for pixel in maps.pixels]
             data[kind][name] = entry | {"layers": layers}
-    save_file(tensors, folder / saved.MAPS)
+    try:
+        save_file(tensors, folder / saved.MAPS)
+    except SafetensorError as error:  # a full disk, told as a text
+        raise OSError(f"{error}") from error
     if run.image is not None:
         run.image.save(folder / saved.IMAGE)
     for number, frame in enumerate(run.video):
         frame.save(folder / saved.FRAME.format(number))
-    files = {file.name: saved.digest(file) for file in sorted(folder.iterdir())}
-    data |= {"sha256": files, "record": dict(run.record)}
+    digests = {file.name: files.digest(file) for file in sorted(folder.iterdir())}
+    data |= {"sha256": digests, "record": dict(run.record)}
     written = json.dumps(data, indent=1, ensure_ascii=False).encode()
     (folder / saved.JSON).write_bytes(saved.seal(written))
 
@@ -119,19 +124,3 @@ def _layer(place: str, maps: Any, layer: Layer, tensors: dict[str, Tensor]) -> d
         "left_out": list(layer.left_out),
         "heads": layer.heads,
     }
-
-
-def _free(place: Path) -> None:
-    """Refuse to put a run where something else lies."""
-    if not place.exists():
-        return
-    there = {each.name for each in place.iterdir()} if place.is_dir() else {place.name}
-    frames = {saved.FRAME.format(number) for number in range(len(there))}
-    own = {saved.JSON, saved.MAPS, saved.IMAGE} | frames
-    if not place.is_dir() or (there and not (saved.is_run(place) and there <= own)):
-        others = ", ".join(sorted(there - own if saved.is_run(place) else there)[:3])
-        raise RunFolderError(
-            wanted="a new folder, an empty one, or an earlier run's",
-            got=f"{place}, which holds something else ({others})",
-            mend="name another folder",
-        )

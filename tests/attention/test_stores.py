@@ -101,6 +101,16 @@ def test_a_spill_folder_that_is_not_there(sd, tmp_path):
         daamkit.trace(sd, spill=tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("what", ["os.posix_fallocate", "tempfile.mkdtemp"])
+def test_a_full_spill_folder_is_told(sd, tmp_path, monkeypatch, what):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(what, full)
+    with pytest.raises(DaamkitError, match=r"[\d,]{5,} bytes of.*No space left.*`spill=`"):
+        traced(sd, spill=tmp_path)
+
+
 def test_bytes_wants_both_sides(sd):
     with pytest.raises(DaamkitError, match="both height and width"):
         daamkit.trace(sd).bytes("a cat", height=64)

@@ -7,11 +7,13 @@ import os
 import struct
 import time
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import daamkit
@@ -257,7 +259,7 @@ def test_a_link_to_a_run_stays_a_link(tmp_path):
 
 def test_what_lies_beside_a_run_is_not_lost(place):
     (place / "notes.txt").write_text("years of work")
-    with pytest.raises(RunFolderError, match=r"holds something else \(notes.txt\)"):
+    with pytest.raises(RunFolderError, match=r"were changed: notes.txt\."):
         made().save(place)
     assert (place / "notes.txt").read_text() == "years of work"
     assert daamkit.open(place).prompt == made().prompt
@@ -273,3 +275,53 @@ def test_a_run_that_could_not_be_opened_is_not_saved(tmp_path):
     with pytest.raises(RunFolderError, match="plain data"):
         run.save(tmp_path / "run")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "name", ["image.png", "image.png/thesis.txt", "frame-00000.png", "make.py"]
+)
+def test_a_file_of_a_runs_name_is_not_for_that_the_runs(tmp_path, name):
+    bare = replace(made(), image=None)
+    place = bare.save(tmp_path / "run")
+    (place / name).parent.mkdir(exist_ok=True)
+    (place / name).write_text("mine")
+    with pytest.raises(RunFolderError, match=f"were changed: {name.partition('/')[0]}"):
+        bare.save(place)
+    assert (place / name).read_text() == "mine"
+    daamkit.open(place)
+
+
+@pytest.mark.parametrize("name", [saved.JSON, saved.MAPS, saved.IMAGE])
+def test_a_changed_file_of_a_run_is_not_replaced(place, name):
+    changed = (place / name).read_bytes() + b" "
+    (place / name).write_bytes(changed)
+    with pytest.raises(RunFolderError, match="were changed"):
+        made().save(place)
+    assert (place / name).read_bytes() == changed
+
+
+def test_a_run_is_saved_where_one_stands_and_replaced_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for prompt in ("a cat", "a dog"):
+        made(prompt).save(".")
+        assert daamkit.open(".").prompt == daamkit.open(tmp_path).prompt == prompt
+    assert {each.name for each in tmp_path.iterdir()} == {saved.JSON, saved.MAPS, saved.IMAGE}
+    replace(made(), image=None).save(".")
+    assert {each.name for each in tmp_path.iterdir()} == {saved.JSON, saved.MAPS}
+
+
+def test_a_name_that_no_folder_can_have(tmp_path):
+    with pytest.raises(RunFolderError, match="a NUL.*a name that files can have"):
+        made().save(f"{tmp_path}/a\0b")
+    assert daamkit.open(made().save(tmp_path / ("n" * 250))).prompt == made().prompt
+
+
+def test_a_full_disk_leaves_the_earlier_run(place, monkeypatch):
+    def full(*_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("daamkit.maps.saving.save_file", full)
+    with pytest.raises(RunFolderError, match=r"No space left.*free some space.*whole"):
+        made("a bird").save(place)
+    assert daamkit.open(place).prompt == made().prompt
+    assert {each.name for each in place.iterdir()} == {saved.JSON, saved.MAPS, saved.IMAGE}

@@ -176,8 +176,36 @@ def test_saved_beside_its_code(play, tmp_path) -> None:
     places.append(play.save())
     assert [place.name for place in places] == ["a-red-cat-and-a-cat-0_2", "a-red-cat-and-a-cat-0"]
     assert len(daamkit.open(f"{play.folder}/*")) == 2
-    code = (tmp_path / "runs" / "a-red-cat-and-a-cat-0.py").read_text()
+    code = (tmp_path / "runs" / "a-red-cat-and-a-cat-0" / "make.py").read_text()
     assert code == play.code and np.array_equal(pixels(again(code)), pixels(runs[0]))
+
+
+def test_what_others_have_saved_stays(play, toybox, tmp_path) -> None:
+    play.folder = str(tmp_path / "runs")
+    drawn(play)
+    first = play.save()
+    assert play.save() == first  # the same picture, again
+    other = Playground(toybox, play.prompt, keep=("site",))
+    other.folder, other.steps = play.folder, 2
+    drawn(other)
+    assert other.save().name == "a-red-cat-and-a-cat-0_2"
+    assert [run.maps.steps for run in daamkit.open(f"{play.folder}/*")] == [3, 2]
+    script = tmp_path / "analysis.py"
+    script.write_text("years of work")
+    assert other.save(tmp_path / "analysis") == tmp_path / "analysis"
+    assert script.read_text() == "years of work"
+    (first / "make.py").write_text("mine")
+    with pytest.raises(DaamkitError, match=r"were changed: make.py"):
+        other.save(first)
+    assert (first / "make.py").read_text() == "mine"
+
+
+def test_saved_where_one_stands(play, tmp_path, monkeypatch) -> None:
+    drawn(play)
+    monkeypatch.chdir(tmp_path)
+    play.save(".")
+    assert (tmp_path / "make.py").read_text() == play.code
+    assert daamkit.open(tmp_path).prompt == play.prompt
 
 
 def test_the_dice_and_the_words(play) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import traitlets
 from tqdm.auto import tqdm
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.maps.collection import Runs, several
 from daamkit.maps.run import Run
@@ -196,27 +197,25 @@ class Inspector(Traits):
 
     def save(self, path: str | Path) -> Path:
         """What is seen as a file: ``.png`` or ``.svg`` the images with prompt, legend, model and
-        seed; ``.html`` the inspector itself.
+        seed; ``.html`` the inspector itself. Its folder is made.
 
         Raises
         ------
         DaamkitError
-            If the name ends otherwise.
+            If the name ends otherwise, or it cannot be written.
         """
         file = Path(path)
         if file.suffix == ".html":
-            file.write_text(self.to_html(), encoding="utf-8")
-        elif file.suffix == ".svg":
-            file.write_text(self._sheet().svg(), encoding="utf-8")
-        elif file.suffix == ".png":
-            self._sheet().png().save(file)
-        else:
-            raise DaamkitError(
-                wanted="a file that ends in .html, .svg or .png",
-                got=f"{file.name}",
-                mend="name it so",
-            )
-        return file
+            return files.write(file, self.to_html().encode())
+        if file.suffix == ".svg":
+            return files.write(file, self._sheet().svg().encode())
+        if file.suffix == ".png":
+            return files.write(file, files.encoded(self._sheet().png()))
+        raise DaamkitError(
+            wanted="a file that ends in .html, .svg or .png",
+            got=f"{file.name}",
+            mend="name it so",
+        )
 
     def _sheet(self) -> Sheet:
         state = self._state()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 
 PROGRAMS = {"voila": "voila", "lab": "jupyterlab"}  # what is asked for, and its package
@@ -28,9 +29,7 @@ def write(file: Path, model: str) -> Path:
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     about = {"kernelspec": kernel, "language_info": {"name": "python"}}
     page = {"cells": [cell], "metadata": about, "nbformat": 4, "nbformat_minor": 5}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return file
+    return files.write(file, (json.dumps(page, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def command(file: Path, program: str | None = None) -> list[str]:

@@ -16,13 +16,14 @@ from IPython.display import display
 
 import daamkit
 from daamkit.errors import DaamkitError
+from daamkit.maps import saving
 from daamkit.maps.run import Run
 from daamkit.views import modules, still
 from daamkit.views.inspector import Inspector
 from daamkit.views.labels import told_apart
 from daamkit.views.playground import previews
-from daamkit.views.playground.progress import Watching
-from daamkit.views.playground.recipe import Recipe, file_name, model_of
+from daamkit.views.playground.progress import Watching, sentence
+from daamkit.views.playground.recipe import Recipe, free, model_of
 from daamkit.views.playground.traits import PlaygroundTraits
 from daamkit.views.widget import COLOURS, LIVE
 
@@ -100,6 +101,7 @@ class Playground(PlaygroundTraits):
         self.runs: list[Run] = []
         self.recipes: list[Recipe] = []
         self.inspector: Inspector | None = None
+        self._saved: dict[tuple[str, int], Path] = {}
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._below = ipywidgets.VBox()
@@ -161,18 +163,24 @@ class Playground(PlaygroundTraits):
         Parameters
         ----------
         folder
-            Of the run and its code; default one within `folder`, named after prompt and seed.
+            Of the run and its code; default a new one in `folder`, named after prompt and seed.
 
         Returns
         -------
         folder
             `daamkit.open` opens it, and ``daamkit.open("runs/*")`` all of them.
+
+        Raises
+        ------
+        DaamkitError
+            If nothing was made yet, and as `Run.save`.
         """
         place = self._shown()
-        name = told_apart(map(file_name, self.recipes))[place].replace(" (", "_").removesuffix(")")
-        target = Path(folder or Path(self.folder) / name)
-        self.runs[place].save(target)
-        target.with_name(f"{target.name}.py").write_text(self.code, encoding="utf-8")
+        known = self._saved.get((self.folder, place))
+        target = Path(folder or known or free(Path(self.folder), self.recipes, place))
+        saving.save(self.runs[place], target, {"make.py": self.code})
+        if folder is None:
+            self._saved[self.folder, place] = target
         self.set_trait("status", f"saved as {target}")
         return target
 
@@ -207,7 +215,7 @@ class Playground(PlaygroundTraits):
             run = recipe.make(self.pipe, heard.step if self._tells() else None)
             self._done(run, heard.recipe, before)
         except Exception as error:
-            self.set_trait("problem", _sentence(error))
+            self.set_trait("problem", sentence(error))
             self.set_trait("status", "")
         finally:
             self.set_trait("busy", False)
@@ -268,7 +276,7 @@ class Playground(PlaygroundTraits):
                 case "change":
                     self.change(str(message.get("word")), str(message.get("to")))
         except Exception as error:
-            self.set_trait("problem", _sentence(error))
+            self.set_trait("problem", sentence(error))
 
     def picture(self) -> dict[str, Any]:
         """The pictures made so far, or what this is."""
@@ -290,11 +298,3 @@ class Playground(PlaygroundTraits):
 
     def __repr__(self) -> str:
         return f"Playground({self.prompt!r}, {len(self.runs)} made)"
-
-
-def _sentence(error: Exception) -> str:
-    """An error as a person reads it."""
-    text = str(error).strip()
-    if isinstance(error, DaamkitError):
-        return text[:1].upper() + text[1:]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from daamkit import compat
+from daamkit.errors import DaamkitError
 from daamkit.views.playground import previews
 from daamkit.views.playground.recipe import Recipe
 from daamkit.views.playground.traits import PlaygroundTraits
@@ -51,3 +52,11 @@ class Watching:
             if self.recipe.stopped is None:
                 self.recipe = replace(self.recipe, stopped=done)
         return tensors
+
+
+def sentence(error: Exception) -> str:
+    """An error as a person reads it."""
+    text = str(error).strip()
+    if isinstance(error, DaamkitError):
+        return text[:1].upper() + text[1:]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

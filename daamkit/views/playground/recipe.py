@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -173,6 +174,15 @@ def model_of(pipe: Any) -> str | None:
 def _variable(name: str) -> str:
     """AttendAndExcite as attend_and_excite."""
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def free(folder: Path, recipes: Sequence[Recipe], place: int) -> Path:
+    """A folder for one of several pictures within another, where nothing lies yet."""
+    stem = file_name(recipes[place])
+    name = told_apart(map(file_name, recipes))[place].replace(" (", "_").removesuffix(")")
+    others = (f"{stem}_{number}" for number in itertools.count(2))
+    targets = (folder / each for each in itertools.chain([name], others))
+    return next(each for each in targets if not (each.exists() or each.is_symlink()))
 
 
 def file_name(recipe: Recipe) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.views.plots.movies import SUFFIXES, Movie
 
@@ -46,7 +48,7 @@ def save(plot: Any, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     Raises
     ------
     DaamkitError
-        If it is another kind of plot, or of file.
+        If it is another kind of plot, or of file, or cannot be written.
     """
     place = Path(path)
     suffix = place.suffix.lower()
@@ -62,12 +64,13 @@ def save(plot: Any, path: str | os.PathLike[str], dpi: float = 150) -> Path:
             got=f"{place.name!r}" if kinds else f"{type(plot).__name__}",
             mend="name it so" if kinds else "give axes, a figure, a picture or a movie",
         )
-    place.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(figure, Movie):
+        return figure.save(place)
     if isinstance(figure, Figure):
+        buffer = io.BytesIO()
         with mpl.rc_context(_FIXED):
-            figure.savefig(place, dpi=dpi, metadata=_METADATA[suffix])
-    elif suffix == ".html":
-        figure.write_html(place, include_plotlyjs=True)
-    else:
-        figure.save(place)
-    return place
+            figure.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+        return files.write(place, buffer.getvalue())
+    if suffix == ".html":
+        return files.write(place, figure.to_html(include_plotlyjs=True).encode())
+    return files.write(place, files.encoded(figure))

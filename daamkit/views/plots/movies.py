@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.maps.collection import Runs, several
 from daamkit.maps.words import Asked, Occurrence
@@ -40,12 +41,13 @@ class Movie:
     fps: float = 5
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write a ``.gif``, or, with all colours, an animated ``.png`` or ``.webp``.
+        """Write a ``.gif``, or, with all colours, an animated ``.png`` or ``.webp``; its folder is
+        made.
 
         Raises
         ------
         DaamkitError
-            If the name ends otherwise.
+            If the name ends otherwise, or it cannot be written.
         """
         file = Path(path)
         if file.suffix.lower() not in SUFFIXES:
@@ -54,9 +56,7 @@ class Movie:
                 got=repr(file.name),
                 mend="name it so",
             )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(self._written(file.suffix.lower()[1:]))
-        return file
+        return files.write(file, self._written(file.suffix.lower()[1:]))
 
     def _written(self, kind: str) -> bytes:
         buffer, (first, *rest) = io.BytesIO(), self.frames
