@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from daamkit.studies import runner
+from daamkit.studies import locks, runner
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import Study
 
@@ -82,6 +82,17 @@ def go(study: Study, out: Path, told: Connection | None = None, **options: Any) 
     if told is not None:
         told.send("begun")
     runner.run(study, out, progress=False, **options)
+
+
+def hold(folder: Path, user: int, told: Connection) -> None:
+    """Hold a folder as another user until something comes; how that went."""
+    os.setuid(user)
+    try:
+        with locks.held(folder):
+            told.send("in")
+            told.poll(60)
+    except locks.HeldError as error:
+        told.send(str(error))
 
 
 def go_and_die(study: Study, out: Path, done: int, **options: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,13 @@ def _evaluate(asked: argparse.Namespace) -> int:
 
 def _card(asked: argparse.Namespace, seeds: range) -> int:
     """Models of world 2 side by side."""
+    from daamkit.maps import folders
     from daamkit.studies import card
     from daamkit.toybox import oracle
 
+    kind = folders.Kind("card", "card.md", belongs=re.compile(r"card\.(json|md)"))
+    if asked.out is not None:
+        folders.claim(asked.out, kind, make=True)
     quiet()
     import daamkit
 
@@ -144,11 +149,14 @@ def _card(asked: argparse.Namespace, seeds: range) -> int:
     }
     written = json.dumps({"world": 2, "seeds": asked.seeds, "models": rows})
     text = card.markdown(tables, facts)
+    print(written if asked.json else text, flush=True)
+
+    def draw(place: Path) -> None:
+        (place / "card.json").write_text(written + "\n", "utf-8")
+        (place / "card.md").write_text(text, "utf-8")
+
     if asked.out is not None:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        (asked.out / "card.json").write_text(written + "\n", "utf-8")
-        (asked.out / "card.md").write_text(text, "utf-8")
-    print(written if asked.json else text)
+        folders.write(asked.out, kind, draw)
     return 0
 
 

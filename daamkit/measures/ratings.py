@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,11 @@ import pandas as pd
 from daamkit import files
 from daamkit.errors import DaamkitError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
 Answer = Literal["score", "present", "preferred"]
 WHICH = {
     "score": ["prompt", "seed", "start", "end"],
@@ -41,6 +47,7 @@ WHICH = {
 }
 ALLOWED = {"score": (1, 2, 3, 4, 5), "present": (True, False)}
 TIE = "tie"
+PATIENCE = 10  # seconds to wait for somebody else who writes
 
 
 class AnswerFileError(DaamkitError, OSError):
@@ -79,11 +86,13 @@ def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame
 def add(file: str | os.PathLike[str], **said: Any) -> None:
     """Append an answer, given by its fields but for ``made``; it is on the disk when this returns.
 
+    Several may add to one file at once: one waits for the other.
+
     Raises
     ------
     DaamkitError
         If a field is missing, the answer is none that there is, or the file cannot be written; then
-        it stays as it was.
+        all that others have said stays.
     """
     plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in said.items()}
     row = plain | {"made": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -94,23 +103,43 @@ def add(file: str | os.PathLike[str], **said: Any) -> None:
         if place.exists():
             files.size(place)  # a FIFO would wait for a reader
         with place.open("a+b", buffering=0) as lines:
+            _wait(lines.fileno())
             end = lines.seek(0, os.SEEK_END)
             lines.seek(max(0, end - 1))
             cut = lines.read() not in (b"", b"\n")  # a last line without its end
+            own = 0
             try:
                 whole = b"\n" * cut + line.encode() + b"\n"
-                if lines.write(whole) < len(whole):
+                own = lines.write(whole)
+                if own < len(whole):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(lines.fileno())
             except BaseException:
-                os.truncate(place, end)  # no half a line stays
+                if os.fstat(lines.fileno()).st_size == end + own:  # nobody has written since
+                    lines.truncate(end)  # no half a line stays
                 raise
     except (OSError, ValueError) as error:
         raise AnswerFileError(
             wanted=f"to write answers to {place}",
             got=f"{getattr(error, 'strerror', None) or error}",
-            mend="name a file in a folder that is there and can be written",
+            mend="answer again when that one has ended"
+            if isinstance(error, TimeoutError)
+            else "name a file in a folder that is there and can be written",
         ) from error
+
+
+def _wait(opened: int) -> None:
+    """Until nobody else writes; where there are no locks, not at all."""
+    latest = time.monotonic() + PATIENCE
+    while fcntl is not None:
+        try:
+            return fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > latest:
+                raise TimeoutError(errno.EAGAIN, "somebody who writes and does not end") from None
+            time.sleep(0.01)
+        except OSError:  # a file system without
+            return None
 
 
 def present(answers: pd.DataFrame, prompt: str, seed: int, names: Sequence[str]) -> list[bool]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import torch
 from tqdm.auto import tqdm
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.studies import shards, truths
 from daamkit.studies.session import AT_ONCE, Case, Row, Session
@@ -71,9 +72,13 @@ def run(
     DaamkitError
         If the folder is another study's, or ray is wanted and not there.
     """
-    if batch_size < 1 or (threads is not None and threads < 1) or workers < 1:
+    numbers = [batch_size, workers, *([] if threads is None else [threads])]
+    if any(type(each) is not int or each < 1 for each in numbers) or (
+        threads is not None and threads > shards.THREADS
+    ):
         raise DaamkitError(
-            wanted="at least one case at a time, one thread and one worker",
+            wanted="at least one case at a time, one worker and one thread, and not more than "
+            f"{shards.THREADS} threads",
             got=f"batch_size={batch_size}, threads={threads}, workers={workers}",
             mend="try 8, 2 and 2",
         )
@@ -131,24 +136,30 @@ def draw(study: Study, folder: str | os.PathLike[str], pipe: Any = None) -> list
     study
         The study whose images are drawn.
     folder
-        Where they go, as PNG with the names of `truths.stem`; those that are there are left.
+        Where they go, as PNG with the names of `truths.stem`; those that are there whole are left.
     pipe
         An open pipeline in place of the study's model.
+
+    Raises
+    ------
+    DaamkitError
+        If they cannot be written.
     """
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    files = {place / f"{truths.stem(*each)}.png": each for each in study.pictures()}
-    left = [(file, each) for file, each in files.items() if not file.exists()]
+    with files.told(f"a folder to write, {place}"):
+        place.mkdir(parents=True, exist_ok=True)
+    pictures = {place / f"{truths.stem(*each)}.png": each for each in study.pictures()}
+    left = [(file, each) for file, each in pictures.items() if files.missing(file)]
     if not left:
-        return list(files)
+        return list(pictures)
     session = Session(study, pipe)
     for start in tqdm(range(0, len(left), AT_ONCE), study.name, disable=None):
         part = left[start : start + AT_ONCE]
         runs = session.runs([prompt for _, (prompt, _) in part], [seed for _, (_, seed) in part])
         for (file, _), run in zip(part, runs, strict=True):
             assert run.image is not None
-            run.image.save(file)
-    return list(files)
+            files.write(file, files.encoded(run.image))
+    return list(pictures)
 
 
 def table(out: str | os.PathLike[str]) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """The folder of a study: what study it is, and a shard for each batch that is done.
 
 A shard appears whole or not at all, and carries a digest of itself, the study's settings and how
-its images were made. One that fails its digest is made again; a whole one is never taken away: if
-it is of something else, the folder is refused.
+its images were made. One of ours that fails its digest is made again, and so is what is no Parquet
+at all; anything else is never taken away: the folder is refused.
 """
 
 from __future__ import annotations
@@ -20,23 +20,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from daamkit import files
 from daamkit.errors import DaamkitError
-from daamkit.studies import locks
+from daamkit.studies import locks, seals
 from daamkit.studies.session import Case
 
 if TYPE_CHECKING:
     from daamkit.studies.study import Study
 
-_KEY = b"daamkit"  # of a shard's provenance
-_SEAL = b'"digest": "%b"'  # in it: SHA-256 of the shard with zeros in place of this
-_OPEN = _SEAL % (b"0" * 64)
 HOW = ("model", "dtype", "device", "scheduler", "versions")  # of a record: must stay the same
-
-
-ROWS, BYTES = 2**22, 2**28  # of a shard, unpacked
+THREADS = 2**12  # of the CPU, at most
+_PART = re.compile(r"\.([0-9a-f]{16}|study\.json\..*|cases-\d{7}\.parquet.*)\.part")
+TOLD: dict[str, type] = {  # what every study.json has
+    "study": str, "settings": dict, "batch_size": int, "threads": int, "cases": int, "sha256": str,
+}  # fmt: skip
 
 
 class FolderError(DaamkitError, OSError):
@@ -76,8 +74,8 @@ class ShardFolder:
     ) -> None:
         self.place, self._any_threads = place, threads is None
         said = json.dumps(cases, sort_keys=True).encode()
-        self.manifest = {
-            "format": "daamkit.study",
+        self.manifest: dict[str, Any] = {
+            "format": seals.FORMAT,
             "version": 1,
             "study": study.name,
             "settings": {f.name: getattr(study, f.name) for f in fields(study)}
@@ -105,7 +103,7 @@ class ShardFolder:
             raise _unusable(self.place, error) from error
         if self.begun:
             there = manifest(self.place)
-            if self._any_threads and isinstance(there.get("threads"), int):
+            if self._any_threads:
                 self.manifest["threads"] = there["threads"]
             self._compare(there)
             self.manifest = there
@@ -113,8 +111,7 @@ class ShardFolder:
     @property
     def threads(self) -> int:
         """Of the CPU, for each worker: as asked for, else as the folder was begun with."""
-        threads = self.manifest["threads"]
-        return threads if isinstance(threads, int) else 1
+        return int(self.manifest["threads"])
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -136,7 +133,7 @@ class ShardFolder:
 
     def _compare(self, there: Mapping[str, Any]) -> None:
         own, old = dict(self.manifest), dict(there)
-        settings: Any = own.pop("settings"), old.pop("settings", {})
+        settings = own.pop("settings"), old.pop("settings")
         study = {"study": own.pop("study")}, old
         for mine, theirs in (study, settings, (own, old)):  # what follows from others comes last
             for key, value in mine.items():
@@ -156,12 +153,10 @@ class ShardFolder:
         Raises
         ------
         DaamkitError
-            If a whole shard is of another study, other cases, or another model.
+            If a file with a shard's name is none, or of another study, other cases, or another
+            model.
         """
-        for name in ("study.json", *(self._shard(start).name for start in starts)):
-            for part in self.place.glob(f".{name}*.part"):
-                part.unlink(missing_ok=True)
-        found = {}
+        found, damaged = {}, []
         for start in starts:
             shard = self._shard(start)
             if not shard.exists():
@@ -174,31 +169,46 @@ class ShardFolder:
                     ShardWarning,
                     stacklevel=4,
                 )
-                shard.unlink()
+                damaged.append(shard)
                 continue
             self._same_model(about["record"])
             found[start] = frame
+        damaged += [file for file in self.place.glob(".*") if _PART.fullmatch(file.name)]
+        for file in damaged:  # now that nothing is refused
+            file.unlink(missing_ok=True)
         return found
 
     def write(self, start: int, table: pa.Table, record: Mapping[str, Any]) -> None:
-        """Keep a batch."""
+        """Keep a batch.
+
+        Raises
+        ------
+        DaamkitError
+            If it is too large to be read again, of another model, or cannot be written.
+        """
         self._same_model(record)
+        content = self._sealed(start, table, record)
         if not self.begun:
             self._write(self.place / "study.json", json.dumps(self.manifest, indent=1).encode())
             self.begun = True
+        self._write(self._shard(start), content)
+
+    def _sealed(self, start: int, table: pa.Table, record: Mapping[str, Any]) -> bytes:
+        """A batch as the bytes of a shard."""
         about = self.manifest | {
             "start": start,
             "loose": sorted(self.loose),
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "record": dict(record),
-            "digest": "0" * 64,
         }
-        metadata = (table.schema.metadata or {}) | {_KEY: json.dumps(about).encode()}
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(metadata), sink)
-        content = sink.getvalue().to_pybytes()
-        seal = _SEAL % hashlib.sha256(content).hexdigest().encode()
-        self._write(self._shard(start), content.replace(_OPEN, seal, 1))
+        try:
+            return seals.sealed(table, about)
+        except ValueError as error:
+            raise DaamkitError(
+                wanted=f"rows of a batch that a shard can hold, {self._shard(start)}",
+                got=str(error),
+                mend=f"lower batch_size, which is {self.manifest['batch_size']}, in a new folder",
+            ) from error
 
     def _write(self, place: Path, content: bytes) -> None:
         try:
@@ -240,7 +250,9 @@ def _unlike(one: Any, other: Any) -> tuple[Any, Any]:
 
 def _is_rest(file: Path) -> bool:
     """Whether a file is left of a run that was killed at once."""
-    return file.name == locks.NAME or re.fullmatch(r"\.study\.json\..*part", file.name) is not None
+    if file.name in (locks.NAME, locks.OLD):
+        return locks.is_ours(file)
+    return _PART.fullmatch(file.name) is not None
 
 
 def _unusable(place: Path, error: OSError) -> FolderError:
@@ -252,18 +264,35 @@ def _unusable(place: Path, error: OSError) -> FolderError:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """What study a folder is of."""
+    """What study a folder is of.
+
+    Raises
+    ------
+    DaamkitError
+        If it is of none, or its study.json was changed to what none can be.
+    """
+    place = folder / "study.json"
     try:
-        found = files.plain(files.content(folder / "study.json"))
-        if found["format"] == "daamkit.study":
-            return found
+        found = files.plain(files.content(place))
+        is_study = found["format"] == seals.FORMAT
     except (OSError, ValueError, LookupError, TypeError):
-        pass
-    raise DaamkitError(
-        wanted=f"a new folder, an empty one, or one of a study: {folder}",
-        got="something else" if folder.exists() else "no such folder",
-        mend="name another; nothing in it was touched",
-    )
+        is_study = False
+    if not is_study:
+        raise DaamkitError(
+            wanted=f"a new folder, an empty one, or one of a study: {folder}",
+            got="something else" if folder.exists() else "no such folder",
+            mend="name another; nothing in it was touched",
+        )
+    wrong = [name for name, kind in TOLD.items() if type(found.get(name)) is not kind]
+    if not wrong and not 0 < found["threads"] <= THREADS:
+        wrong = ["threads"]
+    if wrong:
+        raise DaamkitError(
+            wanted=f"what a run has written into {place}",
+            got=f"{wrong[0]} {found.get(wrong[0])!r:.60}",
+            mend="put back what was there; nothing was touched",
+        )
+    return dict(found)
 
 
 def rows(
@@ -291,21 +320,17 @@ def rows(
         content = files.content(shard)
     except (OSError, ValueError) as error:
         raise _strange(shard, str(getattr(error, "strerror", None) or error)) from error
-    seal = re.search(_SEAL % rb"(\w{64})", content)
-    if seal is None:
-        raise DamagedError(shard, "no shard of a study, or a part of one")
-    blank = content.replace(seal[0], _OPEN, 1)
-    if hashlib.sha256(blank).hexdigest().encode() != seal[1]:
-        raise DamagedError(shard, "other bytes than were written")
+    if not seals.is_whole(content):
+        if seals.is_foreign(content):
+            raise _strange(shard, "a Parquet that no study has written")
+        raise DamagedError(shard, "other bytes than were written, or a part of them")
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) > BYTES or file.metadata.num_rows > ROWS:
-            raise ValueError(f"more than {ROWS:,} rows or {BYTES:,} bytes")
-        about = files.plain(file.schema_arrow.metadata[_KEY])
+        file = seals.opened(content)
+        about = files.plain(file.schema_arrow.metadata[seals.KEY])
         start = int(shard.stem.removeprefix("cases-"))
         known = about.get("loose", ()) if loose is None else loose
         _same(about, {**told, "start": start}, known)
+        about["record"].get("model")
         return file.read().to_pandas(), about
     except (pa.ArrowException, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _strange(shard, str(error).splitlines()[0]) from error

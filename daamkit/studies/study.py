@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from daamkit import zoo
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
+from daamkit.maps import folders
 from daamkit.studies import balance, prompts, runner
 from daamkit.studies.session import Case, Row, Session
 
@@ -125,15 +127,26 @@ class Study:
         return None
 
     def write(self, rows: pd.DataFrame, folder: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
-        """Write each table as ``TABLE.csv`` and the plot as ``NAME.png``; returns the tables."""
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
+        """Write each table as ``TABLE.csv`` and the plot as ``NAME.png``; returns the tables.
+
+        Raises
+        ------
+        DaamkitError
+            If files of these names are another's or were changed, or nothing can be written.
+        """
         tables = self.tables(rows)
-        for title, table in tables.items():
-            table.to_csv(path / f"{title}.csv", index=False)
-        figure = self.plot(tables)
-        if figure is not None:
-            figure.savefig(path / f"{self.name}.png", dpi=110)
+        names = [f"{title}.csv" for title in tables]
+        belongs = re.compile("|".join(map(re.escape, [*names, f"{self.name}.png"])))
+        kind = folders.Kind(f"{self.name} study", names[0], belongs=belongs)
+
+        def draw(place: Path) -> None:
+            for title, table in tables.items():
+                table.to_csv(place / f"{title}.csv", index=False)
+            figure = self.plot(tables)
+            if figure is not None:
+                figure.savefig(place / f"{self.name}.png", dpi=110)
+
+        folders.write(folder, kind, draw)
         return tables
 
     def pictures(self) -> list[tuple[str, int]]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import pyarrow as pa
 from PIL import Image
 from pyarrow import parquet
 
+from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.toybox import scenes
 from daamkit.toybox.captions import CaptionWord
@@ -62,7 +65,8 @@ def write(
     Raises
     ------
     DaamkitError
-        If there is nothing to draw, the seed is negative, or the folder holds scenes already.
+        If there is nothing to draw, the seed is negative, or the folder holds scenes already, also
+        such as somebody has written there meanwhile; or nothing can be written.
     """
     if n < 1 or shard < 1 or seed < 0:
         raise DaamkitError(
@@ -70,13 +74,10 @@ def write(
             got=f"n={n}, shard={shard}, seed={seed}",
             mend="ask for n >= 1 and seed >= 0",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    with files.told(f"a folder to write scenes to, {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("scenes-*.parquet")):
-        raise DaamkitError(
-            wanted=f"a folder without scenes, {folder}",
-            got="one that has some",
-            mend="name another, or remove them",
-        )
+        raise _taken(folder)
     return _shards(folder, n, seed, shard, world, split)
 
 
@@ -89,16 +90,57 @@ def _shards(folder: Path, n: int, seed: int, shard: int, world: int, split: str)
             for i in range(start, stop)
         ]
         table = pa.Table.from_pylist(rows, schema=schema)
+        sink = pa.BufferOutputStream()
+        parquet.write_table(table, sink)
         place = folder / f"scenes-{number:05d}.parquet"
-        part = place.with_suffix(".part")
-        parquet.write_table(table, part)
-        part.replace(place)
+        with files.told(f"a folder to write scenes to, {folder}"):
+            if not _is_new(place, sink.getvalue().to_pybytes()):
+                raise _taken(folder)
         yield stop
 
 
+def _is_new(place: Path, written: bytes) -> bool:
+    """Write a file whole, if there is none of its name; whether there was none."""
+    with tempfile.TemporaryDirectory(prefix=".scenes-", suffix=".part", dir=place.parent) as own:
+        part = Path(own) / place.name
+        files.replace(part, written)
+        try:
+            os.link(part, place)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            try:
+                place.open("xb").close()
+            except FileExistsError:
+                return False
+            part.replace(place)
+    return True
+
+
+def _taken(folder: Path) -> DaamkitError:
+    return DaamkitError(
+        wanted=f"a folder without scenes, {folder}",
+        got="one that has some",
+        mend="name another, or remove them",
+    )
+
+
 def scenes_of(file: Path) -> list[Scene]:
-    """The scenes of one file."""
-    return [_scene(row) for row in parquet.read_table(file).to_pylist()]
+    """The scenes of one file.
+
+    Raises
+    ------
+    DaamkitError
+        If they are none, or a picture of theirs is no PNG.
+    """
+    try:
+        return [_scene(row) for row in parquet.read_table(file).to_pylist()]
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
+        raise DaamkitError(
+            wanted=f"scenes that `daamkit toybox scenes` has written, {file}",
+            got=(str(error) or type(error).__name__).splitlines()[0],
+            mend="name a file of such",
+        ) from error
 
 
 def _row(scene: Scene) -> dict[str, Any]:
@@ -135,8 +177,7 @@ def _png(pixels: np.ndarray) -> dict[str, Any]:
 
 
 def _pixels(picture: dict[str, Any]) -> np.ndarray:
-    with Image.open(io.BytesIO(picture["bytes"])) as image:
-        return np.array(image)
+    return np.array(files.decode(picture["bytes"]))
 
 
 def _feature(kind: pa.DataType) -> Any:

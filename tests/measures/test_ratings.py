@@ -1,6 +1,9 @@
 """What people say of images: written, read back, counted."""
 
 import json
+import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +264,73 @@ def test_a_full_disk_leaves_no_half_a_line(file: Path, monkeypatch: pytest.Monke
         with pytest.raises(DaamkitError, match="to write answers to .*No space left"):
             ratings.add(file, **SCORE)
     assert file.read_bytes() == before
+
+
+# Several at once
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_what_others_say_meanwhile_stays_when_the_disk_fails(
+    file: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    ratings.add(file, **SCORE)
+
+    def fails(number: int) -> None:
+        with file.open("a") as other:  # one that knows no locks
+            other.write(json.dumps(PRESENT | {"rater": "bob"}) + "\n")
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fails)
+        with pytest.raises(DaamkitError if isinstance(error, OSError) else KeyboardInterrupt):
+            ratings.add(file, **SCORE)
+    assert ratings.read(file, "present")["rater"].tolist() == ["bob"]
+
+
+def test_one_waits_for_the_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ratings.add(file, **SCORE)
+    real, slow, seen = os.fsync, threading.Event(), list[str]()
+
+    def synced(number: int) -> None:
+        if threading.current_thread().name == "ada":
+            slow.set()
+            time.sleep(0.3)
+            seen.append(file.read_text())
+            raise OSError(28, "No space left on device")
+        real(number)
+
+    def fails() -> None:
+        with pytest.raises(DaamkitError, match="No space"):
+            ratings.add(file, **SCORE | {"rater": "eve"})
+
+    monkeypatch.setattr("os.fsync", synced)
+    ada = threading.Thread(target=fails, name="ada")
+    ada.start()
+    assert slow.wait(10)
+    say(file, True, "bob")
+    ada.join()
+    assert "bob" not in seen[0]
+    assert [json.loads(line)["rater"] for line in file.read_text().splitlines()] == ["ada", "bob"]
+
+
+def test_one_does_not_wait_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    ratings.add(file, **SCORE)
+    before = file.read_bytes()
+    monkeypatch.setattr(ratings, "PATIENCE", 0.05)
+    with file.open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DaamkitError, match="who writes and does not end"):
+            ratings.add(file, **SCORE)
+    assert file.read_bytes() == before
+
+
+def test_a_file_system_without_locks_takes_answers(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    ratings.add(file, **SCORE)
+    assert len(ratings.read(file)) == 1

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from safetensors.torch import save_file
 
@@ -66,3 +67,53 @@ def test_what_is_missing_is_told(capsys) -> None:
         oracle.trained(2, "nowhere")
     several = ["toybox", "evaluate", "--model", "toybox", "toybox-flux"]
     assert cli.main(several) == 2 and "--world 2" in capsys.readouterr().err
+
+
+@pytest.fixture
+def evaluate(monkeypatch):
+    """The command with a card that costs nothing; what was evaluated."""
+    times: list[int] = []
+
+    def evaluated(*_):
+        times.append(1)
+        return pd.DataFrame({"n": [len(times)]}), {"seen": 1}
+
+    monkeypatch.setattr(oracle, "trained", lambda *_: None)
+    monkeypatch.setattr(card, "evaluate", evaluated)
+    monkeypatch.setattr(card, "markdown", lambda *_: f"the card, {len(times)}")
+    monkeypatch.setattr("daamkit.load", lambda _: tiny.sd(0))
+    told = ["toybox", "evaluate", "--world", "2", "--seeds", "0:2", "--out"]
+    return lambda out: (cli.main([*told, str(out)]), len(times))
+
+
+@pytest.mark.parametrize("name", ["card.json", "card.md"])
+def test_somebody_elses_card_is_refused_before_anything_is_drawn(
+    evaluate, tmp_path, capsys, name
+) -> None:
+    (tmp_path / name).write_text("mine")
+    assert evaluate(tmp_path) == (2, 0) and name in capsys.readouterr().err
+    assert evaluate(tmp_path / name) == (2, 0)  # no folder
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["mine"]
+
+
+def test_our_own_card_is_written_anew_beside_the_files_of_others(evaluate, tmp_path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for time in (1, 2):
+        assert evaluate(tmp_path / "new") == (0, time)
+        assert (tmp_path / "new" / "card.md").read_text() == f"the card, {time}"
+        models = json.loads((tmp_path / "new" / "card.json").read_text())["models"]
+        assert models["toybox"]["card"] == [{"n": time}]
+    assert evaluate(tmp_path) == (0, 3) and (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_what_cannot_be_written_is_printed_all_the_same(
+    evaluate, tmp_path, capsys, monkeypatch
+) -> None:
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert evaluate(tmp_path)[0] == 2
+    printed = capsys.readouterr()
+    assert printed.out == "the card, 1\n" and "No space left" in printed.err
+    assert not [*tmp_path.iterdir()]

@@ -23,11 +23,12 @@ import pytest
 import torch
 
 from daamkit import cli
+from daamkit import files as package_files
 from daamkit.errors import DaamkitError
-from daamkit.studies import runner
+from daamkit.studies import runner, seals
 from daamkit.studies.locks import HeldError
 from daamkit.studies.relations import Relations
-from daamkit.studies.shards import ShardWarning
+from daamkit.studies.shards import DamagedError, ShardWarning, manifest, rows
 from daamkit.studies.study import Study
 from tests import stub_study
 from tests.maps.test_saved import in_its_place
@@ -244,7 +245,6 @@ def spoilt(content: bytes) -> dict[str, bytes]:
         "half": content[:half],
         "one byte short": content[:-1],
         "no Parquet": b"a,b\n1,2\n",
-        "not ours": pd.DataFrame({"case": [0], "a": [1.0]}).to_parquet(),
         "flipped in the data": bytes(data),
         "flipped in the middle": bytes(flipped),
     }
@@ -318,6 +318,60 @@ def test_a_whole_shard_of_something_else_is_refused_and_stays(folder, tmp_path) 
     assert contents(folder) == before
 
 
+def test_a_whole_parquet_of_somebody_else_is_refused_and_stays(folder) -> None:
+    first, second = shards(folder)[:2]
+    first.write_bytes(first.read_bytes()[:-9])  # nor is a damaged one taken away before that
+    pd.DataFrame({"case": [2], "note": ["years of work"]}).to_parquet(second)
+    before = contents(folder)
+    with pytest.warns(ShardWarning), pytest.raises(DaamkitError, match=re.escape(str(second))):
+        run(Stub(), folder)
+    first.unlink()
+    for attempt in (lambda: run(Stub(), folder), lambda: runner.table(folder)):
+        with pytest.raises(DaamkitError, match=re.escape(str(second)) + ".*no study has written"):
+            attempt()
+    del before[first.name]
+    assert contents(folder) == before
+
+
+def test_a_shard_whose_provenance_is_spoilt_is_still_ours(folder) -> None:
+    shard, told = shards(folder)[0], manifest(folder)
+    content = shard.read_bytes()
+    for text in (seals.KEY, b'"format"', b'"digest"', b"ARROW:schema"):
+        place = content.rindex(text)
+        for i in range(place, place + len(text)):
+            spoiled = bytearray(content)
+            spoiled[i] ^= 4
+            shard.write_bytes(spoiled)
+            with pytest.raises(DamagedError):
+                rows(shard, told)
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "a" * 64])
+def test_a_prompt_that_looks_like_a_seal_is_a_prompt(tmp_path, monkeypatch, digest) -> None:
+    text = f'say "digest": "{digest}"'
+    cases = [{"prompt": text, "place": i, "seed": i} for i in range(11)]
+    monkeypatch.setattr(Stub, "cases", lambda self: cases)
+    found = run(Stub(), tmp_path)
+    pipe = Pipe()
+    assert_same(run(Stub(), tmp_path, pipe=pipe), found)
+    assert pipe.cases == [] and set(found["prompt"]) == {text}
+
+
+LIMITS = [(seals, "ROWS", 1), (seals, "BYTES", 99), (package_files, "MOST", 999)]
+
+
+@pytest.mark.parametrize(("where", "limit", "most"), LIMITS)
+def test_what_could_not_be_read_again_is_not_written(
+    tmp_path, monkeypatch, whole, where, limit, most
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(where, limit, most)
+        with pytest.raises(DaamkitError, match=r"more than .*Lower batch_size, which is 2"):
+            run(Stub(), tmp_path)
+    assert not contents(tmp_path)
+    assert_same(run(Stub(), tmp_path), whole)
+
+
 EDITS = {
     '"device": null': '"device": "cpu"',
     '"format"': '"note": "mine", "format"',
@@ -348,6 +402,42 @@ def test_an_edit_that_makes_another_study_is_refused(folder, old) -> None:
         with pytest.raises(DaamkitError):
             attempt()
     assert contents(folder) == before
+
+
+NONSENSE: dict[str, list[Any]] = {
+    "settings": [None, [1], 3, "x"],
+    "threads": [-1, 0, True, 10**12, "2", None],
+    "batch_size": [None, "2"],
+    "study": [None, ["stub"]],
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+@pytest.mark.parametrize("threads", [1, None])
+def test_an_edit_that_makes_no_study_is_told(folder, name, threads) -> None:
+    manifest = folder / "study.json"
+    whole = json.loads(manifest.read_text())
+    edits = [whole | {name: value} for value in NONSENSE[name]]
+    for edited in [*edits, {k: v for k, v in whole.items() if k != name}]:
+        manifest.write_text(json.dumps(edited))
+        before = contents(folder)
+        again = [lambda: run(Stub(), folder, threads=threads), lambda: runner.table(folder)]
+        for attempt in again:
+            with pytest.raises(DaamkitError, match=rf"study\.json; got {name} "):
+                attempt()
+        assert contents(folder) == before
+
+
+@pytest.mark.parametrize("option", ["batch_size", "threads", "workers"])
+@pytest.mark.parametrize("value", [True, -1])
+def test_what_is_no_number_of_things_is_refused(option, value) -> None:
+    with pytest.raises(DaamkitError, match=f"{option}={value}"):
+        run(Stub(), **{option: value})
+
+
+def test_more_threads_than_there_can_be_are_refused() -> None:
+    with pytest.raises(DaamkitError, match="threads=1000000000000"):
+        run(Stub(), threads=10**12)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "far too large"])
@@ -401,10 +491,44 @@ def test_two_threads_in_one_folder(tmp_path) -> None:
     assert all(isinstance(each, HeldError) for each in told if each is not frames[0])
 
 
-def test_a_lock_of_a_run_that_was_killed_holds_nobody_up(folder, whole) -> None:
-    (folder / ".lock").write_text('{"process": 1, "machine": "gone", "since": "2020"}')
+@pytest.mark.parametrize("name", [".daamkit.lock", ".lock"])  # and what it was called before
+def test_a_lock_of_a_run_that_was_killed_holds_nobody_up(tmp_path, whole, name) -> None:
+    for _ in range(2):  # a new folder, and a finished one
+        (tmp_path / name).write_text('{"process": 1, "machine": "gone", "since": "2020"}')
+        assert_same(run(Stub(), tmp_path), whole)
+    assert not (tmp_path / ".daamkit.lock").exists()
+
+
+def test_the_lock_of_another_program_stays(folder, tmp_path, whole) -> None:
+    other = folder / ".lock"
+    other.write_text("of another program, pid 4711")
     assert_same(run(Stub(), folder), whole)
-    assert not (folder / ".lock").exists()
+    assert other.read_text() == "of another program, pid 4711"
+    (tmp_path / "new").mkdir()
+    other.rename(tmp_path / "new" / ".lock")
+    with pytest.raises(DaamkitError, match="got something else"):
+        run(Stub(), tmp_path / "new")
+    assert contents(tmp_path / "new") == {".lock": b"of another program, pid 4711"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="users are changed by root alone")
+def test_a_folder_that_another_user_holds_is_held(processes) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        told, others = [], []
+        for user in (4001, 4002):
+            here, there = processes.Pipe()
+            others.append(processes.Process(target=stub_study.hold, args=(folder, user, there)))
+            others[-1].start()
+            assert here.poll(60)
+            told.append((here.recv(), here))
+        assert told[0][0] == "in" and re.search(f"got process {others[0].pid} on", told[1][0])
+        for _, here in told:
+            here.send("enough")
+        for each in others:
+            each.join(60)
+        assert not [*folder.iterdir()]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
@@ -412,7 +536,7 @@ def test_a_disk_that_is_full_or_read_only_is_told(tmp_path, monkeypatch, number)
     def full(*_: Any, **__: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(tempfile, "mkstemp", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DaamkitError, match=f"a folder to write to.*{os.strerror(number)}"):
         run(Stub(), tmp_path / "out")
     assert not [*(tmp_path / "out").iterdir()]
@@ -671,6 +795,7 @@ def test_the_command_writes_shards_tables_and_a_plot(tmp_path, capfd, monkeypatc
     assert "4/4" in printed.err
     made = contents(tmp_path / "out")
     assert made.keys() == {
+        ".daamkit.json",
         "cases-0000000.parquet",
         "cases-0000002.parquet",
         "relations.csv",
@@ -686,9 +811,44 @@ def test_the_command_writes_shards_tables_and_a_plot(tmp_path, capfd, monkeypatc
     assert study(tmp_path / "out", "--n", "4") == 0
     assert capfd.readouterr().out == printed.out
     again = contents(tmp_path / "out")
-    assert {k: v for k, v in again.items() if k[-3:] != "png"} == {
-        k: v for k, v in made.items() if k[-3:] != "png"
+    assert {k: v for k, v in again.items() if k[-3:] not in ("png", "son")} == {
+        k: v for k, v in made.items() if k[-3:] not in ("png", "son")
     }
+
+
+# -- tables
+
+
+def test_tables_are_written_over_our_own_and_no_others(folder, whole) -> None:
+    for n in (3, 5):  # anew, and again with others
+        Stub().write(whole.head(n), folder)
+        assert len(pd.read_csv(folder / "rows.csv")) == n
+    table = folder / "rows.csv"
+    table.write_text("mine")
+    before = contents(folder)
+    with pytest.raises(DaamkitError, match=r"stub study's, or were changed: rows\.csv"):
+        Stub().write(whole, folder)
+    assert contents(folder) == before
+
+
+def test_tables_are_not_written_through_a_link(folder, tmp_path, whole) -> None:
+    Stub().write(whole, folder)
+    other, table = tmp_path / "paper.csv", folder / "rows.csv"
+    other.write_text("mine")
+    table.unlink()
+    table.symlink_to(other)
+    with pytest.raises(DaamkitError, match=r"rows\.csv"):
+        Stub().write(whole, folder)
+    assert other.read_text() == "mine" and table.is_symlink()
+
+
+def test_tables_of_another_folder_are_left_alone(tmp_path, whole) -> None:
+    (tmp_path / "rows.csv").write_text("mine")
+    with pytest.raises(DaamkitError, match=r"rows\.csv"):
+        Stub().write(whole, tmp_path)
+    with pytest.raises(DaamkitError, match="got no folder"):
+        Stub().write(whole, tmp_path / "rows.csv")
+    assert contents(tmp_path) == {"rows.csv": b"mine"}
 
 
 def prompts(name: str, text: str) -> Callable[[Path], list[str]]:

@@ -1,6 +1,7 @@
 """The studies: what their cases are, what they measure, what their tables say."""
 
 import inspect
+import io
 import itertools
 import json
 from collections import Counter
@@ -348,6 +349,24 @@ def test_changing_nothing_changes_nothing(toybox) -> None:
     assert of["held"].xs("nothing", level="change").max() < 1e-3  # the softmax rounds otherwise
     swapped = pd.DataFrame(of).xs(("adjective swapped", "inside"), level=("change", "region"))
     assert (swapped["free"] != swapped["held"]).any()
+
+
+def test_half_a_picture_is_drawn_again_and_what_is_none_is_left(toybox, tmp_path) -> None:
+    study = Objects(n=4, steps=1)
+    files = runner.draw(study, tmp_path, toybox)
+    whole = [file.read_bytes() for file in files]
+
+    def decode(raw: bytes) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(raw))).astype(int)
+
+    files[0].write_bytes(whole[0][: len(whole[0]) // 2])
+    files[1].write_bytes(b"mine")
+    assert runner.draw(study, tmp_path, toybox) == files
+    assert [file.read_bytes() for file in files[1:]] == [b"mine", *whole[2:]]
+    again, once = (decode(raw) for raw in (files[0].read_bytes(), whole[0]))
+    assert np.allclose(again, once, atol=2)  # drawn alone, no more with others
+    with pytest.raises(DaamkitError, match="a folder to write.*a file lies where"):
+        runner.draw(study, files[0], toybox)
 
 
 def test_the_papers_frames() -> None:

@@ -186,6 +186,7 @@ def export(out: Path, place: Path, samples: int) -> None:
     pipe, seen = averaged(out)
     pipe.vae.register_to_config(_name_or_path="")  # where it lay here is nobody's business
     pipe.to(torch.float16).save_pretrained(place)
+    loop.portable(place)
     told = json.dumps({"seen": seen, "samples": samples}) + "\n"
     (place / flux.TRAINING).write_text(told, encoding="utf-8")
     print(f"{place}: after {seen} of {samples} samples")

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
-from daamkit import resources
+from daamkit import files, resources
 from daamkit.toybox import scenes, sprites
 from daamkit.toybox.captions import PLACES
 from daamkit.toybox.scenes import Scene
@@ -72,7 +72,7 @@ def _draw(place: Path, numbers: range, auto: AutoencoderKL, seed: int) -> None:
         means.append(auto.encode(images).latent_dist.mean.half().cpu())
         labels += [place_labels(scene) for scene in drawn]
         captions += [scene.caption for scene in drawn]
-    place.with_suffix(".json").write_text(json.dumps(captions), encoding="utf-8")
+    files.replace(place.with_suffix(".json"), json.dumps(captions).encode())
     loop.write_tensors(
         {"latents": torch.cat(means).contiguous(), "labels": torch.from_numpy(np.stack(labels))},
         place,

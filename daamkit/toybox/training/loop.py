@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 COOLING = 0.2  # part of the samples over which the rate falls to a thirtieth
@@ -32,16 +36,28 @@ def half(device: str | torch.device) -> torch.autocast:
 
 def write(state: dict, place: Path) -> None:
     """Save a checkpoint whole or not at all."""
-    part = place.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(place)
+    with _part(place) as part:
+        torch.save(state, part)
 
 
 def write_tensors(tensors: dict[str, torch.Tensor], place: Path) -> None:
     """Save a stage's result whole or not at all: its presence says that the stage is done."""
-    part = place.with_suffix(".part")
-    save_file(tensors, part)
-    part.replace(place)
+    with _part(place) as part:
+        save_file(tensors, part)
+
+
+@contextmanager
+def _part(place: Path) -> Iterator[Path]:
+    """A file of one's own, which takes the place when it is written; not read into memory."""
+    real = Path(os.path.realpath(place))
+    with tempfile.TemporaryDirectory(
+        prefix=f".{place.name}-", suffix=".part", dir=real.parent
+    ) as own:
+        part = Path(own) / place.name
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(real)
 
 
 def keep(place: Path, model: nn.Module, optimizer: torch.optim.Optimizer, **counts: Any) -> None:
@@ -103,3 +119,13 @@ class Progress:
         return self.begun_at + int(
             done * max(1.0, (deadline - self.started) / (now - self.started))
         )
+
+
+def portable(place: Path) -> None:
+    """Name the weights of a saved pipeline's CLIP as those of the Hub are, which every transformers
+    reads: 5.0 takes those of later ones for unknown, and leaves its own at random."""
+    file = place / "text_encoder" / "model.safetensors"
+    weights = load_file(file)
+    prefix = "text_model."
+    named = {prefix + name.removeprefix(prefix): each for name, each in weights.items()}
+    save_file(named, file, metadata={"format": "pt"})

@@ -24,7 +24,7 @@ from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from diffusers.models.embeddings import get_timestep_embedding
 from jaxtyping import Float, UInt8
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -172,7 +172,7 @@ def export(out: Path, place: Path) -> None:
     """Write the pipeline, and the classifier if there is one."""
     DDIMPipeline(averaged(out, "denoiser"), scheduler()).save_pretrained(place)
     if (out / "classifier.pt").exists():
-        save_file(averaged(out, "classifier").state_dict(), place / CLASSIFIER)
+        loop.write_tensors(averaged(out, "classifier").state_dict(), place / CLASSIFIER)
 
 
 def load_classifier(folder: Path) -> Classifier:

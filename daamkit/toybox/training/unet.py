@@ -194,6 +194,7 @@ def export(out: Path, place: Path) -> None:
     """Write the averaged weights as a float16 pipeline folder."""
     pipe, seen = averaged(out)
     pipe.to(torch.float16).save_pretrained(place)
+    loop.portable(place)
     print(f"{place}: after {seen} samples")
 
 
