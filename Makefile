@@ -27,7 +27,7 @@ quick: env lint  # without notebooks, browser, site, trainings and studies
 
 # The lowest versions that pyproject.toml allows (docs/versions.md), in an environment of their own.
 lowest: .lowest/.installed
-	.lowest/bin/pytest -m "not slow" -o addopts="--import-mode=importlib" -o filterwarnings=default
+	OMP_NUM_THREADS=1 .lowest/bin/pytest tests -m "not slow" -o addopts="--import-mode=importlib" -o filterwarnings=default
 
 .lowest/.installed: tests/lowest.txt
 	$(PYTHON) -m venv --clear .lowest

@@ -24,6 +24,7 @@ if not Path(__file__).is_file():
 if TYPE_CHECKING:
     from daamkit.edits.blur import Blur as Blur
     from daamkit.edits.edit import edit as edit
+    from daamkit.edits.exchange import Exchange as Exchange
     from daamkit.edits.heads import KnockOut as KnockOut
     from daamkit.edits.heads import KnockOutSelf as KnockOutSelf
     from daamkit.edits.identity import Identity as Identity
@@ -60,6 +61,7 @@ _WHERE = {
     "ClassifierGuidance": "guidance.classifier:ClassifierGuidance",
     "Collection": "maps.collection:Collection",
     "DaamkitError": "errors:DaamkitError",
+    "Exchange": "edits.exchange:Exchange",
     "HeatMaps": "maps.heatmaps:HeatMaps",
     "Identity": "edits.identity:Identity",
     "Inspector": "views.inspector:Inspector",

@@ -26,7 +26,7 @@ GLANCE = 8  # elements of each tensor that are compared at every call
 LEFT_OUT = ("safety_checker", "feature_extractor", "image_processor")  # they draw nothing
 # Of settings: where somebody's files lie and which version saved them decides no picture.
 INCIDENTAL = {"transformers_version", "dtype", "torch_dtype", "architectures"}
-INCIDENTAL_ATTRIBUTES = {"gradient_checkpointing", "name_or_path"}
+INCIDENTAL_ATTRIBUTES = {"gradient_checkpointing", "name_or_path", "warnings_issued"}
 
 _WEIGHTS: WeakKeyDictionary[nn.Module, tuple[Any, str]] = WeakKeyDictionary()
 _VOCABULARIES: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()

@@ -208,7 +208,12 @@ attributions = Registry(  # made without arguments
     {
         "daam": "attribution.pooling:daam",
         "paper": "attribution.pooling:paper",
+        "propagation": "attribution.propagation:Propagation",
         "concepts": "attribution.concepts:ConceptAttention",
+        "gradients": "attribution.gradients:GradientAttention",
+        "occlusion": "attribution.occlusion:Occlusion",
+        "layers": "attribution.learned:LayerWeights",
+        "heads": "attribution.learned:BestHeads",
     },
 )
 studies = Registry(
@@ -224,6 +229,7 @@ studies = Registry(
         "self_attention": "studies.self_attention:SelfAttention",
         "guidance_effects": "studies.guidance_effects:GuidanceEffects",
         "reliability": "studies.reliability:Reliability",
+        "attribution": "studies.attribution:AttributionStudy",
     },
 )
 # Each of these is called with the device on which it shall run.

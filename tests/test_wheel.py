@@ -43,9 +43,12 @@ def test_licences_are_told_and_enclosed(wheel: Path) -> None:
         names = archive.namelist()
         home = next(name for name in names if name.endswith("METADATA"))
         told = message_from_bytes(archive.read(home))
-    assert told["License-Expression"] == "MIT AND CC-BY-SA-4.0 AND LicenseRef-WordNet"
+    assert (
+        told["License-Expression"] == "MIT AND Apache-2.0 AND CC-BY-SA-4.0 AND LicenseRef-WordNet"
+    )
+    folders = ("sprites", "wordnet", "parser", "language")
     enclosed = {name.partition("/licenses/")[2] for name in names if "/licenses/" in name}
-    assert {"LICENSE"} | {f"data/{x}/LICENSE" for x in ("sprites", "wordnet", "parser")} == enclosed
+    assert {"LICENSE"} | {f"data/{x}/LICENSE" for x in folders} == enclosed
     assert told.get_all("Project-URL") and told["Version"] == daamkit.__version__
     for file in (ROOT / "data").rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts:

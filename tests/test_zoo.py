@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import FluxPipeline, StableDiffusionPipeline
+from safetensors import safe_open
 
 import daamkit
 from daamkit import resources
@@ -77,3 +78,16 @@ def test_a_hub_id_while_offline_tells_how_to_fetch_it(monkeypatch):
 def test_a_folder_that_holds_no_pipeline(tmp_path):
     with pytest.raises(DaamkitError, match=r"pipeline in the folder.*save_pretrained"):
         daamkit.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["toybox", "toybox-flux"])
+def test_the_shipped_text_encoders_are_named_as_every_transformers_reads_them(name) -> None:
+    """5.0 draws weights of other names at random, and says so in a report alone."""
+    with safe_open(resources.path(name, "text_encoder", "model.safetensors"), "pt") as file:
+        assert all(key.startswith("text_model.") for key in file.keys())  # noqa: SIM118
+    if name == "toybox":
+        with safe_open(resources.path(name, "text_encoder", "model.safetensors"), "pt") as file:
+            key = "text_model.embeddings.token_embedding.weight"
+            kept = file.get_tensor(key).float()
+        loaded = daamkit.load(name).text_encoder.get_input_embeddings().weight
+        assert torch.equal(loaded, kept)

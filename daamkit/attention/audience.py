@@ -156,7 +156,9 @@ class Audience:
             return None
         self.turn.append(now)
         self.texts.hear(now)
-        return now.arguments(_own(now.inputs)) if self._move(now, reading) else None
+        moved = self._move(now, reading)
+        inputs = self._reworded(now)
+        return now.arguments(_own(inputs)) if moved or inputs is not now.inputs else None
 
     def end(self, output: Any) -> None:
         """The denoiser has run, or raised: then there is no output."""
@@ -245,9 +247,10 @@ class Audience:
         """Before a pass: let taps move what is denoised. Whether any has."""
         samples = now.call.samples
         raw = reading.noisy if self.watch.unscaled is None else self.watch.unscaled
-        now.noisy = raw[:samples]
+        now.noisy = now.start = raw[:samples]
         if now.earlier:  # moved once for all branches
-            now.noisy, now.moved = now.earlier[0].noisy, now.earlier[0].moved
+            first = now.earlier[0]
+            now.noisy, now.start, now.moved = first.noisy, first.start, first.moved
         else:
             for tap in self.listeners():
                 if not tap.guides:
@@ -260,6 +263,14 @@ class Audience:
             rows = torch.cat([now.noisy] * (len(reading.noisy) // samples))
             now.inputs = self.family.write(now.inputs, scaled(now, rows))
         return now.moved
+
+    def _reworded(self, now: Pass) -> dict[str, Any]:
+        """What the denoiser is given in this pass, and in no pass beside it."""
+        inputs = now.inputs
+        for tap in self.listeners():
+            with at_work(tap, now):
+                inputs = tap.reword(now, inputs)
+        return inputs
 
 
 _STEPPING: dict[int, Audience] = {}  # whose call it is that lets a scheduler step, by its id

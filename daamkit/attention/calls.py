@@ -193,8 +193,8 @@ class Pass:
     noisy
         (samples, ...): what is to be denoised, as the scheduler has it, before it is scaled for the
         denoiser.
-    moved
-        Whether a tap has moved `noisy` from where the pipeline had it.
+    moved, start
+        Whether a tap has moved `noisy`, and where the pipeline had it.
     prediction
         (rows, ...): what the denoiser has said, once it has.
     text
@@ -206,7 +206,7 @@ class Pass:
     earlier
         The passes before it of the same index.
     number
-        Which step of the sampler, from 0: those of second order step twice. None: as `index`.
+        Which step of the sampler, from 0: second order steps twice. None: as `index`.
     """
 
     call: Call
@@ -218,6 +218,7 @@ class Pass:
     inputs: dict[str, Any] = field(default_factory=dict)
     noisy: Float[torch.Tensor, samples * image] | Any = None
     moved: bool = False
+    start: Float[torch.Tensor, samples * image] | Any = None
     prediction: Float[torch.Tensor, rows * image] | Any = None
     text: tuple[Any, ...] = ()
     sites: tuple[Site, ...] = ()

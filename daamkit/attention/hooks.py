@@ -95,13 +95,15 @@ class _Wiring:
         self.family = families.family_of(pipe)
         self.audience = Audience(pipe, self.family)
         self.spies: list[Spy] = []
+        self.parts: dict[str, nn.Module] = {}  # the denoisers that are watched
+        self.scheduler: Any = None  # of the call under way
         self.stack = ExitStack()
 
     def install(self, pipe: Any) -> None:
         """On the pipeline, its denoisers and their sites."""
         for component, denoiser in self.family.denoisers(pipe).items():
             run_as_written(self.stack, component, denoiser, self)
-        found = families.denoisers(pipe)
+        self.parts = found = families.denoisers(pipe)
         for component, sites in families.sites(pipe).items():
             denoiser = found[component]
             refuse_unseen(component, [site for site in sites if site.observable], self.family)
@@ -133,7 +135,8 @@ class _Wiring:
             stack.callback(self._close_spies)
         audience.call, audience.told = call, audience.taps
         try:
-            audience.watch.install(call.pipe.scheduler, stack)
+            self.scheduler = call.pipe.scheduler
+            audience.watch.install(self.scheduler, stack)
             for encoder in self.family.encoders(call.pipe):
                 Reader(audience, encoder).install(stack)
             for tap in audience.listeners():
@@ -141,6 +144,7 @@ class _Wiring:
             output = run()
             images = self.family.images(output)
             call.changed_text = audience.texts.changed()
+            self._check_parts(call)
             for tap in audience.listeners():
                 tap.finish(call, images)
             return output
@@ -148,6 +152,24 @@ class _Wiring:
             for tap in audience.listeners():
                 tap.fail(call)
             raise
+
+    def _check_parts(self, call: Call) -> None:
+        """Refuse a call that has gone on with parts that nobody watched.
+
+        Raises
+        ------
+        DaamkitError
+            If its denoiser or its scheduler is another than when it began.
+        """
+        watched = {id(part) for part in (*self.parts.values(), self.scheduler)}
+        now = families.denoisers(call.pipe) | {"scheduler": call.pipe.scheduler}
+        other = [name for name, part in now.items() if id(part) not in watched]
+        if other:
+            raise DaamkitError(
+                wanted=f"the same {' and '.join(other)} in all steps of a call",
+                got="another, exchanged in between (by a callback?)",
+                mend="exchange it before the context, or generate in two calls",
+            )
 
     def _close_spies(self) -> None:
         for spy in self.spies:

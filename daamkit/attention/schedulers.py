@@ -53,7 +53,7 @@ class Watch:
             return
         latest = audience.turn[-1]
         if latest.moved:
-            given["sample"] = latest.noisy
+            given["sample"] = _moved(given["sample"], latest)
         else:
             latest.noisy = given["sample"]
         for tap in audience.listeners():
@@ -61,6 +61,14 @@ class Watch:
                 with at_work(tap, latest):
                     given["model_output"] = tap.after(latest, given["model_output"])
         self.unscaled, self.stepped = None, True
+
+
+def _moved(sample: Tensor, now: Pass) -> Tensor:
+    """A sample, moved as far as what the denoiser was given of it, which may have been rounded to
+    another precision: the sample is not."""
+    if sample.dtype == now.noisy.dtype:
+        return now.noisy
+    return sample + (now.noisy.to(sample.dtype) - now.start.to(sample.dtype))
 
 
 def _verbs(own: Any, listeners: list[Watch]) -> dict[str, Any]:

@@ -82,7 +82,9 @@ class Spy:
                 got=f"{len(query)}",
                 mend="daamkit does not know what these rows are; report the pipeline",
             )
-        _check(self.site, layout, query.shape[2], key.shape[2])
+        wanted = self.audience.family.keys(self.site, now, layout)
+        _check(self.site, layout, query.shape[2], key.shape[2], wanted)
+        self._check_kernel(query.shape[1], given)
         if self.site.name in now.attended:
             raise DaamkitError(
                 wanted=f"attention of {self.site.name} once in a pass",
@@ -107,6 +109,22 @@ class Spy:
                 output = tap.edit(attention, output)
         return output
 
+    def _check_kernel(self, heads: int, given: inspect.BoundArguments) -> None:
+        """Is all of the site's attention here, and is it the one that will be computed?"""
+        if heads != self.site.heads:
+            raise DaamkitError(
+                wanted=f"{self.site.heads} heads at {self.site.name}",
+                got=f"{heads}",
+                mend="run the model on one device, which computes all heads together (no tensor or "
+                "context parallelism)",
+            )
+        if given.arguments["is_causal"] and self.site.kind != "text":
+            raise DaamkitError(
+                wanted=f"attention of {self.site.name} to all its keys, but for a mask",
+                got="a causal one, in which a place sees none that comes later",
+                mend="pass the same as `attn_mask=` in the attention processor",
+            )
+
 
 def _statistic(given: inspect.BoundArguments) -> tuple[Tensor, Tensor] | None:
     """The kernel's output and log-sum-exp, where it tells both."""
@@ -116,8 +134,8 @@ def _statistic(given: inspect.BoundArguments) -> tuple[Tensor, Tensor] | None:
     return compat.with_statistic(query, key, value, mask, scale)
 
 
-def _check(site: Site, layout: Layout, queries: int, keys: int) -> None:
-    """Is the image there as large as was computed?"""
+def _check(site: Site, layout: Layout, queries: int, keys: int, wanted: int | None) -> None:
+    """Is the image there as large as was computed, and the text?"""
     cells = 1
     for side in layout.grid:
         cells *= side
@@ -138,6 +156,13 @@ def _check(site: Site, layout: Layout, queries: int, keys: int) -> None:
             f"at {site.name}",
             got=f"{keys} keys",
             mend="daamkit does not know how this model lays out its text; report the pipeline",
+        )
+    if wanted is not None and keys != wanted:
+        raise DaamkitError(
+            wanted=f"{wanted} keys at {site.name}, as the denoiser's inputs have places",
+            got=f"{keys}",
+            mend="something puts keys of its own among the text's or the image's, or takes some "
+            "away: take it off, or report the pipeline",
         )
 
 

@@ -229,9 +229,9 @@ def places(spans: Sequence[Span]) -> list[int]:
 class Tap:
     """Listens to a pipeline while it is attached. Override what you need.
 
-    A call runs as ``start``; for every pass ``begin``, ``before``, then ``observe`` and ``edit`` at
-    each wanted site, then ``after``; at the end ``finish``, or ``fail`` if the call or any tap
-    raised.
+    A call runs as ``start``; for every pass ``begin``, ``before``, ``reword``, then ``observe`` and
+    ``edit`` at each wanted site, then ``after``; at the end ``finish``, or ``fail`` if the call or
+    any tap raised.
     """
 
     guides = False  # whether `before` and `after` are called; the scheduler is watched for them
@@ -249,6 +249,11 @@ class Tap:
     def before(self, now: Pass) -> Image | None:
         """Move what is about to be denoised, ``now.noisy``: the new one, or None to leave it."""
         return None
+
+    def reword(self, now: Pass, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Give the denoiser other text: its inputs in this pass, or a copy with others. Passes
+        beside it have the prompt's own."""
+        return inputs
 
     def after(self, now: Pass, prediction: Image) -> Image:
         """Change the prediction, (samples, channels, height, width), that the scheduler is given:

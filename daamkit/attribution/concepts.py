@@ -35,4 +35,4 @@ class ConceptAttention:
         names = dict.fromkeys([*(word.text for word in words), *self.others])
         tap = concepts.Concepts([*names])
         maps = tap.maps(again(tap).maps, -1)
-        return [replace(maps.word(word.text), word=word) for word in words]
+        return [replace(maps.word(word.text), word=word, image=run.image) for word in words]

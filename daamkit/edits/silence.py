@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from daamkit import prompts
-from daamkit.attention.calls import Pass
+from daamkit.attention.calls import Call, Pass
 from daamkit.attention.taps import Attention
 from daamkit.edits.edit import Edit, Output
 from daamkit.errors import DaamkitError
@@ -67,7 +67,9 @@ class Silence(Edit):
         self._read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
         each = self._each(now.call.images_per_prompt)
         self._columns = [
-            sorted({column for word in own for column in self._of(read.prompt, word)})
+            sorted(
+                {column for word in own for column in columns(read.prompt, word, self.occurrence)}
+            )
             for read, own in zip(self._read, each, strict=True)
         ]
 
@@ -88,6 +90,11 @@ class Silence(Edit):
             attention.value = attention.value.masked_fill(_shared(silent, attention), 0)
         return attention.fused()
 
+    def finish(self, call: Call, images: Any) -> None:
+        """Refuse a call whose text has changed: other words stand in these places then."""
+        super().finish(call, images)
+        prompts.unchanged(call)
+
     def _each(self, images_per_prompt: int) -> list[list[Any]]:
         """The words of each image."""
         words = self.words
@@ -104,12 +111,23 @@ class Silence(Edit):
             )
         return each
 
-    def _of(self, prompt: Prompt, word: Any) -> tuple[int, ...]:
-        if isinstance(word, str) and word in SPECIAL:
-            found = [prompt.special(word, encoder).columns for encoder in prompt.texts]
-            return tuple(column for own in found for column in own)
-        bare = self.occurrence if isinstance(word, str) else None
-        return prompt.word(word, bare).columns
+
+def columns(prompt: Prompt, word: Any, occurrence: Occurrence | None) -> tuple[int, ...]:
+    """The tokens of a word, or all of a special name, of every text encoder.
+
+    Parameters
+    ----------
+    prompt
+        Which prompt's.
+    word
+        As in `Silence`.
+    occurrence
+        Of a bare word.
+    """
+    if isinstance(word, str) and word in SPECIAL:
+        found = [prompt.special(word, encoder).columns for encoder in prompt.texts]
+        return tuple(column for own in found for column in own)
+    return prompt.word(word, occurrence if isinstance(word, str) else None).columns
 
 
 def _without(mask: Tensor | None, silent: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from daamkit.guidance.descent import (
     descend,
     guided_steps,
     leaf,
+    tell_unmade,
 )
 from daamkit.guidance.subjects import Subjects, find
 from daamkit.maps.prompt import Prompt
@@ -149,6 +150,9 @@ class AttendAndExcite(Method):
             return None
         i, n = now.step, count(now)
         last, thresholds = self._schedule(n)
+        if i == 0:
+            named = [*(self.thresholds or {}), (self.max_iter_to_alter or 1) - 1]
+            tell_unmade(type(self).__name__, named, self.out_of, n)
         if i >= last and i not in thresholds:
             return None
         size = float(self.scale_factor * np.sqrt(np.linspace(*self.scale_range, n))[i])
@@ -213,7 +217,10 @@ class AttendAndExcite(Method):
             known, ratio = THRESHOLDS, n / PAPER_STEPS
         else:
             known, ratio = dict(self.thresholds), n / (self.out_of or n)
-        return last, {round(i * ratio): wanted for i, wanted in known.items()}
+        scaled = dict[int, float]()
+        for i, wanted in known.items():  # of two that fall on one step, the higher
+            scaled[round(i * ratio)] = max(wanted, scaled.get(round(i * ratio), wanted))
+        return last, scaled
 
 
 def _end(prompt: Prompt) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -83,3 +85,31 @@ def guided_steps(given: int | None, out_of: int | None, steps: int) -> int:
     if given is None:
         return math.ceil(PAPER_GUIDED * steps / PAPER_STEPS)  # also of a single step, one
     return given if out_of is None else round(given * steps / out_of)
+
+
+class StepsWarning(UserWarning):
+    """Steps that a method was told of and that a call does not make."""
+
+
+def tell_unmade(method: str, told: Sequence[int], out_of: int | None, steps: int) -> None:
+    """Warn of steps that a call does not make: constants of another number of steps.
+
+    Parameters
+    ----------
+    method
+        Whose they are.
+    told
+        The steps, from 0, that its settings name.
+    out_of
+        The number of steps that they are counted in; None: the call's own, where all must be.
+    steps
+        How many the call makes.
+    """
+    beyond = sorted(step for step in told if step >= steps)
+    if out_of is None and beyond:
+        warnings.warn(
+            f"{method} was told of step {', '.join(map(str, beyond))}, and the call makes {steps}, "
+            "from 0. Say of how many steps these were meant, `out_of=50`, and they are scaled",
+            StepsWarning,
+            stacklevel=2,
+        )

@@ -18,7 +18,14 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance import subjects
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method, count, is_first_pass
-from daamkit.guidance.descent import IGNORES_MOVED_SAMPLE, check, descend, guided_steps, leaf
+from daamkit.guidance.descent import (
+    IGNORES_MOVED_SAMPLE,
+    check,
+    descend,
+    guided_steps,
+    leaf,
+    tell_unmade,
+)
 from daamkit.guidance.subjects import Columns, Subject
 from daamkit.language import parsing
 from daamkit.language.binding import bound
@@ -103,9 +110,18 @@ class SynGen(Method):
 
     def before(self, now: Pass) -> Tensor | None:
         """Move every image's latents; None where the step is not guided."""
-        last = guided_steps(self.max_iter_to_alter, self.out_of, count(now))
-        if not is_first_pass(now) or now.step >= last:
+        if not is_first_pass(now):
             return None
+        n = count(now)
+        last = guided_steps(self.max_iter_to_alter, self.out_of, n)
+        if now.step == 0:
+            told = (self.max_iter_to_alter or 1) - 1
+            tell_unmade(type(self).__name__, [told], self.out_of, n)
+        if now.step >= last:
+            return None
+        for sample in range(now.call.samples):
+            used = {"max_iter_to_alter": last, "out_of": n}
+            self.notes(now.call, sample).settings |= used
         with frozen(now.denoiser), torch.set_grad_enabled(self.scale_factor != 0):
             moved = [self._guide(now, sample) for sample in range(now.call.samples)]
         return torch.cat(moved) if self.scale_factor else None

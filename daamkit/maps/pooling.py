@@ -15,7 +15,8 @@ from torch import Tensor
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.layers import Layer
-from daamkit.maps.wordmap import enlarge
+from daamkit.maps.wordmap import enlarge, over_tokens
+from daamkit.maps.words import Word
 
 Pooling = Literal["daam", "paper"]
 
@@ -104,6 +105,13 @@ def mass(layers: Iterable[Layer], steps: int) -> Float[Tensor, " columns"]:
         total = total + values.double().mean((-1, -2)).cpu() / (each * steps)
         sites += len(layer.sites) * layer.share(steps)
     return (total / sites).float()
+
+
+def of_heads(layer: Layer, keep: frozenset[str], word: Word) -> Float[Tensor, "heads *frames y x"]:
+    """A word's map of each head of a layer, a sum over steps; of summed heads, one."""
+    values = over_tokens(layer.values, word)
+    values = values.sum(0) if "step" in keep else values
+    return values if "head" in keep else values[None]
 
 
 def _over_steps(layer: Layer, keep: frozenset[str]) -> Float[Tensor, "*kept columns y x"]:

@@ -45,7 +45,7 @@ class Related:
     keep
         Which of "step", "site", "head" were kept apart.
     steps
-        Passes of the denoiser.
+        Passes of the denoisers; a layer that has run in some of them counts for as much.
     size
         (height, width) of the image.
 
@@ -66,8 +66,10 @@ class Related:
 
     def of(
         self, source: Source, occurrence: Occurrence | None = None
-    ) -> Float[Tensor, "y x"] | Float[Tensor, " columns"]:
+    ) -> Float[Tensor, "*frames y x"] | Float[Tensor, " columns"]:
         """What a word, or the place at a pixel (y, x), pays to each cell, or to each token.
+
+        Of a video, the place is one of the first frame.
 
         Parameters
         ----------
@@ -84,7 +86,7 @@ class Related:
         """
         finest = max(layer.values[..., 0, :, :].numel() for layer in self._merged())
         chosen = [each for each in self._merged() if each.values[..., 0, :, :].numel() == finest]
-        heads = sum(layer.heads for layer in chosen) * self.steps
+        heads = sum(layer.heads * layer.share(self.steps) for layer in chosen) * self.steps
         values = sum(layer.values[self._index(source, occurrence, layer)] for layer in chosen)
         assert isinstance(values, Tensor)
         mean = values / heads
@@ -161,9 +163,11 @@ class Related:
         if self.words or self.pixels:
             return self._find(source, occurrence)
         y, x = self._pixel(source)
-        cells = layer.values.shape[0]  # of the grid that attends, whose proportions are the image's
-        height = round((cells * self.size[0] / self.size[1]) ** 0.5)
-        width = cells // height
+        height, width = layer.grid
+        if self.relation.endswith("text"):  # the grid that attends has the image's proportions
+            cells = layer.values.shape[0]
+            height = round((cells * self.size[0] / self.size[1]) ** 0.5)
+            width = cells // height
         return int(y * height / self.size[0]) * width + int(x * width / self.size[1])
 
     def _pixel(self, source: Any) -> Pixel:

@@ -29,7 +29,8 @@ class SelfMaps:
 
     Notes
     -----
-    Where a method takes a `layer`, None is the mean over all layers of the finest grid.
+    Where a method takes a `layer`, None is the mean over all layers of the finest grid. Where cells
+    attend to text in the same softmax, what a cell pays to cells sums to what it leaves.
     """
 
     layers: Mapping[str, Layer]
@@ -38,7 +39,8 @@ class SelfMaps:
     size: tuple[int, int]
 
     def attention_from(self, y: float, x: float, layer: str | None = None) -> Float[Tensor, "y x"]:
-        """Where the place at pixel (y, x) looks: probabilities over the grid, summing to 1."""
+        """Where the place at pixel (y, x) looks: probabilities over the grid, summing to 1
+        (to less, where text has a share)."""
         values, (row, column) = self.features(layer), self._cell(y, x, layer)
         return values[:, row, column].reshape(values.shape[1:])
 

@@ -23,8 +23,7 @@ from daamkit import resources
 from daamkit.errors import DaamkitError
 from daamkit.maps import pooling
 from daamkit.maps.heatmaps import HeatMaps
-from daamkit.maps.layers import Layer
-from daamkit.maps.wordmap import WordMap, enlarge, over_tokens
+from daamkit.maps.wordmap import WordMap, enlarge
 from daamkit.maps.words import Word
 from daamkit.measures.evenness import evenness
 from daamkit.measures.places import named
@@ -99,20 +98,12 @@ def _agreement(maps: HeatMaps, word: WordMap) -> tuple[float, float]:
     """Mean correlation of layers' maps with the whole, and of heads' maps with their layer's."""
     whole, of_layers, of_heads = word.values.cpu().numpy(), [], []
     for layer in pooling.pooled(maps.layers.values(), maps.rule, maps.explicit_layers):
-        heads = _heads(layer, maps.keep, word.word)
+        heads = pooling.of_heads(layer, maps.keep, word.word)
         mean = heads.mean(0)
         large = enlarge(mean, (whole.shape[-2], whole.shape[-1])).cpu().numpy()
         of_layers.append(_alike(large, whole))
         of_heads += [_alike(head.cpu().numpy(), mean.cpu().numpy()) for head in heads]
     return float(np.mean(of_layers)), float(np.mean(of_heads))
-
-
-def _heads(layer: Layer, keep: frozenset[str], word: Word) -> Any:
-    """A word's map of each head, (heads, *frames, y, x); of sums, one."""
-    values = over_tokens(layer.values, word)
-    if "step" in keep:
-        values = values.sum(0)
-    return values if "head" in keep else values[None]
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> float:
@@ -140,6 +131,8 @@ class Calibration:
         Of each sign.
     weights
         For each of `TARGETS`: the intercept, and a slope for each standardised sign and its square.
+    also
+        Fingerprints of the same model where other versions of transformers build it.
     """
 
     model: str
@@ -149,6 +142,7 @@ class Calibration:
     mean: Mapping[str, float]
     deviation: Mapping[str, float]
     weights: Mapping[str, Sequence[float]]
+    also: Sequence[str] = ()
 
     def probabilities(self, found: pd.DataFrame) -> pd.DataFrame:
         """For rows of `signs`: the probability that the thing is "present", and that it is
@@ -184,7 +178,7 @@ def calibrated(run: Run) -> Calibration | None:
     """The calibration that holds of a run: its model's own, where its image was neither guided nor
     edited, which moves what tells, and its maps are pooled as those that were learned from."""
     model = (run.record.get("model") or {}).get("fingerprint")
-    found = next((each for each in shipped() if each.fingerprint == model), None)
+    found = next((each for each in shipped() if model in (each.fingerprint, *each.also)), None)
     plain = run.method == "unguided" and not run.record.get("edits")
     return found if plain and run.maps.rule == "daam" and not run.maps.explicit_layers else None
 

@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch import Tensor
+
 from daamkit.attention import families
 from daamkit.attention.calls import Call
 from daamkit.attention.families.encoder import Encoder
@@ -88,9 +90,10 @@ def tokenized(pipe: Any, text: str) -> Prompt:
 
 
 def alone(call: Call, text: str) -> Read:
-    """A text of its own as a call's pipeline would read it, in the template of its prompt."""
+    """A text of its own as a call's pipeline would read it, in the template of its prompt; all
+    padding comes after it."""
     found = [observed.within(call, encoder, "cond") for encoder in encoders(call.pipe)]
-    each = {encoder.name: rows.coded(encoder, text) for encoder in found}
+    each = {encoder.name: rows.coded(encoder, text, pads="right") for encoder in found}
     return _on_one_axis(found, dict.fromkeys(each, text), each)
 
 
@@ -172,8 +175,8 @@ def texts(
     Raises
     ------
     DaamkitError
-        If the text of embeddings is not known, there are not as many as images, or the encoders
-        have read something else.
+        If the text of embeddings is not known or not as long as their mask says, there are not as
+        many as images, or the encoders have read something else.
     """
     if call.family is not None and not call.times:  # nothing has been read yet
         early = texts(replace(call, family=None), branch, prompt, negative_prompt)
@@ -197,8 +200,42 @@ def texts(
                 each[encoder.name] = observed.row(call, encoder, branch, own[encoder.name], known)
             shown = {name: row.text for name, row in each.items()}
             made[key] = _on_one_axis(found, shown, each)
+        if call.family is not None:
+            _require_length(call, branch, sample, found, made[key])
         result.append(made[key])
     return result
+
+
+def _require_length(
+    call: Call, branch: str, sample: int, found: Sequence[Encoder], read: Read
+) -> None:
+    """Refuse a text that is shorter or longer than the mask of the embeddings that it stands for.
+
+    A mask that hides no place says nothing of that.
+    """
+    argument = "negative_prompt" if branch in UNGUIDED else "prompt"
+    for encoder in found:
+        embeds = encoder.embeds.replace("prompt", argument, 1)
+        name = embeds.replace("embeds", "attention_mask")
+        mask = call.arguments.get(name)
+        if call.arguments.get(embeds) is None or not isinstance(mask, Tensor) or mask.ndim != 2:
+            continue
+        if len(mask) * call.images_per_prompt != call.samples or bool((mask != 0).all()):
+            continue
+        told = int((mask[sample // call.images_per_prompt] != 0).sum())
+        hidden = {
+            token.column
+            for token in read.prompt.tokens
+            if token.encoder == encoder.name and token.special in ("padding", "register")
+        }
+        own = sum(column not in hidden for column in read.columns[encoder.name])
+        if own != told:
+            raise DaamkitError(
+                wanted=f"a text of {told} tokens for {encoder.name}, as `{name}` has places",
+                got=f"{own} of {read.prompt.texts[encoder.name]!r}",
+                mend=f"give the trace `{argument}=` as it was encoded, all that the pipeline "
+                "wrote around it too",
+            )
 
 
 def reached(read: Read, places: Mapping[str, int]) -> Read:

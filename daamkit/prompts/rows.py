@@ -172,17 +172,36 @@ def quoted(encoder: Encoder, heard: Iterable[list[int]], text: str) -> Row | Non
     return next((row for row in found if row is not None), None)
 
 
-def coded(encoder: Encoder, text: str, length: int | None = None) -> Row:
-    """What an encoder would read of a text, were it called; with so many places, or its own."""
+def coded(encoder: Encoder, text: str, length: int | None = None, pads: str = "") -> Row:
+    """What an encoder would read of a text, were it called.
+
+    Parameters
+    ----------
+    encoder, text
+        The encoder and its text.
+    length
+        How many places it has; None: its own number.
+    pads
+        On which side of the text padding is, "left" or "right"; "": where the pipeline pads.
+    """
     (before, after), limit = encoder.template, length or _limit(encoder)
-    given = before + text + after
+    given = text if encoder.cleans is None else encoder.cleans(text)
+    at = None if given == text else _alike(given, text)
+    text = given if at is None else text
+    given = before + given + after
     if encoder.rewrites is not None:
         given = "".join(char for char, _ in encoder.rewrites(text))
     ids, *_ = tokens.cut(*tokens.code(encoder.tokenizer, given), limit)
-    found = match(encoder, ids, text) if encoder.rewrites is None else quoted(encoder, [ids], text)
+    if encoder.rewrites is None:
+        found = aligned(encoder, ids, given, len(before), text, at)
+    else:
+        found = quoted(encoder, [ids], text)
     assert found is not None, "its own ids"
     more = max(limit + encoder.registers - len(found.places), 0) if limit < UNLIMITED else 0
-    return replace(found, places=found.places + [_PADDING] * more, limit=limit)
+    side = pads or encoder.pads or encoder.tokenizer.padding_side
+    start = encoder.registers if side == "left" and not encoder.trims else len(found.places)
+    places = [*found.places[:start], *[_PADDING] * more, *found.places[start:]]
+    return replace(found, places=places, limit=limit)
 
 
 def _limit(encoder: Encoder) -> int:

@@ -18,7 +18,7 @@ from daamkit.prompts import Read
 def encoded(now: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens channels"]:
     """What the pipeline's text encoders make of a concept alone: its tokens, or the first."""
     call, text = now.call, prompts.alone(now.call, concept)
-    embeds = _embedded(now, concept)
+    embeds = embedded(now, concept)
     site = next(site for site in now.sites if site.reads_text)
     layout = now.family.layout(site, now, 0, embeds.shape[1], 0)
     assert layout is not None, "the first call of the kernel"
@@ -36,7 +36,7 @@ def encoded(now: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens ch
     return embeds[0, keys[:1] if first else keys]
 
 
-def _embedded(now: Pass, text: str) -> Float[Tensor, "1 places channels"]:
+def embedded(now: Pass, text: str) -> Float[Tensor, "1 places channels"]:
     """A text through the pipeline's encoders, with the settings of its call."""
     pipe, said = now.call.pipe, now.call.arguments
     known = inspect.signature(pipe.encode_prompt).parameters

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -45,10 +46,12 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("folder", type=Path, help="the study's")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--also", nargs="*", default=[], help="fingerprints under other versions")
     asked = parser.parse_args(argv)
     settings = json.loads((asked.folder / "study.json").read_text(encoding="utf-8"))["settings"]
     digest = fingerprint.model_facts(zoo.load(settings["model"]))["fingerprint"]
     found = learn(runner.table(asked.folder), Path(settings["model"]).name, digest)
+    found = replace(found, also=asked.also)
     found.write(asked.out)
     print(f"{asked.out}: {found.words} words of {found.images} images")
 

@@ -24,7 +24,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +36,7 @@ from daamkit.maps.wordmap import WordMap
 from daamkit.measures.evenness import evenness
 from daamkit.measures.intervals import means
 from daamkit.measures.overlap import iou
+from daamkit.measures.ranking import rank_correlation
 from daamkit.measures.syntax import cut, overlaps
 from daamkit.studies import gains, methods, truths
 from daamkit.studies.gains import BASE
@@ -236,8 +236,8 @@ def _of_images(run: Run, before: Run) -> list[Found]:
     still = _cells(torch.stack([b for _, b in words]).sum(0))
     return [
         ("image", -1, "changed", float(gap.mean())),
-        ("image", -1, "follows", _rank(moved, pixels)),
-        ("image", -1, "still", _rank(still, pixels)),
+        ("image", -1, "follows", rank_correlation(moved, pixels)),
+        ("image", -1, "still", rank_correlation(still, pixels)),
     ]
 
 
@@ -253,10 +253,6 @@ def _share(word: WordMap) -> Float[Tensor, "height width"]:
 
 def _cells(values: Tensor) -> Float[np.ndarray, " cells"]:
     return F.adaptive_avg_pool2d(values.double()[None], CELLS)[0].flatten().numpy()
-
-
-def _rank(a: np.ndarray, b: np.ndarray) -> float:
-    return np.nan if np.ptp(a) == 0 or np.ptp(b) == 0 else float(stats.spearmanr(a, b).statistic)
 
 
 def _moved(run: Run) -> dict[int, float]:

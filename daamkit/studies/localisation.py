@@ -7,13 +7,13 @@ Masks come from the oracle's reading of a generated image (an estimate), or from
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from diffusers import DDIMScheduler
 from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
@@ -26,12 +26,11 @@ from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals
 from daamkit.measures.overlap import iou
+from daamkit.studies.denoised import Denoised, exact
 from daamkit.studies.prompts import PromptCase
-from daamkit.toybox import scenes
+from daamkit.toybox import claims, scenes
 from daamkit.toybox.claims import Claims
-from daamkit.toybox.oracle import SMALLEST
 from daamkit.toybox.scenes import Scene
-from daamkit.tracing.trace import trace
 
 Mask = Bool[np.ndarray, "height width"]
 TAUS = tuple(round(0.05 * i, 2) for i in range(2, 19))  # 0.1 to 0.9
@@ -97,22 +96,10 @@ def overlaps(
         iou.
     """
     own = {index: maps.of(word, rule="daam") for index, word in nouns.items()}
-    order = list(own)
     rows: list[dict[str, Any]] = []
     for index, truth in masks.items():
-        word = own[index]
-        rng = torch.Generator().manual_seed(1000 * seed + index)
-        noise = _smooth(
-            torch.rand(word.values.shape, generator=rng, dtype=torch.float32, device="cpu")
-        )
-        methods = {
-            "daam": word,
-            "paper": maps.of(word.word, rule="paper"),
-            "centre prior": WordMap(_centre(truth.shape), word.word, word.size),
-            "smooth noise": WordMap(noise, word.word, word.size),
-        }
-        if len(own) > 1:
-            methods["other word"] = own[order[(order.index(index) + 1) % len(own)]]
+        methods = {"daam": own[index], "paper": maps.of(own[index].word, rule="paper")}
+        methods |= controls(own, index, seed)
         for method, found in methods.items():
             cut = np.stack([found.mask(tau, rule) for rule, tau in CUTS])
             scores = iou(cut, np.broadcast_to(truth, cut.shape))
@@ -129,6 +116,31 @@ def overlaps(
             for method, score in fixed.items()
         ]
     return rows
+
+
+def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, WordMap]:
+    """Maps that know nothing of a noun, as large as its own: where things mostly are, smooth noise,
+    and, where there is another noun, that one's.
+
+    Parameters
+    ----------
+    own
+        The maps of all nouns, by number.
+    noun
+        Which.
+    seed
+        Of the noise; give each image another.
+    """
+    word, order = own[noun], list(own)
+    rng = torch.Generator().manual_seed(1000 * seed + noun)
+    noise = torch.rand(word.values.shape, generator=rng, dtype=torch.float32, device="cpu")
+    found = {
+        "centre prior": replace(word, values=_centre(word.size)),
+        "smooth noise": replace(word, values=_smooth(noise)),
+    }
+    if len(own) > 1:
+        found["other word"] = own[order[(order.index(noun) + 1) % len(own)]]
+    return found
 
 
 def _smooth(noise: Float[Tensor, "y x"], sigma: float = 0.15) -> Float[Tensor, "y x"]:
@@ -244,17 +256,6 @@ def _cut(rule: str, tau: float) -> str:
     return f"{rule} {tau:g}" if tau else ""
 
 
-class OneStep(DDIMScheduler):  # type: ignore[misc]
-    """DDIM with a single step, from `level` (0 to 999) to the end."""
-
-    level = 500
-
-    def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
-        """One step, whatever is asked."""
-        self.num_inference_steps = 1
-        self.timesteps = torch.tensor([self.level], device=device)
-
-
 def on_drawn(
     pipe: Any, drawn: list[Scene], levels: Iterable[int], seed: int, batch: int = 16
 ) -> pd.DataFrame:
@@ -276,51 +277,15 @@ def on_drawn(
     rows
         Of `overlaps`, with prompt, image and level.
     """
-    from daamkit.toybox import claims
-    from daamkit.toybox.training import autoencoder
-
-    scheduler = OneStep.from_config(pipe.scheduler.config)
-    once = type(pipe)(**(pipe.components | {"scheduler": scheduler}), requires_safety_checker=False)
-    once.set_progress_bar_config(disable=True)
+    denoised = Denoised(pipe)
     rows: list[dict[str, Any]] = []
     for start in range(0, len(drawn), batch):
         part = drawn[start : start + batch]
-        images = autoencoder.as_tensor(np.stack([scene.image for scene in part]))
-        with torch.inference_mode():
-            clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
-        clean = clean * pipe.vae.config.scaling_factor
-        noise = torch.stack(
-            [
-                torch.randn(
-                    each.shape,
-                    generator=torch.Generator().manual_seed(seed + index),
-                    dtype=torch.float32,
-                    device="cpu",
-                )
-                for index, each in enumerate(clean, start)
-            ]
-        ).to(clean)
         for level in levels:
-            scheduler.level = level
-            noisy = scheduler.add_noise(clean, noise, torch.tensor([level], device=clean.device))
-            with trace(once) as tracer:
-                once(
-                    [scene.caption for scene in part],
-                    latents=noisy,
-                    num_inference_steps=1,
-                    guidance_scale=1.0,
-                )
-            for index, (scene, run) in enumerate(zip(part, tracer.runs, strict=True), start):
-                asked = claims.parse(scene.caption)
-                nouns = {word.start: word for word in scene.words if word.pos == "NOUN"}
-                names = [claim.name for claim in asked.things]
-                masks = {
-                    i: scene.mask(nouns[claim.start])
-                    for i, claim in enumerate(asked.things)
-                    if names.count(claim.name) == 1
-                }
-                masks = {i: mask for i, mask in masks.items() if mask.sum() >= SMALLEST}
+            runs = denoised.runs(part, range(seed + start, seed + start + len(part)), level)
+            for index, (scene, run) in enumerate(zip(part, runs, strict=True), start):
                 named = {"prompt": scene.caption, "image": index, "level": level}
-                found = overlaps(run.maps, words(run.maps, asked), masks, seed + index)
+                nouns = words(run.maps, claims.parse(scene.caption))
+                found = overlaps(run.maps, nouns, exact(scene), seed + index)
                 rows += [named | row for row in found]
     return pd.DataFrame(rows)

@@ -27,7 +27,8 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.layers import Layer
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.tokens import Token
-from daamkit.tracing import extra, vectors
+from daamkit.prompts import vectors
+from daamkit.tracing import extra
 from daamkit.tracing.recorder import Recorder
 
 

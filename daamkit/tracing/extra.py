@@ -15,7 +15,7 @@ from daamkit.attention.hooks import Ended, extra_passes
 from daamkit.attention.schedulers import scaled
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap, places
-from daamkit.tracing import vectors
+from daamkit.prompts import vectors
 
 
 class Keys(Tap):

@@ -73,12 +73,10 @@ def plans_for(
         )
     keep = options.keep - {"head"}
     near = [
-        site
-        for site in sites
-        if site.kind == "self" and site.observable and max(site.grid(whole)) <= options.self_grid
+        site for site in sites if site.reads_image and max(site.grid(whole)) <= options.self_grid
     ]
     if not near:
-        _refuse_unseen([site for site in sites if site.kind == "self"])
+        _refuse_unseen([site for site in sites if site.kind in ("self", "joint")])
         raise DaamkitError(
             wanted=f"self-attention sites of at most {options.self_grid} cells a side",
             got=f"none for a grid of {dimensions(whole)}",

@@ -15,6 +15,7 @@ from daamkit.attention.calls import Call, Pass
 from daamkit.attention.noise import family, kind, level
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Tap
+from daamkit.errors import DaamkitError
 
 CELLS, SIDE = 32, 128  # most cells a side that are decoded, and pixels that are kept
 BYTES = 4 * SIDE * SIDE  # at most, of a preview as text
@@ -34,6 +35,25 @@ class Previews(Tap):
 
     def start(self, call: Call) -> None:
         family(call.pipe.scheduler)  # is it known?
+
+    def begin(self, now: Pass) -> None:
+        """Refuse what has no small picture.
+
+        Raises
+        ------
+        DaamkitError
+            If a video is made, or the decoder takes latents of a form of its own.
+        """
+        config = getattr(getattr(now.call.pipe, "vae", None), "config", None)
+        known = config is None or getattr(config, "scaling_factor", None) is not None
+        if len(now.grid) > 2 or not known:
+            raise DaamkitError(
+                wanted="an image whose latents the decoder takes as they are",
+                got="a video"
+                if len(now.grid) > 2
+                else f"{type(now.call.pipe).__name__}, which packs or normalizes them",
+                mend="trace without `previews=True`",
+            )
 
     def after(self, now: Pass, prediction: Tensor) -> Tensor:
         with torch.no_grad():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -75,15 +75,22 @@ class Recorder(Tap):
                 self.ran.setdefault(branch, {}).setdefault(site.name, []).append(now.index)
 
     def wants(self, site: Site) -> bool:
-        stores = self.self_stores if site.kind == "self" else self.cross_stores
-        return any(site.name in store.sites for store in stores.values())
+        stores = [*self.self_stores.values(), *self.cross_stores.values()]
+        return any(site.name in store.sites for store in stores)
 
     def observe(self, attention: Attention) -> None:
+        for branch in attention.branches.keys() & self.self_stores.keys():
+            store = self.self_stores[branch]
+            if attention.site.name in store.sites:
+                cells = attention.layout.cells_of(attention.branches[branch])
+                for block, shares in attention.blocks(branch):
+                    each = zip(shares.split(1), cells, strict=True)  # where one softmax has all
+                    alike = all(own == cells[0] for own in cells)  # keys, they are as queries are
+                    own = (
+                        shares[..., cells[0]] if alike else torch.cat([s[..., c] for s, c in each])
+                    )
+                    store.add(attention, own, block)
         if attention.site.kind == "self":
-            for branch in attention.branches.keys() & self.self_stores.keys():
-                cells = attention.layout.cells_of(attention.branches[branch])[0]
-                for block, probabilities in attention.blocks(branch):
-                    self.self_stores[branch].add(attention, probabilities[..., cells], block)
             return
         for branch in attention.branches.keys() & self.cross_stores.keys():
             width = self.cross_stores[branch].plan.columns
@@ -172,6 +179,8 @@ class Recorder(Tap):
         prompts.unchanged(call)
         for branch, store in [*self.cross_stores.items(), *self.self_stores.items()]:
             results.require_whole(store, self.ran[branch])
+            if branch != "perturbed":  # some layers are left out there
+                _require_every(store, self.ran[branch])
         family = families.family_of(call.pipe)
         pixels, base = family.pixels(call.pipe, self.grid), family.base(call.pipe)
         timesteps = call.timesteps
@@ -215,6 +224,18 @@ class Recorder(Tap):
         part.runs = []
         part.finish(self.call, None)
         return [replace(run, branches=_still(run.branches)) for run in part.runs]
+
+
+def _require_every(store: Store, ran: Mapping[str, Sequence[int]]) -> None:
+    """Refuse sites that nobody has seen though their denoiser has run."""
+    unseen = sorted(site for site in store.sites if ran.get(site) and site not in store.passes)
+    if unseen:
+        raise DaamkitError(
+            wanted=f"attention of {unseen[0]}" + f" and {len(unseen) - 1} more" * (len(unseen) > 1),
+            got="none, though the denoiser has run",
+            mend="something runs in the place of these layers (a compiled `forward`, a feature "
+            "cache, skipped layers): take it off, or name other `sites=`",
+        )
 
 
 def _still(branches: Mapping[str, HeatMaps]) -> dict[str, HeatMaps]:

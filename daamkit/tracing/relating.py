@@ -15,16 +15,16 @@ from daamkit import prompts
 from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.columns import between
-from daamkit.attention.sites import Kind, Site
+from daamkit.attention.sites import Grid, Kind, Site
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.maps.layers import Layer
-from daamkit.maps.related import Related, Relation
+from daamkit.maps.related import Pixel, Related, Relation
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.prompts import Read
-from daamkit.tracing import sources
+from daamkit.tracing import results, sources
 from daamkit.tracing.recorder import Recorder
 
 KINDS: dict[Relation, tuple[Kind, ...]] = {
@@ -58,7 +58,9 @@ class Relating(Tap):
         self.texts: list[Read] = []
         self.words: dict[Relation, list[tuple[Word, ...]]] = {}
         self.passes: list[int] = []
-        self.size: tuple[int, int] = (0, 0)
+        self.ran: dict[str, list[int]] = {}  # of them, those of each site's denoiser
+        self.size: tuple[int, int] = (0, 0)  # of the picture that is expected
+        self.grid: Grid = ()
 
     # -- while the pipeline runs
 
@@ -71,6 +73,8 @@ class Relating(Tap):
         if not self.passes:
             self._open(now)
         self.passes.append(now.index)
+        for site in now.sites:
+            self.ran.setdefault(site.name, []).append(now.index)
 
     def wants(self, site: Site) -> bool:
         return any(site.name in store.sites for store in self.stores.values())
@@ -86,7 +90,9 @@ class Relating(Tap):
         """Before the first pass: whose attention, at which sites, how many bytes."""
         call, options = now.call, self.recorder.options
         self.texts = prompts.texts(call, "cond", options.prompt, options.negative_prompt)
-        self.size = now.family.pixels(call.pipe, now.grid)
+        self.size, self.grid = now.family.shown(call, now.grid), now.grid
+        if call.arguments.get("output_type") != "latent":
+            results.require_uncropped(call, now.grid)
         every = [site for own in families.sites(call.pipe).values() for site in own]
         named = [
             site
@@ -119,6 +125,12 @@ class Relating(Tap):
             count = 0 if chosen == "all" else len(sources.pixels(chosen))
         if relation.endswith("text"):
             if not count:  # all cells: there is no grid of targets to tell how many
+                if len(now.grid) > 2:
+                    raise DaamkitError(
+                        wanted=f"pixels for {relation}",
+                        got="all cells of a video, whose frames could not be told apart",
+                        mend="name some pixels, such as [(40, 12)]; they are of the first frame",
+                    )
                 count = max(prod(slot.grid) for slot in slots)
                 slots = tuple(slot for slot in slots if prod(slot.grid) == count)
             columns = max(text.prompt.columns for text in self.texts)
@@ -185,6 +197,8 @@ class Relating(Tap):
 
     def finish(self, call: Call, images: Any) -> None:
         runs = self.recorder.runs
+        for store in self.stores.values():
+            results.require_whole(store, self.ran)
         for sample in range(call.samples):
             at = len(runs) - call.samples + sample
             related: dict[str, Related] = {
@@ -211,13 +225,32 @@ class Relating(Tap):
             values = values.unflatten(-1, slot.grid)
             if relation.endswith("text"):
                 values = values[..., : text.columns]
-            heads = slot.heads * len(slot.sites)
+            sites = results.seen(store, slot)
             layers[slot.name] = Layer(
-                slot.name, slot.sites, slot.group, heads, values.clone().cpu(), slot.order
+                slot.name,
+                sites,
+                slot.group,
+                slot.heads * len(sites),
+                values.clone().cpu(),
+                slot.order,
+                ran=results.steps_of(self.passes, self.ran[sites[0]]),
             )
         pixels = () if words or chosen == "all" else tuple(sources.pixels(chosen))
+        for pixel in pixels:
+            self._require_place(pixel, run.maps.size)
         steps = len(self.passes)
         return Related(relation, text, words, pixels, layers, store.plan.keep, steps, run.maps.size)
+
+    def _require_place(self, pixel: Pixel, size: tuple[int, int]) -> None:
+        """Refuse a picture of another size than was expected, where a pixel is another cell's."""
+        places = [sources.cell(pixel, self.grid, own) for own in (self.size, size)]
+        if places[0] != places[1]:
+            raise DaamkitError(
+                wanted=f"a picture of {self.size[0]} x {self.size[1]} (height x width), in which "
+                f"the pixel ({pixel[0]:g}, {pixel[1]:g}) was looked for",
+                got=f"one of {size[0]} x {size[1]}",
+                mend="generate at the model's own size, or ask for all cells",
+            )
 
 
 def _known(name: str, chosen: Any) -> Relation:

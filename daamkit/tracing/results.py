@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daamkit.attention.calls import Call
 from daamkit.attention.sites import Grid
-from daamkit.attention.stores import Store
+from daamkit.attention.stores import Slot, Store
 from daamkit.errors import DaamkitError
 from daamkit.maps.layers import Layer
 
@@ -47,24 +47,36 @@ def layers_of(
             values = values[..., :columns, :]  # a longer prompt in the batch has more
         if store.plan.samples > 1:
             values = values.clone()  # a run that is kept must not keep its whole batch
-        heads = slot.heads * len(slot.sites)
+        sites = seen(store, slot)
+        heads = slot.heads * len(sites)
         values = values.unflatten(-1, slot.grid).cpu()
         frames = slot.grid[0] if len(slot.grid) > 2 else 0
         if frames:
             values = values.movedim(-3, -4)
-        own = ran[slot.sites[0]]
         layers[slot.name] = Layer(
             slot.name,
-            slot.sites,
+            sites,
             slot.group,
             heads,
             values,
             slot.order,
             tuple(sorted(slot.left_out)),
             frames,
-            None if own == passes else tuple(at for at, each in enumerate(passes) if each in own),
+            steps_of(passes, ran[sites[0]]),
         )
     return layers
+
+
+def seen(store: Store, slot: Slot) -> tuple[str, ...]:
+    """The sites of a sum that are in it: a branch may skip some of them."""
+    return tuple(site for site in slot.sites if site in store.passes)
+
+
+def steps_of(passes: Sequence[int], ran: Sequence[int]) -> tuple[int, ...] | None:
+    """Which of a branch's passes a denoiser has had; None: all."""
+    if list(ran) == list(passes):
+        return None
+    return tuple(at for at, each in enumerate(passes) if each in ran)
 
 
 def pictures(images: Any, call: Call) -> Sequence[Sequence[Image.Image]]:
@@ -72,6 +84,8 @@ def pictures(images: Any, call: Call) -> Sequence[Sequence[Image.Image]]:
     while the call goes on (`images` is None)."""
     if images is None or call.arguments.get("output_type") == "latent":
         return [()] * call.samples
+    if call.first is not None:
+        require_uncropped(call, call.first.grid)
     if isinstance(images, Tensor):
         images = images.detach().float().cpu().movedim(-3, -1).numpy()
     return [[_picture(frame) for frame in _frames(each)] for each in images]
@@ -108,6 +122,28 @@ def require_whole(store: Store, passes: Mapping[str, list[int]]) -> None:
                 got=f"in {len(ran)}",
                 mend="something skips layers (a feature cache?): take it off while tracing",
             )
+
+
+def require_uncropped(call: Call, grid: Grid) -> None:
+    """Refuse a picture of which the pipeline cuts off more than a pixel at an edge.
+
+    Parameters
+    ----------
+    call, grid
+        The call, and its denoiser's grid.
+    """
+    assert call.family is not None, "a call that runs"
+    decoded, asked = call.family.pixels(call.pipe, grid), call.family.shown(call, grid)
+    ratio = max(own / side for own, side in zip(asked, decoded, strict=True))
+    cut = [side * ratio - own for own, side in zip(asked, decoded, strict=True)]
+    if max(cut) > 2:  # half of it at each edge
+        raise DaamkitError(
+            wanted="the whole picture that is decoded",
+            got=f"{asked[0]} x {asked[1]} (height x width) cropped out of {decoded[0]} x "
+            f"{decoded[1]}, resized",
+            mend="call the pipeline with `use_resolution_binning=False`, or ask for a size that "
+            f"needs no cropping, such as {decoded[0]} x {decoded[1]}",
+        )
 
 
 def require_whole_image(grid: Grid, size: tuple[int, int]) -> None:

@@ -142,13 +142,10 @@ def test_defaults_of_torch_that_a_script_has_set_do_not_matter(sd):
             generate(sd, prompt="a red cat")
     finally:
         torch.set_default_dtype(torch.float32)
-    torch.set_default_device("meta")
-    try:
+    with torch.device("meta"):  # as `torch.set_default_device` has it; undone by every torch
         maps = tracer.run.maps
         pooled, mass = maps.word("cat").values, maps.mass
         paper = maps.word("cat", rule="paper").mask()
-    finally:
-        torch.set_default_device(None)
     assert {layer.values.dtype for layer in maps.layers.values()} == {torch.float32}
     assert mass.sum() == pytest.approx(1, abs=1e-5) and paper.any()
     expected = plain.run.maps.word("cat").values

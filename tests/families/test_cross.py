@@ -63,17 +63,53 @@ def test_an_instruction_of_ones_own(sana):
     assert "template" not in [t.special for t in runs[2].branch("negative").prompt.tokens]
 
 
-def test_embeddings_with_their_text():
-    pipe = tiny_cross.build("pixart")
-    options = {"max_sequence_length": 24, "clean_caption": False}
-    embeds, mask, negative, negative_mask = pipe.encode_prompt("a Red cat", **options)
-    given = {
-        "prompt_embeds": embeds,
-        "prompt_attention_mask": mask,
-        "negative_prompt": None,
-        "negative_prompt_embeds": negative,
-        "negative_prompt_attention_mask": negative_mask,
-    }
-    (plain,) = checks.traced(pipe, "pixart", prompt="a Red cat")
-    (run,) = checks.traced(pipe, "pixart", {"prompt": "a red cat"}, prompt=None, **given)
-    assert (run.maps.word("cat").values - plain.maps.word("cat").values).abs().max() < 1e-5
+def embedded(pipe, name, text, **how):
+    """A call's arguments, with a text's embeddings in its place."""
+    options = {"max_sequence_length": 24, "clean_caption": False} | how
+    names = ("prompt_embeds", "prompt_attention_mask")
+    names += tuple(f"negative_{each}" for each in names)
+    given = dict(zip(names, pipe.encode_prompt(text, **options), strict=True))
+    return {"prompt": None, "negative_prompt": None} | given
+
+
+LONG = "a Red cat beside the BLUE car under a tree and a dog and a fox"
+
+
+@pytest.mark.parametrize("name", ["pixart", "sana"])
+@pytest.mark.parametrize("text", [" A Red cat ", LONG])
+def test_embeddings_with_their_text(name, text):
+    """The pipelines write it in lower case: of capitals, each would be a token of its own."""
+    pipe = tiny_cross.build(name)
+    more = {"complex_human_instruction": None} if name == "sana" else {}
+    (plain,) = checks.traced(pipe, name, prompt=text, **more)
+    given = embedded(pipe, name, text)
+    for told in (text, text.lower()):
+        (run,) = checks.traced(pipe, name, {"prompt": told}, **given)
+        assert run.prompt == told
+        assert (run.maps.mass - plain.maps.mass).abs().max() < 1e-6
+        for word in ("red", "cat"):
+            pair = [each.maps.word(word).values for each in (run, plain)]
+            assert (pair[0] - pair[1]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "how"),
+    [
+        ("pixart", "a red cat and a dog", {}),
+        ("sana", "a dog", {}),
+        ("sana", "a red cat", {"complex_human_instruction": ["under the tree:"]}),
+    ],
+)
+def test_a_text_of_another_length_than_its_embeddings_is_refused(name, text, how):
+    pipe = tiny_cross.build(name)
+    given = embedded(pipe, name, text, **how)
+    with pytest.raises(DaamkitError, match="as `prompt_attention_mask` has places"):
+        checks.traced(pipe, name, {"prompt": "a red cat"}, **given)
+
+
+def test_embeddings_of_several_texts_and_images():
+    pipe = tiny_cross.build("sana")
+    texts = ["a red cat beside the dog", "a fox"]
+    given = embedded(pipe, "sana", texts) | {"num_images_per_prompt": 2}
+    runs = checks.traced(pipe, "sana", {"prompt": texts}, **given)
+    assert [run.prompt for run in runs] == [text for text in texts for _ in range(2)]

@@ -178,3 +178,17 @@ def test_a_word_beyond_the_limit_is_not_read(case, pipe):
     assert tracer.run.maps.word("cat", 0).values.max() > 0
     with pytest.raises(daamkit.DaamkitError, match="has not read"):
         tracer.run.maps.word("fox")
+
+
+def test_what_is_denoised_is_put_back_in_the_type_of_its_inputs(case, batch):
+    """A scheduler's latents are float32 beside a model in bfloat16."""
+    for now in batch[2].passes:
+        family = now.family
+        given = now.inputs[family.image]
+        many = isinstance(given, list)
+        small = [each.bfloat16() for each in given] if many else given.bfloat16()
+        inputs = now.inputs | {family.image: small}
+        noisy = family.read(now.call, now.denoiser, inputs, now.earlier).noisy
+        made = family.write(inputs, noisy.float())[family.image]
+        for one, other in zip(made, small, strict=True):
+            assert one.dtype == torch.bfloat16 and torch.equal(one, other)

@@ -4,7 +4,13 @@ import dataclasses
 
 import pytest
 import torch
-from diffusers import FluxKontextPipeline
+from diffusers import (
+    AutoencoderKLQwenImage,
+    Flux2KleinKVPipeline,
+    FluxKontextPipeline,
+    QwenImageLayeredPipeline,
+    QwenImageTransformer2DModel,
+)
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 from PIL import Image
 
@@ -15,6 +21,7 @@ from daamkit.attention.calls import Call, Pass
 from daamkit.attention.columns import of_keys
 from daamkit.attention.taps import Tap
 from daamkit.toybox import flux
+from tests.families import every
 from tests.families import tiny_joint as tiny
 from tests.families.checks import Moving
 
@@ -123,6 +130,35 @@ def test_a_trace_computes_the_texts_columns_alone(case, pipe, monkeypatch):
     assert all(0 < run.maps.mass.sum() < 1 for run in tracer.runs)
 
 
+def test_cells_look_at_cells_in_the_same_softmax(pipe, case):
+    """Of texts of other lengths each image has its cells at places of its own."""
+    seen = Seen()
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, self_attention=True) as tracer:
+        tiny.generate(pipe, TWO, **case.guided)
+    for sample, run in enumerate(tracer.runs):
+        looks = run.self_attention["cond"]
+        assert {name for layer in looks.layers.values() for name in layer.sites} == {
+            name
+            for passed in seen.passes
+            for name, (*_, site) in passed.items()
+            if site.reads_image
+        }
+        for name, layer in looks.layers.items():
+            total = 0.0
+            for passed in seen.passes:
+                if "cond" not in passed[name][0]:
+                    continue
+                branches, layout, _ = passed[name]
+                own = branches["cond"][sample]
+                cells = layout.cells_of(slice(0, 2))[sample]  # both branches' rows have the same
+                total = total + own[:, cells][..., cells].sum(0).mT
+            found = layer.values.flatten(-2)
+            assert torch.allclose(found, total, atol=1e-4)
+            (site,) = {p[name][2] for p in seen.passes if name in p}
+            whole = found.sum(0).max() / (layer.heads * looks.steps)
+            assert whole < 1 if site.kind == "joint" else whole == pytest.approx(1)
+
+
 def test_columns_are_those_of_the_whole_however_they_are_cut(pipe, case):
     class Both(Tap):
         checked = 0
@@ -160,6 +196,20 @@ def test_what_is_denoised_is_found_moved_and_put_back(name):
     assert (tiny.generate(pipe, TWO, latents=tap.moved, **case.guided) == moved).all()
 
 
+def test_each_of_several_images_of_a_prompt_is_guided_as_alone():
+    """Qwen-Image has the shapes of a prompt's pictures once for all its images."""
+    case, pipe = every.CASES["qwenimage"], tiny.qwen()
+    pag = daamkit.PerturbedAttentionGuidance(layers="double")
+    with daamkit.guide(pipe, pag):
+        both = every.generate(case, pipe, ["a red cat"], [3, 4], num_images_per_prompt=2)
+        alone = [every.generate(case, pipe, "a red cat", seed) for seed in (3, 4)]
+    assert torch.allclose(both, torch.cat(alone), atol=1e-4)
+    assert not torch.allclose(both[:1], every.generate(case, pipe, "a red cat", 3), atol=1e-2)
+    with daamkit.trace(pipe, concepts=["sky", "cat"]) as tracer:
+        every.generate(case, pipe, ["a red cat", "a fox"], range(4), num_images_per_prompt=2)
+    assert len(tracer.runs) == 4
+
+
 def test_packed_latents_are_unpacked_as_the_pipeline_does():
     pipe = tiny.flux1()
     noisy = torch.randn(1, 12 * 8, 16)
@@ -192,6 +242,22 @@ def test_layers_skipped_by_guidance_are_a_branch_of_their_own():
         assert (tiny.generate(pipe, **skipping) == plain).all()
     assert tracer.run.maps.steps == 3 and tracer.run.branch("perturbed").steps == 2
     assert len(tracer.run.branch("perturbed").layers) == 2 < len(tracer.run.maps.layers)
+
+
+def test_layers_that_a_branch_skips_are_not_counted_in_a_sum():
+    pipe, found = tiny.sd3(), []
+    for keep in (("site",), (), ("step",), ("head",)):
+        with daamkit.trace(pipe, branches=("cond", "perturbed"), keep=keep) as tracer:
+            tiny.generate(
+                pipe, skip_guidance_layers=[1], skip_layer_guidance_start=-1.0,
+                skip_layer_guidance_stop=1.0, **SHORT,
+            )  # fmt: skip
+        found.append(tracer.run.branch("perturbed"))
+    for maps in found:
+        assert sum(layer.heads for layer in maps.layers.values()) == 8
+        assert torch.allclose(maps.mass, found[0].mass, atol=1e-6)
+        peaks = [float(each.word("cat").values.max()) for each in (maps, found[0])]
+        assert peaks[0] == pytest.approx(peaks[1], rel=1e-3)
 
 
 def test_without_its_t5_the_words_are_clips_alone():
@@ -245,3 +311,54 @@ def test_the_miniature_flux_is_read():
         pipe("a red cat", num_inference_steps=1, max_sequence_length=32)
     assert tracer.run.maps.size == (128, 128)
     assert {layer.grid for layer in tracer.run.maps.layers.values()} == {(16, 16)}
+
+
+def test_embeddings_of_a_text_that_is_padded_on_the_left():
+    pipe = tiny.flux2()
+    pipe.tokenizer.padding_side = "left"
+    embeds, _ = pipe.encode_prompt("a red cat", **LONG)
+    with daamkit.trace(pipe, prompt="a red cat") as tracer:
+        said = tiny.generate(pipe, "a red cat", **LONG)
+        given = tiny.generate(pipe, None, prompt_embeds=embeds, **LONG)
+    plain, run = (run.maps for run in tracer.runs)
+    assert (said == given).all() and run.prompt == plain.prompt
+    assert torch.equal(run.mass, plain.mass)
+
+
+def test_pictures_before_the_image_whose_keys_are_kept_are_refused(monkeypatch):
+    own = tiny.klein()
+    parts = ("scheduler", "vae", "text_encoder", "tokenizer", "transformer")
+    pipe = tiny.quiet(Flux2KleinKVPipeline(**{name: getattr(own, name) for name in parts}))
+    monkeypatch.setattr(pipe.image_processor, "check_image_input", lambda *_, **__: None)
+    picture = Image.new("RGB", (32, 48), "red")
+    with pytest.raises(daamkit.DaamkitError, match="kv_cache_mode='extract'"), daamkit.trace(pipe):
+        tiny.generate(pipe, image=picture, **CHAT)
+    with daamkit.trace(pipe) as tracer:
+        tiny.generate(pipe, "a red cat", **CHAT)
+    with daamkit.trace(own) as plain:
+        tiny.generate(own, "a red cat", guidance_scale=1.0, **CHAT)
+    word, other = (each.run.maps.word("cat").values for each in (tracer, plain))
+    assert torch.allclose(word, other, atol=1e-5)
+
+
+def test_layers_side_by_side_are_refused():
+    own = tiny.qwen()
+    vae = AutoencoderKLQwenImage(
+        base_dim=8, z_dim=8, dim_mult=[1] * 6, num_res_blocks=1, temperal_downsample=[False] * 5,
+        latents_mean=[0.0] * 8, latents_std=[1.0] * 8, input_channels=4,
+    )  # fmt: skip
+    transformer = QwenImageTransformer2DModel(
+        patch_size=2, in_channels=32, out_channels=8, num_layers=1, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=32, axes_dims_rope=(4, 6, 6),
+        use_additional_t_cond=True, use_layer3d_rope=True,
+    )  # fmt: skip
+    pipe = QwenImageLayeredPipeline(
+        own.scheduler, vae.eval(), own.text_encoder, own.tokenizer, None, transformer.eval()
+    )
+    pipe.prompt_template_encode_start_idx = own.prompt_template_encode_start_idx
+    tiny.quiet(pipe)
+    with pytest.raises(daamkit.DaamkitError, match="several layers"), daamkit.trace(pipe):
+        pipe(
+            image=Image.new("RGBA", (64, 64), "red"), prompt="a red cat", layers=2,
+            num_inference_steps=1, true_cfg_scale=1.0,
+        )  # fmt: skip

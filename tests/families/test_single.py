@@ -2,7 +2,9 @@
 CogView4."""
 
 import pytest
+import torch
 
+import daamkit
 from daamkit.attention import families
 from tests.families import checks, tiny_cross
 
@@ -40,8 +42,10 @@ def test_refiners_are_of_image_and_text_alone(name):
     assert kinds == {"layers": "joint", "noise_refiner": "self", "context_refiner": "text"}
     (run,) = checks.traced(pipe, name, {"self_attention": True})
     height, width = tiny_cross.GRIDS[name]
-    (layer,) = run.self_attention["cond"].layers.values()
-    assert layer.values.shape == (height * width, height, width)
+    layers = run.self_attention["cond"].layers
+    assert {name.split(".")[0] for name in layers} == {"layers", "noise_refiner"}
+    for layer in layers.values():
+        assert layer.values.shape == (height * width, height, width)
 
 
 def test_a_list_of_prompts_that_the_pipeline_rewrites(zimage):
@@ -104,3 +108,22 @@ def test_a_system_prompt_of_the_call(lumina2):
         runs = checks.traced(lumina2, "lumina2", prompt=prompt, system_prompt="under a tree")
         assert [run.prompt for run in runs] == ([prompt] if isinstance(prompt, str) else prompt)
         assert all(run.maps.word("cat").values.max() > 0 for run in runs)
+
+
+def test_embeddings_of_a_text_that_is_padded_on_the_left():
+    pipe = tiny_cross.build("cogview4")
+    embeds, negative = pipe.encode_prompt("a red cat", None, True, max_sequence_length=64)
+    given = {"prompt_embeds": embeds, "negative_prompt_embeds": negative}
+    (plain,) = checks.traced(pipe, "cogview4")
+    told = {"prompt": "a red cat", "negative_prompt": ""}
+    (run,) = checks.traced(pipe, "cogview4", told, prompt=None, **given)
+    assert run.maps.prompt == plain.maps.prompt and torch.equal(run.maps.mass, plain.maps.mass)
+    assert torch.equal(run.maps.word("cat").values, plain.maps.word("cat").values)
+    pictures = []
+    for tap, call in (
+        (daamkit.Silence("cat"), {"prompt": "a red cat"}),
+        (daamkit.Silence("cat", prompt="a red cat"), {"prompt": None, **given}),
+    ):
+        with daamkit.edit(pipe, tap):
+            pictures.append(tiny_cross.generate(pipe, "cogview4", **call))
+    assert torch.equal(*pictures)

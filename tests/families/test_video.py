@@ -1,13 +1,18 @@
 """Videos: maps with an axis of frames, two denoisers, texts in quotes."""
 
+import types
+
 import pytest
 import torch
+from diffusers.pipelines.wan import pipeline_wan_i2v
+from PIL import Image
 
 import daamkit
+from daamkit.attention import hooks
 from daamkit.attention.families.hunyuanvideo import quoted
 from daamkit.errors import DaamkitError
-from tests.families import every
-from tests.families.checks import Moving
+from tests.families import every, tiny_video
+from tests.families.checks import Moving, Seen
 from tests.families.every import CASES, generate
 
 
@@ -112,11 +117,52 @@ def test_quotes_are_written_as_the_pipeline_writes_them(prompt):
 
 def test_a_generation_goes_on_from_what_was_moved():
     """What is denoised is found in packed latents and in those with frames first, and put back."""
-    from daamkit.attention import hooks
-
     for name in ("ltx", "cogvideox"):
         pipe, tap = every.CASES[name].build(), Moving()
         with hooks.attach(pipe, tap):
             moved = generate(CASES[name], pipe)
         assert tap.image.shape[2] == tap.grid[0] and tap.image.shape[1] == 4
         assert torch.equal(generate(CASES[name], pipe, latents=tap.moved), moved)
+
+
+@pytest.mark.parametrize("places", [512, 510, 256])
+def test_a_picture_to_begin_with_is_not_read_as_text(places, monkeypatch):
+    """The model takes its last 512 places for the text's: the picture's last, if that has fewer."""
+    plain = types.SimpleNamespace(fix_text=lambda text: text)
+    monkeypatch.setattr(pipeline_wan_i2v, "ftfy", plain, raising=False)
+    pipe, seen = tiny_video.build("wan_i2v"), Seen()
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, keep=("site",)) as tracer:
+        pipe(
+            image=Image.linear_gradient("L").convert("RGB").resize((48, 16)), prompt="a red cat",
+            height=16, width=48, num_frames=9, num_inference_steps=1, guidance_scale=1.0,
+            max_sequence_length=places, output_type="latent",
+            generator=torch.Generator().manual_seed(0),
+        )  # fmt: skip
+    maps = tracer.run.maps
+    (cat,) = maps.prompt.word("cat").columns
+    for name, layer in maps.layers.items():
+        attention = seen.attentions[0, name]
+        assert attention.key.shape[2] == 512
+        shares = attention.probabilities("cond")[0].sum(0)
+        own = shares[:, 512 - places + 2]  # the third token
+        assert (layer.values[:, cat].flatten() - own).abs().max() < 1e-5
+        text = layer.values.sum(1).flatten()
+        assert (text - shares[:, 512 - places :].sum(-1)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "site"), [("wan", "blocks.0.attn2"), ("auraflow", "joint_transformer_blocks.0.attn")]
+)
+def test_keys_that_no_input_explains_are_refused(name, site):
+    """One more place of the text in cross-attention; of the image where both are in one softmax."""
+    pipe = CASES[name].build()
+
+    def longer(module, args, kwargs):
+        if name == "wan":
+            return (args[0], torch.cat([args[1], args[1][:, :1]], 1), *args[2:]), kwargs
+        own = kwargs["hidden_states"]
+        return args, kwargs | {"hidden_states": torch.cat([own, own[:, :1]], 1)}
+
+    pipe.transformer.get_submodule(site).register_forward_pre_hook(longer, with_kwargs=True)
+    with pytest.raises(DaamkitError, match=rf"keys at {site}"), daamkit.trace(pipe):
+        generate(CASES[name], pipe)

@@ -23,6 +23,7 @@ from diffusers import (
     HunyuanVideo15Transformer3DModel,
     LTXPipeline,
     LTXVideoTransformer3DModel,
+    WanImageToVideoPipeline,
     WanPipeline,
     WanTransformer3DModel,
 )
@@ -122,6 +123,31 @@ def wan(two: bool = False) -> WanPipeline:
 
 def wan22() -> WanPipeline:
     return wan(two=True)
+
+
+def wan_i2v() -> WanImageToVideoPipeline:
+    """Wan 2.1 that begins with a picture, of which it reads 257 places beside the text's."""
+    own = wan()
+    transformer = WanTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, in_channels=12, out_channels=4, text_dim=32,
+        freq_dim=8, ffn_dim=24, num_layers=2, cross_attn_norm=True, rope_max_seq_len=32,
+        image_dim=16, added_kv_proj_dim=24,
+    )  # fmt: skip
+    vision = transformers.CLIPVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        image_size=32, patch_size=2,
+    )  # fmt: skip
+    return quiet(
+        WanImageToVideoPipeline(
+            tokenizer=own.tokenizer,
+            text_encoder=own.text_encoder,
+            vae=own.vae,
+            scheduler=own.scheduler,
+            transformer=vary(transformer, 0.2),
+            image_encoder=transformers.CLIPVisionModel(vision).eval(),
+            image_processor=transformers.CLIPImageProcessor(crop_size=32, size=32),
+        )
+    )
 
 
 def cogvideox() -> CogVideoXPipeline:

@@ -18,6 +18,7 @@ from daamkit.attention.calls import Call, Pass
 from daamkit.errors import DaamkitError
 from daamkit.guidance import attend_and_excite
 from daamkit.guidance.denoising import Method
+from daamkit.guidance.descent import StepsWarning
 from tests import tiny
 from tests.guidance.test_denoising import generate
 
@@ -269,6 +270,28 @@ def test_what_was_scaled_stands_in_the_record(sd):
     assert used["thresholds"] == {"0": 0.05, "2": 0.5, "4": 0.8}
 
 
+@pytest.mark.parametrize(
+    ("settings", "beyond"),
+    [
+        ({"max_iter_to_alter": 25}, "24"),
+        ({"thresholds": {0: 0.05, 10: 0.5, 20: 0.8}}, "10, 20"),
+        ({"max_iter_to_alter": 11, "thresholds": {}}, "10"),
+    ],
+)
+def test_constants_of_another_number_of_steps_are_told(sd, settings, beyond):
+    with pytest.warns(StepsWarning, match=f"of step {beyond}, and the call makes 10.*out_of=50"):
+        guided(sd, call={"steps": 10}, scale_factor=0, **settings)
+    guided(sd, call={"steps": 10}, scale_factor=0, **settings, out_of=50)  # no word
+
+
+def test_of_two_thresholds_on_one_step_the_higher_counts(sd):
+    for order in ({0: 0.8, 10: 0.05}, {10: 0.05, 0: 0.8}, {0: 0.05, 10: 0.8}):
+        method = AttendAndExcite(["cat"], thresholds=order, out_of=50, scale_factor=0)
+        with daamkit.guide(sd, method), daamkit.trace(sd) as tracer:
+            generate(sd, steps=2)
+        assert tracer.run.record["guidance"][0]["settings"]["thresholds"] == {"0": 0.8}
+
+
 def test_a_single_step_is_guided(sd):
     _, table = guided(sd, call={"steps": 1}, scale_factor=1e3)
     assert len(table) == 1 and table["gradient"][0] > 0
@@ -278,7 +301,7 @@ def test_a_scale_of_nothing(sd):
     """Bit for bit the unguided image, thresholds or not; the losses are noted all the same."""
     plain = generate(sd)
     for thresholds in ({}, {0: 0.9, 1: 0.99}):
-        latents, table = guided(sd, scale_factor=0, thresholds=thresholds, max_iter_to_alter=25)
+        latents, table = guided(sd, scale_factor=0, thresholds=thresholds, max_iter_to_alter=3)
         assert torch.equal(latents, plain)
         assert (table["loss"] > 0).all() and not table[["iterations", "gradient"]].any(axis=None)
         assert list(table["step"]) == [0, 1, 2]
@@ -442,7 +465,7 @@ def test_inpainting_and_image_to_image():
         pipe.set_progress_bar_config(disable=True)
         call = call | {"image": picture}
         plain = generate(pipe, PROMPT, **call)
-        options = {"scale_factor": 1e3, "thresholds": {}, "max_iter_to_alter": 25}
+        options = {"scale_factor": 1e3, "thresholds": {}, "max_iter_to_alter": 3}
         latents, table = guided(pipe, call=call, **options)
         assert latents.isfinite().all() and not torch.allclose(latents, plain, atol=1e-2)
         assert list(table["step"]) == [0, 1, 2] and (table["gradient"] > 0).all()
@@ -453,10 +476,12 @@ def test_inpainting_and_image_to_image():
 @pytest.mark.parametrize("exact", [False, True])
 def test_half_precisions(dtype, exact):
     pipe = tiny.sd().to(dtype)
-    latents, table = guided(pipe, exact=exact, thresholds={0: 0.5}, max_refinement_steps=2)
+    noise = torch.randn((1, 4, 32, 32), generator=torch.Generator().manual_seed(0)).to(dtype)
+    settings = {"thresholds": {0: 0.5}, "max_refinement_steps": 2}  # one noise: torch draws another
+    latents, table = guided(pipe, call={"latents": noise}, exact=exact, **settings)
     assert latents.dtype == dtype and latents.isfinite().all()
     assert np.isfinite(table[["loss", "gradient"]]).all(axis=None) and (table["gradient"] > 0).all()
-    _, full = guided(tiny.sd(), thresholds={0: 0.5}, max_refinement_steps=2)
+    _, full = guided(tiny.sd(), call={"latents": noise.float()}, **settings)
     assert table["loss"][0] == pytest.approx(full["loss"][0], abs=1e-3)
     assert any(float(torch.tensor(loss).to(dtype)) != loss for loss in table["loss"])  # float32
 
@@ -616,7 +641,7 @@ def test_inference_mode(sd):
 
 def test_losses_are_saved_with_the_run(sd, tmp_path):
     method = AttendAndExcite(
-        ["cat", ("a", 1)], thresholds={1: 0.5}, max_refinement_steps=2, max_iter_to_alter=25
+        ["cat", ("a", 1)], thresholds={1: 0.5}, max_refinement_steps=2, max_iter_to_alter=3
     )
     with daamkit.guide(sd, method) as guide, daamkit.trace(sd) as tracer:
         generate(sd, PROMPT, num_images_per_prompt=2)

@@ -19,6 +19,7 @@ import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.guidance import aggregation, syngen
 from daamkit.guidance.denoising import Method
+from daamkit.guidance.descent import StepsWarning
 from daamkit.guidance.syngen import SynGen, bound, distance
 from daamkit.language import parsing
 from tests import tiny
@@ -245,11 +246,31 @@ def test_no_cfg_scaled_samples_two_passes_a_step_and_two_text_encoders():
     for scheduler in (EulerDiscreteScheduler, HeunDiscreteScheduler):
         pipe = tiny.sdxl()
         pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
-        method = SynGen(attn_res=(16, 16), max_iter_to_alter=25)
+        method = SynGen(attn_res=(16, 16), max_iter_to_alter=2)
         with daamkit.guide(pipe, method) as guide:
             moved = generate(pipe, guidance_scale=1.0)
         assert moved.isfinite().all() and not torch.equal(moved, generate(pipe, guidance_scale=1.0))
         assert list(guide.table()["step"]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "used"),
+    [({}, 5), ({"max_iter_to_alter": 25, "out_of": 50}, 5), ({"max_iter_to_alter": 3}, 3)],
+)
+def test_what_was_scaled_stands_in_the_record(sd, settings, used):
+    with daamkit.guide(sd, SynGen(**settings)), daamkit.trace(sd) as tracer:
+        generate(sd, steps=10)
+    noted = tracer.run.record["guidance"][0]
+    assert (noted["settings"]["max_iter_to_alter"], noted["settings"]["out_of"]) == (used, 10)
+    assert [step["step"] for step in noted["steps"]] == [*range(used)]
+
+
+def test_constants_of_another_number_of_steps_are_told(sd):
+    with (
+        pytest.warns(StepsWarning, match="SynGen was told of step 24, and the call makes 10"),
+        daamkit.guide(sd, SynGen(max_iter_to_alter=25, scale_factor=0)),
+    ):
+        generate(sd, steps=10)
 
 
 def test_a_trace_holds_the_main_passes_only(sd):

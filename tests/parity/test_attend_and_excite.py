@@ -14,7 +14,10 @@ from diffusers import StableDiffusionAttendAndExcitePipeline, StableDiffusionPip
 
 import daamkit
 
-pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")  # the reference's
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning"),  # the reference's
+    pytest.mark.filterwarnings("ignore:AttendAndExcite was told of step 24"),
+]
 
 SCHEDULERS = {
     "DDIMScheduler": {"steps_offset": 1, "clip_sample": False},

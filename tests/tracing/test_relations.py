@@ -1,5 +1,7 @@
 """What chosen words and cells attend to, beside an explicit softmax over all keys."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 from daamkit.tracing import sources
 from tests import tiny
-from tests.families import tiny_cross, tiny_joint
+from tests.families import every, tiny_cross, tiny_joint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 TWO = ["a red cat beside the dog", "a cat"]
@@ -218,3 +220,78 @@ def test_means_over_tokens_are_exact_whatever_type_a_script_has_set():
         torch.set_default_dtype(torch.float32)
     assert weights.dtype == torch.float32
     assert weights[0].tolist() == pytest.approx([1 / 3] * 3, abs=1e-7)
+
+
+@pytest.mark.parametrize("keep", [("site",), ("step", "site"), ()])
+def test_each_of_two_denoisers_counts_for_the_steps_that_it_has_run(keep, tmp_path):
+    case = every.CASES["wan22"]
+    asked = {"image_to_text": [(4, 4)], "image_to_image": [(4, 4)]}
+    pipe = case.build()
+    with daamkit.trace(pipe, relations=asked, keep=keep) as tracer:
+        every.generate(case, pipe)
+    for related in tracer.run.related.values():
+        assert {layer.ran for layer in related.layers.values()} == {(0,), (1,)}
+        assert related.of((4, 4)).sum() == pytest.approx(1, abs=1e-5)
+        if "step" in keep:
+            parts = [related.select(steps=step) for step in (0, 1)]
+            assert all(part.of((4, 4)).sum() == pytest.approx(1, abs=1e-5) for part in parts)
+            mean = torch.stack([part.of((4, 4)) for part in parts]).mean(0)
+            assert torch.allclose(related.of((4, 4)), mean, atol=1e-6)
+    text = tracer.run.related["image_to_text"]
+    run = replace(tracer.run, related={"image_to_text": text})
+    again = daamkit.open(run.save(tmp_path / "run")).related["image_to_text"]
+    assert torch.equal(again.of((4, 4)), text.of((4, 4)))
+
+
+def binned(**options):
+    """PixArt with a model's own sizes, 256 pixels a side and thereabouts."""
+    torch.manual_seed(0)
+    pipe = tiny_cross.pixart()
+    pipe.transformer.register_to_config(sample_size=32)
+    pipe.vae, pipe.vae_scale_factor = tiny_cross.autoencoder(4), 8
+    size = {"use_resolution_binning": True, "height": 128, "width": 128, "output_type": "np"}
+    return pipe, size | {"num_inference_steps": 1} | options
+
+
+@pytest.mark.parametrize("side", [128, 512])
+def test_a_pixel_is_one_of_the_picture_that_is_returned(side):
+    """256 pixels are decoded and then resized."""
+    pipe, call = binned(height=side, width=side)
+    pixel, found = (side * 0.8, side * 0.15), []
+    for chosen in ([pixel], "all"):
+        with daamkit.trace(pipe, relations={"image_to_image": chosen}) as tracer:
+            tiny_cross.generate(pipe, "pixart", **call)
+        assert tracer.run.maps.size == (side, side)
+        found.append(tracer.run.related["image_to_image"].of(pixel))
+    assert torch.allclose(*found, atol=1e-6)
+    layer = tracer.run.related["image_to_image"].layers["transformer_blocks.0.attn1"]
+    assert layer.grid == (16, 16)
+
+
+@pytest.mark.parametrize("relations", [None, {"image_to_image": [(4, 4)]}])
+def test_a_picture_that_is_cropped_is_refused(relations):
+    pipe, call = binned(height=144, width=256)
+    with (
+        pytest.raises(DaamkitError, match=r"144 x 256 .* out of 192 x 336.*resolution_binning=F"),
+        daamkit.trace(pipe, relations=relations),
+    ):
+        tiny_cross.generate(pipe, "pixart", **call)
+    for free in ({"use_resolution_binning": False}, {"output_type": "latent"}):
+        with daamkit.trace(pipe, relations=relations) as tracer:
+            tiny_cross.generate(pipe, "pixart", **call | free)
+        assert tracer.run.maps.size == ((144, 256) if "output_type" not in free else (192, 336))
+
+
+def test_all_cells_of_a_video():
+    case, pixel = every.CASES["wan"], (12, 30)
+    pipe, found = case.build(), []
+    for chosen in ([pixel], "all"):
+        with daamkit.trace(pipe, relations={"image_to_image": chosen}) as tracer:
+            every.generate(case, pipe)
+        found.append(tracer.run.related["image_to_image"].of(pixel))
+    assert found[0].shape == (3, 2, 6) and torch.allclose(*found, atol=1e-6)
+    with (
+        pytest.raises(DaamkitError, match="all cells of a video"),
+        daamkit.trace(pipe, relations={"image_to_text": "all"}),
+    ):
+        every.generate(case, pipe)

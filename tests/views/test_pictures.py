@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.layers import Layer
 from daamkit.maps.run import Run
+from daamkit.views import palettes
 from daamkit.views.labels import called
 from tests.views.runs import made
 
@@ -217,7 +219,7 @@ def test_an_export_has_every_mask_and_map(tmp_path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     for taken in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
-        with pytest.raises(DaamkitError, match="holds something else"):
+        with pytest.raises(DaamkitError, match="a new folder, or an earlier export's"):
             run.export(taken)
 
 
@@ -228,3 +230,23 @@ def test_each_map_stands_under_the_name_of_its_run() -> None:
         assert ax.get_title() == f"unguided, seed {run.seed}"
         shown = run.maps.word("cat").expand(absolute=True).numpy()
         assert np.array_equal(ax.images[-1].get_array(), shown)
+
+
+def test_a_things_outline_and_name_have_one_colour_of_their_own() -> None:
+    left, right = np.zeros((2, 64, 64), bool)
+    left[8:24, 4:20] = right[8:48, 36:60] = True
+    rows = [
+        {"name": "cat", "colour": "own", "left": 4, "bottom": 24, "mask": left},
+        {"name": "car", "colour": "red", "left": 36, "bottom": 48, "mask": right},
+    ]
+    picture = plots.instances(Image.new("RGB", (64, 64)), pd.DataFrame(rows).assign(kind="thing"))
+    pixels, (first, second) = np.asarray(picture), palettes.distinct(2)
+    assert picture.size == (128, 128) and tuple(first) != tuple(second)
+    for x, y, tint in (
+        (8, 30, first),  # the cat's outline, then the corner of its name
+        (8, 51, first),
+        (72, 60, second),
+        (72, 99, second),
+    ):
+        assert tuple(pixels[y, x]) == tuple(tint), (x, y)
+    assert not pixels[:16].any() and not pixels[30, 14:34].any()  # above them, and within the cat

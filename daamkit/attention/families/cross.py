@@ -13,7 +13,7 @@ from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Reading
 from daamkit.attention.families.transformer import Transformer, default
-from daamkit.attention.sites import Kind, Layout, Site, Span
+from daamkit.attention.sites import Grid, Kind, Layout, Site, Span
 
 _SITE = re.compile(r"(?:transformer_)?blocks\.\d+\.(attn1|attn2)")
 _KINDS: dict[str, Kind] = {"attn1": "self", "attn2": "cross"}
@@ -29,6 +29,7 @@ class Cross(Transformer):
     texts: ClassVar[Mapping[str, tuple[str, str]]] = {
         "text_encoder": ("encoder_hidden_states", "encoder_attention_mask")
     }
+    lowers: ClassVar[bool] = False  # whether the pipeline writes prompts in lower case
 
     def sites(self, denoiser: nn.Module) -> list[Site]:
         """All attention; of the linear kind nothing can be seen."""
@@ -100,17 +101,34 @@ class Cross(Transformer):
         if getattr(pipe, "tokenizer", None) is None:
             return []
         limit = default(pipe, "max_sequence_length")
-        return [Encoder("text_encoder", pipe.tokenizer, pipe.text_encoder, limit=limit)]
+        cleans = _lowered if self.lowers else None
+        return [
+            Encoder("text_encoder", pipe.tokenizer, pipe.text_encoder, limit=limit, cleans=cleans)
+        ]
 
 
-class PixArt(Cross):
+class Binned(Cross):
+    """Prompts in lower case; sizes of the model's own, enlarged to what was asked and cropped."""
+
+    lowers = True
+
+    def shown(self, call: Call, grid: Grid) -> tuple[int, int]:
+        """What was asked, where the picture is decoded."""
+        given, decoded = call.arguments, super().shown(call, grid)
+        if not given.get("use_resolution_binning") or given.get("output_type") == "latent":
+            return decoded
+        side = self.side(call.pipe)
+        return int(given.get("height") or side), int(given.get("width") or side)
+
+
+class PixArt(Binned):
     """PixArt-alpha and PixArt-Sigma: T5, its padding masked; prompts cleaned or in lower case."""
 
     name: ClassVar[str] = "pixart"
     model = "PixArtTransformer2DModel"
 
 
-class Sana(Cross):
+class Sana(Binned):
     """Sana: Gemma 2, an instruction before the prompt; attention between cells is linear.
 
     Of the instruction's places the first alone is kept. The others end one place before the
@@ -140,8 +158,9 @@ class Sana(Cross):
     def encoders(self, pipe: Any) -> list[Encoder]:
         """Gemma 2; its places grow with the instruction."""
         told = default(pipe, "complex_human_instruction")
+        found = [replace(each, pads="right") for each in super().encoders(pipe)]
         if not told:
-            return super().encoders(pipe)
+            return found
         before = "\n".join(told)
         return [
             replace(
@@ -149,7 +168,7 @@ class Sana(Cross):
                 template=(before, ""),
                 limit=(each.limit or 0) + len(each.tokenizer(before).input_ids) - 2,
             )
-            for each in super().encoders(pipe)
+            for each in found
         ]
 
     def template(self, encoder: Encoder, call: Call, branch: str) -> tuple[str, str]:
@@ -183,6 +202,10 @@ class HunyuanDiT(Cross):
                 embeds="prompt_embeds_2",
             ),
         ]
+
+
+def _lowered(text: str) -> str:
+    return text.lower().strip()
 
 
 def _range(rows: slice) -> range:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -44,6 +44,10 @@ class Encoder:
         or None; empty, and the encoder does not run, where it is given nothing. None: the prompt.
     trims
         Padding before a text is taken out after encoding.
+    pads
+        On which side the pipeline pads a text; "" where it leaves that to the tokenizer.
+    cleans
+        What the pipeline makes of a prompt before all else (lower case); None: nothing.
     """
 
     name: str
@@ -58,3 +62,5 @@ class Encoder:
     shares: str = ""
     rewrites: Callable[[str], list[tuple[str, int | None]]] | None = None
     trims: bool = False
+    pads: Literal["", "left", "right"] = ""
+    cleans: Callable[[str], str] | None = None

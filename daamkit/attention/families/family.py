@@ -144,11 +144,11 @@ class Family(ABC):
         inputs
             Of a pass; they are not changed.
         noisy
-            (rows, ...), scaled for the denoiser. Channels that the input has beyond these (of
-            inpainting and editing models) stay.
+            (rows, ...), scaled for the denoiser, of any type of numbers. Channels that the input
+            has beyond these (of inpainting and editing models) stay.
         """
         given: Tensor = inputs[self.image]
-        beside = given[:, noisy.shape[1] :]
+        noisy, beside = noisy.to(given.dtype), given[:, noisy.shape[1] :]
         return inputs | {self.image: torch.cat([noisy, beside], 1) if beside.shape[1] else noisy}
 
     def select(self, now: Pass, rows: Sequence[int]) -> dict[str, Any]:
@@ -194,6 +194,14 @@ class Family(ABC):
         """
         raise NotImplementedError
 
+    def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
+        """How many keys a site has by what its pass is given; None: any number.
+
+        What the kernel is given is checked against it, so that no key goes by another's name. The
+        default: at cross sites, as many as the text's places, and those before them.
+        """
+        return text_end(layout) if site.kind == "cross" else None
+
     # -- text
 
     def encoders(self, pipe: Any) -> list[Encoder]:
@@ -233,6 +241,11 @@ class Family(ABC):
         scale = int(getattr(pipe, "vae_scale_factor", 8))
         return grid[-2] * scale, grid[-1] * scale
 
+    def shown(self, call: Call, grid: Grid) -> tuple[int, int]:
+        """(height, width) of the picture that a call returns: as decoded, unless the pipeline
+        resizes that."""
+        return self.pixels(call.pipe, grid)
+
     def images(self, output: Any) -> Any:
         """What a pipeline's call has made, of its output: images, or videos.
 
@@ -269,6 +282,12 @@ class Family(ABC):
     def left_out(self, site: Site, whole: Grid, base: int) -> frozenset[str]:
         """Pooling rules that leave a site out, on a grid."""
         return site.left_out
+
+
+def text_end(layout: Layout) -> int | None:
+    """The key after the last of the longest row's text; None where there is no text."""
+    ends = [span.start + span.length for row in layout.text for span in row]
+    return max(ends, default=None)
 
 
 def pick(value: Any, rows: Sequence[int], total: int) -> Any:

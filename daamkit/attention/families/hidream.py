@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Reading
+from daamkit.attention.families.family import Reading, text_end
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Grid, Layout, Site, Span
 
@@ -76,6 +76,10 @@ class HiDream(Transformer):
             spans.append(Span(encoder, at, length))
             at += length
         return Layout(now.grid, slice(0, height * width), (tuple(spans),) * len(llama))
+
+    def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
+        """The texts come last."""
+        return text_end(layout)
 
     def encoders(self, pipe: Any) -> list[Encoder]:
         """T5, and Llama twice; of both CLIPs there is no place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -96,6 +97,16 @@ class HunyuanVideo15(Video):
                     at += end - begin
             text.append(tuple(own))
         return Layout(now.grid, slice(0, cells), tuple(text))
+
+    def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
+        """All places, hidden ones too."""
+        inputs = now.inputs
+        if site.kind == "text":
+            return int(inputs["encoder_hidden_states"].shape[1])
+        pictured = inputs.get("image_embeds")
+        more = [inputs[name] for name, _ in _MASKS.values()]
+        more += [] if pictured is None else [pictured]
+        return math.prod(now.grid) + sum(int(each.shape[1]) for each in more)
 
     def reach(self, now: Pass, row: int) -> dict[str, int]:
         """As far as the masks go."""

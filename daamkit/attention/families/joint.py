@@ -16,6 +16,7 @@ from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Family, Reading, classes
 from daamkit.attention.families.texts import Text
 from daamkit.attention.sites import Grid, Kind, Layout, Site
+from daamkit.errors import DaamkitError
 
 _SITE = re.compile(r"(single_)?transformer_blocks\.\d+\.attn(2)?")
 _CELL = 2  # latents a side of a cell, as the autoencoder has them
@@ -92,6 +93,7 @@ class Joint(Family):
         mask), is not denoised.
         """
         given: Tensor = inputs["hidden_states"]
+        _require_one_image(call, denoiser, inputs)
         grid = _grid(denoiser, inputs)
         config: Any = denoiser.config
         channels = config.out_channels or config.in_channels
@@ -120,7 +122,7 @@ class Joint(Family):
         if given.ndim == 4:
             return super().write(inputs, noisy)
         _, places, channels = noisy.shape
-        own = torch.cat([noisy, given[:, :places, channels:]], 2)
+        own = torch.cat([noisy.to(given.dtype), given[:, :places, channels:]], 2)
         return inputs | {"hidden_states": torch.cat([own, given[:, places:]], 1)}
 
     def predicted(self, now: Pass, output: Any) -> Tensor:
@@ -129,14 +131,15 @@ class Joint(Family):
         return said if said.ndim == 4 else said[:, : now.grid[0] * now.grid[1]]
 
     def select(self, now: Pass, rows: Sequence[int]) -> dict[str, Any]:
-        """Rows of all but the places' positions, which all rows share."""
+        """Rows of all but the places' positions, which all rows share, or a prompt's images."""
         chosen = super().select(now, rows)
         for name in ("img_ids", "txt_ids"):
             given = now.inputs.get(name)
             if isinstance(given, Tensor) and given.ndim == 2:
                 chosen[name] = given
         if "img_shapes" in chosen:
-            chosen["img_shapes"] = [now.inputs["img_shapes"][row] for row in rows]
+            shapes, total = now.inputs["img_shapes"], len(now.inputs["hidden_states"])
+            chosen["img_shapes"] = [shapes[row * len(shapes) // total] for row in rows]
         return chosen
 
     def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
@@ -172,6 +175,14 @@ class Joint(Family):
         spans = texts.spans(own, pipe, cells if self.image_first else 0, length)
         return Layout(now.grid, slice(start, start + cells), (spans,) * rows)
 
+    def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
+        """The text's places and all of the image's, pictures to edit among them."""
+        if site.kind == "self":
+            return None
+        given: Tensor = now.inputs["hidden_states"]
+        cells = given.shape[1] if given.ndim == 3 else now.grid[0] * now.grid[1]
+        return cells + int(now.inputs["encoder_hidden_states"].shape[1])
+
     # -- text
 
     def encoders(self, pipe: Any) -> list[Encoder]:
@@ -202,6 +213,23 @@ class Joint(Family):
         """2 x 2 latents a cell."""
         height, width = super().pixels(pipe, grid)
         return height * _CELL, width * _CELL
+
+
+def _require_one_image(call: Call, denoiser: Any, inputs: dict[str, Any]) -> None:
+    """Refuse places whose first are not those of the image that is returned."""
+    if getattr(denoiser.config, "use_layer3d_rope", False):
+        raise DaamkitError(
+            wanted="one image that is denoised",
+            got=f"{type(call.pipe).__name__}, which denoises several layers side by side",
+            mend="pipelines of layered images are not read yet",
+        )
+    if inputs.get("kv_cache_mode") is not None:
+        raise DaamkitError(
+            wanted="a pass over all of its places, the image's first",
+            got=f"{type(call.pipe).__name__}, which puts pictures before the image and keeps their "
+            f"keys (kv_cache_mode={inputs['kv_cache_mode']!r})",
+            mend="call it without a picture; kept keys are not read yet",
+        )
 
 
 def _grid(denoiser: Any, inputs: dict[str, Any]) -> tuple[int, int]:

@@ -6,14 +6,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Reading, pick
+from daamkit.attention.families.family import Reading, pick, text_end
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Kind, Layout, Site, Span
 
@@ -59,6 +59,10 @@ class Single(Transformer):
         """As the scheduler is given it: the pipeline turns its sign."""
         said: Tensor = -output[0]
         return said
+
+    def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
+        """As far as the longest row's text goes."""
+        return None if site.kind == "self" else text_end(layout)
 
 
 class ZImage(Single):
@@ -186,6 +190,12 @@ class Lumina2(Single):
             return Layout(now.grid, slice(0, 0), text)
         return Layout(now.grid, tuple(slice(each, each + cells) for each in lengths), text)
 
+    def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
+        """The longest text and the image; of the text alone, all that the encoder made."""
+        if site.kind == "joint":
+            return max(self.lengths(now)) + now.grid[0] * now.grid[1]
+        return None if site.kind == "self" else int(now.inputs["encoder_hidden_states"].shape[1])
+
     def lengths(self, now: Pass) -> list[int]:
         """Of each row's text."""
         said: list[int] = now.inputs["encoder_attention_mask"].sum(1).tolist()
@@ -206,6 +216,7 @@ class Lumina2(Single):
                 pipe.text_encoder,
                 limit=default(pipe, "max_sequence_length"),
                 template=(_prompted(pipe.system_prompt), ""),
+                pads="right",
             )
         ]
 
@@ -228,6 +239,7 @@ class TextFirst(Transformer):
 
     site: ClassVar[str] = ""  # the pattern of the paths of attention
     registers: ClassVar[int] = 0
+    pads: ClassVar[Literal["", "left"]] = ""
     apart: ClassVar[bool] = False  # whether each branch has a pass of its own, the prompt's first
 
     def sites(self, denoiser: nn.Module) -> list[Site]:
@@ -256,6 +268,10 @@ class TextFirst(Transformer):
         cells = slice(start, start + math.prod(now.grid))
         return Layout(now.grid, cells, ((Span("text_encoder", 0, start),),) * rows)
 
+    def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
+        """No others than these."""
+        return layout.cells_of(slice(0, 1))[0].stop
+
     def encoders(self, pipe: Any) -> list[Encoder]:
         """The only one."""
         if getattr(pipe, "tokenizer", None) is None:
@@ -268,6 +284,7 @@ class TextFirst(Transformer):
                 pipe.text_encoder,
                 limit=limit,
                 registers=self.registers,
+                pads=self.pads,
             )
         ]
 
@@ -287,6 +304,7 @@ class CogView4(TextFirst):
     name: ClassVar[str] = "cogview4"
     model = "CogView4Transformer2DModel"
     site = r"transformer_blocks\.\d+\.attn1"
+    pads = "left"
     apart = True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from daamkit.attention.families.cross import Cross
 from daamkit.attention.families.family import Reading
 from daamkit.attention.families.single import TextFirst, one_by_one
 from daamkit.attention.families.transformer import Transformer, default
-from daamkit.attention.sites import Grid, Layout, Site
+from daamkit.attention.sites import Grid, Layout, Site, Span
 from daamkit.errors import DaamkitError
 
 
@@ -100,10 +101,18 @@ class Wan(Video, Cross):
         return Reading(noisy, latest(inputs["timestep"]), branches, grid, text)
 
     def layout(self, site: Site, now: Pass, queries: int, keys: int, nth: int) -> Layout | None:
-        """A picture to begin with has keys of its own, in a call before the text's."""
+        """A picture to begin with has keys of its own, in a call before the text's.
+
+        The model takes the last 512 for the text's, however many these are.
+        """
         module: Any = site.module
         pictured = getattr(module, "add_k_proj", None) is not None
-        return super().layout(site, now, queries, keys, nth - pictured)
+        found = super().layout(site, now, queries, keys, nth - pictured)
+        if found is None or not pictured:
+            return found
+        length = now.inputs["encoder_hidden_states"].shape[1]
+        span = Span("text_encoder", max(keys - length, 0), length)
+        return replace(found, text=((span,),) * len(found.text))
 
 
 class LTX(Video, Cross):
@@ -177,8 +186,9 @@ class CogVideoX(Video, TextFirst):
 
     def write(self, inputs: dict[str, Any], noisy: Tensor) -> dict[str, Any]:
         """The channels beyond these stay."""
-        beside = inputs[self.image][:, :, noisy.shape[2] :]
-        return inputs | {self.image: torch.cat([noisy, beside], 2)}
+        given: Tensor = inputs[self.image]
+        own = torch.cat([noisy.to(given.dtype), given[:, :, noisy.shape[2] :]], 2)
+        return inputs | {self.image: own}
 
     def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
         """Channels before frames."""

@@ -3,6 +3,7 @@ intervals."""
 
 from daamkit.studies.charts.attributions import (
     adjectives,
+    attribution,
     cohyponyms,
     objects,
     parts_of_speech,
@@ -13,6 +14,7 @@ from daamkit.studies.charts.probabilities import reliability
 
 __all__ = [
     "adjectives",
+    "attribution",
     "cohyponyms",
     "effects",
     "neglect",

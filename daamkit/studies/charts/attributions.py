@@ -48,6 +48,26 @@ def objects(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     return figure
 
 
+def attribution(table: pd.DataFrame) -> Figure:
+    """A row a method: does its map find the thing, and what the word does?
+
+    Parameters
+    ----------
+    table
+        set, method, ap, ap_low, ap_high, cause, cause_low, cause_high.
+    """
+    figure, (left, right) = pieces.sheet(2, (11, 5), sharey=True)
+    order = table.groupby("method")["ap"].mean().sort_values(ascending=False)
+    names = {method: str(method) for method in order.index}
+    for ax, measure in ((left, "ap"), (right, "cause")):
+        values = (measure, f"{measure}_low", f"{measure}_high")
+        pieces.points(ax, table, "method", "set", values=values, names=names)
+    pieces.name(left, "Finds the thing", "average precision of its pixels")
+    pieces.name(right, "Finds what the word does", "share of the change, in as many pixels")
+    pieces.legend(left, below=True)
+    return figure
+
+
 def parts_of_speech(table: pd.DataFrame) -> Figure:
     """A panel a measure, a row a tag.
 

@@ -1,0 +1,171 @@
+"""Which layers and heads to look at: learned on drawn scenes, whose masks are exact."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit import resources
+from daamkit.attribution.method import Again
+from daamkit.errors import DaamkitError
+from daamkit.maps import pooling
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap, enlarge
+from daamkit.maps.words import Word
+
+Head = tuple[str, int]  # the layer's name, and which of its heads
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned of one model (`studies.lessons`).
+
+    Attributes
+    ----------
+    model, fingerprint
+        The model that was shown the scenes.
+    scenes
+        How many.
+    layers
+        The weight of each layer's map.
+    heads
+        The heads that are kept, best first.
+    also
+        Fingerprints of the same model where other versions of transformers build it.
+    """
+
+    model: str
+    fingerprint: str
+    scenes: int
+    layers: Mapping[str, float]
+    heads: Sequence[Head]
+    also: Sequence[str] = ()
+
+    def write(self, file: Path) -> None:
+        """As JSON."""
+        file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+@functools.cache
+def shipped() -> tuple[Lesson, ...]:
+    """The lessons that ship, one for each toy model."""
+    folder = resources.path("attribution")
+    texts = [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.json"))]
+    known = map(json.loads, texts)
+    return tuple(
+        Lesson(**each | {"heads": [(name, head) for name, head in each["heads"]]}) for each in known
+    )
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """A weighted sum of the layers' maps: weights that are least squares on exact masks, none below
+    0, of maps with the mean 1.
+
+    Parameters
+    ----------
+    lesson
+        None: what ships for the model that drew the run.
+
+    Raises
+    ------
+    DaamkitError
+        If nothing was learned of that model.
+    """
+
+    lesson: Lesson | None = None
+
+    def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
+        """Nothing is drawn again."""
+        weights = _lesson(self.lesson, run).layers
+        found = []
+        for own in map(run.maps.of, words):
+            layers = of_layers(run, own.word)
+            total = sum((weights.get(name, 0.0) * layers[name] for name in layers), torch.zeros(()))
+            found.append(replace(own, values=total))
+        return found
+
+
+@dataclass(frozen=True)
+class BestHeads:
+    """The mean of the heads that ranked the things of drawn scenes best, each head's map with the
+    mean 1; as works on transformers choose layers by their masks (Shin et al. 2025, arXiv
+    2508.07519), head by head.
+
+    Parameters
+    ----------
+    lesson
+        None: what ships for the model that drew the run.
+
+    Raises
+    ------
+    DaamkitError
+        If nothing was learned of that model, or the run kept no heads.
+    """
+
+    lesson: Lesson | None = None
+
+    def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
+        """Nothing is drawn again."""
+        heads = _lesson(self.lesson, run).heads
+        found = []
+        for own in map(run.maps.of, words):
+            every = of_heads(run, own.word)
+            found.append(
+                replace(own, values=torch.stack([every[n][head] for n, head in heads]).mean(0))
+            )
+        return found
+
+
+def of_layers(run: Run, word: Word) -> dict[str, Float[Tensor, "y x"]]:
+    """A word's map of each layer, a quarter of the image's sides, with the mean 1."""
+    return {name: _even(heads.mean(0)) for name, heads in _large(run, word).items()}
+
+
+def of_heads(run: Run, word: Word) -> dict[str, Float[Tensor, "heads y x"]]:
+    """The same of each head.
+
+    Raises
+    ------
+    DaamkitError
+        If the run kept no heads.
+    """
+    if not {"site", "head"} <= run.maps.keep:
+        raise DaamkitError(
+            wanted="sites and heads kept apart",
+            got=f"a trace that kept {sorted(run.maps.keep) or 'sums only'}",
+            mend="trace with `keep=('site', 'head')`, which is the default",
+        )
+    return {name: _even(heads) for name, heads in _large(run, word).items()}
+
+
+def _large(run: Run, word: Word) -> dict[str, Float[Tensor, "heads y x"]]:
+    size, maps = tuple(max(1, side // 4) for side in run.maps.size), run.maps
+    return {
+        name: enlarge(pooling.of_heads(layer, maps.keep, word), (size[0], size[1])).clamp(min=0)
+        for name, layer in maps.layers.items()
+    }
+
+
+def _even(maps: Float[Tensor, "*heads y x"]) -> Float[Tensor, "*heads y x"]:
+    return maps / maps.mean((-1, -2), keepdim=True).clamp(min=1e-30)
+
+
+def _lesson(given: Lesson | None, run: Run) -> Lesson:
+    model = (run.record.get("model") or {}).get("fingerprint")
+    matching = (each for each in shipped() if model in (each.fingerprint, *each.also))
+    known = given or next(matching, None)
+    if known is None:
+        raise DaamkitError(
+            wanted="weights that were learned of the model that drew this",
+            got=f"weights of {', '.join(each.model for each in shipped()) or 'none'}",
+            mend="learn them from your own masks and pass `lesson=`, or take another method",
+        )
+    return known

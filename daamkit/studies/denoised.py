@@ -1,0 +1,120 @@
+"""Drawn scenes, noised to a level and denoised in one step: images whose masks are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from daamkit.attention.hooks import attach
+from daamkit.attention.taps import Tap
+from daamkit.maps.run import Run
+from daamkit.toybox import claims
+from daamkit.toybox.oracle import SMALLEST
+from daamkit.toybox.scenes import Scene
+from daamkit.tracing.trace import trace
+
+Mask = Bool[np.ndarray, "height width"]
+
+
+class OneStep(DDIMScheduler):  # type: ignore[misc]
+    """DDIM with a single step, from `level` (0 to 999) to the end."""
+
+    level = 500
+
+    def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
+        """One step, whatever is asked."""
+        self.num_inference_steps = 1
+        self.timesteps = torch.tensor([self.level], device=device)
+
+
+class Denoised:
+    """A pipeline that denoises drawn scenes in one step, under their own captions.
+
+    Parameters
+    ----------
+    pipe
+        A Stable Diffusion of the toy world; it stays as it is, and its parts are shared.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self.scheduler = OneStep.from_config(pipe.scheduler.config)
+        parts = pipe.components | {"scheduler": self.scheduler}
+        self.pipe = type(pipe)(**parts, requires_safety_checker=False)
+        self.pipe.set_progress_bar_config(disable=True)
+
+    def runs(
+        self,
+        scenes: Sequence[Scene],
+        seeds: Sequence[int],
+        level: int,
+        taps: Sequence[Tap] = (),
+        **options: Any,
+    ) -> list[Run]:
+        """One traced step of each scene.
+
+        Parameters
+        ----------
+        scenes
+            The scenes.
+        seeds
+            Of the noise that each is mixed with.
+        level
+            Time step of the schedule, from 0 (hardly any noise) to 999.
+        taps
+            What watches or changes attention besides.
+        options
+            Of `trace`.
+        """
+        self.scheduler.level = level
+        noisy = self._noisy(scenes, seeds, level)
+        with attach(self.pipe, *taps), trace(self.pipe, **options) as tracer:
+            self.pipe(
+                [scene.caption for scene in scenes],
+                latents=noisy,
+                num_inference_steps=1,
+                guidance_scale=1.0,
+            )
+        return tracer.runs
+
+    def _noisy(
+        self, scenes: Sequence[Scene], seeds: Sequence[int], level: int
+    ) -> Float[Tensor, "scenes channels y x"]:
+        from daamkit.toybox.training import autoencoder
+
+        pipe = self.pipe
+        images = autoencoder.as_tensor(np.stack([scene.image for scene in scenes]))
+        with torch.no_grad():
+            clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
+        clean = clean * pipe.vae.config.scaling_factor
+        noise = torch.stack(
+            [
+                torch.randn(
+                    each.shape,
+                    generator=torch.Generator().manual_seed(seed),
+                    dtype=torch.float32,
+                    device="cpu",
+                )
+                for each, seed in zip(clean, seeds, strict=True)
+            ]
+        ).to(clean)
+        return self.scheduler.add_noise(clean, noise, torch.tensor([level], device=clean.device))
+
+
+def exact(scene: Scene) -> dict[int, Mask]:
+    """Where the things of a drawn scene are, by their numbers in its caption; without things that
+    are named twice in different phrases, or hardly show."""
+    asked = claims.parse(scene.caption).things
+    nouns = {word.start: word for word in scene.words if word.pos == "NOUN"}
+    names = [claim.name for claim in asked]
+    masks = {
+        i: scene.mask(nouns[claim.start])
+        for i, claim in enumerate(asked)
+        if names.count(claim.name) == 1
+    }
+    return {i: mask for i, mask in masks.items() if mask.sum() >= SMALLEST}

@@ -1,0 +1,239 @@
+"""Methods of attribution beside their own recipes, written here another way."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import daamkit
+from daamkit import registry
+from daamkit.attention.hooks import attach
+from daamkit.attribution.gradients import GradientAttention, Relevance
+from daamkit.attribution.learned import BestHeads, LayerWeights, Lesson, of_heads, of_layers
+from daamkit.attribution.occlusion import Occlusion
+from daamkit.attribution.propagation import Propagation
+from daamkit.errors import DaamkitError
+from daamkit.maps.wordmap import enlarge
+from tests.families import tiny_joint
+
+PROMPT, STEPS = "a cat and a car", 3
+
+
+def draw(pipe, *taps, prompt=PROMPT, **options):
+    with attach(pipe, *taps), daamkit.trace(pipe, **{"self_attention": True} | options) as tracer:
+        pipe(prompt, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(3))
+    return tracer.run
+
+
+@pytest.fixture(scope="module")
+def run(toybox):
+    return draw(toybox)
+
+
+def words(run):
+    return [run.maps.prompt.word(text) for text in ("cat", "car")]
+
+
+def never(*taps):
+    raise AssertionError("nothing is to be drawn again")
+
+
+# -- each
+
+
+@pytest.mark.parametrize("name", registry.attributions.names())
+def test_a_map_of_the_images_size_for_each_word_in_order(toybox, run, name):
+    method = registry.attributions.find(name)()
+
+    def again(*taps):
+        return draw(toybox, *taps)
+
+    found = method.maps(run, words(run), again)
+    assert [each.word.text for each in found] == ["cat", "car"]
+    for each in found:
+        assert each.size == (128, 128) and each.expand().shape == (128, 128)
+        assert bool(torch.isfinite(each.values).all()) and float(each.values.max()) > 0
+    cat, car = (each.expand(absolute=True).numpy() for each in found)
+    assert not np.allclose(cat, car)
+    assert each.image is run.image
+    (alone,) = method.maps(run, words(run)[1:], again)
+    if name != "concepts":  # there words compete
+        assert np.allclose(alone.expand(absolute=True).numpy(), car, atol=1e-6)
+
+
+# -- propagation
+
+
+def test_propagation_is_the_matrix_product(run):
+    maps = run.self_attention["cond"]
+    finest = [layer for layer in maps.layers.values() if layer.grid == (16, 16)]
+    looks = sum(layer.values.numpy().reshape(256, 256).astype(float) for layer in finest)
+    looks = looks / looks.sum(0)  # columns: the cells that look
+    for own in Propagation(power=2).maps(run, words(run), never):
+        whole = run.maps.of(own.word).values
+        small = F.interpolate(whole[None, None], (16, 16), mode="area").numpy().ravel()
+        assert own.values.numpy().ravel() == pytest.approx(looks.T @ (looks.T @ small), rel=1e-4)
+
+
+def test_propagation_where_all_cells_look_at_one(run):
+    layer = next(iter(run.self_attention["cond"].layers.values()))
+    values = torch.zeros_like(layer.values)
+    values[37] = 0.25  # text has the rest
+    own = replace(run.self_attention["cond"], layers={"up": replace(layer, values=values)})
+    (found,) = Propagation().maps(replace(run, self_attention={"cond": own}), words(run)[:1], never)
+    y, x = divmod(37, layer.grid[1])
+    small = F.adaptive_avg_pool2d(run.maps.word("cat").values[None], layer.grid)[0]
+    assert torch.allclose(found.values, small[y, x].expand(layer.grid), rtol=1e-5)
+
+
+def test_propagation_wants_self_attention_and_a_power(run):
+    with pytest.raises(DaamkitError, match="self_attention=True"):
+        Propagation().maps(replace(run, self_attention={}), words(run), never)
+    with pytest.raises(DaamkitError, match="Take the paper's, 4"):
+        Propagation(power=0)
+
+
+# -- occlusion
+
+
+def test_occlusion_is_what_silencing_changes(toybox, run):
+    calls = []
+
+    def again(*taps):
+        calls.append(taps)
+        return draw(toybox, *taps)
+
+    found = Occlusion(window=0).maps(run, words(run), again)
+    assert len(calls) == 2
+    for own in found:
+        with daamkit.edit(toybox, daamkit.Silence(own.word.text)):
+            without = draw(toybox)
+        a, b = (np.asarray(each.image, float) for each in (run, without))
+        assert own.values.numpy() == pytest.approx(np.abs(a - b).mean(-1) / 255, abs=1e-6)
+    wide = Occlusion(window=0.055).maps(run, words(run)[:1], again)[0].values  # 7 x 7 pixels
+    assert float(wide[50, 60]) == pytest.approx(float(found[0].values[47:54, 57:64].mean()))
+    assert float(wide[0, 0]) == pytest.approx(float(found[0].values[:4, :4].mean()))
+
+
+def test_occlusion_wants_an_image(run):
+    with pytest.raises(DaamkitError, match="output_type='pil'"):
+        Occlusion().maps(replace(run, image=None), words(run), lambda *taps: run)
+
+
+# -- gradients
+
+
+class Recorded:
+    """An attention processor with its softmax in the open: another road to the same gradients."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, **_):
+        text = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query = attn.head_to_batch_dim(attn.to_q(hidden_states))
+        key, value = (attn.head_to_batch_dim(to(text)) for to in (attn.to_k, attn.to_v))
+        weights = attn.get_attention_scores(query, key)
+        if encoder_hidden_states is not None and self.kept is not None:
+            weights.retain_grad()
+            self.kept.append(weights)
+        return attn.to_out[0](attn.batch_to_head_dim(weights @ value))
+
+
+def relevance_by_hand(pipe, seed):
+    """Of one step: the same formula by `backward`, with diffusers' own tools alone."""
+    latents = torch.randn((1, 4, 32, 32), generator=torch.Generator().manual_seed(seed))
+    pipe.scheduler.set_timesteps(1)
+    time = pipe.scheduler.timesteps[0]
+    noisy = pipe.scheduler.scale_model_input(latents * pipe.scheduler.init_noise_sigma, time)
+    cond, uncond = pipe.encode_prompt(PROMPT, "cpu", 1, True)
+    old, kept = pipe.unet.attn_processors, []
+    pipe.unet.set_attn_processor(Recorded(kept))
+    try:
+        said = pipe.unet(noisy, time, cond).sample
+        pipe.unet.set_attn_processor(Recorded(None))
+        with torch.no_grad():
+            rest = pipe.unet(noisy, time, uncond).sample
+        ((said - rest).square().sum() / 2).backward()
+    finally:
+        pipe.unet.set_attn_processor(old)
+        pipe.unet.zero_grad(set_to_none=True)
+    total = 0
+    for weights in kept:
+        side = int(weights.shape[1] ** 0.5)
+        positive = (weights * weights.grad).clamp(min=0).mean(0)
+        total = total + enlarge(positive.detach().T.reshape(-1, side, side), (32, 32))
+    return total
+
+
+def test_gradients_are_those_of_the_open_softmax(toybox):
+    tap = Relevance((128, 128))
+    with attach(toybox, tap):
+        toybox(PROMPT, num_inference_steps=1, generator=torch.Generator().manual_seed(8))
+    wanted = relevance_by_hand(toybox, 8)
+    assert tap.total.shape == (1, *wanted.shape)
+    assert torch.allclose(tap.total[0], wanted, rtol=1e-3, atol=1e-5 * float(wanted.max()))
+    assert all(weight.grad is None for weight in toybox.unet.parameters())
+    assert all(weight.requires_grad for weight in toybox.unet.parameters())
+
+
+def test_gradients_leave_the_image_alone(toybox, run):
+    assert np.array_equal(draw(toybox, Relevance((128, 128))).image, run.image)
+
+
+# -- what was learned
+
+
+def lesson(run, layers, heads):
+    return Lesson("mine", "", 0, layers, heads)
+
+
+def test_weights_and_heads_are_those_of_the_lesson(run):
+    names, cat = [*run.maps.layers], words(run)[0]
+    layers, heads = of_layers(run, cat), of_heads(run, cat)
+    for name in names:
+        assert torch.allclose(layers[name].mean(), torch.ones(()))
+        assert heads[name].shape[0] == run.maps.layers[name].heads
+    own = lesson(run, {names[1]: 2.0, names[2]: 0.5}, [(names[0], 1), (names[2], 0)])
+    (found,) = LayerWeights(own).maps(run, [cat], never)
+    assert torch.allclose(found.values, 2 * layers[names[1]] + 0.5 * layers[names[2]])
+    (found,) = BestHeads(own).maps(run, [cat], never)
+    assert torch.allclose(found.values, (heads[names[0]][1] + heads[names[2]][0]) / 2)
+
+
+def test_nothing_was_learned_of_another_model(run):
+    other = replace(run, record=run.record | {"model": {"fingerprint": "another"}})
+    for method in (LayerWeights(), BestHeads()):
+        with pytest.raises(DaamkitError, match="weights of toybox.*lesson="):
+            method.maps(other, words(run), never)
+
+
+def test_heads_want_heads(toybox):
+    summed = draw(toybox, keep=("site",))
+    with pytest.raises(DaamkitError, match="which is the default"):
+        BestHeads().maps(summed, words(summed), never)
+    assert len(LayerWeights().maps(summed, words(summed), never)) == 2
+
+
+@pytest.mark.parametrize("make", [tiny_joint.sd3, tiny_joint.flux1, tiny_joint.qwen])
+def test_transformers_have_maps_too(make):
+    """Text and cells in one softmax; of Qwen-Image the branches come in passes of their own."""
+    pipe = make()
+    pipe.set_progress_bar_config(disable=True)
+    prompt = "a red cat and a car"
+
+    def again(*taps):
+        with attach(pipe, *taps), daamkit.trace(pipe, self_attention=True) as tracer:
+            pipe(
+                prompt, num_inference_steps=2, height=32, width=48,
+                generator=torch.Generator().manual_seed(0),
+            )  # fmt: skip
+        return tracer.run
+
+    run = again()
+    for method in (Propagation(), Occlusion(), GradientAttention()):
+        cat, car = method.maps(run, words(run), again)
+        assert bool(torch.isfinite(cat.values).all()) and float(cat.values.max()) > 0
+        assert not np.allclose(cat.expand(absolute=True), car.expand(absolute=True))

@@ -1,0 +1,142 @@
+"""Exchanged vectors: the same as a call with these embeddings."""
+
+import numpy as np
+import pytest
+import torch
+
+import daamkit
+from daamkit.errors import DaamkitError
+from daamkit.maps.words import WordError
+from tests.families import tiny_joint
+from tests.tiny import generate
+
+PROMPT, SOURCE = "a red cat and a blue car", "a red dog and a green car"
+
+
+def exchanged(pipe, *edits, prompt=PROMPT, **options):
+    with daamkit.edit(pipe, *edits):
+        return generate(pipe, prompt, **options)
+
+
+def embedded(pipe, places, prompt=PROMPT, source=SOURCE):
+    """The prompt's embeddings, with those of the other in some places."""
+    own, other = (pipe.encode_prompt(text, "cpu", 1, True) for text in (prompt, source))
+    embeds = own[0].clone()
+    embeds[:, places] = other[0][:, places]
+    return {"prompt_embeds": embeds, "negative_prompt_embeds": own[1]}
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ("cat", [3]),
+        (["cat", "blue"], [3, 6]),
+        ("EOS", [8]),
+        ("padding", [*range(9, 77)]),
+        ([], []),
+    ],
+)
+def test_it_is_the_call_with_these_embeddings(sd, words, places):
+    found = exchanged(sd, daamkit.Exchange(words, SOURCE))
+    wanted = generate(sd, None, **embedded(sd, places))
+    assert np.array_equal(found, wanted)
+    assert np.array_equal(found, generate(sd, PROMPT)) == (not places)
+
+
+def test_each_prompt_of_a_batch_has_its_own_places(sd):
+    prompts = ["a red cat", "a cat and a dog"]
+    both = exchanged(sd, daamkit.Exchange("cat", "a dog dog"), prompt=prompts)
+    for image, prompt, place in zip(both, prompts, [3, 2], strict=True):
+        given = embedded(sd, [place], prompt, "a dog dog")
+        two = {name: torch.cat([each, each]) for name, each in given.items()}
+        alone = generate(sd, None, **two)[prompts.index(prompt)]
+        assert image == pytest.approx(alone, abs=1e-5)
+
+
+def test_some_steps_alone(sd):
+    every, first, all_three = (
+        exchanged(sd, daamkit.Exchange("cat", SOURCE, steps=steps), steps=3)
+        for steps in (None, 0, range(3))
+    )
+    assert np.array_equal(all_three, every)
+    assert not np.array_equal(first, every)
+    assert not np.array_equal(first, generate(sd, PROMPT, steps=3))
+    never = exchanged(sd, daamkit.Exchange("cat", SOURCE, steps=[]), steps=3)
+    assert np.array_equal(never, generate(sd, PROMPT, steps=3))
+
+
+def test_a_trace_knows_the_prompts_words_and_the_record_the_edit(sd):
+    with daamkit.edit(sd, daamkit.Exchange("cat", SOURCE)), daamkit.trace(sd) as tracer:
+        generate(sd, PROMPT)
+    assert [word.text for word in tracer.run.maps.prompt.words()] == PROMPT.split()
+    (noted,) = tracer.run.record["edits"]
+    assert noted["edit"] == "Exchange" and noted["settings"]["source"] == SOURCE
+    with daamkit.trace(sd) as plain:
+        generate(sd, PROMPT)
+    assert not torch.equal(tracer.run.maps.word("cat").values, plain.run.maps.word("cat").values)
+
+
+def test_guidance_sees_the_prompts_own_text(sd):
+    """An extra pass has the prompt's vectors: what is noted before the first step is the same."""
+    method = daamkit.AttendAndExcite(["cat", "car"], max_iter_to_alter=1, thresholds={})
+    with daamkit.guide(sd, method) as plain:
+        generate(sd, PROMPT)
+    with daamkit.edit(sd, daamkit.Exchange("cat", SOURCE)), daamkit.guide(sd, method) as edited:
+        generate(sd, PROMPT)
+    assert plain.table()["loss"].tolist() == edited.table()["loss"].tolist()
+
+
+def test_two_encoders_and_a_transformer(sdxl):
+    found = exchanged(sdxl, daamkit.Exchange("cat", SOURCE))
+    own, other = (sdxl.encode_prompt(text) for text in (PROMPT, SOURCE))
+    embeds = own[0].clone()
+    embeds[:, 3] = other[0][:, 3]
+    names = ("negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    given = {"prompt_embeds": embeds} | dict(zip(names, own[1:], strict=True))
+    assert np.array_equal(found, generate(sdxl, None, **given))
+
+
+def test_of_stable_diffusion_3_the_word_stands_in_two_texts():
+    pipe = tiny_joint.quiet(tiny_joint.sd3())
+    options = {"num_inference_steps": 2, "height": 32, "width": 48, "guidance_scale": 3.0}
+    options |= {"output_type": "latent", "max_sequence_length": 24}
+
+    def made(**given):
+        return pipe(**given, **options, generator=torch.Generator().manual_seed(0)).images
+
+    with daamkit.edit(pipe, daamkit.Exchange("cat", SOURCE)):
+        found = made(prompt=PROMPT)
+    texts = {"do_classifier_free_guidance": True, "max_sequence_length": 24}
+    with torch.no_grad():
+        own, other = (pipe.encode_prompt(text, text, text, **texts) for text in (PROMPT, SOURCE))
+    embeds = own[0].clone()
+    with daamkit.trace(pipe) as tracer:
+        made(prompt=PROMPT)
+    columns = tracer.run.maps.prompt.word("cat").columns
+    assert len(columns) >= 2
+    differ = (own[0] != other[0]).any(-1)[0]
+    t5 = len(pipe.tokenizer_3(PROMPT.split(" and ")[0]).input_ids) - 2  # before "cat", its end
+    places = [3, 77 + t5]
+    assert differ[places].all()
+    embeds[:, places] = other[0][:, places]
+    names = ("negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    given = {"prompt_embeds": embeds} | dict(zip(names, own[1:], strict=True))
+    assert torch.equal(found, made(**given))
+
+
+def test_what_cannot_be_exchanged(sd):
+    with pytest.raises(DaamkitError, match="layers='up'"):
+        exchanged(sd, daamkit.Exchange("cat", SOURCE, layers="up"))
+    with pytest.raises(WordError, match="'bird'"):
+        exchanged(sd, daamkit.Exchange("bird", SOURCE))
+    with pytest.raises(DaamkitError, match="the branch 'image'"):
+        exchanged(sd, daamkit.Exchange("cat", SOURCE, branch="image"))
+    pipe = tiny_joint.quiet(tiny_joint.qwen())
+    options = {"num_inference_steps": 2, "height": 32, "width": 48}
+    with (
+        pytest.raises(DaamkitError, match="a prompt with as many tokens"),
+        daamkit.edit(pipe, daamkit.Exchange("cat", "a cat with a great many words after it")),
+    ):
+        pipe("a cat", **options)
+    again = generate(sd, PROMPT)
+    assert np.array_equal(again, generate(sd, PROMPT))
