@@ -73,6 +73,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LONG = {  # files of more than 300 lines, and why
     "maps/run.py": "the face of a run: methods of a line or two with their whole docstrings",
     "maps/saved.py": "what a saved run holds, and every check of it in one place",
+    "attention/families/single.py": "models of one sequence of text and image, a class each",
     "studies/shards.py": "what is written is checked by what reads it",
     "vision/segmentation.py": "five kinds of segmenters, a class each, behind one way to open them",
 }

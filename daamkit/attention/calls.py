@@ -186,10 +186,8 @@ class Pass:
         Batch rows by name.
     grid
         The denoiser's own grid of the image: (height, width) or (frames, height, width).
-    denoiser
-        The model that runs.
-    inputs
-        What it is given, by the names of its arguments.
+    denoiser, inputs
+        The model that runs, and what it is given, by the names of its arguments.
     noisy
         (samples, ...): what is to be denoised, as the scheduler has it, before it is scaled for the
         denoiser.

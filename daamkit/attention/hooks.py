@@ -167,8 +167,8 @@ class _Wiring:
         if other:
             raise DaamkitError(
                 wanted=f"the same {' and '.join(other)} in all steps of a call",
-                got="another, exchanged in between (by a callback?)",
-                mend="exchange it before the context, or generate in two calls",
+                got="another, exchanged within the context (by a callback?)",
+                mend="exchange it before the context",
             )
 
     def _close_spies(self) -> None:

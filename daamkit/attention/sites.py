@@ -130,6 +130,12 @@ class Layout:
             return [self.cells] * (rows.stop - rows.start)
         return list(self.cells[rows])
 
+    @property
+    def text_end(self) -> int | None:
+        """The key after the last of the longest row's text; None where there is no text."""
+        ends = [span.start + span.length for row in self.text for span in row]
+        return max(ends, default=None)
+
     def keys(self, rows: slice) -> slice:
         """All text's keys of some batch rows, and what lies between."""
         spans = [span for row in self.text[rows] for span in row]

@@ -20,7 +20,7 @@ from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.maps.layers import Layer
-from daamkit.maps.related import Pixel, Related, Relation
+from daamkit.maps.related import Related, Relation
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.prompts import Read
@@ -236,21 +236,9 @@ class Relating(Tap):
                 ran=results.steps_of(self.passes, self.ran[sites[0]]),
             )
         pixels = () if words or chosen == "all" else tuple(sources.pixels(chosen))
-        for pixel in pixels:
-            self._require_place(pixel, run.maps.size)
+        sources.require_places(pixels, self.grid, self.size, run.maps.size)
         steps = len(self.passes)
         return Related(relation, text, words, pixels, layers, store.plan.keep, steps, run.maps.size)
-
-    def _require_place(self, pixel: Pixel, size: tuple[int, int]) -> None:
-        """Refuse a picture of another size than was expected, where a pixel is another cell's."""
-        places = [sources.cell(pixel, self.grid, own) for own in (self.size, size)]
-        if places[0] != places[1]:
-            raise DaamkitError(
-                wanted=f"a picture of {self.size[0]} x {self.size[1]} (height x width), in which "
-                f"the pixel ({pixel[0]:g}, {pixel[1]:g}) was looked for",
-                got=f"one of {size[0]} x {size[1]}",
-                mend="generate at the model's own size, or ask for all cells",
-            )
 
 
 def _known(name: str, chosen: Any) -> Relation:

@@ -91,3 +91,23 @@ def weights(groups: Sequence[Group], queries: Sequence[int]) -> Float[Tensor, "s
             for query in own:
                 weights[at, place[query]] += 1 / (len(own) * len(group.parts))
     return weights
+
+
+def require_places(
+    pixels: Sequence[Pixel], grid: Grid, expected: tuple[int, int], found: tuple[int, int]
+) -> None:
+    """Refuse a picture of another size than was expected, where a pixel is another cell's.
+
+    Raises
+    ------
+    DaamkitError
+        If one is.
+    """
+    for pixel in pixels:
+        if cell(pixel, grid, expected) != cell(pixel, grid, found):
+            raise DaamkitError(
+                wanted=f"a picture of {expected[0]} x {expected[1]} (height x width), in which the "
+                f"pixel ({pixel[0]:g}, {pixel[1]:g}) was looked for",
+                got=f"one of {found[0]} x {found[1]}",
+                mend="generate at the model's own size, or ask for all cells",
+            )

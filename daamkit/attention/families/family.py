@@ -195,12 +195,8 @@ class Family(ABC):
         raise NotImplementedError
 
     def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
-        """How many keys a site has by what its pass is given; None: any number.
-
-        What the kernel is given is checked against it, so that no key goes by another's name. The
-        default: at cross sites, as many as the text's places, and those before them.
-        """
-        return text_end(layout) if site.kind == "cross" else None
+        """How many keys a site has by what its pass is given; None: any. The kernel's are checked."""
+        return layout.text_end if site.kind == "cross" else None
 
     # -- text
 
@@ -242,8 +238,7 @@ class Family(ABC):
         return grid[-2] * scale, grid[-1] * scale
 
     def shown(self, call: Call, grid: Grid) -> tuple[int, int]:
-        """(height, width) of the picture that a call returns: as decoded, unless the pipeline
-        resizes that."""
+        """(height, width) of the picture that a call returns; some pipelines resize it."""
         return self.pixels(call.pipe, grid)
 
     def images(self, output: Any) -> Any:
@@ -282,12 +277,6 @@ class Family(ABC):
     def left_out(self, site: Site, whole: Grid, base: int) -> frozenset[str]:
         """Pooling rules that leave a site out, on a grid."""
         return site.left_out
-
-
-def text_end(layout: Layout) -> int | None:
-    """The key after the last of the longest row's text; None where there is no text."""
-    ends = [span.start + span.length for row in layout.text for span in row]
-    return max(ends, default=None)
 
 
 def pick(value: Any, rows: Sequence[int], total: int) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Reading, text_end
+from daamkit.attention.families.family import Reading
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Grid, Layout, Site, Span
 
@@ -79,7 +79,7 @@ class HiDream(Transformer):
 
     def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
         """The texts come last."""
-        return text_end(layout)
+        return layout.text_end
 
     def encoders(self, pipe: Any) -> list[Encoder]:
         """T5, and Llama twice; of both CLIPs there is no place."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Reading, pick, text_end
+from daamkit.attention.families.family import Reading, pick
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Kind, Layout, Site, Span
 
@@ -62,7 +62,7 @@ class Single(Transformer):
 
     def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
         """As far as the longest row's text goes."""
-        return None if site.kind == "self" else text_end(layout)
+        return None if site.kind == "self" else layout.text_end
 
 
 class ZImage(Single):
