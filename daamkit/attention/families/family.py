@@ -195,7 +195,7 @@ class Family(ABC):
         raise NotImplementedError
 
     def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
-        """How many keys a site has by what its pass is given; None: any. The kernel's are checked."""
+        """How many keys a site has, by what its pass is given; None: any. It is checked."""
         return layout.text_end if site.kind == "cross" else None
 
     # -- text
