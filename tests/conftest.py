@@ -59,6 +59,8 @@ SLOW = {  # left out by `-m "not slow"`: folders, files, or tests by the beginni
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith("notebooks/"))  # the longest first: no
+    # process is left with all of them at the end
     for item in items:
         if item.nodeid.startswith(tuple(SLOW)):
             item.add_marker(pytest.mark.slow)

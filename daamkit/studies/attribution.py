@@ -54,7 +54,8 @@ class AttributionStudy(Located):
     Attributes
     ----------
     n
-        How many scenes, half of compositions that the model's training has seen, half of others.
+        How many cases: a scene at each level and generated, then the next. Half of the scenes have
+        compositions that the model's training has seen, half others.
     levels
         To which a scene is noised: time steps of the schedule, from 0 to 999.
     methods
@@ -66,7 +67,7 @@ class AttributionStudy(Located):
     name: ClassVar[str] = "attribution"
     fewest: ClassVar[int] = 4
     parses: ClassVar[bool] = False
-    n: int = 300
+    n: int = 900
     levels: tuple[int, ...] = (300, 600)
     methods: tuple[str, ...] = ()
 
@@ -92,13 +93,14 @@ class AttributionStudy(Located):
             | {"split": SPLITS[i % 2], "scene": i // 2}
             for i, scene in enumerate(self._scenes)
             for level in (*self.levels, GENERATED)
-        ]
+        ][: self.n]
 
     @cached_property
     def _scenes(self) -> list[Scene]:
         """Of both splits in turn."""
-        each = [scenes.sample((self.n + 1) // 2, self.seed, split=split) for split in SPLITS]
-        return [scene for pair in zip(*each, strict=True) for scene in pair][: self.n]
+        many = -(-self.n // (len(self.levels) + 1))
+        each = [scenes.sample((many + 1) // 2, self.seed, split=split) for split in SPLITS]
+        return [scene for pair in zip(*each, strict=True) for scene in pair][:many]
 
     @cached_property
     def _methods(self) -> dict[str, Attribution]:
@@ -108,9 +110,9 @@ class AttributionStudy(Located):
     # -- one image
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
-        """A row a noun and method: set, split, prompt, image (its seed), noun, word, method, ap,
-        cause, area (the thing's share of the image), generations (how many more the method drew),
-        seconds, and the IoU at every cut ("max 0.4")."""
+        """A row a noun and method: set, split, prompt, seed, noun, word, method, ap, cause, area
+        (the thing's share of the image), generations (how many more the method drew), seconds, and
+        the IoU at every cut ("max 0.4")."""
         return [self._rows(session, case) for case in cases]
 
     def _rows(self, session: Session, case: Case) -> list[Row]:
@@ -145,7 +147,7 @@ class AttributionStudy(Located):
             change = changes[at].expand(absolute=True).numpy()
             named = {
                 "set": _called(case["level"]), "split": case["split"], "prompt": case["prompt"],
-                "image": case["seed"], "noun": noun, "word": asked.things[noun].name,
+                "seed": case["seed"], "noun": noun, "word": asked.things[noun].name,
                 "area": float(mask.mean()),
             }  # fmt: skip
             for name, map_ in given.items():
@@ -211,12 +213,12 @@ class AttributionStudy(Located):
         if name == OWN:
             row |= dict.fromkeys(_bounds("cause"), np.nan)
         if name != "daam" and len(daam):
-            keys = ["image", "noun"]
+            keys = ["seed", "noun"]
             both = part.merge(daam[[*keys, "ap"]], on=keys, suffixes=("", "_daam"))
             pair = both["ap"].to_numpy(), both["ap_daam"].to_numpy()
             found = intervals.gain(*pair, both["prompt"].tolist(), within=(-1, 1))
             row |= dict(zip(_bounds("over_daam"), found, strict=True))
-        once = part.drop_duplicates("image")
+        once = part.drop_duplicates("seed")
         return row | {key: float(once[key].mean()) for key in ("generations", "seconds")}
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -247,8 +249,8 @@ def _bounds(name: str) -> tuple[str, str, str]:
 
 def _long(rows: pd.DataFrame) -> pd.DataFrame:
     """A row a cut, as `localisation` has them."""
-    keys = ["prompt", "image", "noun", "method"]
-    long = rows.melt(keys, [*CUTS], "cut", "iou")
+    keys = ["prompt", "seed", "noun", "method"]
+    long = rows.melt(keys, [*CUTS], "cut", "iou").rename(columns={"seed": "image"})
     rule, tau = zip(*(CUTS[name] for name in long["cut"]), strict=True)
     return long.assign(rule=rule, tau=tau)
 
@@ -259,7 +261,7 @@ def _agreement(rows: pd.DataFrame) -> pd.DataFrame:
     found = [
         {"set": name, "prompt": part["prompt"].iloc[0]}
         | {"correlation": ranking.rank_correlation(part["ap"].to_numpy(), part["cause"].to_numpy())}
-        for (name, _, _), part in other.groupby(["set", "image", "noun"], sort=False)
+        for (name, _, _), part in other.groupby(["set", "seed", "noun"], sort=False)
     ]
     frame = pd.DataFrame(found).dropna()
     return intervals.means(frame, ["set"], "correlation", within=(-1, 1))

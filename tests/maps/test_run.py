@@ -74,7 +74,10 @@ def test_named_axes_and_a_version_on_disk(run, tmp_path):
 def test_saving_replaces_an_earlier_run_only(run, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(RunFolderError, match=r"earlier run's; got .*holds something else"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"earlier run's, .*; got files that are no run's, or were changed: thesis",
+    ):
         run.save(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
