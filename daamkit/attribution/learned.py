@@ -65,9 +65,8 @@ def shipped() -> tuple[Lesson, ...]:
 
 
 @dataclass(frozen=True)
-class LayerWeights:
-    """A weighted sum of the layers' maps: weights that are least squares on exact masks, none below
-    0, of maps with the mean 1.
+class Learned:
+    """A method that was taught; override `values`.
 
     Parameters
     ----------
@@ -84,44 +83,34 @@ class LayerWeights:
 
     def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
         """Nothing is drawn again."""
-        weights = _lesson(self.lesson, run).layers
-        found = []
-        for own in map(run.maps.of, words):
-            layers = of_layers(run, own.word)
-            total = sum((weights.get(name, 0.0) * layers[name] for name in layers), torch.zeros(()))
-            found.append(replace(own, values=total))
-        return found
+        lesson = _lesson(self.lesson, run)
+        every = map(run.maps.of, words)
+        return [replace(own, values=self.values(run, own.word, lesson)) for own in every]
+
+    def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
+        """A word's map, as the lesson has it."""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class BestHeads:
+class LayerWeights(Learned):
+    """A weighted sum of the layers' maps: weights that are least squares on exact masks, none below
+    0, of maps with the mean 1."""
+
+    def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
+        """The sum."""
+        layers = of_layers(run, word)
+        return sum((lesson.layers.get(n, 0.0) * layers[n] for n in layers), torch.zeros(()))
+
+
+class BestHeads(Learned):
     """The mean of the heads that ranked the things of drawn scenes best, each head's map with the
     mean 1; as works on transformers choose layers by their masks (Shin et al. 2025, arXiv
-    2508.07519), head by head.
+    2508.07519), head by head. It wants a run that kept its heads."""
 
-    Parameters
-    ----------
-    lesson
-        None: what ships for the model that drew the run.
-
-    Raises
-    ------
-    DaamkitError
-        If nothing was learned of that model, or the run kept no heads.
-    """
-
-    lesson: Lesson | None = None
-
-    def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
-        """Nothing is drawn again."""
-        heads = _lesson(self.lesson, run).heads
-        found = []
-        for own in map(run.maps.of, words):
-            every = of_heads(run, own.word)
-            found.append(
-                replace(own, values=torch.stack([every[n][head] for n, head in heads]).mean(0))
-            )
-        return found
+    def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
+        """The mean."""
+        every = of_heads(run, word)
+        return torch.stack([every[name][head] for name, head in lesson.heads]).mean(0)
 
 
 def of_layers(run: Run, word: Word) -> dict[str, Float[Tensor, "y x"]]:
