@@ -2,7 +2,7 @@
 
     python benchmarks/guidance.py --json
     python benchmarks/guidance.py --device cuda --dtype float16 --steps 50 --rounds 5
-    python benchmarks/guidance.py --before ../earlier    # of this code and of another checkout's
+    python benchmarks/guidance.py --own --steps 2 --before ../earlier    # and another checkout's
 
 Attend-and-Excite and Self-Attention Guidance on a Stable Diffusion 1.5 UNet of full size with
 random weights (512 x 512, CFG 7.5, DDIM), the same for both sides. The bars:
@@ -24,8 +24,10 @@ refinement: each loss must find its sites and freeze the weights without.
 FLOPs are those of matrix products, convolutions and fused attention (whose backward pass computes
 its products once more), counted in short generations that also warm up; a run's are its steps' sum.
 
-Run it on a quiet machine. On two cores it takes 20 minutes and 20 GB of memory; --small, a UNet a
-tenth as wide on which the ratios mean little, tries the script in a minute.
+--own leaves diffusers' side and the walks out: what daamkit alone takes, for --before.
+
+Run it on a quiet machine. On two cores a round takes 20 minutes and 20 GB of memory; --small, a
+UNet a tenth as wide on which the ratios mean little, tries the script in a minute.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -68,7 +70,7 @@ NEVER = 0.9999  # a threshold that no attention reaches: refinement goes on to i
 BARS = {"run": 1.2, "iteration": 1.35, "self_attention": 1.0, "memory": 0.5}
 
 Generate = Callable[..., Tensor]  # latents, of so many steps
-Sides = tuple[Generate, Generate]
+Sides = dict[str, Generate]  # by the names of `SIDES`, or of some of them
 Numbers = tuple[int, ...]
 
 
@@ -92,7 +94,7 @@ def attend_and_excite(pipe: StableDiffusionPipeline) -> Sides:
         with daamkit.guide(pipe, method(TOKENS, **how)):
             return _generate(pipe, steps)
 
-    return diffusers, ours
+    return {"diffusers": diffusers, "daamkit": ours}
 
 
 def self_attention(pipe: StableDiffusionPipeline) -> Sides:
@@ -106,7 +108,7 @@ def self_attention(pipe: StableDiffusionPipeline) -> Sides:
         with daamkit.guide(pipe, method(scale=0.75)):
             return _generate(pipe, steps)
 
-    return diffusers, ours
+    return {"diffusers": diffusers, "daamkit": ours}
 
 
 def _like(pipe: StableDiffusionPipeline, kind: type) -> Any:
@@ -231,66 +233,73 @@ class Comparison:
     def __init__(
         self, unet: nn.Module, sides: Sides, short: Numbers, long: Numbers, rounds: int
     ) -> None:
-        self.counted, self.timed = list[Passes](), (list[Passes](), list[Passes]())
-        for side in sides:
+        self.counted = dict[str, Passes]()
+        self.timed: dict[str, list[Passes]] = {name: [] for name in sides}
+        for name, side in sides.items():
             with Flops() as flops:
-                self.counted.append(watch(unet, flops.get_total_flops, side, *short))
+                self.counted[name] = watch(unet, flops.get_total_flops, side, *short)
         for index in range(rounds):
-            for k in (0, 1) if index % 2 == 0 else (1, 0):
-                self.timed[k].append(watch(unet, seconds, sides[k], *long))
+            for name in sides if index % 2 == 0 else reversed(sides):
+                self.timed[name].append(watch(unet, seconds, sides[name], *long))
 
     def line(self, took: Reading, flops: Reading) -> dict[str, Any]:
         """Seconds and GFLOPs of both, and diffusers' / daamkit's."""
-        taken = [[took(passes) for passes in side] for side in self.timed]
-        done = [flops(passes) / 1e9 for passes in self.counted]
-        ratio = told([t / o for t, o in zip(*taken, strict=True)])
-        return {
-            "seconds": _named(*map(median, taken)),
-            "ratio": ratio["median"],
-            "range": ratio["range"],
-            "gflops": _named(*done),
-            "gflops_ratio": round(done[0] / done[1], 3),
-        }
+        taken = {name: [took(passes) for passes in side] for name, side in self.timed.items()}
+        done = {name: flops(passes) / 1e9 for name, passes in self.counted.items()}
+        line = {"seconds": _medians(taken), "gflops": _medians({n: [g] for n, g in done.items()})}
+        if len(taken) == 1:
+            return line
+        ratio = told([t / o for t, o in zip(*taken.values(), strict=True)])
+        line |= {"ratio": ratio["median"], "range": ratio["range"]}
+        return line | {"gflops_ratio": round(done["diffusers"] / done["daamkit"], 3)}
 
     def difference(self) -> float:
         """How far the short generations' latents are apart, as a share of the greatest."""
-        theirs, ours = (passes.latents.double() for passes in self.counted)
-        return float(f"{(theirs - ours).abs().max() / theirs.abs().max():.1e}")
+        latents = [passes.latents.double() for passes in self.counted.values()]
+        return float(f"{(latents[0] - latents[-1]).abs().max() / latents[0].abs().max():.1e}")
 
 
-def _named(theirs: float, ours: float) -> dict[str, float]:
-    return {"diffusers": round(theirs, 3), "daamkit": round(ours, 3)}
+def _medians(found: dict[str, list[float]]) -> dict[str, float]:
+    return {name: round(median(values), 3) for name, values in found.items()}
 
 
-def compare(pipe: StableDiffusionPipeline, steps: int, rounds: int) -> dict[str, Any]:
+def compare(
+    pipe: StableDiffusionPipeline, steps: int, rounds: int, names: Sequence[str] = SIDES
+) -> dict[str, Any]:
     """All that the docstring of this file names, but memory."""
+
+    def known(sides: Sides) -> Sides:
+        return {name: sides[name] for name in names}
+
     guided, fewer = steps // 2, max(steps // 3, 1)
 
     def run(short: Passes) -> float:
         first, second = short.steps()
         return guided * first + (steps - guided) * second
 
-    sides = attend_and_excite(pipe)
+    sides = known(attend_and_excite(pipe))
     plain = Comparison(pipe.unet, sides, (2, 1), (steps, guided), rounds)
     refined = Comparison(pipe.unet, sides, (1, 0, 1), (1, 0, 2), rounds)
-    other = Comparison(pipe.unet, self_attention(pipe), (1,), (fewer,), rounds)
-    return {
+    other = Comparison(pipe.unet, known(self_attention(pipe)), (1,), (fewer,), rounds)
+    found: dict[str, Any] = {
         "run": plain.line(Passes.run, run),
         "guided_step": plain.line(lambda p: median(p.steps()[:guided]), lambda p: p.steps()[0]),
         "forward": plain.line(Passes.forward, Passes.forward),
         "iteration": refined.line(lambda p: median(p.iterations(2)), lambda p: p.iterations(1)[0]),
         "self_attention": other.line(Passes.run, lambda p: fewer * p.steps()[0]),
-        "walks": {
-            name: walks(pipe.unet, side, 1, 1, 2) - walks(pipe.unet, side, 1, 0, 0)
-            for name, side in zip(SIDES, sides, strict=True)
-        },
-        "difference": {"run": plain.difference(), "self_attention": other.difference()},
     }
+    if len(names) == 1:
+        return found
+    found["walks"] = {
+        name: walks(pipe.unet, side, 1, 1, 2) - walks(pipe.unet, side, 1, 0, 0)
+        for name, side in sides.items()
+    }
+    return found | {"difference": {"run": plain.difference(), "self_attention": other.difference()}}
 
 
 def grown(pipe: StableDiffusionPipeline, side: str, peak: Peak) -> float | None:
     """MiB at the peak of two guided steps, above those of the resting model."""
-    generate = attend_and_excite(pipe)[SIDES.index(side)]
+    generate = attend_and_excite(pipe)[side]
     peak.reset()
     rest = peak.read()
     generate(2, 2)
@@ -298,19 +307,20 @@ def grown(pipe: StableDiffusionPipeline, side: str, peak: Peak) -> float | None:
     return None if most is None or rest is None else (most - rest) / 2**20
 
 
-def memory(rounds: int) -> dict[str, Any]:
+def memory(rounds: int, names: Sequence[str] = SIDES) -> dict[str, Any]:
     """`grown` by each side, in a process of its own, and daamkit's / diffusers'."""
-    found: dict[str, list[float]] = {side: [] for side in SIDES}
-    for side in SIDES * rounds:
+    found: dict[str, list[float]] = {side: [] for side in names}
+    for side in [*names] * rounds:
         command = [sys.executable, *sys.argv, "--peak", side]
         run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         if (said := json.loads(run.stdout)) is None:
             return {}
         found[side].append(said)
-    theirs, ours = found.values()
-    ratio = told([o / t for t, o in zip(theirs, ours, strict=True)])
-    medians = _named(median(theirs), median(ours))
-    return {"mib": medians, "ratio": ratio["median"], "range": ratio["range"]}
+    line: dict[str, Any] = {"mib": _medians(found)}
+    if len(found) == 1:
+        return line
+    ratio = told([o / t for t, o in zip(*found.values(), strict=True)])
+    return line | {"ratio": ratio["median"], "range": ratio["range"]}
 
 
 def small(device: str, dtype: torch.dtype) -> StableDiffusionPipeline:
@@ -332,6 +342,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     parser.add_argument("--small", action="store_true", help="a small UNet, to try the script")
+    parser.add_argument("--own", action="store_true", help="daamkit's side alone")
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="another checkout to compare")
     parser.add_argument("--peak", choices=SIDES, help=argparse.SUPPRESS)  # for `memory`
     asked = parser.parse_args()
@@ -343,15 +354,16 @@ def main() -> None:
     warnings.filterwarnings("ignore", "torch.meshgrid")  # in diffusers' blur
     logging.set_verbosity_error()  # says that these pipelines are deprecated
     logging.disable_progress_bar()
-    peaks = {} if asked.peak else memory(asked.rounds)  # before a model is here
+    names = SIDES[1:] if asked.own else SIDES
+    peaks = {} if asked.peak else memory(asked.rounds, names)  # before a model is here
     make = small if asked.small else stable_diffusion_15
     pipe = make(asked.device, getattr(torch, asked.dtype))
     pipe.set_progress_bar_config(disable=True)
     if asked.peak:
         print(json.dumps(grown(pipe, asked.peak, Peak(asked.device))))
         return
-    result = compare(pipe, asked.steps, asked.rounds) | {"memory": peaks}
-    for name, bar in BARS.items():
+    result = compare(pipe, asked.steps, asked.rounds, names) | {"memory": peaks}
+    for name, bar in () if asked.own else BARS.items():
         ratio = result[name].get("ratio")
         met = None if ratio is None else ratio <= bar if name == "memory" else ratio >= bar
         result[name] |= {"bar": bar, "met": met}
@@ -360,12 +372,13 @@ def main() -> None:
         setting |= {"rounds": asked.rounds, "threads": torch.get_num_threads()}
         print(json.dumps(setting | result))
         return
-    lines = {name: each for name, each in result.items() if "ratio" in each}
+    lines = {name: each for name, each in result.items() if {"seconds", "mib"} & each.keys()}
     columns = [f"{unit}.{side}" for unit in ("seconds", "gflops", "mib") for side in SIDES]
     table = pd.json_normalize(list(lines.values())).set_index([list(lines)])
     table = table.reindex(columns=[*columns, "gflops_ratio", "ratio", "range", "bar", "met"])
     print(table.to_string(na_rep=""))
-    print("latents apart by", result["difference"])
+    if "difference" in result:
+        print("latents apart by", result["difference"])
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from daamkit import compat, fingerprint
 
@@ -23,6 +23,25 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+class OfModel(Protocol):
+    """What was learned of a model: the model's fingerprint, and those that it has where other
+    versions of transformers build it."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def also(self) -> Sequence[str]: ...
+
+
+Known = TypeVar("Known", bound=OfModel)
+
+
+def learned(known: Iterable[Known], record: Mapping[str, Any]) -> Known | None:
+    """The first that was learned of the model which a record names."""
+    model = (record.get("model") or {}).get("fingerprint")
+    return next((each for each in known if model in (each.fingerprint, *each.also)), None)
 
 
 def of_call(pipe: Any, arguments: Mapping[str, Any], samples: int = 1) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.attention.columns import AT_ONCE, cut, shares
-from daamkit.attention.taps import Attention, places
+from daamkit.attention.sites import places
+from daamkit.attention.taps import Attention
 
 
 def text(attention: Attention, branch: str) -> Float[Tensor, "samples cells places"]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 Grid = tuple[int, ...]  # (height, width) or (frames, height, width), in cells
 Kind = Literal["cross", "self", "joint", "text"]
@@ -141,3 +142,17 @@ class Layout:
         spans = [span for row in self.text[rows] for span in row]
         start = min(span.start for span in spans)
         return slice(start, max(span.start + span.length for span in spans))
+
+
+def of_rows(values: Tensor, own: Sequence[slice | list[int]], dimension: int) -> Tensor:
+    """Of each batch row its own part of a dimension, as long as every other row's."""
+    before = (slice(None),) * dimension
+    if all(part == own[0] for part in own):
+        return values[(*before, own[0])]
+    rows = zip(values.split(1), own, strict=True)
+    return torch.cat([row[(*before, part)] for row, part in rows])
+
+
+def places(spans: Sequence[Span]) -> list[int]:
+    """The keys of an image's text, each once, in the order of the spans."""
+    return list(dict.fromkeys(key for s in spans for key in range(s.start, s.start + s.length)))

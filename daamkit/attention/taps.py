@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Layout, Site, Span
+from daamkit.attention.sites import Layout, Site, of_rows, places
 from daamkit.errors import DaamkitError
 
 Image = Float[Tensor, "samples *image"]  # what is denoised, as the scheduler has it
@@ -92,10 +92,7 @@ class Attention:
     ) -> Float[Tensor, "samples heads cells keys"]:
         """`probabilities` of the image's cells alone, over all keys."""
         shares = self.probabilities(branch, gradient=gradient)
-        cells = self.layout.cells_of(self.branches[branch])
-        if all(own == cells[0] for own in cells):
-            return shares[:, :, cells[0]]
-        return torch.stack([row[:, own] for row, own in zip(shares, cells, strict=True)])
+        return of_rows(shares, self.layout.cells_of(self.branches[branch]), 2)
 
     def text(
         self, branch: str, *, gradient: bool = False
@@ -122,6 +119,10 @@ class Attention:
     @value.setter
     def value(self, value: Float[Tensor, "batch keyheads keys channels"]) -> None:
         self._value = value
+
+    def every_value(self) -> Float[Tensor, "batch heads keys channels"]:
+        """The values of each head, where grouped queries share them."""
+        return _of_each_head(self.value, self.query.shape[1])
 
     def part(self, branch: str) -> Attention:
         """The attention of a branch's rows alone, always the same object: edits share it."""
@@ -204,8 +205,7 @@ class Attention:
 
     def _float_softmax(self, rows: slice, queries: slice | Sequence[int]) -> Tensor:
         query, key = self.query[rows, :, queries].float(), self.key[rows].float()
-        if key.shape[1] != query.shape[1]:  # grouped queries share keys
-            key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+        key = _of_each_head(key, query.shape[1])
         scores = (query * self.scale) @ key.transpose(-1, -2)
         if self.mask is not None:
             mask = self.every_mask()[rows]
@@ -221,9 +221,10 @@ class Attention:
         return shares
 
 
-def places(spans: Sequence[Span]) -> list[int]:
-    """The keys of an image's text, each once, in the order of the spans."""
-    return list(dict.fromkeys(key for s in spans for key in range(s.start, s.start + s.length)))
+def _of_each_head(shared: Tensor, heads: int) -> Tensor:
+    """Keys or values for each head, where grouped queries share them."""
+    count = shared.shape[1]
+    return shared if count == heads else shared.repeat_interleave(heads // count, dim=1)
 
 
 class Tap:

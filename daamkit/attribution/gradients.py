@@ -11,8 +11,8 @@ from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.freezing import frozen
-from daamkit.attention.sites import Site
-from daamkit.attention.taps import Attention, Output, Tap, places
+from daamkit.attention.sites import Site, of_rows, places
+from daamkit.attention.taps import Attention, Output, Tap
 from daamkit.attribution.method import Again
 from daamkit.guidance.denoising import denoise
 from daamkit.maps.run import Run
@@ -96,9 +96,7 @@ class Kept(Tap):
         if not weights.requires_grad:
             weights.requires_grad_()
         self.weights.append((attention, weights))
-        value = attention.value
-        if value.shape[1] != weights.shape[1]:  # grouped queries share values
-            value = value.repeat_interleave(weights.shape[1] // value.shape[1], dim=1)
+        value = attention.every_value()
         return weights.to(value.dtype) @ value
 
 
@@ -106,9 +104,7 @@ def _of_text(
     attention: Attention, shares: Float[Tensor, "rows queries keys"]
 ) -> Float[Tensor, "rows places y x"]:
     """What cells pay to the text, place after place, on the site's grid."""
-    layout, rows = attention.layout, slice(0, len(shares))
-    each = [
-        row[own][:, places(text)].mT
-        for row, own, text in zip(shares, layout.cells_of(rows), layout.text, strict=True)
-    ]
-    return torch.stack(each).unflatten(-1, layout.grid)
+    layout = attention.layout
+    paid = of_rows(shares, layout.cells_of(slice(0, len(shares))), 1)
+    paid = of_rows(paid, [places(text) for text in layout.text], 2)
+    return paid.mT.unflatten(-1, layout.grid)

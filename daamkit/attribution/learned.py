@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from daamkit import resources
+from daamkit import record, resources
 from daamkit.attribution.method import Again
 from daamkit.errors import DaamkitError
 from daamkit.maps import pooling
@@ -148,9 +148,7 @@ def _even(maps: Float[Tensor, "*heads y x"]) -> Float[Tensor, "*heads y x"]:
 
 
 def _lesson(given: Lesson | None, run: Run) -> Lesson:
-    model = (run.record.get("model") or {}).get("fingerprint")
-    matching = (each for each in shipped() if model in (each.fingerprint, *each.also))
-    known = given or next(matching, None)
+    known = given or record.learned(shipped(), run.record)
     if known is None:
         raise DaamkitError(
             wanted="weights that were learned of the model that drew this",

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from daamkit import __version__
-from daamkit.cli import explain, play, study, toybox
+from daamkit.cli import explain, play, score, study, toybox
 from daamkit.cli.shell import tell
 from daamkit.errors import DaamkitError
 
@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     play.add(verbs)
     toybox.add(verbs)
     study.add(verbs)
+    score.add(verbs)
     asked = parser.parse_args(argv)
     try:
         with warnings.catch_warnings():

@@ -66,7 +66,9 @@ class Edit(Tap):
 
     def settings(self) -> dict[str, Any]:
         """What it was told to do, as plain data."""
-        return {each.name: record.plain(getattr(self, each.name)) for each in fields(self)}
+        return {
+            each.name: record.plain(getattr(self, each.name)) for each in fields(self) if each.init
+        }
 
     # -- as a tap
 

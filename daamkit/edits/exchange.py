@@ -13,15 +13,14 @@ from torch import Tensor
 from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Site
-from daamkit.edits.edit import Edit
-from daamkit.edits.silence import columns
+from daamkit.edits.words import OfWords, columns
 from daamkit.errors import DaamkitError
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.prompts import vectors
 
 
 @dataclass(eq=False)
-class Exchange(Edit):
+class Exchange(OfWords):
     """Gives the places of some words the vectors that stand there in another prompt.
 
     Where `Silence` leaves a hole that no prompt leaves, this stays among what text encoders say:
@@ -57,10 +56,6 @@ class Exchange(Edit):
     prompt: prompts.Texts = None
     _places: list[list[int]] = field(default_factory=list, init=False, repr=False)
     _vectors: Float[Tensor, "places channels"] | None = field(default=None, init=False, repr=False)
-
-    def settings(self) -> dict[str, Any]:
-        """What it was told to do, as plain data."""
-        return {name: own for name, own in super().settings().items() if name[0] != "_"}
 
     def start(self, call: Call) -> None:
         if self.layers is not None or self.heads is not None:
@@ -103,21 +98,14 @@ class Exchange(Edit):
             changed[row, own] = self._vectors.to(given)[own]
         return inputs | {"encoder_hidden_states": changed}
 
-    def finish(self, call: Call, images: Any) -> None:
-        """Refuse a call whose text has changed: other words stand in these places then."""
-        super().finish(call, images)
-        prompts.unchanged(call)
-
     def _read(self, now: Pass) -> None:
         """Which places are meant, and what stands there in the other prompt."""
         self._vectors = vectors.embedded(now, self.source)[0]
         read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
         words = self.words if isinstance(self.words, list) else [self.words]
-        site = next(site for site in now.sites if site.reads_text)
-        layout = now.family.layout(site, now, 0, len(self._vectors), 0)
-        assert layout is not None, "the first call of the kernel"
+        text = vectors.keys(now, len(self._vectors))[now.branches[self.branch]]
         self._places = []
-        for own, spans in zip(read, layout.text[now.branches[self.branch]], strict=True):
+        for own, spans in zip(read, text, strict=True):
             chosen = {c for word in words for c in columns(own.prompt, word, self.occurrence)}
             first = min(span.start for span in spans) + vectors.registers(now.call)
             self._places.append([key - first for key in own.keys(spans, chosen) if key >= first])

@@ -39,9 +39,7 @@ class Identity(Edit):
             else:
                 attention.mask = attention.mask.masked_fill(~seen, -torch.inf)
             return attention.fused()
-        value = attention.value
-        groups = attention.query.shape[1] // value.shape[1]
-        return value if groups == 1 else value.repeat_interleave(groups, dim=1)
+        return attention.every_value()
 
 
 def alone(attention: Attention) -> Bool[Tensor, "rows 1 queries keys"]:

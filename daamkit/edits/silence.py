@@ -10,20 +10,17 @@ import torch
 from torch import Tensor
 
 from daamkit import prompts
-from daamkit.attention.calls import Call, Pass
+from daamkit.attention.calls import Pass
 from daamkit.attention.taps import Attention
-from daamkit.edits.edit import Edit, Output
+from daamkit.edits.edit import Output
+from daamkit.edits.words import OfWords, columns
 from daamkit.errors import DaamkitError
-from daamkit.maps.prompt import Prompt
-from daamkit.maps.tokens import Special
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.prompts import Read
 
-SPECIAL: tuple[Special, ...] = ("SOS", "EOS", "padding", "template")
-
 
 @dataclass(eq=False)
-class Silence(Edit):
+class Silence(OfWords):
     """Takes words' tokens out of attention to text.
 
     Parameters
@@ -56,10 +53,6 @@ class Silence(Edit):
     _read: list[Read] = field(default_factory=list, init=False, repr=False)
     _columns: list[list[int]] = field(default_factory=list, init=False, repr=False)
 
-    def settings(self) -> dict[str, Any]:
-        """What it was told to do, as plain data."""
-        return {name: own for name, own in super().settings().items() if name[0] != "_"}
-
     def begin(self, now: Pass) -> None:
         """Which tokens are meant, once the text encoders have run."""
         if now.index or self.branch not in now.branches:
@@ -78,8 +71,8 @@ class Silence(Edit):
         heads, keys = self.numbers(attention), attention.key.shape[2]
         silent = attention.query.new_zeros((len(output), output.shape[1], keys), dtype=torch.bool)
         rows = zip(attention.layout.text, self._read, self._columns, strict=True)
-        for i, (spans, read, columns) in enumerate(rows):
-            chosen = read.keys(spans, columns)
+        for i, (spans, read, own) in enumerate(rows):
+            chosen = read.keys(spans, own)
             for head in heads if chosen else ():
                 silent[i, head, chosen] = True
         if not silent.any():
@@ -89,11 +82,6 @@ class Silence(Edit):
         else:
             attention.value = attention.value.masked_fill(_shared(silent, attention), 0)
         return attention.fused()
-
-    def finish(self, call: Call, images: Any) -> None:
-        """Refuse a call whose text has changed: other words stand in these places then."""
-        super().finish(call, images)
-        prompts.unchanged(call)
 
     def _each(self, images_per_prompt: int) -> list[list[Any]]:
         """The words of each image."""
@@ -110,24 +98,6 @@ class Silence(Edit):
                 mend="give one list for each, or a single one whose words every prompt has",
             )
         return each
-
-
-def columns(prompt: Prompt, word: Any, occurrence: Occurrence | None) -> tuple[int, ...]:
-    """The tokens of a word, or all of a special name, of every text encoder.
-
-    Parameters
-    ----------
-    prompt
-        Which prompt's.
-    word
-        As in `Silence`.
-    occurrence
-        Of a bare word.
-    """
-    if isinstance(word, str) and word in SPECIAL:
-        found = [prompt.special(word, encoder).columns for encoder in prompt.texts]
-        return tuple(column for own in found for column in own)
-    return prompt.word(word, occurrence if isinstance(word, str) else None).columns
 
 
 def _without(mask: Tensor | None, silent: Tensor) -> Tensor:

@@ -41,7 +41,8 @@ class Related:
     pixels
         Which places of the image attend; empty where words do, and where all cells do.
     layers
-        (step?, head?, source, y, x) float32. Of text that is attended to, y is 1 and x its column.
+        (step?, head?, frame?, source, y, x) float32. Of text that is attended to, y is 1 and x its
+        column.
     keep
         Which of "step", "site", "head" were kept apart.
     steps
@@ -87,7 +88,8 @@ class Related:
         finest = max(layer.values[..., 0, :, :].numel() for layer in self._merged())
         chosen = [each for each in self._merged() if each.values[..., 0, :, :].numel() == finest]
         heads = sum(layer.heads * layer.share(self.steps) for layer in chosen) * self.steps
-        values = sum(layer.values[self._index(source, occurrence, layer)] for layer in chosen)
+        each = [(layer.values, self._index(source, occurrence, layer)) for layer in chosen]
+        values = sum(every[..., index, :, :] for every, index in each)
         assert isinstance(values, Tensor)
         mean = values / heads
         return mean if self.relation.endswith("image") else mean[0]

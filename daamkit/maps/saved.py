@@ -223,7 +223,7 @@ def _layers(
     layers: dict[str, Layer] = {}
     for row in entry["layers"]:
         name, sites, values = _text(row["name"]), row["sites"], tensors[row["tensor"]]
-        moves = ["frame"] if axis == "token" and "frame" in row["axes"] else []
+        moves = ["frame"] if axis in ("token", "source") and "frame" in row["axes"] else []
         last = [*moves, axis, "y", "x"]
         _check(row["axes"] == leading + last and values.ndim == len(row["axes"]), "those axes")
         _check(isinstance(sites, list) and len(sites) > 0, "sites")

@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.special import expit
 
-from daamkit import resources
+from daamkit import record, resources
 from daamkit.errors import DaamkitError
 from daamkit.maps import pooling
 from daamkit.maps.heatmaps import HeatMaps
@@ -177,8 +177,7 @@ def shipped() -> tuple[Calibration, ...]:
 def calibrated(run: Run) -> Calibration | None:
     """The calibration that holds of a run: its model's own, where its image was neither guided nor
     edited, which moves what tells, and its maps are pooled as those that were learned from."""
-    model = (run.record.get("model") or {}).get("fingerprint")
-    found = next((each for each in shipped() if model in (each.fingerprint, *each.also)), None)
+    found = record.learned(shipped(), run.record)
     plain = run.method == "unguided" and not run.record.get("edits")
     return found if plain and run.maps.rule == "daam" and not run.maps.explicit_layers else None
 

@@ -17,8 +17,7 @@ from torch import Tensor
 from daamkit.attention import families
 from daamkit.attention.calls import Call
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.sites import Span
-from daamkit.attention.taps import places
+from daamkit.attention.sites import Span, places
 from daamkit.errors import DaamkitError
 from daamkit.maps import columns
 from daamkit.maps.prompt import Prompt

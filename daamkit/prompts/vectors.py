@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.sites import Span
 from daamkit.errors import DaamkitError
 from daamkit.prompts import Read
 
@@ -19,21 +21,18 @@ def encoded(now: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens ch
     """What the pipeline's text encoders make of a concept alone: its tokens, or the first."""
     call, text = now.call, prompts.alone(now.call, concept)
     embeds = embedded(now, concept)
-    site = next(site for site in now.sites if site.reads_text)
-    layout = now.family.layout(site, now, 0, embeds.shape[1], 0)
-    assert layout is not None, "the first call of the kernel"
-    spans = layout.text[now.holding("cond").branches["cond"].start]
+    spans = keys(now, embeds.shape[1])[now.holding("cond").branches["cond"].start]
     columns = {c for word in text.prompt.words() for c in (word.parts or (word.columns,))[-1]}
     shift = min(span.start for span in spans) + registers(call) - _padded(call, text, embeds)
-    keys = [key - shift for key in text.keys(spans, columns)]
+    own = [key - shift for key in text.keys(spans, columns)]
     known = now.family.whole or first  # others drop places from within
-    if not keys or not known or max(keys) >= embeds.shape[1]:
+    if not own or not known or max(own) >= embeds.shape[1]:
         raise DaamkitError(
             wanted=f"the places of {concept!r} in what the text encoders make of it",
             got=f"{type(call.pipe).__name__}, of which these are not known",
             mend="leave `concepts` out for this model, or name a word",
         )
-    return embeds[0, keys[:1] if first else keys]
+    return embeds[0, own[:1] if first else own]
 
 
 def embedded(now: Pass, text: str) -> Float[Tensor, "1 places channels"]:
@@ -53,6 +52,16 @@ def embedded(now: Pass, text: str) -> Float[Tensor, "1 places channels"]:
         made = pipe.encode_prompt(**given)
     embeds: Tensor = made[0] if isinstance(made, tuple) else made
     return embeds
+
+
+def keys(now: Pass, places: int) -> Sequence[Sequence[Span]]:
+    """Of each batch row, where its text of so many places is among the keys that cells look at."""
+    site = next(site for site in now.sites if site.reads_text)
+    for nth in range(2):  # a picture to begin with may have keys of its own before the text's
+        layout = now.family.layout(site, now, 0, places, nth)
+        if layout is not None:
+            return layout.text
+    raise AssertionError(f"no text at {site.name}")
 
 
 def _padded(call: Call, text: Read, embeds: Tensor) -> int:

@@ -26,22 +26,22 @@ from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
 from daamkit.attribution.method import Attribution
 from daamkit.attribution.occlusion import Occlusion
+from daamkit.edits.silence import Silence
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.measures.overlap import iou
-from daamkit.studies import localisation, truths
+from daamkit.studies import localisation, predictions, truths
 from daamkit.studies.denoised import Denoised, exact
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
-from daamkit.toybox import claims, scenes
-from daamkit.toybox.scenes import Scene
+from daamkit.toybox import claims
+from daamkit.toybox.scenes import SPLITS, Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SPLITS = ("training", "held-out")
 GENERATED = -1  # the level of an image that is generated
 CUTS = {f"{rule} {tau:g}": (rule, tau) for rule, tau in localisation.CUTS}
 OWN = "occlusion"  # measures what `cause` does, by the same means
@@ -90,7 +90,7 @@ class AttributionStudy(Located):
         split) and level."""
         return [
             {"prompt": scene.caption, "seed": self.seed + i, "level": level}
-            | {"split": SPLITS[i % 2], "scene": i // 2}
+            | {"split": SPLITS[1 + i % 2], "scene": i // 2}
             for i, scene in enumerate(self._scenes)
             for level in (*self.levels, GENERATED)
         ][: self.n]
@@ -98,9 +98,7 @@ class AttributionStudy(Located):
     @cached_property
     def _scenes(self) -> list[Scene]:
         """Of both splits in turn."""
-        many = -(-self.n // (len(self.levels) + 1))
-        each = [scenes.sample((many + 1) // 2, self.seed, split=split) for split in SPLITS]
-        return [scene for pair in zip(*each, strict=True) for scene in pair][:many]
+        return predictions.both(-(-self.n // (len(self.levels) + 1)), self.seed)
 
     @cached_property
     def _methods(self) -> dict[str, Attribution]:
@@ -116,7 +114,7 @@ class AttributionStudy(Located):
         return [self._rows(session, case) for case in cases]
 
     def _rows(self, session: Session, case: Case) -> list[Row]:
-        scene = self._scenes[SPLITS.index(case["split"]) + 2 * case["scene"]]
+        scene = self._scenes[SPLITS.index(case["split"]) - 1 + 2 * case["scene"]]
         draw = self._drawing(session, case, scene)
         run = draw()
         asked = claims.parse(scene.caption)
@@ -132,14 +130,15 @@ class AttributionStudy(Located):
         words = [nouns[i] for i in masks]
         maps: dict[str, list[WordMap]] = {}
         cost: dict[str, dict[str, float]] = {}
+        silenced: dict[Word, Run] = {}
         for name, method in self._methods.items():
-            again = _Again(draw)
+            again = _Again(draw, silenced)
             start = time.perf_counter()
             maps[name] = method.maps(run, words, again)
             seconds = time.perf_counter() - start
             cost[name] = {"generations": again.count, "seconds": seconds}
         pooled = {i: run.maps.of(word) for i, word in nouns.items()}
-        changes = Occlusion(window=0).maps(run, words, draw)
+        changes = Occlusion(window=0).maps(run, words, _Again(draw, silenced))
         rows: list[Row] = []
         for at, (noun, mask) in enumerate(masks.items()):
             given = {name: own[at] for name, own in maps.items()}
@@ -155,9 +154,8 @@ class AttributionStudy(Located):
                 row = named | {"method": name, "ap": ranking.average_precision(values, mask)}
                 row["cause"] = ranking.within(change, values, int(mask.sum()))
                 row |= cost.get(name, {"generations": 0, "seconds": 0.0})
-                cut = np.stack([map_.mask(tau, rule) for rule, tau in CUTS.values()])
-                scores = np.asarray(iou(cut, np.broadcast_to(mask, cut.shape)))
-                rows.append(row | dict(zip(CUTS, scores.tolist(), strict=True)))
+                scores = [cut["iou"] for cut in localisation.cuts(map_, mask)]
+                rows.append(row | dict(zip(CUTS, scores, strict=True)))
         return rows
 
     def _drawing(self, session: Session, case: Case, scene: Scene) -> Callable[..., Run]:
@@ -229,14 +227,19 @@ class AttributionStudy(Located):
 
 
 class _Again:
-    """Draws again, and counts how often."""
+    """Draws again, and counts how often; what a word's silence gave is remembered."""
 
-    def __init__(self, draw: Callable[..., Run]) -> None:
-        self.draw, self.count = draw, 0
+    def __init__(self, draw: Callable[..., Run], silenced: dict[Word, Run]) -> None:
+        self.draw, self.silenced, self.count = draw, silenced, 0
 
     def __call__(self, *taps: Tap) -> Run:
         self.count += 1
-        return self.draw(*taps)
+        alone = taps[0] if len(taps) == 1 else None
+        if not (isinstance(alone, Silence) and isinstance(alone.words, Word)):
+            return self.draw(*taps)
+        if alone.words not in self.silenced:
+            self.silenced[alone.words] = self.draw(alone)
+        return self.silenced[alone.words]
 
 
 def _called(level: int) -> str:

@@ -101,12 +101,7 @@ def overlaps(
         methods = {"daam": own[index], "paper": maps.of(own[index].word, rule="paper")}
         methods |= controls(own, index, seed)
         for method, found in methods.items():
-            cut = np.stack([found.mask(tau, rule) for rule, tau in CUTS])
-            scores = iou(cut, np.broadcast_to(truth, cut.shape))
-            rows += [
-                {"noun": index, "method": method, "rule": rule, "tau": tau, "iou": float(score)}
-                for (rule, tau), score in zip(CUTS, np.asarray(scores), strict=True)
-            ]
+            rows += [{"noun": index, "method": method} | cut for cut in cuts(found, truth)]
         fixed = {"whole image": float(truth.mean())}
         for method, of_noun in (given or {}).items():
             if index in of_noun:
@@ -116,6 +111,16 @@ def overlaps(
             for method, score in fixed.items()
         ]
     return rows
+
+
+def cuts(found: WordMap, truth: Mask) -> list[dict[str, Any]]:
+    """IoU of a map with the truth at every one of `CUTS`: rule, tau, iou."""
+    masks = np.stack([found.mask(tau, rule) for rule, tau in CUTS])
+    scores = np.asarray(iou(masks, np.broadcast_to(truth, masks.shape)))
+    return [
+        {"rule": rule, "tau": tau, "iou": float(score)}
+        for (rule, tau), score in zip(CUTS, scores, strict=True)
+    ]
 
 
 def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, WordMap]:

@@ -28,7 +28,7 @@ from daamkit.maps.layers import Layer
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.tokens import Token
 from daamkit.prompts import vectors
-from daamkit.tracing import extra
+from daamkit.tracing import extra, results
 from daamkit.tracing.recorder import Recorder
 
 
@@ -78,6 +78,7 @@ class Concepts(Tap):
         self.vectors: list[Tensor] = []  # by concept: (tokens, channels)
         self.keys: dict[str, Tensor] = {}  # by site: (concepts, heads, tokens, channels)
         self.passes: list[int] = []
+        self.ran: dict[str, list[int]] = {}  # by site: the passes of its denoiser
 
     def maps(self, like: HeatMaps, image: int) -> HeatMaps:
         """The maps of an image's concepts, pooled as others."""
@@ -92,20 +93,24 @@ class Concepts(Tap):
         self._forget()
 
     def before(self, now: Pass) -> None:
-        """Where cells look at text alone, once: the concepts' keys. Elsewhere, in each step: one
-        more pass, in which the concepts look at the image."""
+        """Where cells look at text alone, once a denoiser: the concepts' keys. Elsewhere, in each
+        step: one more pass, in which the concepts look at the image."""
         if self.store is None:
             self._open(now)
         if self.joint:
             self._stream(now)
-        elif not self.keys:
-            taken = extra.Keys(self.names_of_sites, [len(own) for own in self.vectors])
+            return
+        known = [site.name for site in now.sites if site.name in self.names_of_sites]
+        if any(name not in self.keys for name in known):  # a pipeline may have two denoisers
+            taken = extra.Keys(known, [len(own) for own in self.vectors])
             extra.draw(now, taken, [0] * len(self.vectors), self.vectors)
-            self.keys = taken.keys
+            self.keys |= taken.keys
 
     def begin(self, now: Pass) -> None:
         if "cond" in now.branches:
             self.passes.append(now.index)
+            for site in now.sites:
+                self.ran.setdefault(site.name, []).append(now.index)
 
     def wants(self, site: Site) -> bool:
         return bool(self.keys) and site.name in self.names_of_sites
@@ -188,18 +193,7 @@ class Concepts(Tap):
     def finish(self, call: Call, images: Any) -> None:
         assert self.store is not None
         for sample in range(call.samples):
-            layers = {}
-            for slot in self.store.plan.slots:
-                if slot.name not in self.store.sums:
-                    continue
-                values = self.store.sums[slot.name][sample]
-                values = values[self.passes] if "step" in self.keep else values
-                values = values.unflatten(-1, slot.grid).clone().cpu()
-                heads, out = slot.heads * len(slot.sites), tuple(sorted(slot.left_out))
-                layers[slot.name] = Layer(
-                    slot.name, slot.sites, slot.group, heads, values, slot.order, out
-                )
-            self.images.append(layers)
+            self.images.append(results.layers_of(self.store, sample, self.passes, self.ran))
         self.steps = len(self.passes)
         self._forget()
 

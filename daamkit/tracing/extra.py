@@ -13,8 +13,8 @@ from daamkit.attention.calls import Pass
 from daamkit.attention.families.reworded import reworded
 from daamkit.attention.hooks import Ended, extra_passes
 from daamkit.attention.schedulers import scaled
-from daamkit.attention.sites import Site
-from daamkit.attention.taps import Attention, Tap, places
+from daamkit.attention.sites import Site, places
+from daamkit.attention.taps import Attention, Tap
 from daamkit.prompts import vectors
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,36 +27,46 @@ class Previews(Tap):
 
     The latents are averaged to at most 32 cells a side and decoded: a step more costs a quarter of
     what the decoder takes for 512 pixels. The prediction is that which the scheduler is given.
+
+    Parameters
+    ----------
+    wanted
+        Whether a model without small pictures is refused; else nothing is noted of it.
     """
 
     guides = True  # told of what the scheduler is given, which it leaves as it is
+
+    def __init__(self, wanted: bool = True) -> None:
+        self.wanted, self.known = wanted, True
 
     def wants(self, site: Site) -> bool:
         return False
 
     def start(self, call: Call) -> None:
-        family(call.pipe.scheduler)  # is it known?
+        self.known = True
+        self._check(lambda: family(call.pipe.scheduler))
 
     def begin(self, now: Pass) -> None:
-        """Refuse what has no small picture.
+        """Refuse what has no small picture, if it is wanted.
 
         Raises
         ------
         DaamkitError
             If a video is made, or the decoder takes latents of a form of its own.
         """
-        config = getattr(getattr(now.call.pipe, "vae", None), "config", None)
-        known = config is None or getattr(config, "scaling_factor", None) is not None
-        if len(now.grid) > 2 or not known:
-            raise DaamkitError(
-                wanted="an image whose latents the decoder takes as they are",
-                got="a video"
-                if len(now.grid) > 2
-                else f"{type(now.call.pipe).__name__}, which packs or normalizes them",
-                mend="trace without `previews=True`",
-            )
+        self._check(lambda: _require_small(now))
+
+    def _check(self, known: Callable[[], object]) -> None:
+        try:
+            known()
+        except DaamkitError:
+            if self.wanted:
+                raise
+            self.known = False
 
     def after(self, now: Pass, prediction: Tensor) -> Tensor:
+        if not self.known:
+            return prediction
         with torch.no_grad():
             x0, _ = level(now).split(prediction, now.noisy, kind(now.call.pipe.scheduler))
             pixels = decoded(now.call.pipe, now.family.unpack(now, x0))
@@ -64,6 +75,19 @@ class Previews(Tap):
             if len(found) <= now.index:  # another trace may have noted it
                 found.append(address(image))
         return prediction
+
+
+def _require_small(now: Pass) -> None:
+    config = getattr(getattr(now.call.pipe, "vae", None), "config", None)
+    known = config is None or getattr(config, "scaling_factor", None) is not None
+    if len(now.grid) > 2 or not known:
+        raise DaamkitError(
+            wanted="an image whose latents the decoder takes as they are",
+            got="a video"
+            if len(now.grid) > 2
+            else f"{type(now.call.pipe).__name__}, which packs or normalizes them",
+            mend="trace without `previews=True`",
+        )
 
 
 def decoded(pipe: Any, x0: Tensor) -> Tensor:

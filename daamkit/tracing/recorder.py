@@ -15,7 +15,7 @@ from daamkit import prompts, record
 from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.columns import of_keys
-from daamkit.attention.sites import Grid, Site, Span, dimensions
+from daamkit.attention.sites import Grid, Site, Span, dimensions, of_rows
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
@@ -61,7 +61,9 @@ class Recorder(Tap):
         self.records = record.of_call(call.pipe, call.arguments, call.samples)
 
     def begin(self, now: Pass) -> None:
-        self.grid = self.grid or now.grid
+        if not self.grid:
+            results.require_uncropped(now.call, now.grid)
+            self.grid = now.grid
         self._open_stores(now)
         if now.grid != self.grid:
             raise DaamkitError(
@@ -84,12 +86,7 @@ class Recorder(Tap):
             if attention.site.name in store.sites:
                 cells = attention.layout.cells_of(attention.branches[branch])
                 for block, shares in attention.blocks(branch):
-                    each = zip(shares.split(1), cells, strict=True)  # where one softmax has all
-                    alike = all(own == cells[0] for own in cells)  # keys, they are as queries are
-                    own = (
-                        shares[..., cells[0]] if alike else torch.cat([s[..., c] for s, c in each])
-                    )
-                    store.add(attention, own, block)
+                    store.add(attention, of_rows(shares, cells, 3), block)  # its keys are cells
         if attention.site.kind == "self":
             return
         for branch in attention.branches.keys() & self.cross_stores.keys():

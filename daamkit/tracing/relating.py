@@ -91,8 +91,6 @@ class Relating(Tap):
         call, options = now.call, self.recorder.options
         self.texts = prompts.texts(call, "cond", options.prompt, options.negative_prompt)
         self.size, self.grid = now.family.shown(call, now.grid), now.grid
-        if call.arguments.get("output_type") != "latent":
-            results.require_uncropped(call, now.grid)
         every = [site for own in families.sites(call.pipe).values() for site in own]
         named = [
             site
@@ -223,6 +221,9 @@ class Relating(Tap):
                 values = values[self.passes]
             values = values[..., : len(words), :] if words else values
             values = values.unflatten(-1, slot.grid)
+            frames = slot.grid[0] if len(slot.grid) > 2 else 0
+            if frames:
+                values = values.movedim(-3, -4)
             if relation.endswith("text"):
                 values = values[..., : text.columns]
             sites = results.seen(store, slot)
@@ -233,6 +234,7 @@ class Relating(Tap):
                 slot.heads * len(sites),
                 values.clone().cpu(),
                 slot.order,
+                frames=frames,
                 ran=results.steps_of(self.passes, self.ran[sites[0]]),
             )
         pixels = () if words or chosen == "all" else tuple(sources.pixels(chosen))

@@ -84,8 +84,6 @@ def pictures(images: Any, call: Call) -> Sequence[Sequence[Image.Image]]:
     while the call goes on (`images` is None)."""
     if images is None or call.arguments.get("output_type") == "latent":
         return [()] * call.samples
-    if call.first is not None:
-        require_uncropped(call, call.first.grid)
     if isinstance(images, Tensor):
         images = images.detach().float().cpu().movedim(-3, -1).numpy()
     return [[_picture(frame) for frame in _frames(each)] for each in images]
@@ -125,13 +123,15 @@ def require_whole(store: Store, passes: Mapping[str, list[int]]) -> None:
 
 
 def require_uncropped(call: Call, grid: Grid) -> None:
-    """Refuse a picture of which the pipeline cuts off more than a pixel at an edge.
+    """Refuse a picture of which the pipeline will cut off more than a pixel at an edge.
 
     Parameters
     ----------
     call, grid
         The call, and its denoiser's grid.
     """
+    if call.arguments.get("output_type") == "latent":
+        return
     assert call.family is not None, "a call that runs"
     decoded, asked = call.family.pixels(call.pipe, grid), call.family.shown(call, grid)
     ratio = max(own / side for own, side in zip(asked, decoded, strict=True))

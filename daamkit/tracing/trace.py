@@ -71,7 +71,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
     previews
         Keep in the run's record, for each step, a small picture of the image that the model means
         then (x0), which `Inspector` shows under that step's maps. A step then takes another pass of
-        the decoder over at most 32 x 32 cells; `bytes` counts what is kept.
+        the decoder over at most 32 x 32 cells; `bytes` counts what is kept. A model without such
+        pictures, as of videos, is refused; with None it is traced without.
 
     Attributes
     ----------
@@ -112,7 +113,7 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         budget: int | None = BUDGET,
         spill: str | os.PathLike[str] | None = None,
         rule: Pooling = "daam",
-        previews: bool = False,
+        previews: bool | None = False,
     ) -> None:
         self.runs: list[Run] = []
         for name, value, kinds, mend in (
@@ -162,9 +163,9 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
             None if spill is None else Path(spill),
             rule,
         )
-        self._previews = previews
+        self._previews = previews is not False
         self._recorder = recorder = Recorder(self.runs, self._options)
-        taps: list[Tap] = [Previews()] if previews else []
+        taps: list[Tap] = [Previews(bool(previews))] if self._previews else []
         taps += [Relating(recorder, relations)] if relations else []
         taps += [TracedConcepts(recorder, concepts)] if concepts else []
         super().__init__(pipe, recorder, *taps)

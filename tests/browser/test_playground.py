@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from daamkit.views.playground import opening
 from tests.browser.test_jupyter import ask, lab  # noqa: F401 - a fixture
 
 
-def shot(page: Page, name: str) -> None:
+def shot(page: Page | Locator, name: str) -> None:
     if shots := os.environ.get("DAAMKIT_SHOTS"):
         page.screenshot(path=f"{shots}/{name}.png")
 
@@ -64,6 +64,7 @@ def test_from_a_prompt_to_the_code(chromium: Browser, lab: str, tmp_path: Path) 
     view.locator('[data-method="AttendAndExcite"]').check()
     generate("done: a monkey and a turtle, seed 51, AttendAndExcite")
     expect(made).to_have_count(3)
+    shot(view, "playground-alone")
 
     view.locator(".copy").click()
     expect(view.locator(".told")).to_have_text("copied")

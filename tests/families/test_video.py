@@ -62,6 +62,18 @@ def test_a_run_of_a_video_is_saved_with_its_frames(run, tmp_path):
         daamkit.open(tmp_path / "run")
 
 
+def test_relations_of_a_video_are_saved_with_its_frames(tmp_path):
+    places = [(4, 4), (12, 30)]
+    run = traced("wan", trace={"relations": {"image_to_image": places}}, output_type="np")
+    again = daamkit.open(run.save(tmp_path / "run"))
+    for place in places:
+        paid = run.related["image_to_image"].of(place)
+        assert paid.shape[0] == 3 and float(paid.sum()) == pytest.approx(1, abs=1e-5)
+        assert torch.equal(again.related["image_to_image"].of(place), paid)
+    one, other = (run.related["image_to_image"].of(place) for place in places)
+    assert not torch.allclose(one, other)
+
+
 def test_each_of_two_denoisers_is_read_where_it_runs():
     run = traced("wan22", trace={"keep": ("step", "site")})
     first, second = (run.maps.layers[f"{own}blocks.0.attn2"] for own in ("", "transformer_2."))
@@ -125,19 +137,54 @@ def test_a_generation_goes_on_from_what_was_moved():
         assert torch.equal(generate(CASES[name], pipe, latents=tap.moved), moved)
 
 
+def pictured(pipe, monkeypatch, prompt, **options):
+    """A video that begins with a picture."""
+    plain = types.SimpleNamespace(fix_text=lambda text: text)
+    monkeypatch.setattr(pipeline_wan_i2v, "ftfy", plain, raising=False)
+    return pipe(
+        image=Image.linear_gradient("L").convert("RGB").resize((48, 16)), prompt=prompt,
+        height=16, width=48, num_frames=9, num_inference_steps=1, guidance_scale=1.0,
+        output_type="latent", generator=torch.Generator().manual_seed(0), **options,
+    ).frames  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["wan", "wan22", "wan_i2v"])
+def test_concepts_of_a_video_have_its_frames(name, monkeypatch):
+    """The prompt's own word, there once more: of a share p it has p / (1 + p)."""
+    asked = {"concepts": ["cat", "dog"], "keep": ("step", "site", "head")}
+    if name == "wan_i2v":
+        pipe = tiny_video.build(name)
+        with daamkit.trace(pipe, **asked) as tracer:
+            pictured(pipe, monkeypatch, "cat")
+        maps = tracer.run.maps
+    else:
+        maps = traced(name, "cat", trace=asked).maps
+    column = maps.prompt.word("cat").columns[0]
+    assert maps.concepts.layers.keys() == maps.layers.keys()
+    for layer, other in zip(maps.layers.values(), maps.concepts.layers.values(), strict=True):
+        share, found = layer.values[..., column, :, :], other.values[..., 0, :, :]
+        assert layer.frames == other.frames == 3 and layer.ran == other.ran
+        assert torch.allclose(found, share / (1 + share), atol=1e-5)
+        assert found.amax() > 0 and not torch.allclose(other.values[..., 1, :, :], found)
+    assert maps.concept("cat").values.shape == maps.word("cat").values.shape == (3, 2, 6)
+
+
+def test_words_vectors_are_exchanged_beside_a_picture_to_begin_with(monkeypatch):
+    pipe = tiny_video.build("wan_i2v")
+    with daamkit.edit(pipe, daamkit.Exchange("cat", "a red dog")):
+        found = pictured(pipe, monkeypatch, "a red cat")
+    own, other = (pipe.encode_prompt(text, None, False)[0] for text in ("a red cat", "a red dog"))
+    own[:, 2] = other[:, 2]  # the third token
+    assert torch.equal(found, pictured(pipe, monkeypatch, None, prompt_embeds=own))
+    assert not torch.equal(found, pictured(pipe, monkeypatch, "a red cat"))
+
+
 @pytest.mark.parametrize("places", [512, 510, 256])
 def test_a_picture_to_begin_with_is_not_read_as_text(places, monkeypatch):
     """The model takes its last 512 places for the text's: the picture's last, if that has fewer."""
-    plain = types.SimpleNamespace(fix_text=lambda text: text)
-    monkeypatch.setattr(pipeline_wan_i2v, "ftfy", plain, raising=False)
     pipe, seen = tiny_video.build("wan_i2v"), Seen()
     with hooks.attach(pipe, seen), daamkit.trace(pipe, keep=("site",)) as tracer:
-        pipe(
-            image=Image.linear_gradient("L").convert("RGB").resize((48, 16)), prompt="a red cat",
-            height=16, width=48, num_frames=9, num_inference_steps=1, guidance_scale=1.0,
-            max_sequence_length=places, output_type="latent",
-            generator=torch.Generator().manual_seed(0),
-        )  # fmt: skip
+        pictured(pipe, monkeypatch, "a red cat", max_sequence_length=places)
     maps = tracer.run.maps
     (cat,) = maps.prompt.word("cat").columns
     for name, layer in maps.layers.items():

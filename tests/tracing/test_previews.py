@@ -7,6 +7,7 @@ import torch
 import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.views.png import from_uri
+from tests.families import every
 
 
 def make(pipe, **options):
@@ -66,3 +67,28 @@ def test_a_scheduler_that_is_not_known_is_refused(sd, monkeypatch) -> None:
         daamkit.trace(sd, previews=True),
     ):
         make(sd)
+    plain = make(sd)
+    with daamkit.trace(sd, previews=None) as tracer:
+        assert np.array_equal(make(sd), plain)
+    assert all("previews" not in run.record for run in tracer.runs)
+
+
+def test_where_there_is_no_small_picture_there_is_none_unless_it_is_wanted() -> None:
+    case = every.CASES["wan"]
+    with (
+        pytest.raises(DaamkitError, match="got a video"),
+        daamkit.trace(case.build(), previews=True) as tracer,
+    ):
+        every.generate(case, tracer.pipe)
+    with daamkit.trace(case.build(), previews=None) as tracer:
+        every.generate(case, tracer.pipe)
+    assert "previews" not in tracer.run.record and tracer.run.maps.word("cat").values.any()
+
+
+def test_what_is_not_wanted_is_kept_where_there_is_some(sd) -> None:
+    kept = []
+    for previews in (True, None):
+        with daamkit.trace(sd, previews=previews) as tracer:
+            make(sd)
+        kept.append([run.record["previews"] for run in tracer.runs])
+    assert kept[0] == kept[1] and len(kept[0][0]) == 3

@@ -271,11 +271,15 @@ def test_a_pixel_is_one_of_the_picture_that_is_returned(side):
 @pytest.mark.parametrize("relations", [None, {"image_to_image": [(4, 4)]}])
 def test_a_picture_that_is_cropped_is_refused(relations):
     pipe, call = binned(height=144, width=256)
+    passes = []
+    hook = pipe.transformer.register_forward_hook(lambda *_: passes.append(1))
     with (
         pytest.raises(DaamkitError, match=r"144 x 256 .* out of 192 x 336.*resolution_binning=F"),
         daamkit.trace(pipe, relations=relations),
     ):
         tiny_cross.generate(pipe, "pixart", **call)
+    hook.remove()
+    assert not passes  # before any time is spent
     for free in ({"use_resolution_binning": False}, {"output_type": "latent"}):
         with daamkit.trace(pipe, relations=relations) as tracer:
             tiny_cross.generate(pipe, "pixart", **call | free)

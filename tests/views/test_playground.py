@@ -15,7 +15,9 @@ from daamkit import cli
 from daamkit.cli import play as play_verb
 from daamkit.errors import DaamkitError
 from daamkit.views.playground import Playground, opening
+from daamkit.views.playground.previews import small
 from daamkit.views.playground.recipe import Recipe, words
+from daamkit.views.png import from_uri
 
 
 @pytest.fixture
@@ -76,13 +78,15 @@ def test_stopped_it_keeps_what_was_made_and_says_so_in_code(play) -> None:
 
 
 def test_pictures_and_maps_fill_in_while_it_draws(play) -> None:
-    seen: list[list[str]] = []
-    play.observe(lambda change: seen.append([caption for caption, _ in change["new"]]), "cells")
+    seen: list[dict[str, bytes]] = []
+    play.observe(lambda change: seen.append(dict(change["new"])), "cells")
     play.subjects = ["cat"]
-    drawn(play)
-    assert seen == [["image", "cat"]] * 3  # two steps before the last, and the picture itself
+    meant = drawn(play).record["previews"]
+    assert [[*each] for each in seen] == [["image", "cat"]] * 3  # two steps, then the picture
+    assert len(meant) == 3 and meant[0] != meant[1]
+    assert [each["image"] for each in seen[:2]] == [small(from_uri(each)) for each in meant[:2]]
     play.previews = 0
-    drawn(play)
+    assert "previews" not in drawn(play).record
     assert len(seen) == 3  # the same picture again, and nothing before it
 
 

@@ -42,7 +42,8 @@ class Playground(PlaygroundTraits):
     keep
         What traces do not sum over, see `trace`; more is more to look at, and more memory.
     previews
-        After every how many steps the picture so far is decoded, to be seen; 0: never.
+        After every how many steps the picture that the model means then is shown; 0: never, and
+        nothing is decoded for it.
 
     Attributes
     ----------
@@ -212,7 +213,8 @@ class Playground(PlaygroundTraits):
         """Make a picture and show it; whatever goes wrong is said, and ends nothing else."""
         try:
             heard = Watching(self, recipe, self.previews, self._stopping)
-            run = recipe.make(self.pipe, heard.step if self._tells() else None)
+            step = heard.step if self._tells() else None
+            run = recipe.make(self.pipe, step, self.previews > 0)
             self._done(run, heard.recipe, before)
         except Exception as error:
             self.set_trait("problem", sentence(error))

@@ -16,20 +16,6 @@ SIDE = 160  # longest side of a small picture, pixels
 Cell = list[Any]  # caption and PNG
 
 
-def decoded(pipe: Any, tensors: dict[str, Any]) -> Image.Image | None:
-    """The latents of a step as a picture, noise and all; None where they are no image's grid."""
-    import torch
-
-    latents, coder = tensors.get("latents"), getattr(pipe, "vae", None)
-    if coder is None or latents is None or latents.ndim != 4:
-        return None
-    scale = getattr(coder.config, "scaling_factor", 1.0)
-    shift = getattr(coder.config, "shift_factor", None) or 0.0
-    with torch.no_grad():
-        pixels = coder.decode(latents[:1].to(coder.dtype) / scale + shift, return_dict=False)[0]
-    return pipe.image_processor.postprocess(pixels.detach(), output_type="pil")[0]
-
-
 def cells(run: Run, subjects: list[str]) -> list[Cell]:
     """The picture and the maps of its words, on one scale; of some words if they are named."""
     found = run.maps.words()

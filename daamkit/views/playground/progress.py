@@ -12,6 +12,7 @@ from daamkit.errors import DaamkitError
 from daamkit.views.playground import previews
 from daamkit.views.playground.recipe import Recipe
 from daamkit.views.playground.traits import PlaygroundTraits
+from daamkit.views.png import from_uri
 
 
 class Watching:
@@ -45,7 +46,8 @@ class Watching:
         self.shown.set_trait("status", f"step {done} of {total}, {left:.0f} s left")
         if self.every and done % self.every == 0 and done < total:
             for run in tracer.so_far()[:1]:
-                seen = replace(run, image=previews.decoded(pipe, tensors))
+                meant = run.record.get("previews")  # none of what has no small picture
+                seen = replace(run, image=from_uri(meant[-1]) if meant else None)
                 self.shown.set_trait("cells", previews.cells(seen, list(self.recipe.subjects)))
         if self.stopping.is_set() and done < total:
             compat.interrupt(pipe)

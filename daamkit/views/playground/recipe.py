@@ -74,15 +74,17 @@ class Recipe:
             found |= {"height": self.height, "width": self.width}
         return found if self.scale is None else found | {"guidance_scale": self.scale}
 
-    def make(self, pipe: Any, step: Step | None = None) -> Run:
-        """Make the picture, traced; `step` is called after each step, with the tracer first."""
+    def make(self, pipe: Any, step: Step | None = None, previews: bool = False) -> Run:
+        """Make the picture, traced; `step` is called after each step, with the tracer first;
+        `previews` keeps what the model means in each, where it can be shown small."""
         import torch
 
         options = self.options()
         with ExitStack() as around:
             if self.methods:
                 around.enter_context(daamkit.guide(pipe, *map(self._method, self.methods)))
-            tracer = around.enter_context(daamkit.trace(pipe, keep=self.keep))
+            kept = None if previews else False
+            tracer = around.enter_context(daamkit.trace(pipe, keep=self.keep, previews=kept))
             if step is not None:
                 options["callback_on_step_end"] = partial(step, tracer)
             pipe(self.prompt, generator=torch.Generator().manual_seed(self.seed), **options)

@@ -1,0 +1,217 @@
+"""Maps that anybody made, by whatever means, scored against drawn scenes.
+
+    daamkit score --truth truth          # pictures, captions, words and exact masks, as Parquet
+    daamkit score maps                   # a folder with one NumPy array for each of its rows
+
+The scenes are drawn from seeds, the same everywhere, so that no file has to be had from elsewhere;
+a digest tells that they are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from jaxtyping import Float
+from PIL import Image
+from pyarrow import parquet
+
+from daamkit import files
+from daamkit.errors import DaamkitError
+from daamkit.maps import folders
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
+from daamkit.measures import intervals, ranking
+from daamkit.studies import localisation
+from daamkit.studies.denoised import exact
+from daamkit.toybox import claims, scenes
+from daamkit.toybox.scenes import SPLITS, Scene
+
+VERSION, MANY, SEED = 1, 300, 0
+DIGEST = "unknown"
+TRUTH = folders.Kind("truth", "truth.json", belongs=re.compile(r"truth\.(parquet|json)"))
+YOURS = "yours"
+LARGEST = 4096  # of an array's side
+COLUMNS = ("id", "prompt", "word", "start", "end", "split", "image", "mask")
+
+
+def both(many: int, seed: int) -> list[Scene]:
+    """Scenes in turn: of compositions that the toy models have seen in training, and of others."""
+    each = [scenes.sample((many + 1) // 2, seed, split=split) for split in SPLITS[1:]]
+    return [scene for pair in zip(*each, strict=True) for scene in pair][:many]
+
+
+@cache
+def truth() -> pd.DataFrame:
+    """What is to be found, a row a word of a scene.
+
+    Columns: id ("012-1": the scene, and which of its things), prompt, word, start and end (where
+    it stands in the prompt), split ("training": a composition that the toy models' training has
+    seen; "held-out"), image (height, width, 3) uint8, mask (height, width) bool.
+
+    Raises
+    ------
+    DaamkitError
+        If the scenes are not those of this version.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, scene in enumerate(both(MANY, SEED)):
+        asked = claims.parse(scene.caption)
+        for noun, mask in exact(scene).items():
+            start, end = asked.things[noun].start, asked.things[noun].end
+            row = {"id": f"{number:03}-{noun}", "prompt": scene.caption}
+            row |= {"word": scene.caption[start:end], "start": start, "end": end}
+            row |= {"split": SPLITS[1 + number % 2], "image": scene.image, "mask": mask}
+            rows.append(row)
+    frame = pd.DataFrame(rows, columns=[*COLUMNS])
+    if (found := digest(frame)) != DIGEST:
+        raise DaamkitError(
+            wanted=f"the scenes of version {VERSION} of the truth, {DIGEST[:12]}",
+            got=f"others, {found[:12]}",
+            mend="take the version of daamkit that is named beside the numbers to compare with",
+        )
+    return frame
+
+
+def digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of all that `truth` says."""
+    known = hashlib.sha256()
+    for row in frame.to_dict("records"):
+        said = [row[name] for name in COLUMNS[:-2]]
+        known.update(json.dumps(said).encode())
+        known.update(row["image"].tobytes() + np.packbits(row["mask"]).tobytes())
+    return known.hexdigest()
+
+
+def write(folder: Path) -> Path:
+    """Write ``truth.parquet``, its pictures and masks as the bytes of PNGs, and ``truth.json`` with
+    version and digests.
+
+    Raises
+    ------
+    DaamkitError
+        If something else lies there, or nothing can be written.
+    """
+    frame = truth()
+    rows = frame.to_dict("records")
+    for row in rows:
+        row["image"] = files.encoded(Image.fromarray(row["image"]))
+        row["mask"] = files.encoded(Image.fromarray(row["mask"].astype(np.uint8) * 255))
+
+    def draw(place: Path) -> None:
+        parquet.write_table(pa.Table.from_pylist(rows), place / "truth.parquet")
+        told = {"version": VERSION, "sha256": DIGEST, "rows": len(rows)}
+        told |= {"file": files.digest(place / "truth.parquet")}
+        (place / "truth.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+
+    folders.write(folder, TRUTH, draw)
+    return Path(folder) / "truth.parquet"
+
+
+def score(folder: Path) -> pd.DataFrame:
+    """How well arrays find the words of `truth`, beside maps that know nothing.
+
+    Parameters
+    ----------
+    folder
+        With ``ID.npy`` for each id of the truth: a map (y, x) of finite numbers, of any size and
+        unit, more where the word is; it is enlarged to the image's size.
+
+    Returns
+    -------
+    table
+        For each split and both together ("all"), and for each method ("yours", "centre prior",
+        "other word": yours of another thing in the picture): n (words), ap and iou (at a cut that
+        is best on other prompts), each with its 95% interval over prompts.
+
+    Raises
+    ------
+    DaamkitError
+        If a map is missing, is none, or the folder cannot be read.
+    """
+    known = truth()
+    maps = {row.id: _map(Path(folder), row) for row in known.itertuples()}
+    rows: list[dict[str, Any]] = []
+    for number, part in known.groupby(known["id"].str[:3], sort=False):
+        own = {int(row.id[4:]): maps[row.id] for row in part.itertuples()}
+        for row in part.itertuples():
+            noun = int(row.id[4:])
+            given = {YOURS: own[noun]} | localisation.controls(own, noun, int(number))
+            del given["smooth noise"]
+            named = {"split": row.split, "prompt": row.prompt, "image": number, "noun": noun}
+            for method, found in given.items():
+                ap = ranking.average_precision(found.expand(absolute=True).numpy(), row.mask)
+                line = named | {"method": method, "ap": ap}
+                rows += [line | cut for cut in localisation.cuts(found, row.mask)]
+    every = pd.DataFrame(rows)
+    parts = {"all": every} | dict(list(every.groupby("split", sort=False)))
+    return pd.concat([_summary(part).assign(split=name) for name, part in parts.items()])[
+        ["split", "method", "n", "ap", "ap_low", "ap_high", "iou", "iou_low", "iou_high", "cuts"]
+    ].reset_index(drop=True)
+
+
+def _summary(rows: pd.DataFrame) -> pd.DataFrame:
+    found = localisation.summary(rows)[["method", "miou", "low", "high", "cuts"]]
+    found.columns = pd.Index(["method", "iou", "iou_low", "iou_high", "cuts"])
+    once = rows.drop_duplicates(["image", "noun", "method"])
+    means = intervals.means(once, ["method"], "ap", within=(0, 1))
+    means = means.rename(columns={"mean": "ap", "low": "ap_low", "high": "ap_high"})
+    return found.merge(means, on="method")
+
+
+def _map(folder: Path, row: Any) -> WordMap:
+    file = folder / f"{row.id}.npy"
+    values = _array(file, row)
+    word = Word(row.word, row.start, row.end, ())
+    return WordMap(torch.from_numpy(values), word, row.mask.shape)
+
+
+def _array(file: Path, row: Any) -> Float[np.ndarray, "y x"]:
+    """A prediction.
+
+    Raises
+    ------
+    DaamkitError
+        If there is none.
+    """
+    wanted = f"a map of {row.word!r} in {row.prompt!r}, {file}"
+    try:
+        raw = files.content(file, 8 * LARGEST**2 + 4096)
+        values = np.load(io.BytesIO(raw), allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise DaamkitError(
+            wanted=wanted,
+            got="no such file" if missing else f"{error}",
+            mend="write one with `numpy.save` for each id of the truth, "
+            "`daamkit score --truth FOLDER`",
+        ) from error
+    fits = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiub"
+    if not fits or not 1 <= min(values.shape) <= max(values.shape) <= LARGEST:
+        raise DaamkitError(
+            wanted=wanted,
+            got=f"{getattr(values, 'dtype', type(values).__name__)} of the shape "
+            f"{getattr(values, 'shape', None)}",
+            mend="save an array of numbers with two axes, y and x",
+        )
+    values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise DaamkitError(
+            wanted=wanted, got="numbers that are not finite", mend="save numbers alone"
+        )
+    return values
+
+
+def ids() -> Sequence[str]:
+    """The names of the maps that are wanted."""
+    return truth()["id"].tolist()
