@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from daamkit import compat, fingerprint
 
@@ -25,6 +25,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@runtime_checkable
 class OfModel(Protocol):
     """What was learned of a model: the model's fingerprint, and those that it has where other
     versions of transformers build it."""
