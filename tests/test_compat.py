@@ -10,6 +10,8 @@ import diffusers
 import pytest
 import torch
 from diffusers.hooks import PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
+from diffusers.models.attention_dispatch import AttentionBackendName, attention_backend
+from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from torch import nn
 
 from daamkit import compat
@@ -176,6 +178,13 @@ def test_ipywidgets_lets_a_widget_go_with_its_last_name() -> None:
     comm.handle_msg({"content": {"data": {"method": "update", "state": {"value": 8}}}})
 
 
+def test_each_of_these_is_tried_here() -> None:
+    tree = ast.parse(Path(compat.__file__).read_text())
+    names = [each.name for each in tree.body if isinstance(each, ast.FunctionDef)]
+    tried, public = Path(__file__).read_text(), [n for n in names if not n.startswith("_")]
+    assert len(public) > 15 and [n for n in public if f"compat.{n}(" not in tried] == []
+
+
 def test_no_other_file_touches_what_begins_with_an_underscore() -> None:
     found = []
     for path in ROOT.rglob("*.py"):
@@ -227,6 +236,16 @@ def test_torch_tells_no_log_sum_exp_where_it_takes_another_way() -> None:
         assert compat.with_statistic(query, key, value, each) is None
         with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             assert compat.with_statistic(query, key, value) is None
+
+
+def test_diffusers_processors_keep_their_backend_or_the_process_does() -> None:
+    processor = FluxAttnProcessor()
+    processor._attention_backend = AttentionBackendName.SAGE
+    with attention_backend("flex"):
+        assert compat.attention_backend(processor) == ("sage", False)
+        processor._attention_backend = None
+        assert compat.attention_backend(processor) == ("flex", True)
+    assert compat.attention_backend(object()) is None
 
 
 def test_diffusers_names_what_it_keeps_in_float32() -> None:
