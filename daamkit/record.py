@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from daamkit import compat, fingerprint
+from daamkit import compat, files, fingerprint
 
 PACKAGES = ("daamkit", "torch", "diffusers", "transformers", "numpy")
 
@@ -43,6 +45,17 @@ def learned(known: Iterable[Known], record: Mapping[str, Any]) -> Known | None:
     """The first that was learned of the model which a record names."""
     model = (record.get("model") or {}).get("fingerprint")
     return next((each for each in known if model in (each.fingerprint, *each.also)), None)
+
+
+def write_learned(found: Any, file: Path) -> Path:
+    """Write what was learned of a model, a dataclass, as JSON, whole or not at all.
+
+    Raises
+    ------
+    DaamkitError
+        If it cannot be written.
+    """
+    return files.write(file, (json.dumps(asdict(found), indent=1) + "\n").encode())
 
 
 def of_call(pipe: Any, arguments: Mapping[str, Any], samples: int = 1) -> list[dict[str, Any]]:

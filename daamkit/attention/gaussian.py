@@ -19,15 +19,15 @@ def line(width: int, sigma: float) -> Float[Tensor, " width"]:
 
 def blurred(
     image: Float[Tensor, "samples channels height width"],
-    kernel: Float[Tensor, "size size"],
+    kernel: Float[Tensor, "rows columns"],
     mend: str,
 ) -> Float[Tensor, "samples channels height width"]:
-    """Each channel of an image under a square kernel.
+    """Each channel of an image under a kernel.
 
     Parameters
     ----------
     image, kernel
-        The kernel is an odd number of cells wide.
+        The kernel is an odd number of cells high and wide.
     mend
         What to do where the image is too small to be mirrored.
 
@@ -36,12 +36,14 @@ def blurred(
     DaamkitError
         If the image is too small.
     """
-    reach, (channels, height, width) = len(kernel) // 2, image.shape[1:]
-    if reach >= min(height, width):
+    channels, height, width = image.shape[1:]
+    down, across = (side // 2 for side in kernel.shape)
+    if down >= height or across >= width:
         raise DaamkitError(
-            wanted=f"more than {reach} cells a side for a blur {len(kernel)} cells wide",
+            wanted=f"more than {max(down, across)} cells a side for a blur {max(kernel.shape)} "
+            "cells wide",
             got=f"{height} x {width}",
             mend=mend,
         )
-    padded = F.pad(image, (reach,) * 4, mode="reflect")
+    padded = F.pad(image, (across, across, down, down), mode="reflect")
     return F.conv2d(padded, kernel.expand(channels, 1, -1, -1), groups=channels)

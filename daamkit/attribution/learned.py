@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -47,10 +46,6 @@ class Lesson:
     layers: Mapping[str, float]
     heads: Sequence[Head]
     also: Sequence[str] = ()
-
-    def write(self, file: Path) -> None:
-        """As JSON."""
-        file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 @functools.cache

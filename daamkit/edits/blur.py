@@ -8,7 +8,6 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from daamkit.attention import gaussian
 from daamkit.attention.sites import Grid
@@ -98,10 +97,9 @@ def blur(
         return query.float().mean(-2, keepdim=True).to(query.dtype).expand_as(query).contiguous()
     image = query.float().transpose(-1, -2).reshape(-1, 1, *grid[-2:])
     rows, columns = (_kernel(side, sigma).to(image) for side in grid[-2:])
-    reach = len(columns) // 2, len(columns) // 2, len(rows) // 2, len(rows) // 2
-    padded = F.pad(image, reach, mode="reflect")  # (batch x heads x channels, 1, height, width)
-    blurred = F.conv2d(F.conv2d(padded, rows[None, None, :, None]), columns[None, None, None])
-    return blurred.reshape(*query.mT.shape).mT.to(query.dtype).contiguous()
+    for kernel in (rows[:, None], columns[None]):
+        image = gaussian.blurred(image, kernel, "take a smaller `sigma`")
+    return image.reshape(*query.mT.shape).mT.to(query.dtype).contiguous()
 
 
 def _kernel(side: int, sigma: float) -> Float[Tensor, " width"]:

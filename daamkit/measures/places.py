@@ -12,7 +12,7 @@ from jaxtyping import Float
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.thresholds import Rule
-from daamkit.maps.wordmap import WordMap
+from daamkit.maps.wordmap import Size, WordMap
 from daamkit.maps.words import Word
 from daamkit.measures.overlap import iou
 
@@ -31,7 +31,7 @@ def at(run: Run, y: int, x: int) -> pd.DataFrame:
             mend="rows count from the top, columns from the left, both from 0",
         )
     found = run.maps.words()
-    values = [float(_attention(word)[y, x]) for word in found]
+    values = [float(attention(word)[y, x]) for word in found]
     total = sum(values)
     rows = [
         named(word.word) | {"value": value, "share": value / total if total > 0 else 0.0}
@@ -61,7 +61,7 @@ def region(
     within[top:bottom, left:right] = True
     rows = []
     for word in run.maps.words():
-        values = _attention(word)
+        values = attention(word)
         total = float(values.sum())
         mass = float(values[within].sum()) / total if total > 0 else 0.0
         shared = iou(word.mask(threshold, rule), within)
@@ -75,8 +75,10 @@ def named(word: Word) -> dict[str, Any]:
     return {"word": word.text, "start": word.start, "end": word.end, "occurrence": word.occurrence}
 
 
-def _attention(word: WordMap) -> Float[np.ndarray, "height width"]:
-    return word.expand(absolute=True).clamp(min=0).cpu().double().numpy()
+def attention(word: WordMap, size: Size | None = None) -> Float[np.ndarray, "*frames height width"]:
+    """A word's attention at each pixel, or at each cell of another `size`; none is below 0, where
+    an enlargement may swing."""
+    return word.expand(size, absolute=True).clamp(min=0).cpu().double().numpy()
 
 
 def _sorted(rows: list[dict[str, Any]], columns: Sequence[str], by: str) -> pd.DataFrame:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.wordmap import WordMap, enlarge
 from daamkit.maps.words import Word
 from daamkit.measures.evenness import evenness
-from daamkit.measures.places import named
+from daamkit.measures.places import attention, named
 
 if TYPE_CHECKING:
     from daamkit.maps.run import Run
@@ -83,7 +82,7 @@ def signs(maps: HeatMaps, nouns: Sequence[Word]) -> pd.DataFrame:
 
 def _flat(word: WordMap) -> Float[np.ndarray, " cells"]:
     grid = (word.values.shape[-2], word.values.shape[-1])
-    return word.expand(grid, absolute=True).clamp(min=0).cpu().double().numpy().ravel()
+    return attention(word, grid).ravel()
 
 
 def _special(maps: HeatMaps) -> Float[np.ndarray, " cells"]:
@@ -151,10 +150,6 @@ class Calibration:
         out = {name: expit(x @ np.asarray(self.weights[name])) for name in TARGETS}
         out["located"] = np.minimum(out["located"], out["present"])
         return pd.DataFrame(out, index=found.index)
-
-    def write(self, file: Path) -> None:
-        """As JSON."""
-        file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def design(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from daamkit import fingerprint, zoo
+from daamkit import fingerprint, record, zoo
 from daamkit.measures.regression import fit
 from daamkit.measures.reliability import SIGNS, TARGETS, Calibration, design
 from daamkit.studies import runner
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     digest = fingerprint.model_facts(zoo.load(settings["model"]))["fingerprint"]
     found = learn(runner.table(asked.folder), Path(settings["model"]).name, digest)
     found = replace(found, also=asked.also)
-    found.write(asked.out)
+    record.write_learned(found, asked.out)
     print(f"{asked.out}: {found.words} words of {found.images} images")
 
 

@@ -19,7 +19,7 @@ import torch
 from scipy.optimize import nnls
 from torch.nn import functional as F
 
-from daamkit import fingerprint, zoo
+from daamkit import fingerprint, record, zoo
 from daamkit.attribution.learned import Head, Lesson, of_heads, of_layers
 from daamkit.measures.ranking import average_precision
 from daamkit.studies import localisation
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = parser.parse_args(argv)
     found = learn(zoo.load(asked.model), Path(asked.model).name, asked.scenes)
     found = replace(found, also=asked.also)
-    found.write(asked.out)
+    record.write_learned(found, asked.out)
     print(f"{asked.out}: {len(found.layers)} layers, {len(found.heads)} heads")
 
 

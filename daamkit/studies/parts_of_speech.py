@@ -18,6 +18,7 @@ from daamkit.maps.wordmap import WordMap
 from daamkit.measures import ratings
 from daamkit.measures.evenness import evenness
 from daamkit.measures.intervals import means
+from daamkit.measures.places import attention
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import Captioned, not_compared
 
@@ -103,7 +104,7 @@ def shape(found: WordMap) -> dict[str, float]:
     area max 0.4, ...
         Share of the pixels in the mask, for each of `CUTS`.
     """
-    values = found.expand(absolute=True).clamp(min=0).double().cpu().numpy()
+    values = attention(found)
     density = values / values.sum() if values.sum() > 0 else np.full(values.shape, 1 / values.size)
     y, x = found.centre()
     return {

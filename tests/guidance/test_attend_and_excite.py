@@ -371,6 +371,23 @@ def test_weights_that_did_not_learn_do_not_afterwards():
     assert all(weight.grad is None for weight in pipe.unet.parameters())
 
 
+def test_a_guided_step_walks_the_model_once(sd, monkeypatch):
+    """However often it refines: each loss finds its sites and freezes the weights without."""
+    own, walks = sd.unet.named_modules, []
+
+    def counted(*args, **options):
+        walks.append(None)
+        return own(*args, **options)
+
+    monkeypatch.setitem(vars(sd.unet), "named_modules", counted)
+    guided(sd, max_iter_to_alter=0, thresholds={}, call={"steps": 1})
+    beside = len(walks)
+    options = {"max_iter_to_alter": 1, "thresholds": {0: 0.9999}, "max_refinement_steps": 2}
+    _, table = guided(sd, **options, call={"steps": 1})
+    assert list(table["iterations"]) == [2]
+    assert len(walks) - 2 * beside == 1
+
+
 # -- batches, pipelines, precisions
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from daamkit import record
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.measures import reliability
@@ -103,7 +104,7 @@ def test_neither_scale_nor_steps_count():
 
 def test_a_calibration_comes_back_from_its_file(tmp_path):
     (own,) = reliability.shipped()
-    own.write(tmp_path / "a.json")
+    record.write_learned(own, tmp_path / "a.json")
     assert Calibration(**json.loads((tmp_path / "a.json").read_text())) == own
     said = own.probabilities(signs(pictures.run("a red cat and a blue car"), "cat", "car"))
     assert ((said >= 0) & (said <= 1)).all(axis=None) and (said["located"] <= said["present"]).all()

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Reading
-from daamkit.attention.families.transformer import Transformer, default
+from daamkit.attention.families.transformer import Negated, default
 from daamkit.attention.sites import Grid, Layout, Site, Span
 
 _SITE = re.compile(r"(double|single)_stream_blocks\.\d+\.block\.attn1")
 
 
-class HiDream(Transformer):
+class HiDream(Negated):
     """HiDream-I1, whose blocks read Llama twice: what the blocks before have made of it, and a
     layer of it that is each block's own ("text_encoder_4_layers").
 
@@ -58,11 +58,6 @@ class HiDream(Transformer):
         """Of Llama the layers come first."""
         own = _rows_first(now.inputs)[list(rows)].transpose(0, 1)
         return super().select(now, rows) | {"encoder_hidden_states_llama3": own}
-
-    def predicted(self, now: Pass, output: Any) -> Tensor:
-        """As the scheduler is given it: the pipeline turns its sign."""
-        said: Tensor = -output[0]
-        return said
 
     def layout(self, site: Site, now: Pass, queries: int, keys: int, nth: int) -> Layout | None:
         """Cells, what the image is filled up with, the texts."""

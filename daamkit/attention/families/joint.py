@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families import texts
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Family, Reading, classes
+from daamkit.attention.families.family import Reading
 from daamkit.attention.families.texts import Text
+from daamkit.attention.families.transformer import OneTransformer
 from daamkit.attention.sites import Grid, Kind, Layout, Site
 from daamkit.errors import DaamkitError
 
@@ -23,7 +24,7 @@ _CELL = 2  # latents a side of a cell, as the autoencoder has them
 
 
 @dataclass(frozen=True)
-class Joint(Family):
+class Joint(OneTransformer):
     """Transformers whose text and image attend to each other and to themselves in one softmax.
 
     Groups are "double" (text and image have weights of their own) and "single" (one for both).
@@ -44,7 +45,6 @@ class Joint(Family):
     """
 
     name: ClassVar[str] = "joint"
-    image = "hidden_states"
 
     model: str
     texts: tuple[Text, ...]
@@ -56,20 +56,6 @@ class Joint(Family):
     def whole(self) -> bool:  # type: ignore[override]
         """Unless the first places, a template's, are dropped."""
         return not any(text.template == "format" for text in self.texts)
-
-    # -- which models
-
-    def matches(self, pipe: Any) -> bool:
-        """Whether the pipeline has such a transformer."""
-        return self.knows(getattr(pipe, "transformer", None))
-
-    def knows(self, denoiser: Any) -> bool:
-        """Whether it is such a transformer, be it compiled."""
-        return self.model in classes(denoiser)
-
-    def denoisers(self, pipe: Any) -> dict[str, nn.Module]:
-        """The only one."""
-        return {"transformer": pipe.transformer}
 
     def sites(self, denoiser: nn.Module) -> list[Site]:
         """All blocks, as they run; of SD3.5's first blocks also the image's attention to itself."""

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Reading, pick
-from daamkit.attention.families.transformer import Transformer, default
+from daamkit.attention.families.transformer import Negated, Transformer, default
 from daamkit.attention.sites import Kind, Layout, Site, Span
 
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the prompt where a template is asked for
 
 
-class Single(Transformer):
+class Single(Negated):
     """Layers of joint attention; before them refiners, of the image alone and of the text alone.
 
     Groups are "layer" and "refiner".
@@ -54,11 +54,6 @@ class Single(Transformer):
             )
             for at, (name, place, module) in enumerate(found)
         ]
-
-    def predicted(self, now: Pass, output: Any) -> Tensor:
-        """As the scheduler is given it: the pipeline turns its sign."""
-        said: Tensor = -output[0]
-        return said
 
     def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
         """As far as the longest row's text goes."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
-from daamkit.attention.families.family import Family, classes
+from daamkit.attention.calls import Pass
+from daamkit.attention.families.family import Family, Image, classes
 from daamkit.attention.sites import Grid
 
 
-class Transformer(Family):
-    """A denoiser called `transformer`, whose cells are square patches of the latents."""
+class OneTransformer(Family):
+    """The only denoiser is called `transformer`; its class tells the family."""
 
-    model: ClassVar[str] = ""  # the class of the denoiser
+    model: str  # the class of the denoiser
     image = "hidden_states"
 
     def matches(self, pipe: Any) -> bool:
@@ -28,6 +29,10 @@ class Transformer(Family):
     def denoisers(self, pipe: Any) -> dict[str, nn.Module]:
         """The only one."""
         return {"transformer": pipe.transformer}
+
+
+class Transformer(OneTransformer):
+    """A transformer whose cells are square patches of the latents."""
 
     def patch(self, denoiser: Any) -> int:
         """Side of a cell, in places of the latents."""
@@ -53,6 +58,15 @@ class Transformer(Family):
         """The grid of (rows, channels, height, width)."""
         patch = self.patch(denoiser)
         return noisy.shape[-2] // patch, noisy.shape[-1] // patch
+
+
+class Negated(Transformer):
+    """A transformer whose prediction the pipeline turns to its opposite."""
+
+    def predicted(self, now: Pass, output: Any) -> Image:
+        """As the scheduler is given it."""
+        said: Tensor = -output[0]
+        return said
 
 
 def default(pipe: Any, argument: str) -> Any:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.measures.overlap import ioa, iou
+from daamkit.measures.places import attention
 from daamkit.views.inspector.state import State, inside
 from daamkit.views.labels import labels
 
@@ -77,7 +77,7 @@ def _pixel(run: Run, state: State) -> Iterable[dict[str, Any]]:
     y, x = state.pixel
     if not inside((y, x, y + 1, x + 1), run.maps.size):
         return
-    here = {label: float(_values(word)[y, x]) for label, word in _known(run, state)}
+    here = {label: float(attention(word)[y, x]) for label, word in _known(run, state)}
     total = sum(here.values())
     for label, value in sorted(here.items(), key=lambda row: -row[1]):
         yield {"word": label, "value": value, "share": value / total if total > 0 else 0.0}
@@ -97,7 +97,7 @@ def _region(run: Run, state: State) -> Iterable[dict[str, Any]]:
     region[top:bottom, left:right] = True
     rows = []
     for name, word in _known(run, state):
-        own = _values(word)
+        own = attention(word)
         within = float(own[region].sum() / own.sum()) if own.sum() > 0 else 0.0
         share = iou(word.mask(state.threshold), region)
         rows.append({"word": name, "inside": within, "iou": share, "lift": within / region.mean()})
@@ -109,7 +109,3 @@ def _known(run: Run, state: State) -> list[tuple[str, WordMap]]:
     maps = [state.map(run, word) for word in state.words]
     named = zip(labels(state.words), maps, strict=True)
     return [(label, word) for label, word in named if word is not None]
-
-
-def _values(word: WordMap) -> Float[np.ndarray, "height width"]:
-    return word.expand(absolute=True).clamp(min=0).cpu().double().numpy()
