@@ -165,7 +165,11 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
             file("study/study.json", lambda p: shards.manifest(p.parent)),
             False,
         ),
-        "ratings": ((json.dumps(answer) + "\n").encode() * 2, file("r.jsonl", ratings.read), False),
+        "ratings": (
+            (json.dumps(answer) + "\n").encode() * 2,
+            file("r.jsonl", ratings.answers),
+            False,
+        ),
         "mask": (
             (place / "m--cat.png").read_bytes(),
             file("m--cat.png", lambda p: MaskFolder(place).mask("m", "cat", (16, 16))),
@@ -186,7 +190,7 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
         ),
         "CoNLL-U": (
             f"# text = a cat on grass\n{SENTENCE}\n{SENTENCE}\n".encode(),
-            file("t.conllu", lambda p: list(treebank.read(p, vocab))),
+            file("t.conllu", lambda p: list(treebank.documents(p, vocab))),
             False,
         ),
     }

@@ -44,7 +44,7 @@ class Mark:
     Attributes
     ----------
     text, start, end
-        As they stand.
+        The characters as they stand in the prompt: ``prompt[start:end] == text``.
     kind
         "weight" (":1.2" of "(cat:1.2)"), "network" ("<lora:name:1>"), or "break" ("BREAK").
     """

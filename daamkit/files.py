@@ -225,7 +225,7 @@ def told(wanted: str, kind: type[DaamkitError] = DaamkitError, mend: str = "") -
     wanted
         What was to be written.
     kind
-        Of error.
+        Which error is raised.
     mend
         What to do about it where the system does not tell.
     """

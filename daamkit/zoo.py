@@ -48,11 +48,11 @@ def load(model: Any, **options: Any) -> Any:
     if name == "toybox":
         from daamkit.toybox import pipeline
 
-        return pipeline.load(**options)
+        return pipeline.toybox(**options)
     if name == "toybox-flux":
         from daamkit.toybox import flux
 
-        return flux.load(**options)
+        return flux.toybox_flux(**options)
     if Path(name).is_dir():
         return _open(name, options)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):

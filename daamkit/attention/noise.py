@@ -14,7 +14,7 @@ from daamkit.attention.calls import Pass
 from daamkit.errors import DaamkitError
 
 Latents = Float[Tensor, "samples *latent"]  # as the scheduler has them: some models pack theirs
-Family = Literal["vp", "ve", "flow"]  # variance preserving, variance exploding, rectified flow
+Process = Literal["vp", "ve", "flow"]  # variance preserving, variance exploding, rectified flow
 Prediction = Literal["epsilon", "v_prediction", "sample", "flow_prediction"]
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 
@@ -86,7 +86,7 @@ class Level:
                 return eps - x0
 
 
-def family(scheduler: Any) -> Family:
+def process(scheduler: Any) -> Process:
     """How a scheduler mixes image and noise.
 
     Raises
@@ -107,7 +107,7 @@ def family(scheduler: Any) -> Family:
     return "vp" if compat.is_solver(scheduler) or not hasattr(scheduler, "sigmas") else "ve"
 
 
-def kind(scheduler: Any) -> Prediction:
+def prediction_type(scheduler: Any) -> Prediction:
     """What a scheduler takes the denoiser's output for.
 
     Raises
@@ -115,7 +115,7 @@ def kind(scheduler: Any) -> Prediction:
     DaamkitError
         If it is none of `PREDICTIONS`.
     """
-    flow = "flow_prediction" if family(scheduler) == "flow" else None
+    flow = "flow_prediction" if process(scheduler) == "flow" else None
     told: Any = scheduler.config.get("prediction_type", flow)
     told = "sample" if told == "original_sample" else told
     if told not in PREDICTIONS:
@@ -127,7 +127,7 @@ def kind(scheduler: Any) -> Prediction:
     return told
 
 
-def level(now: Pass) -> Level:
+def noise_level(now: Pass) -> Level:
     """The noise level of what a pass denoises, in float32.
 
     It is asked of the scheduler as it stands, so ask before the scheduler steps on.
@@ -135,10 +135,10 @@ def level(now: Pass) -> Level:
     Raises
     ------
     DaamkitError
-        If the scheduler is none that `family` knows.
+        If the scheduler is none that `process` knows.
     """
     scheduler, one = now.call.pipe.scheduler, torch.ones((), dtype=torch.float32, device="cpu")
-    mixes = family(scheduler)
+    mixes = process(scheduler)
     if mixes == "vp" and not _own_sigmas(scheduler):
         alpha = scheduler.alphas_cumprod[_time(now).long()]
         return Level(alpha**0.5, (1 - alpha) ** 0.5, one.to(alpha))
@@ -160,10 +160,10 @@ def renoise(now: Pass, x0: Latents, eps: Latents, *, exact: bool = False) -> Lat
         off where there is little noise.
     """
     scheduler = now.call.pipe.scheduler
-    if exact and family(scheduler) == "vp" and not _own_sigmas(scheduler):
+    if exact and process(scheduler) == "vp" and not _own_sigmas(scheduler):
         noisy: Tensor = scheduler.add_noise(x0, eps, _time(now)[None])
         return noisy
-    return level(now).add(x0, eps)
+    return noise_level(now).add(x0, eps)
 
 
 def _own_sigmas(scheduler: Any) -> bool:
@@ -183,7 +183,7 @@ def _sigma(now: Pass) -> Float[Tensor, ""]:
     scheduler = now.call.pipe.scheduler
     at = scheduler.step_index  # None before the first step of those that do not scale
     at = scheduler.begin_index if at is None else at
-    if at is None and family(scheduler) == "flow":  # whose time each model is told in its own unit
+    if at is None and process(scheduler) == "flow":  # whose time each model is told in its own unit
         at = now.index
     at = scheduler.index_for_timestep(_time(now)) if at is None else at
     second = not getattr(scheduler, "state_in_first_order", True)

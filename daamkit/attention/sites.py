@@ -120,7 +120,7 @@ class Layout:
     cells: slice | tuple[slice, ...]
     text: tuple[tuple[Span, ...], ...] = ()
 
-    def of(self, rows: slice) -> Layout:
+    def for_rows(self, rows: slice) -> Layout:
         """That of some batch rows alone."""
         cells = self.cells if isinstance(self.cells, slice) else self.cells[rows]
         return Layout(self.grid, cells, self.text[rows])

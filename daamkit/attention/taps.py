@@ -136,7 +136,7 @@ class Attention:
                 self.scale,
                 None if self.mask is None else self.every_mask()[rows],
                 None if self._value is None else self._value[rows],
-                self.layout.of(rows),
+                self.layout.for_rows(rows),
             )
             own.branches = {branch: slice(0, rows.stop - rows.start)}
             self._parts[branch] = own

@@ -28,7 +28,7 @@ from daamkit.guidance.descent import (
 )
 from daamkit.guidance.subjects import Subjects, find
 from daamkit.maps.prompt import Prompt
-from daamkit.prompts import read
+from daamkit.prompts import by_place
 from daamkit.record import plain
 
 THRESHOLDS = {0: 0.05, 10: 0.5, 20: 0.8}  # the paper's, in a generation of `PAPER_STEPS`
@@ -131,7 +131,7 @@ class AttendAndExcite(Method):
 
     def read(self, call: Call) -> None:
         self._subjects = find(call, self.subjects, self.prompt)
-        texts = read(call, "cond", self.prompt)
+        texts = by_place(call, "cond", self.prompt)
         # where the tokens begin and end that compete for attention
         self._starts = [int(text.tokens[0].special == "SOS") for text in texts]
         self._ends = [_end(text) if self.normalize_eot else None for text in texts]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.noise import family, kind, level
+from daamkit.attention.noise import noise_level, prediction_type, process
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents, Method
 
@@ -57,7 +57,7 @@ class ClassifierGuidance(Method):
     gradient = True
 
     def start(self, call: Call) -> None:
-        family(call.pipe.scheduler)  # is it known?
+        process(call.pipe.scheduler)  # is it known?
         labels = [self.label] if isinstance(self.label, int) else list(self.label)
         self._labels = labels * call.samples if isinstance(self.label, int) else labels
         if len(self._labels) != call.samples:
@@ -71,7 +71,7 @@ class ClassifierGuidance(Method):
         """The prediction, guided; a learned variance in its last channels stays."""
         if not self.scale:
             return prediction
-        at, said = level(now), kind(now.call.pipe.scheduler)
+        at, said = noise_level(now), prediction_type(now.call.pipe.scheduler)
         signal, noise = at.seen
         slope = self._slope(now, at.scale * now.noisy)
         if signal == 0:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from daamkit.attention import columns, families, gaussian
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.noise import family, kind, level, renoise
+from daamkit.attention.noise import noise_level, prediction_type, process, renoise
 from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.edits import layers
@@ -98,7 +98,7 @@ class SelfAttentionGuidance(Method):
 
     def start(self, call: Call) -> None:
         if self.scale:
-            family(call.pipe.scheduler)  # is it known?
+            process(call.pipe.scheduler)  # is it known?
             self._site = choose(call.pipe, self.layer)
             if self.exact and self._site.kind == "joint":
                 raise DaamkitError(
@@ -133,7 +133,7 @@ class SelfAttentionGuidance(Method):
             return prediction
         pipe, branch, channels = now.call.pipe, _branch(now), now.noisy.shape[1]
         said = now.prediction_of(branch)[:, :channels]
-        x0, eps = level(now).split(said, now.noisy, kind(pipe.scheduler))
+        x0, eps = noise_level(now).split(said, now.noisy, prediction_type(pipe.scheduler))
         if _pixels(pipe) if self.clamp is None else self.clamp:
             x0 = x0.clamp(-1, 1)
         degraded = renoise(now, self._degrade(now, x0), eps, exact=self.exact)

@@ -42,7 +42,7 @@ def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Column
         If there is no subject, or it is not in the prompt, or cut off there; or if there are not as
         many lists as prompts.
     """
-    texts = prompts.read(call, "cond", prompt)
+    texts = prompts.by_place(call, "cond", prompt)
     if hasattr(subjects, "tolist"):  # an array: a row a prompt, or the numbers of single tokens
         subjects = subjects.tolist()
     if isinstance(subjects, str):

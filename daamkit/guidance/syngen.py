@@ -63,7 +63,7 @@ class SynGen(Method):
     prompt
         What `prompt_embeds` stand for.
     parser
-        Which spaCy pipeline parses, see `language.parsing.load`.
+        Which spaCy pipeline parses, see `language.parsing.spacy_pipeline`.
     unbound
         A call whose prompts have no pair at all: refuse it, or leave its images as they are.
 
@@ -97,7 +97,7 @@ class SynGen(Method):
     unsupported_schedulers = IGNORES_MOVED_SAMPLE
 
     def read(self, call: Call) -> None:
-        texts = prompts.read(call, "cond", self.prompt)
+        texts = prompts.by_place(call, "cond", self.prompt)
         self._sets = self._parsed(call, texts) if self.pairs is None else self._given(call, texts)
         self._words = [[c for word in text.words() for c in word.columns] for text in texts]
         if not any(self._sets) and self.unbound == "refuse":

@@ -40,8 +40,8 @@ Numbers = dict[str, Any]
 
 def on_treebank(file: Path, parser: Any = None) -> Numbers:
     """UAS, LAS and speed on a treebank's words, marks left out."""
-    nlp = parsing.load(parser)
-    gold = list(treebank.read(file, nlp.vocab))
+    nlp = parsing.spacy_pipeline(parser)
+    gold = list(treebank.documents(file, nlp.vocab))
     blank = [Doc(nlp.vocab, [t.text for t in d], [bool(t.whitespace_) for t in d]) for d in gold]
     started = time.perf_counter()
     documents = list(nlp.pipe(blank, batch_size=128))
@@ -54,7 +54,7 @@ def scores(gold: list[Doc], documents: list[Doc], clear: bool) -> Numbers:
     """UAS and LAS of parsed documents with the gold ones' words, marks left out."""
     counts: Counter[str] = Counter()
     for one, other in zip(gold, documents, strict=True):
-        parse = parsing.read(other, clear)
+        parse = parsing.from_spacy(other, clear)
         for right, said in zip(one, parse.tokens, strict=True):
             if right.pos_ != "PUNCT":
                 head = right.head.i == said.head

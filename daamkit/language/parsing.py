@@ -13,13 +13,13 @@ from daamkit import characters
 from daamkit.errors import DaamkitError
 from daamkit.language import dependencies, pictures, repairs
 from daamkit.language.parse import Parse
-from daamkit.language.pipelines import is_clear, load
+from daamkit.language.pipelines import is_clear, spacy_pipeline
 from daamkit.language.segments import segments
 from daamkit.language.tokens import CONTENT, NOMINAL, Pair, ParsedToken, Phrase
 
 __all__ = [
-    "CONTENT", "NOMINAL", "Pair", "Parse", "Phrase", "ParsedToken", "is_clear", "load", "parse",
-    "parse_all", "read",
+    "CONTENT", "NOMINAL", "Pair", "Parse", "Phrase", "ParsedToken", "from_spacy", "is_clear",
+    "parse", "parse_all", "spacy_pipeline",
 ]  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def parse(text: str, pipeline: Any = None) -> Parse:
 
 def parse_all(texts: list[str], pipeline: Any = None) -> list[Parse]:
     """Parse many prompts; faster than one by one. See `parse`."""
-    nlp = load(pipeline)
+    nlp = spacy_pipeline(pipeline)
     clear = is_clear(nlp)
     bare = [_bare(text) for text in texts]
     for text in bare:
@@ -61,9 +61,9 @@ def parse_all(texts: list[str], pipeline: Any = None) -> list[Parse]:
     cuts = [segments(text) for text in bare]
     parts = [text[start:end] for text, own in zip(bare, cuts, strict=True) for start, end in own]
     flat = nlp.pipe(" ".join(part.split()) for part in parts)  # parsers read single spaces best
-    read_parts = (read(document, clear) for document in flat)
+    parsed = (from_spacy(document, clear) for document in flat)
     return [
-        _joined(text, plain, own, [next(read_parts) for _ in own])
+        _joined(text, plain, own, [next(parsed) for _ in own])
         for text, plain, own in zip(texts, bare, cuts, strict=True)
     ]
 
@@ -107,7 +107,7 @@ def _joined(text: str, bare: str, cuts: list[tuple[int, int]], parts: list[Parse
     return Parse(text, tuple(tokens))
 
 
-def read(document: Any, clear: bool | None = None) -> Parse:
+def from_spacy(document: Any, clear: bool | None = None) -> Parse:
     """A parsed spaCy document as a `Parse`.
 
     Parameters

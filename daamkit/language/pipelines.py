@@ -19,7 +19,7 @@ UNIVERSAL = """
 OWN = ("ROOT", "subtok")  # spaCy's own, in any label set
 
 
-def load(pipeline: Any = None) -> Any:
+def spacy_pipeline(pipeline: Any = None) -> Any:
     """A spaCy pipeline with a parser.
 
     Parameters

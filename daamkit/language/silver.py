@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--glosses", type=int, default=12000, help="definitions to draw")
     parser.add_argument("--out", type=Path, default=Path("build/silver.conllu"))
     asked = parser.parse_args(argv)
-    labels = {"root", *parsing.load().get_pipe("parser").labels}
+    labels = {"root", *parsing.spacy_pipeline().get_pipe("parser").labels}
     written = [text for text in prompts(asked.prompts) if not held_out(text)]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     with asked.out.open("w", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ from daamkit.errors import DaamkitError
 WIDEST = 100  # words in one
 
 
-def read(file: Path, vocab: Vocab) -> Iterator[Doc]:
+def documents(file: Path, vocab: Vocab) -> Iterator[Doc]:
     """The sentences of a file, a document each, with part of speech, head and relation.
 
     Words as the treebank has them: "don't" is "do" and "n't". Empty nodes are left out.

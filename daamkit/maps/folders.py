@@ -228,7 +228,7 @@ def _ours(place: Path, kind: Kind) -> dict[str, str]:
         return {}
     if not place.is_dir():
         raise _refused(place, kind, [])
-    kinds, known = notes.read(place), kind.digests(place)
+    kinds, known = notes.by_kind(place), kind.digests(place)
     noted = (kinds or {}).get(kind.name, {})
     ours: dict[str, str] = {}
     others: list[str] = []

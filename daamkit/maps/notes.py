@@ -13,7 +13,7 @@ NOTE, FORMAT = ".daamkit.json", "daamkit.files"
 Noted = dict[str, list[str]]  # the digests of each file: an old one's, a new one's
 
 
-def read(folder: Path) -> dict[str, Noted] | None:
+def by_kind(folder: Path) -> dict[str, Noted] | None:
     """What a folder's note tells of each kind of folder; None if there is none, or another's."""
     try:
         data: Any = files.plain(files.content(folder / NOTE))
@@ -33,7 +33,7 @@ def changed(folder: Path, kind: str, digests: Iterable[Mapping[str, str]]) -> by
     for each in digests:
         for name, digest in each.items():
             found.setdefault(name, []).append(digest)
-    kinds = {**(read(folder) or {}), kind: found}
+    kinds = {**(by_kind(folder) or {}), kind: found}
     kinds = {name: noted for name, noted in kinds.items() if noted}
     data = {"format": FORMAT, "files": kinds}
     return json.dumps(data, indent=1, ensure_ascii=False).encode() if kinds else b""

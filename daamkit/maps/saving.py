@@ -31,8 +31,10 @@ def save(run: Run, folder: str | os.PathLike[str], beside: Mapping[str, str] | N
 
     Parameters
     ----------
-    run, folder
-        As there.
+    run
+        The run that is written.
+    folder
+        Where to; it is made.
     beside
         Texts to write as further files, by name.
     """

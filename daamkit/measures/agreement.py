@@ -88,7 +88,7 @@ def alpha(
         raise DaamkitError(
             wanted="one answer of each rater on each unit",
             got=f"{len(twice)} more, the first by {twice[rater].iloc[0]!r}",
-            mend="read the file with `ratings.read`, or name more columns in `units`",
+            mend="read the file with `ratings.answers`, or name more columns in `units`",
         )
     counts, values, raters = _counted(rows, units, value, rater, metric)
     distance = _distance(counts.sum(0)[None], values, metric)
@@ -110,7 +110,7 @@ def opinion(rows: pd.DataFrame, by: Sequence[str], value: str = "score") -> pd.D
     Parameters
     ----------
     rows
-        As `ratings.read` gives them, with whatever columns the groups need.
+        As `ratings.answers` gives them, with whatever columns the groups need.
     by
         Columns of the groups: "run", "rater", a part of speech.
     value
@@ -133,7 +133,7 @@ def preferences(rows: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rows
-        As ``ratings.read(file, "preferred")`` gives them.
+        As ``ratings.answers(file, "preferred")`` gives them.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def _need(rows: pd.DataFrame, columns: Sequence[str]) -> None:
         raise DaamkitError(
             wanted=f"answers with the columns {', '.join(columns)}",
             got=f"no {', '.join(missing)}",
-            mend="take them from `measures.ratings.read` or a rating's `table()`",
+            mend="take them from `measures.ratings.answers` or a rating's `table()`",
         )
 
 

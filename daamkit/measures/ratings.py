@@ -54,7 +54,7 @@ class AnswerFileError(DaamkitError, OSError):
     """A file of answers that cannot be written."""
 
 
-def read(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame:
+def answers(file: str | os.PathLike[str], answer: Answer = "score") -> pd.DataFrame:
     """All answers to one question, a row each, the last of each rater on each thing.
 
     The column ``run`` is "" where none was named.

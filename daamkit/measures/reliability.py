@@ -127,7 +127,7 @@ class Calibration:
     images, words
         How many were learned from.
     mean, deviation
-        Of each sign.
+        Each sign's mean and standard deviation over these words.
     weights
         For each of `TARGETS`: the intercept, and a slope for each standardised sign and its square.
     also

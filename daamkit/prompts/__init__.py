@@ -96,7 +96,7 @@ def alone(call: Call, text: str) -> Read:
     return _on_one_axis(found, dict.fromkeys(each, text), each)
 
 
-def read(
+def by_place(
     call: Call, branch: str, prompt: Texts = None, negative_prompt: Texts = None
 ) -> list[Prompt]:
     """The prompt behind a branch, for each image; see `texts`.
@@ -112,7 +112,7 @@ def read(
     """
     found, said = encoders(call.pipe), texts(call, branch, prompt, negative_prompt)
     if call.family is None or call.family.whole:
-        return [_by_place(found, each) for each in said]
+        return [_placed(found, each) for each in said]
     now = call.first
     if now is None or branch not in now.branches:
         raise DaamkitError(
@@ -124,10 +124,10 @@ def read(
     layout = call.family.layout(site, now, 0, 0, 0)
     assert layout is not None, "the first call of the kernel"
     spans = layout.text[now.branches[branch]]
-    return [_by_key(each, own) for each, own in zip(said, spans, strict=True)]
+    return [_keyed(each, own) for each, own in zip(said, spans, strict=True)]
 
 
-def _by_key(read: Read, spans: Sequence[Span]) -> Prompt:
+def _keyed(read: Read, spans: Sequence[Span]) -> Prompt:
     """Tokens numbered by their keys, from the first of the text's."""
     order = {key: at for at, key in enumerate(places(spans))}
     numbers = {
@@ -144,7 +144,7 @@ def _by_key(read: Read, spans: Sequence[Span]) -> Prompt:
     return replace(read.prompt, tokens=tuple(tokens))
 
 
-def _by_place(found: Sequence[Encoder], read: Read) -> Prompt:
+def _placed(found: Sequence[Encoder], read: Read) -> Prompt:
     starts, free = dict[str, int](), 0
     for encoder in found:
         if encoder.shares:

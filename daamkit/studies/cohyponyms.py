@@ -127,7 +127,7 @@ class Cohyponyms(Located):
 
     @cached_property
     def _answers(self) -> pd.DataFrame:
-        return ratings.read(str(self.presence), "present")
+        return ratings.answers(str(self.presence), "present")
 
     def check(self) -> None:
         """The truth, or people's answers."""

@@ -132,7 +132,7 @@ def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, Word
     own
         The maps of all nouns, by number.
     noun
-        Which.
+        The number of the noun that the maps stand beside.
     seed
         Of the noise; give each image another.
     """

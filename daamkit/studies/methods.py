@@ -50,7 +50,7 @@ METHODS: dict[str, Callable[[Subjects], list[Method]]] = {
 
 
 def known(name: str) -> bool:
-    """Whether `load` would know what is meant."""
+    """Whether `named` would know what is meant."""
     return name in METHODS or name in registry.guidance_methods or registry.is_path(name)
 
 

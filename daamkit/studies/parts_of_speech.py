@@ -77,7 +77,7 @@ class PartsOfSpeech(Captioned):
         tables = {"tags": table, "survives": order.agg(" > ".join).reset_index(name="order")}
         if self.ratings is not None:
             keys = ["prompt", "seed", "start", "end"]
-            rated = ratings.read(self.ratings).merge(
+            rated = ratings.answers(self.ratings).merge(
                 rows[[*keys, "pos"]].drop_duplicates(), on=keys, validate="m:1"
             )
             tables["opinion"] = means(rated, ["pos"], "score", kind="number", within=(1, 5))

@@ -125,7 +125,7 @@ class SelfAttention(Located):
         """Also a pipeline without prompts."""
         if unprompted.is_folder(self.model):
             dtype = getattr(torch, self.dtype)
-            return unprompted.load(self.model, dtype, self.resolved_device)
+            return unprompted.pipeline(self.model, dtype, self.resolved_device)
         return super().open()
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:

@@ -105,7 +105,7 @@ class Study:
         DaamkitError
             If the parser is not there.
         """
-        parsing.load(self.parser)
+        parsing.spacy_pipeline(self.parser)
 
     def cases(self) -> list[Case]:
         """All cases, in order; the same settings give the same. Unless told otherwise, a prompt

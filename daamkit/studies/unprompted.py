@@ -27,8 +27,8 @@ def is_folder(model: Any) -> bool:
     return file.is_file() and json.loads(file.read_text("utf-8")).get("_class_name") in KINDS
 
 
-def load(folder: str | Path, dtype: torch.dtype, device: str) -> Any:
-    """Open it, in DDIM's steps."""
+def pipeline(folder: str | Path, dtype: torch.dtype, device: str) -> Any:
+    """A folder's pipeline, which draws in DDIM's steps."""
     pipe = DiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe if isinstance(pipe, DDIMPipeline) else DDIMPipeline(**pipe.components)

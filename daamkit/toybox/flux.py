@@ -107,7 +107,7 @@ def assemble(
     return pipe
 
 
-def load(**options: Any) -> FluxPipeline:
+def toybox_flux(**options: Any) -> FluxPipeline:
     """The joint-attention toybox, in float32 on the CPU, once its training is done.
 
     Parameters

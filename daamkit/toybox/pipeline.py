@@ -103,7 +103,7 @@ def assemble(
     )
 
 
-def load(**options: Any) -> StableDiffusionPipeline:
+def toybox(**options: Any) -> StableDiffusionPipeline:
     """The toybox that ships with the package, in float32 on the CPU.
 
     Parameters

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.noise import family, kind, level
+from daamkit.attention.noise import noise_level, prediction_type, process
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
@@ -44,7 +44,7 @@ class Previews(Tap):
 
     def start(self, call: Call) -> None:
         self.known = True
-        self._check(lambda: family(call.pipe.scheduler))
+        self._check(lambda: process(call.pipe.scheduler))
 
     def begin(self, now: Pass) -> None:
         """Refuse what has no small picture, if it is wanted.
@@ -67,8 +67,9 @@ class Previews(Tap):
     def after(self, now: Pass, prediction: Tensor) -> Tensor:
         if not self.known:
             return prediction
+        said = prediction_type(now.call.pipe.scheduler)
         with torch.no_grad():
-            x0, _ = level(now).split(prediction, now.noisy, kind(now.call.pipe.scheduler))
+            x0, _ = noise_level(now).split(prediction, now.noisy, said)
             pixels = decoded(now.call.pipe, now.family.unpack(now, x0))
         for kept, image in zip(now.call.notes, pixels, strict=True):
             found = kept.setdefault("previews", [])

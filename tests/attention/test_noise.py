@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.noise import PREDICTIONS, Level, kind, level, renoise
+from daamkit.attention.noise import PREDICTIONS, Level, noise_level, prediction_type, renoise
 from daamkit.errors import DaamkitError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # diffusers, numpy 2
@@ -54,14 +54,14 @@ def made(name: str, steps: int = 6, **config):
 def walk(scheduler, check) -> torch.Tensor:
     """Where a denoiser that knows the truth is led; `check` sees pass, sample and level."""
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
-    sample, said = noise * getattr(scheduler, "init_noise_sigma", 1.0), kind(scheduler)
+    sample, said = noise * getattr(scheduler, "init_noise_sigma", 1.0), prediction_type(scheduler)
     takes_draws = "generator" in inspect.signature(scheduler.step).parameters
     for index, time in enumerate(scheduler.timesteps):
         seen = sample
         if hasattr(scheduler, "scale_model_input"):
             seen = scheduler.scale_model_input(sample, time)
         step = Pass(Call(Pipe(scheduler), {}), index, time, {}, SHAPE[-2:])
-        at = level(step)
+        at = noise_level(step)
         assert torch.allclose(at.scale * sample, seen, rtol=1e-6)
         check(step, sample, at)
         prediction = at.join(TRUTH, (sample - at.signal * TRUTH) / at.noise, said)
@@ -194,7 +194,7 @@ def test_x0_is_the_schedulers(name, prediction):
         scheduler.scale_model_input(sample, time)
         said = torch.randn(SHAPE)
         step = Pass(Call(Pipe(scheduler), {}), index, time, {}, SHAPE[-2:])
-        x0, _ = level(step).split(said, sample, prediction)
+        x0, _ = noise_level(step).split(said, sample, prediction)
         stepped = scheduler.step(said, time, sample)
         error = (x0 - stepped.pred_original_sample).abs().max() / x0.abs().max()
         assert error < 1e-4, (index, error)
@@ -205,22 +205,23 @@ def test_a_generation_that_begins_in_the_middle():
     """As image-to-image does: the solver has stepped nowhere yet, but knows where it begins."""
     scheduler = made("DPMSolverMultistepScheduler", use_karras_sigmas=True)
     scheduler.set_begin_index(2)
-    sigma = scheduler.sigmas[2]
-    assert level(step_of(scheduler, scheduler.timesteps[2])).signal == 1 / (sigma**2 + 1) ** 0.5
+    sigma, step = scheduler.sigmas[2], step_of(scheduler, scheduler.timesteps[2])
+    assert noise_level(step).signal == 1 / (sigma**2 + 1) ** 0.5
 
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_levels_that_are_not_known(name):
     scheduler = made(name)
     with pytest.raises(DaamkitError, match=f"{name}.*[Ee]xchange it.*DDIM"):
-        level(step_of(scheduler, scheduler.timesteps[0]))
+        noise_level(step_of(scheduler, scheduler.timesteps[0]))
 
 
 def test_predictions_that_are_not_known():
     with pytest.raises(DaamkitError, match="'score' in DDIMScheduler"):
-        kind(made("DDIMScheduler", prediction_type="score"))
-    assert kind(made("EulerDiscreteScheduler", prediction_type="original_sample")) == "sample"
-    assert kind(made("FlowMatchEulerDiscreteScheduler")) == "flow_prediction"
+        prediction_type(made("DDIMScheduler", prediction_type="score"))
+    said = made("EulerDiscreteScheduler", prediction_type="original_sample")
+    assert prediction_type(said) == "sample"
+    assert prediction_type(made("FlowMatchEulerDiscreteScheduler")) == "flow_prediction"
 
 
 # -- noise again
@@ -259,7 +260,7 @@ def test_noise_again_is_the_noisy_image(name):
     scheduler = made(name)
 
     def check(step, sample, at):
-        x0, eps = at.split(torch.randn(SHAPE), sample, kind(scheduler))
+        x0, eps = at.split(torch.randn(SHAPE), sample, prediction_type(scheduler))
         again = renoise(step, x0, eps)
         assert torch.allclose(again, sample, atol=1e-4 * float(sample.abs().max()))
         assert torch.equal(renoise(step, x0, eps, exact=True), again)

@@ -35,7 +35,7 @@ class Means(Tap):
             return
         (read,) = prompts.texts(attention.now.call, "cond")
         keys = self.columns[attention.site.name] = {}
-        layout = attention.layout.of(attention.branches["cond"])
+        layout = attention.layout.for_rows(attention.branches["cond"])
         for span in layout.text[0] if layout.text else ():
             for at in range(span.length):
                 column = read.columns[span.encoder][span.first + at]

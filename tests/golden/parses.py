@@ -26,13 +26,13 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path)
     asked = parser.parse_args()
     for name, _, model in (each.partition("=") for each in asked.models):
-        nlp = parsing.load(model)
+        nlp = parsing.spacy_pipeline(model)
         texts = {"pairs": [text for text, _ in evaluate.pairs()]}
         if asked.prompts is not None:
             held = filter(silver.held_out, silver.prompts([asked.prompts]))
             texts["prompts"] = list(held)[:100]
         documents = {name: list(nlp.pipe(each)) for name, each in texts.items()}
-        gold = treebank.read(CAPTIONS, nlp.vocab)
+        gold = treebank.documents(CAPTIONS, nlp.vocab)
         blank = (
             Doc(nlp.vocab, [t.text for t in d], [bool(t.whitespace_) for t in d]) for d in gold
         )

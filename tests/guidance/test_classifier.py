@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.noise import level
+from daamkit.attention.noise import noise_level
 from daamkit.errors import DaamkitError
 from daamkit.guidance.classifier import ClassifierGuidance
 from daamkit.guidance.denoising import guide
@@ -67,7 +67,7 @@ def step_of(scheduler, noisy: torch.Tensor, at: int = 2) -> Pass:
 
 def guided_noise(step, noise, classify_gradient, scale: float):
     """eps - scale * noise level * gradient, written out."""
-    sigma = float(level(step).seen[1])
+    sigma = float(noise_level(step).seen[1])
     return noise - scale * sigma * classify_gradient
 
 
@@ -93,7 +93,7 @@ def test_the_noise_moves_against_the_gradient(case, seed, scale):
     draws = torch.Generator().manual_seed(seed)
     x0, eps = (torch.randn(SHAPE, generator=draws, dtype=torch.float64) for _ in range(2))
     step = step_of(scheduler, torch.zeros(SHAPE, dtype=torch.float64))
-    at = level(step)
+    at = noise_level(step)
     step.noisy = at.signal.double() * x0 + at.noise.double() * eps
     a, b = (float(each) for each in at.seen)
     classify, weights = linear()
@@ -134,7 +134,7 @@ def test_pure_noise_says_nothing():
     config = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     scheduler = DDIMScheduler(prediction_type="v_prediction", **config)
     step = step_of(scheduler, torch.randn(SHAPE), at=0)
-    assert level(step).signal == 0
+    assert noise_level(step).signal == 0
     method, prediction = ClassifierGuidance(linear()[0], 1), torch.randn(SHAPE)
     method.start(step.call)
     assert torch.equal(method.after(step, prediction), prediction)

@@ -162,7 +162,7 @@ def test_noise_levels_are_the_schedulers(name):
     class Levels(Method):
         def after(self, now, prediction):
             wanted = now.call.pipe.scheduler.sigmas[now.index]
-            seen.append(float(noise.level(now).noise) == float(wanted))
+            seen.append(float(noise.noise_level(now).noise) == float(wanted))
             return prediction
 
     seen: list[bool] = []

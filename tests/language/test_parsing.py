@@ -82,8 +82,8 @@ def test_relations_with_their_collapsed_names(text: str, wanted: str) -> None:
 
 
 def test_coco_captions_are_parsed_well_enough() -> None:
-    nlp = parsing.load()
-    gold = list(treebank.read(CAPTIONS, nlp.vocab))
+    nlp = parsing.spacy_pipeline()
+    gold = list(treebank.documents(CAPTIONS, nlp.vocab))
     assert len(gold) == 40
     blank = [Doc(nlp.vocab, [t.text for t in d], [bool(t.whitespace_) for t in d]) for d in gold]
     right = [
@@ -332,12 +332,12 @@ def test_a_pipeline_that_speaks_clear(clear: Language) -> None:
 
 def test_documents_are_read_in_either_label_set(clear: Language) -> None:
     document = clear("two cats are on a red mat")
-    universal = parsing.read(document, clear=True)
-    assert parsing.read(document) == universal
-    assert "prep/are" in said(parsing.read(document, clear=False))
-    nlp = parsing.load()
+    universal = parsing.from_spacy(document, clear=True)
+    assert parsing.from_spacy(document) == universal
+    assert "prep/are" in said(parsing.from_spacy(document, clear=False))
+    nlp = parsing.spacy_pipeline()
     assert dependencies.is_clear(nlp.get_pipe("parser").labels) is False
-    assert parsing.read(nlp("a red cat")) == parsing.parse("a red cat")
+    assert parsing.from_spacy(nlp("a red cat")) == parsing.parse("a red cat")
 
 
 def test_what_hangs_on_a_space_hangs_on_the_word_above_it() -> None:
@@ -346,13 +346,13 @@ def test_what_hangs_on_a_space_hangs_on_the_word_above_it() -> None:
         vocab, ["a", "\n", "cat"], [False] * 3, pos=["DET", "SPACE", "NOUN"], heads=[1, 2, 2],
         deps=["det", "dep", "ROOT"],
     )  # fmt: skip
-    assert said(parsing.read(document, clear=False)) == "det/cat root"
+    assert said(parsing.from_spacy(document, clear=False)) == "det/cat root"
     document = Doc(
         vocab, ["cat", "\n"], [False] * 2, pos=["NOUN", "SPACE"], heads=[1, 1],
         deps=["compound", "ROOT"],
     )  # fmt: skip
     for labels in (True, False, None):
-        assert said(parsing.read(document, labels)) == "root"
+        assert said(parsing.from_spacy(document, labels)) == "root"
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -381,7 +381,7 @@ def made(language: str, labels: list[str]) -> Language:
 def test_pipelines_of_other_languages_speak_universal_dependencies() -> None:
     for language, more in (("de", "obl:arg"), ("ko", "dislocated"), ("zh", "mark:clf")):
         nlp = made(language, ["nsubj", "case", "ROOT", "dep", more])
-        assert parsing.load(nlp) is nlp
+        assert parsing.spacy_pipeline(nlp) is nlp
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_documents_of_other_languages_are_read(language: str) -> None:
         spacy.blank("xx").vocab, list(words), spaces, pos=list(pos), heads=[*map(int, heads)],
         deps=list(deps),
     )  # fmt: skip
-    parse = parsing.read(document)
+    parse = parsing.from_spacy(document)
     check(parse)
     assert said(parse) == wanted
     nouns = [noun.text for noun in parse.nouns()]
@@ -525,9 +525,9 @@ def test_a_pipeline_without_a_parser_is_an_error(tmp_path: Path) -> None:
     nlp.add_pipe("sentencizer")
     nlp.to_disk(tmp_path / "own")
     with pytest.raises(DaamkitError, match="the components sentencizer"):
-        parsing.load(str(tmp_path / "own"))
+        parsing.spacy_pipeline(str(tmp_path / "own"))
 
 
 def test_an_open_pipeline_is_taken_as_it_is(clear: Language) -> None:
-    assert parsing.load(clear) is clear
-    assert parsing.load() is parsing.load(None)
+    assert parsing.spacy_pipeline(clear) is clear
+    assert parsing.spacy_pipeline() is parsing.spacy_pipeline(None)

@@ -65,7 +65,7 @@ def test_silver_is_a_treebank_as_it_was_parsed(tmp_path) -> None:
     texts = ["a red cat. A dog sleeps.", "two birds"]
     file = tmp_path / "silver.conllu"
     file.write_text("".join(silver.sentences(texts, None)), "utf-8")
-    vocab = parsing.load().vocab
+    vocab = parsing.spacy_pipeline().vocab
     found = list(treebank.joined(file, vocab, most=1))
     parses = parsing.parse_all(texts)
     assert [t.text for d in found for t in d] == [t.text for p in parses for t in p.tokens]

@@ -27,12 +27,12 @@ def test_and_keeps_its_name_in_every_photo_of_two(model: str) -> None:
         shapes.setdefault(key, (document, end))
     assert len(shapes) > 40
     for document, end in shapes.values():
-        assert evaluate.joined(parsing.read(document, clear=True), end), document.text
+        assert evaluate.joined(parsing.from_spacy(document, clear=True), end), document.text
 
 
 @pytest.mark.parametrize(("model", "uas", "las"), [("sm", 0.971, 0.955), ("md", 0.973, 0.968)])
 def test_captions_are_converted_well(model: str, uas: float, las: float) -> None:
-    gold = list(treebank.read(CAPTIONS, VOCAB))
+    gold = list(treebank.documents(CAPTIONS, VOCAB))
     found = evaluate.scores(gold, recorded(model, "captions"), clear=True)
     assert found["words"] == 382
     assert found["uas"] >= uas and found["las"] >= las
@@ -43,7 +43,7 @@ def test_nothing_stays_unconverted_in_prompts(model: str) -> None:
     documents = recorded(model, "prompts")
     assert len(documents) == 100
     for document in documents:
-        parse = parsing.read(document, clear=True)
+        parse = parsing.from_spacy(document, clear=True)
         assert "".join(token.text for token in parse.tokens) == "".join(document.text.split())
         assert not dependencies.is_clear(token.basic for token in parse.tokens)
         for token in parse.tokens:

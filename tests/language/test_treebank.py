@@ -29,7 +29,7 @@ def vocab():
 def test_a_sentence_is_read_whole(vocab, tmp_path) -> None:
     file = tmp_path / "one.conllu"
     file.write_text(SENTENCE + "\n" + SENTENCE)  # the last without an empty line after it
-    one, two = treebank.read(file, vocab)
+    one, two = treebank.documents(file, vocab)
     assert one.text == two.text == "I don't (really). "
     assert [token.pos_ for token in one][:3] == ["PRON", "AUX", "PART"]
     assert [token.head.i for token in one] == [4, 4, 4, 4, 4, 4, 4]
@@ -40,14 +40,14 @@ def test_what_is_no_treebank_is_an_error(vocab, tmp_path) -> None:
     file = tmp_path / "one.conllu"
     file.write_text("# fine\n1\tI\tI\n")
     with pytest.raises(DaamkitError, match="3 in line 2"):
-        list(treebank.read(file, vocab))
+        list(treebank.documents(file, vocab))
 
 
 def test_captions_come_through_conllu_as_they_were(vocab, tmp_path) -> None:
     file = tmp_path / "captions.conllu"
     drawn = scenes.sample(200, seed=3)
     file.write_text("".join(conllu.sentence(scene) for scene in drawn))
-    for scene, document in zip(drawn, treebank.read(file, vocab), strict=True):
+    for scene, document in zip(drawn, treebank.documents(file, vocab), strict=True):
         assert document.text.rstrip() == scene.caption
         for word, token in zip(scene.words, document, strict=True):
             assert (word.text, word.start, word.pos) == (token.text, token.idx, token.pos_)
@@ -89,7 +89,7 @@ def test_a_sentence_that_is_no_tree_of_words(tmp_path, vocab, old, new) -> None:
     assert old in SENTENCE
     file.write_text(SENTENCE.replace(old, new, 1) + "\n")
     with pytest.raises(DaamkitError, match=r"t\.conllu"):
-        list(treebank.read(file, vocab))
+        list(treebank.documents(file, vocab))
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "far too large", "a link to nothing"])
@@ -98,4 +98,4 @@ def test_what_is_no_file_is_no_treebank(tmp_path, vocab, kind) -> None:
     file.write_text(SENTENCE)
     in_its_place(kind, file)
     with pytest.raises(DaamkitError, match=r"t\.conllu"):
-        list(treebank.read(file, vocab))
+        list(treebank.documents(file, vocab))

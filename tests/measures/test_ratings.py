@@ -48,7 +48,7 @@ def file(tmp_path: Path) -> Path:
 def test_answers_come_back(file: Path) -> None:
     ratings.add(file, prompt="a cat", seed=3, start=2, end=5, rater="ada", score=4)
     ratings.add(file, prompt="a cat", seed=3, word="cat", rater=7, present=False, note="blurred")
-    scores, presence = ratings.read(file), ratings.read(file, "present")
+    scores, presence = ratings.answers(file), ratings.answers(file, "present")
     assert scores[["prompt", "seed", "start", "end", "rater", "score"]].to_dict("records") == [
         {"prompt": "a cat", "seed": 3, "start": 2, "end": 5, "rater": "ada", "score": 4}
     ]
@@ -62,23 +62,23 @@ def test_preferences_come_back_and_are_told_apart_by_runs_not_sides(file: Path) 
     ratings.add(file, **PREFERRED | {"left": "plain"})
     ratings.add(file, **PREFERRED | {"preferred": "tie", "left": "guided"})
     ratings.add(file, **PREFERRED | {"first": "blurred", "preferred": "blurred"})
-    found = ratings.read(file, "preferred")[["first", "second", "preferred"]].to_numpy().tolist()
+    found = ratings.answers(file, "preferred")[["first", "second", "preferred"]].to_numpy().tolist()
     assert found == [["guided", "plain", "tie"], ["blurred", "plain", "blurred"]]
-    assert ratings.read(file, "score").empty and ratings.read(file, "present").empty
+    assert ratings.answers(file, "score").empty and ratings.answers(file, "present").empty
 
 
 def test_runs_of_one_prompt_and_seed_are_told_apart_where_they_are_named(file: Path) -> None:
     file.write_text(json.dumps(SCORE) + "\n")  # as it was before runs had names
     for run, score in [("plain", 2), ("guided", 3), ("plain", 5)]:
         ratings.add(file, **SCORE | {"run": run, "score": score})
-    found = ratings.read(file)[["run", "score"]].to_numpy().tolist()
+    found = ratings.answers(file)[["run", "score"]].to_numpy().tolist()
     assert found == [["", 4], ["guided", 3], ["plain", 5]]
     say(file, True, "ada", run="plain")
-    answers = ratings.read(file, "present")
+    answers = ratings.answers(file, "present")
     assert ratings.present(answers, "a cat", 3, ["cat"]) == [True]
     say(file, False, "ada", run="guided")
     with pytest.raises(DaamkitError, match="'plain', 'guided'"):
-        ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"])
+        ratings.present(ratings.answers(file, "present"), "a cat", 3, ["cat"])
 
 
 texts = st.text(max_size=12)
@@ -94,7 +94,7 @@ def test_any_text_comes_back(
     file = tmp_path_factory.mktemp("any") / "answers.jsonl"
     for present in (False, True):
         ratings.add(file, prompt=prompt, seed=1, word=word, rater=rater, present=present)
-    row = ratings.read(file, "present").to_dict("records")
+    row = ratings.answers(file, "present").to_dict("records")
     assert [(r["prompt"], r["word"], r["rater"], r["present"]) for r in row] == [
         (prompt, word, rater, True)
     ]
@@ -104,7 +104,7 @@ def test_who_answers_again_is_heard_the_last_time(file: Path) -> None:
     for score, rater in [(1, "ada"), (2, "bob"), (5, "ada")]:
         ratings.add(file, **without(SCORE, "score") | {"score": score, "rater": rater})
     ratings.add(file, **SCORE | {"start": 0, "end": 1, "score": 3})
-    found = ratings.read(file)[["start", "rater", "score"]].to_numpy().tolist()
+    found = ratings.answers(file)[["start", "rater", "score"]].to_numpy().tolist()
     assert found == [[2, "bob", 2], [2, "ada", 5], [0, "ada", 3]]
     assert len(file.read_text().splitlines()) == 4  # what was said stays
 
@@ -112,16 +112,16 @@ def test_who_answers_again_is_heard_the_last_time(file: Path) -> None:
 def test_a_file_without_a_last_line_end_is_added_to(file: Path) -> None:
     file.write_text(json.dumps(PRESENT))
     say(file, False, "bob")
-    assert ratings.read(file, "present")["present"].tolist() == [True, False]
+    assert ratings.answers(file, "present")["present"].tolist() == [True, False]
 
 
 def test_a_file_of_nothing_has_no_answers(file: Path) -> None:
     file.write_text("\n\n")
     for answer in ("score", "present", "preferred"):
-        frame = ratings.read(file, answer)
+        frame = ratings.answers(file, answer)
         assert frame.empty and {"prompt", "seed", "rater", answer} <= {*frame.columns}
     say(file, True, "ada")
-    assert ratings.read(file, "score").empty
+    assert ratings.answers(file, "score").empty
 
 
 # Bad lines
@@ -147,7 +147,7 @@ def test_a_line_that_is_no_answer_is_named(file: Path, line: str) -> None:
     file.write_text(f"{json.dumps(PRESENT)}\n\n{line}\n{json.dumps(SCORE)}\n")
     for answer in ("score", "present"):
         with pytest.raises(DaamkitError, match=r"line 3 of .*answers\.jsonl"):
-            ratings.read(file, answer)
+            ratings.answers(file, answer)
 
 
 @pytest.mark.parametrize(
@@ -169,12 +169,12 @@ def test_what_is_no_answer_is_not_written(file: Path, row: dict, says: str) -> N
 
 def test_a_file_that_cannot_be_read(file: Path) -> None:
     with pytest.raises(DaamkitError, match=r"a file of people's answers.*No such file"):
-        ratings.read(file)
+        ratings.answers(file)
     with pytest.raises(DaamkitError, match="directory"):
-        ratings.read(file.parent)
+        ratings.answers(file.parent)
     file.write_bytes(b'{"prompt": "caf\xe9"}')
     with pytest.raises(DaamkitError, match="not UTF-8"):
-        ratings.read(file)
+        ratings.answers(file)
 
 
 # Majorities
@@ -184,7 +184,7 @@ def test_the_majority_says_what_an_image_shows(file: Path) -> None:
     for rater, cat, dog, bird in [("ada", 1, 1, 0), ("bob", 1, 0, 0), ("eve", 0, 1, 1)]:
         for word, said in {"cat": cat, "dog": dog, "bird": bird}.items():
             say(file, bool(said), rater, word)
-    answers = ratings.read(file, "present")
+    answers = ratings.answers(file, "present")
     found = ratings.present(answers, "a cat", 3, ["bird", "cat", "dog"])
     assert found == [False, True, True] and all(type(each) is bool for each in found)
     assert ratings.present(answers, "a cat", 3, []) == []
@@ -193,9 +193,9 @@ def test_the_majority_says_what_an_image_shows(file: Path) -> None:
 def test_a_tie_says_no_and_a_second_thought_breaks_it(file: Path) -> None:
     say(file, True, "ada")
     say(file, False, "bob")
-    assert ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"]) == [False]
+    assert ratings.present(ratings.answers(file, "present"), "a cat", 3, ["cat"]) == [False]
     say(file, True, "bob")
-    assert ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"]) == [True]
+    assert ratings.present(ratings.answers(file, "present"), "a cat", 3, ["cat"]) == [True]
 
 
 @pytest.mark.parametrize(("prompt", "seed", "word"), [("a dog", 3, "cat"), ("a cat", 4, "cat")])
@@ -204,21 +204,21 @@ def test_answers_on_another_image_do_not_count(
 ) -> None:
     say(file, True, "ada")
     with pytest.raises(DaamkitError, match=rf"{prompt!r}, seed {seed}, shows {word!r}.*none"):
-        ratings.present(ratings.read(file, "present"), prompt, seed, [word])
+        ratings.present(ratings.answers(file, "present"), prompt, seed, [word])
 
 
 def test_what_nobody_was_asked_is_an_error(file: Path) -> None:
     say(file, True, "ada")
     with pytest.raises(DaamkitError, match=r"shows 'dog'; got none in the file"):
-        ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat", "dog"])
+        ratings.present(ratings.answers(file, "present"), "a cat", 3, ["cat", "dog"])
     file.write_text("")
     with pytest.raises(DaamkitError, match="shows 'cat'"):
-        ratings.present(ratings.read(file, "present"), "a cat", 3, ["cat"])
+        ratings.present(ratings.answers(file, "present"), "a cat", 3, ["cat"])
 
 
 def test_numbers_of_numpy_are_numbers(file) -> None:
     ratings.add(file, **without(SCORE, "score") | {"score": np.int64(3)})
-    assert ratings.read(file)["score"].tolist() == [3]
+    assert ratings.answers(file)["score"].tolist() == [3]
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "far too large"])
@@ -226,7 +226,7 @@ def test_what_is_no_file_of_answers(file: Path, kind: str) -> None:
     file.write_text("")
     in_its_place(kind, file)
     with pytest.raises(DaamkitError, match=r"a file of people's answers"):
-        ratings.read(file)
+        ratings.answers(file)
     if kind != "far too large":
         with pytest.raises(DaamkitError, match="to write answers"):
             ratings.add(file, **SCORE)
@@ -242,14 +242,14 @@ def test_what_is_no_file_of_answers(file: Path, kind: str) -> None:
 def test_an_answer_of_another_kind_is_refused(file: Path, change: dict) -> None:
     file.write_text(json.dumps(SCORE | {"made": "2026-01-01T00:00:00+00:00"} | change) + "\n")
     with pytest.raises(DaamkitError, match="in line 1 of"):
-        ratings.read(file)
+        ratings.answers(file)
 
 
 @pytest.mark.parametrize("line", ["[" * 10**5 + "]" * 10**5, '{"score": 1, "score": 5}'])
 def test_a_line_that_is_no_plain_object(file: Path, line: str) -> None:
     file.write_text(line + "\n")
     with pytest.raises(DaamkitError, match="in line 1 of"):
-        ratings.read(file)
+        ratings.answers(file)
 
 
 def test_a_full_disk_leaves_no_half_a_line(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +284,7 @@ def test_what_others_say_meanwhile_stays_when_the_disk_fails(
         patch.setattr("os.fsync", fails)
         with pytest.raises(DaamkitError if isinstance(error, OSError) else KeyboardInterrupt):
             ratings.add(file, **SCORE)
-    assert ratings.read(file, "present")["rater"].tolist() == ["bob"]
+    assert ratings.answers(file, "present")["rater"].tolist() == ["bob"]
 
 
 def test_one_waits_for_the_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,4 +333,4 @@ def test_a_file_system_without_locks_takes_answers(
 
     monkeypatch.setattr("fcntl.flock", none)
     ratings.add(file, **SCORE)
-    assert len(ratings.read(file)) == 1
+    assert len(ratings.answers(file)) == 1

@@ -73,7 +73,7 @@ def test_a_classifier_beside_it_guides_too(folder, tmp_path) -> None:
 
 
 def test_images_follow_their_seeds(folder) -> None:
-    pipe = unprompted.load(folder / "ddim", torch.float32, "cpu")
+    pipe = unprompted.pipeline(folder / "ddim", torch.float32, "cpu")
     two, one = unprompted.draw(pipe, [3, 4], 2), unprompted.draw(pipe, [4], 2)
     assert np.abs(np.asarray(two[1], int) - np.asarray(one[0], int)).max() <= 1
     assert np.asarray(two[0]).tobytes() != np.asarray(two[1]).tobytes()
@@ -84,7 +84,7 @@ def test_which_folders_hold_one(folder, tmp_path) -> None:
     assert not unprompted.is_folder("toybox") and not unprompted.is_folder(tmp_path)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
     assert not unprompted.is_folder(tmp_path)
-    assert type(unprompted.load(folder / "ddpm", torch.float32, "cpu")) is DDIMPipeline
+    assert type(unprompted.pipeline(folder / "ddpm", torch.float32, "cpu")) is DDIMPipeline
 
 
 def test_four_sets_of_three_hundred_are_the_default() -> None:

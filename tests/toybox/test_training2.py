@@ -55,10 +55,10 @@ def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(resources, "_PACKAGE", tmp_path / "package")
         with pytest.raises(DaamkitError, match=r"seen \d+ of 1000000 samples.*--export"):
-            flux.load()
+            flux.toybox_flux()
     seen = json.loads((place / flux.TRAINING).read_text())["seen"]
     again, whole = training.FluxDenoiser(trained), training.averaged(trained)[0]
-    assert again.load(place) == seen
+    assert again.load_weights(place) == seen
     for own, given in ((again.transformer, whole.transformer), (again.t5, whole.text_encoder_2)):
         for one, other in zip(own.parameters(), given.parameters(), strict=True):
             assert torch.allclose(one, other, rtol=1e-3, atol=1e-4)  # float16

@@ -59,7 +59,7 @@ class Explicit(Tap):
             scores = scores.masked_fill(~attention.mask, -torch.inf)
         elif attention.mask is not None:
             scores = scores + attention.mask
-        self.seen[attention.site.name] = scores.softmax(-1)[rows], attention.layout.of(rows)
+        self.seen[attention.site.name] = scores.softmax(-1)[rows], attention.layout.for_rows(rows)
 
 
 def keys_of(read, spans, columns) -> list[int]:

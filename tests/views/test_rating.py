@@ -87,7 +87,7 @@ def test_presence_asks_for_the_things_of_the_prompt_or_for_any_without_the_promp
     shown = walk(foils, False)
     assert {text[:3] for text in shown} == {("", "cat", ""), ("", "zebra", "")}
     assert not any(text[4] for text in shown)
-    answers = ratings.read(file, "present")
+    answers = ratings.answers(file, "present")
     assert ratings.present(answers, "a bird", 1, ["bird", "zebra"]) == [True, False]
 
 

@@ -66,7 +66,7 @@ def sites(pipe: Any) -> dict[str, list[Site]]:
     """
     family, found = family_of(pipe), dict[str, list[Site]]()
     for component, denoiser in denoisers(pipe).items():
-        own = _some(family.sites(denoiser), denoiser)
+        own = _require_sites(family.sites(denoiser), denoiser)
         if found:  # a second denoiser has the same paths
             own = [
                 replace(site, name=f"{component}.{site.name}", denoiser=component) for site in own
@@ -85,11 +85,11 @@ def find(denoiser: nn.Module) -> list[Site]:
     """
     for family in known():
         if family.knows(denoiser):
-            return _some(family.sites(denoiser), denoiser)
-    return _some([], denoiser)
+            return _require_sites(family.sites(denoiser), denoiser)
+    return _require_sites([], denoiser)
 
 
-def _some(found: list[Site], denoiser: nn.Module) -> list[Site]:
+def _require_sites(found: list[Site], denoiser: nn.Module) -> list[Site]:
     if found:
         return found
     raise DaamkitError(

@@ -55,7 +55,7 @@ class FluxDenoiser(nn.Module):
         ).sample
         return velocity, self.reading(self._behind.pop())
 
-    def load(self, folder: Path) -> int:
+    def load_weights(self, folder: Path) -> int:
         """Take the weights of an exported pipeline; returns how many samples they have seen."""
         pipe = FluxPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
         for own, given in (

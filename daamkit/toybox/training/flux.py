@@ -68,7 +68,7 @@ def train(
     torch.manual_seed(seed)
     model, seen = FluxDenoiser(out), 0
     if start is not None:
-        seen = model.load(start)
+        seen = model.load_weights(start)
     model = model.to(device)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())

@@ -223,7 +223,7 @@ class Inspector(Traits):
             Seen(painting.paint(self.runs, state, name), name, made(self.runs[name]))
             for name in self.columns
         ]
-        return Sheet.of(seen, self._about["prompt"], self._words, state)
+        return Sheet.from_state(seen, self._about["prompt"], self._words, state)
 
     # -- how it is shown
 

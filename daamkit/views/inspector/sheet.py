@@ -62,7 +62,7 @@ class Sheet:
     legend: Sequence[tuple[str, int | None]]
 
     @classmethod
-    def of(
+    def from_state(
         cls, seen: Sequence[Seen], prompt: str, words: Mapping[str, Word], state: State
     ) -> Sheet:
         """The page of a state; words by what they are called."""

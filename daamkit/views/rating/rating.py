@@ -164,8 +164,8 @@ class Rating(Widget):
         self._show(self.index - 1)
 
     def table(self) -> pd.DataFrame:
-        """All raters' answers of this kind in the file, a row each; see `measures.ratings.read`."""
-        return ratings.read(self._path, self._question.answer)
+        """All raters' answers of this kind in the file, a row each: `measures.ratings.answers`."""
+        return ratings.answers(self._path, self._question.answer)
 
     def agreement(self) -> pd.DataFrame:
         """Krippendorff's alpha of all raters in the file, one row; see `measures.agreement.alpha`.
@@ -195,7 +195,7 @@ class Rating(Widget):
             which = tuple(row[name] for name in self._question.units)
             if row["rater"] == self._rater and which in asked:
                 choice = self._question.choice(asked[which].value(row))
-                assert choice is not None  # `ratings.read` lets no other answer through
+                assert choice is not None  # `ratings.answers` lets no other answer through
                 found[which] = choice.key
         return found
 
