@@ -21,9 +21,9 @@ from __future__ import annotations
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Family, Reading
-from daamkit.attention.hooks import attach
+from daamkit.attention.hooks import Ended, attach, extra_passes
 from daamkit.attention.sites import Layout, Site, Span
-from daamkit.attention.taps import Attention, Tap
+from daamkit.attention.taps import Attention, Image, Output, Tap
 from daamkit.attribution.method import Again, Attribution
 from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
@@ -61,11 +61,14 @@ __all__ = [
     "DaamkitError",
     "Edit",
     "Encoder",
+    "Ended",
     "Family",
     "HeatMaps",
+    "Image",
     "Latents",
     "Layout",
     "Method",
+    "Output",
     "Pass",
     "Prompt",
     "Reading",
@@ -86,11 +89,12 @@ __all__ = [
     "captioners",
     "count",
     "denoise",
+    "extra_passes",
     "families",
     "find_subjects",
     "guidance_methods",
-    "not_compared",
     "is_first_pass",
+    "not_compared",
     "segmenters",
     "studies",
     "truths",

@@ -39,8 +39,8 @@ import torch
 from scipy.ndimage import binary_dilation
 
 import daamkit
-from daamkit.attention.hooks import attach
 from daamkit.edits.replay import Replay, Tape
+from daamkit.extend import attach
 from daamkit.studies import truths
 from daamkit.studies.adjectives import Adjectives
 from daamkit.views import palettes, plots

@@ -37,9 +37,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from daamkit.extend import Study
 from daamkit.measures.intervals import mean, means
 from daamkit.studies import truths
-from daamkit.studies.study import Study
 
 ANIMALS = ("cat", "dog", "bird", "bear", "lion", "horse", "elephant", "monkey", "frog", "turtle")
 

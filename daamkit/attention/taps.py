@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,6 +17,7 @@ from daamkit.errors import DaamkitError
 
 Image = Float[Tensor, "samples *image"]  # what is denoised, as the scheduler has it
 Output = Float[Tensor, "batch heads queries channels"]  # of a site
+Mask = Shaped[Tensor, "#batch #heads #queries #keys"]  # added, or False where a key is not seen
 
 
 class Attention:
@@ -47,7 +48,7 @@ class Attention:
         query: Float[Tensor, "batch heads queries channels"],
         key: Float[Tensor, "batch keyheads keys channels"],
         scale: float,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         value: Float[Tensor, "batch keyheads keys channels"] | None = None,
         layout: Layout | None = None,
     ) -> None:
@@ -153,7 +154,7 @@ class Attention:
             enable_gqa=self.key.shape[1] != self.query.shape[1],
         )
 
-    def every_mask(self) -> Tensor:
+    def every_mask(self) -> Mask:
         """The mask with a row for each row of the batch."""
         assert self.mask is not None
         return self.mask.expand(self.query.shape[0], *self.mask.shape[1:])

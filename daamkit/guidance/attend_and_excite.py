@@ -14,6 +14,7 @@ from daamkit.attention import gaussian
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid, Site
+from daamkit.attention.taps import Image
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method, count, is_first_pass
@@ -144,7 +145,7 @@ class AttendAndExcite(Method):
                     mend="name a word, or leave `normalize_eot` off",
                 )
 
-    def before(self, now: Pass) -> Tensor | None:
+    def before(self, now: Pass) -> Image | None:
         """Move every image's latents; None where the step is not guided."""
         if not is_first_pass(now):
             return None

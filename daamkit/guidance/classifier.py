@@ -12,6 +12,7 @@ from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.noise import noise_level, prediction_type, process
+from daamkit.attention.taps import Image
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents, Method
 
@@ -67,7 +68,7 @@ class ClassifierGuidance(Method):
                 mend="give one number for all, or a list with one for each image",
             )
 
-    def after(self, now: Pass, prediction: Tensor) -> Tensor:
+    def after(self, now: Pass, prediction: Image) -> Image:
         """The prediction, guided; a learned variance in its last channels stays."""
         if not self.scale:
             return prediction

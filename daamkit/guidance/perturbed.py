@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.taps import Image
 from daamkit.edits.edit import Edit
 from daamkit.edits.identity import Identity
 from daamkit.edits.layers import Layers, middle
@@ -45,7 +45,7 @@ class Perturbation(Method):
         self._edit = self.perturbation()
         self._edit.choose(call.pipe)
 
-    def after(self, now: Pass, prediction: Tensor) -> Tensor:
+    def after(self, now: Pass, prediction: Image) -> Image:
         perturbed = denoise(now, now.noisy, self._edit)
         assert perturbed is not None  # no tap ends this pass
         channels = now.noisy.shape[1]

@@ -15,7 +15,7 @@ from daamkit.attention import columns, families, gaussian
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.noise import noise_level, prediction_type, process, renoise
 from daamkit.attention.sites import Grid, Site
-from daamkit.attention.taps import Attention, Tap
+from daamkit.attention.taps import Attention, Image, Tap
 from daamkit.edits import layers
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Latents, Method, denoise
@@ -127,7 +127,7 @@ class SelfAttentionGuidance(Method):
             received = received / received.mean(1, keepdim=True)
         self._received = received
 
-    def after(self, now: Pass, prediction: Tensor) -> Tensor:
+    def after(self, now: Pass, prediction: Image) -> Image:
         """The prediction, guided; a learned variance in its last channels stays."""
         if not self.scale:
             return prediction

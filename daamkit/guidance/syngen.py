@@ -14,6 +14,7 @@ from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid
+from daamkit.attention.taps import Image
 from daamkit.errors import DaamkitError
 from daamkit.guidance import subjects
 from daamkit.guidance.aggregation import attend
@@ -108,7 +109,7 @@ class SynGen(Method):
                 "`SynGen([('cat', ['red'])])`",
             )
 
-    def before(self, now: Pass) -> Tensor | None:
+    def before(self, now: Pass) -> Image | None:
         """Move every image's latents; None where the step is not guided."""
         if not is_first_pass(now):
             return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from daamkit.attention.calls import Pass
+from daamkit.attention.taps import Image
 from daamkit.guidance.denoising import Method, is_first_pass
 
 
@@ -25,7 +25,7 @@ class Placebo(Method):
     def __init__(self, far: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> None:
         self.far, self.seeds = far, seeds
 
-    def before(self, now: Pass) -> Tensor | None:
+    def before(self, now: Pass) -> Image | None:
         if not is_first_pass(now):
             return None
         moved = now.noisy.clone()

@@ -14,7 +14,7 @@ from daamkit.attention.families.reworded import reworded
 from daamkit.attention.hooks import Ended, extra_passes
 from daamkit.attention.schedulers import scaled
 from daamkit.attention.sites import Site, places
-from daamkit.attention.taps import Attention, Tap
+from daamkit.attention.taps import Attention, Output, Tap
 from daamkit.prompts import vectors
 
 
@@ -55,7 +55,7 @@ class Stream(Tap):
     def wants(self, site: Site) -> bool:
         return site.kind == "joint"
 
-    def edit(self, attention: Attention, output: Tensor) -> Tensor:
+    def edit(self, attention: Attention, output: Output) -> Output:
         registers = vectors.registers(attention.now.call)
         own = places(attention.layout.text[1])[registers:][: self.count]
         cells = attention.layout.cells_of(slice(0, 1))[0]

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from daamkit.attention import taps
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.noise import noise_level, prediction_type, process
 from daamkit.attention.sites import Site
@@ -64,7 +65,7 @@ class Previews(Tap):
                 raise
             self.known = False
 
-    def after(self, now: Pass, prediction: Tensor) -> Tensor:
+    def after(self, now: Pass, prediction: taps.Image) -> taps.Image:
         if not self.known:
             return prediction
         said = prediction_type(now.call.pipe.scheduler)

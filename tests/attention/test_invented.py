@@ -10,10 +10,18 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 import daamkit
-from daamkit.attention.hooks import attach
-from daamkit.attention.taps import Tap
-from daamkit.errors import DaamkitError
-from daamkit.extend import Encoder, Family, Layout, Reading, Site, Span, families
+from daamkit.extend import (
+    DaamkitError,
+    Encoder,
+    Family,
+    Layout,
+    Reading,
+    Site,
+    Span,
+    Tap,
+    attach,
+    families,
+)
 from tests import tiny
 
 

@@ -48,6 +48,7 @@ from daamkit.attention.sites import Grid, Layout, Site
 from daamkit.errors import DaamkitError
 
 Image = Float[Tensor, "rows *image"]  # what is denoised, in the form that the scheduler has it
+Unpacked = Float[Tensor, "samples channels *grid"]  # the same, its places where they belong
 
 
 @dataclass(frozen=True)
@@ -164,11 +165,11 @@ class Family(ABC):
         said: Tensor = output[0]
         return said
 
-    def unpack(self, now: Pass, noisy: Image) -> Float[Tensor, "samples channels *grid"]:
+    def unpack(self, now: Pass, noisy: Image) -> Unpacked:
         """What is denoised as an image: (samples, channels, [frames,] height, width)."""
         return noisy
 
-    def pack(self, now: Pass, image: Float[Tensor, "samples channels *grid"]) -> Image:
+    def pack(self, now: Pass, image: Unpacked) -> Image:
         """The inverse of `unpack`."""
         return image
 

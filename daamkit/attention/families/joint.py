@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families import texts
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Reading
+from daamkit.attention.families.family import Image, Reading, Unpacked
 from daamkit.attention.families.texts import Text
 from daamkit.attention.families.transformer import OneTransformer
 from daamkit.attention.sites import Grid, Kind, Layout, Site
@@ -102,7 +102,7 @@ class Joint(OneTransformer):
         had = any("cond" in each.branches for each in earlier)
         return call.rows([call.without if had else "cond"], rows)
 
-    def write(self, inputs: dict[str, Any], noisy: Tensor) -> dict[str, Any]:
+    def write(self, inputs: dict[str, Any], noisy: Image) -> dict[str, Any]:
         """The image's places and channels anew, all others as they are."""
         given: Tensor = inputs["hidden_states"]
         if given.ndim == 4:
@@ -111,7 +111,7 @@ class Joint(OneTransformer):
         own = torch.cat([noisy.to(given.dtype), given[:, :places, channels:]], 2)
         return inputs | {"hidden_states": torch.cat([own, given[:, places:]], 1)}
 
-    def predicted(self, now: Pass, output: Any) -> Tensor:
+    def predicted(self, now: Pass, output: Any) -> Image:
         """Not of the places of a picture to edit, which come after the image's."""
         said: Tensor = output[0]
         return said if said.ndim == 4 else said[:, : now.grid[0] * now.grid[1]]
@@ -128,14 +128,14 @@ class Joint(OneTransformer):
             chosen["img_shapes"] = [shapes[row * len(shapes) // total] for row in rows]
         return chosen
 
-    def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
+    def unpack(self, now: Pass, noisy: Image) -> Unpacked:
         """Each place's latents where they belong."""
         if noisy.ndim == 4:
             return noisy
         cells = noisy.unflatten(1, now.grid).unflatten(-1, (-1, self.packed, self.packed))
         return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
-    def pack(self, now: Pass, image: Tensor) -> Tensor:
+    def pack(self, now: Pass, image: Unpacked) -> Image:
         """The inverse of `unpack`."""
         if now.inputs["hidden_states"].ndim == 4:
             return image

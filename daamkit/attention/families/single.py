@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Reading, pick
+from daamkit.attention.families.family import Image, Reading, pick
 from daamkit.attention.families.transformer import Negated, Transformer, default
 from daamkit.attention.sites import Kind, Layout, Site, Span
 
@@ -92,7 +92,7 @@ class ZImage(Single):
         grid = self.patches(denoiser, noisy)
         return Reading(noisy, inputs["t"], branches, grid, (inputs["cap_feats"],))
 
-    def write(self, inputs: dict[str, Any], noisy: Tensor) -> dict[str, Any]:
+    def write(self, inputs: dict[str, Any], noisy: Image) -> dict[str, Any]:
         """A list of images of one frame each."""
         return inputs | {"x": list(noisy.to(inputs["x"][0].dtype).unsqueeze(2).unbind(0))}
 
@@ -102,7 +102,7 @@ class ZImage(Single):
         chosen = {name: pick(v, rows, total) for name, v in now.inputs.items() if name not in own}
         return chosen | {name: [now.inputs[name][row] for row in rows] for name in own}
 
-    def predicted(self, now: Pass, output: Any) -> Tensor:
+    def predicted(self, now: Pass, output: Any) -> Image:
         """A list of images of one frame each; the pipeline turns their sign."""
         return -torch.stack(list(output[0])).squeeze(2)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families.cross import Cross
-from daamkit.attention.families.family import Reading
+from daamkit.attention.families.family import Image, Reading, Unpacked
 from daamkit.attention.families.single import TextFirst, one_by_one
 from daamkit.attention.families.transformer import Transformer, default
 from daamkit.attention.sites import Grid, Layout, Site, Span
@@ -142,14 +142,14 @@ class LTX(Video, Cross):
         branches = call.branches(len(noisy))
         return Reading(noisy, latest(inputs["timestep"]), branches, grid, text)
 
-    def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
+    def unpack(self, now: Pass, noisy: Image) -> Unpacked:
         """Each place's latents where they belong."""
         deep, high, wide = self.cell(now.denoiser)
         cells = noisy.unflatten(1, now.grid).unflatten(-1, (-1, deep, high, wide))
         whole = cells.permute(0, 4, 1, 5, 2, 6, 3, 7)
         return whole.flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
-    def pack(self, now: Pass, image: Tensor) -> Tensor:
+    def pack(self, now: Pass, image: Unpacked) -> Image:
         """The inverse of `unpack`."""
         sides = list(zip(now.grid, self.cell(now.denoiser), strict=True))
         whole = image.unflatten(4, sides[2]).unflatten(3, sides[1]).unflatten(2, sides[0])
@@ -184,16 +184,16 @@ class CogVideoX(Video, TextFirst):
         noisy = inputs[self.image][:, :, : config.out_channels]
         return super().read(call, denoiser, inputs | {self.image: noisy}, earlier)
 
-    def write(self, inputs: dict[str, Any], noisy: Tensor) -> dict[str, Any]:
+    def write(self, inputs: dict[str, Any], noisy: Image) -> dict[str, Any]:
         """The channels beyond these stay."""
         given: Tensor = inputs[self.image]
         own = torch.cat([noisy.to(given.dtype), given[:, :, noisy.shape[2] :]], 2)
         return inputs | {self.image: own}
 
-    def unpack(self, now: Pass, noisy: Tensor) -> Tensor:
+    def unpack(self, now: Pass, noisy: Image) -> Unpacked:
         """Channels before frames."""
         return noisy.transpose(1, 2)
 
-    def pack(self, now: Pass, image: Tensor) -> Tensor:
+    def pack(self, now: Pass, image: Unpacked) -> Image:
         """The inverse of `unpack`."""
         return image.transpose(1, 2)
