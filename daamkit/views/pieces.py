@@ -162,7 +162,7 @@ def zero(ax: Axes, along: Literal["x", "y"] = "x") -> None:
     (ax.axvline if along == "x" else ax.axhline)(0, color=INK, linewidth=0.8)
 
 
-def name(ax: Axes, title: str, x: str = "", y: str = "", grid: Grid = "x") -> None:
+def label_axes(ax: Axes, title: str, x: str = "", y: str = "", grid: Grid = "x") -> None:
     """Say what axes show, and draw lines to read values by."""
     ax.set_title(plain(title), fontsize=10, loc="left")
     ax.set_xlabel(plain(x), fontsize=9)

@@ -36,7 +36,7 @@ def objects(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
         values=("miou", "low", "high"),
         names={method: str(method) for method in order.index},
     )
-    pieces.name(left, "Overlap with the thing (mIoU)", "mIoU, cut chosen on other prompts")
+    pieces.label_axes(left, "Overlap with the thing (mIoU)", "mIoU, cut chosen on other prompts")
     pieces.legend(left)
     shown = sweep[
         (sweep["method"] == "daam")
@@ -44,7 +44,9 @@ def objects(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
         & sweep["rule"].isin(("max", "minmax", "quantile"))
     ]
     plots.sweep(shown, "miou", "rule", "set", ax=right)
-    pieces.name(right, "DAAM over the threshold (all nouns)", "threshold", "mIoU", grid="both")
+    pieces.label_axes(
+        right, "DAAM over the threshold (all nouns)", "threshold", "mIoU", grid="both"
+    )
     return figure
 
 
@@ -62,8 +64,8 @@ def attribution(table: pd.DataFrame) -> Figure:
     for ax, measure in ((left, "ap"), (right, "cause")):
         values = (measure, f"{measure}_low", f"{measure}_high")
         pieces.points(ax, table, "method", "set", values=values, names=names)
-    pieces.name(left, "Finds the thing", "average precision of its pixels")
-    pieces.name(right, "Finds what the word does", "share of the change, in as many pixels")
+    pieces.label_axes(left, "Finds the thing", "average precision of its pixels")
+    pieces.label_axes(right, "Finds what the word does", "share of the change, in as many pixels")
     pieces.legend(left, below=True)
     return figure
 
@@ -81,7 +83,7 @@ def parts_of_speech(table: pd.DataFrame) -> Figure:
     names = {tag: f"{tag} ({counts[tag]})" for tag in table["pos"].unique()}
     for ax, (measure, title) in zip(axes, _SHAPES.items(), strict=True):
         pieces.points(ax, table[table["measure"] == measure], "pos", names=names)
-        pieces.name(ax, "", title)
+        pieces.label_axes(ax, "", title)
     return figure
 
 
@@ -103,12 +105,12 @@ def relations(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
         part.columns = pd.Index(["relation", "n", *pieces.VALUES, "measure"])
         parts.append(part)
     plots.relations(pd.concat(parts, ignore_index=True), ax=left)
-    pieces.name(left, "Overlap of head and dependent", "share")
+    pieces.label_axes(left, "Overlap of head and dependent", "share")
     names = {row["relation"]: f"{row['relation']} ({row['pairs']})" for _, row in table.iterrows()}
     dominance = ("dominance", "dominance_low", "dominance_high")
     pieces.points(middle, table, "relation", values=dominance, names=names)
     pieces.zero(middle)
-    pieces.name(middle, "Dominance at max 0.4", "dependent  <  mIoD - mIoH  <  head")
+    pieces.label_axes(middle, "Dominance at max 0.4", "dependent  <  mIoD - mIoH  <  head")
     _everywhere(right, sweep, [*names][::-1])
     return figure
 
@@ -129,11 +131,11 @@ def cohyponyms(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
         part = table[(table["measure"] == measure) & (table["group"] != "difference")]
         pieces.points(ax, part, "group")
         ax.set_ylim(-0.6, part["group"].nunique() - 0.4)
-        pieces.name(ax, title, "share" if measure == "both" else "IoU")
+        pieces.label_axes(ax, title, "share" if measure == "both" else "IoU")
     pieces.points(right, sweep.assign(cut=_cuts(sweep)), "cut")
     pieces.zero(right)
     right.tick_params(axis="y", labelsize=7)
-    pieces.name(right, "Difference of overlap at every cut", "co-hyponyms - others")
+    pieces.label_axes(right, "Difference of overlap at every cut", "co-hyponyms - others")
     return figure
 
 
@@ -153,7 +155,7 @@ def adjectives(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     limits = outside["visible"].unique().tolist()
     pieces.band(right, outside.assign(at=outside["visible"].map(limits.index)), "at", "change")
     right.set_xticks(range(len(limits)), [limit.replace("above ", "> ") for limit in limits])
-    pieces.name(
+    pieces.label_axes(
         right, "Pixels outside that differ visibly", "difference of a pixel", "share", grid="both"
     )
     pieces.legend(right)
@@ -173,7 +175,7 @@ def _everywhere(ax: Axes, sweep: pd.DataFrame, names: list[str]) -> None:
     ys, xs = np.nonzero(((low > 0) | (high < 0)).to_numpy())
     ax.plot(xs, ys, ".", color="black", markersize=3)
     ax.set_xticks(range(len(cuts)), cuts, rotation=90, fontsize=7)
-    pieces.name(ax, "Dominance at every cut (dot: interval without 0)")
+    pieces.label_axes(ax, "Dominance at every cut (dot: interval without 0)")
     ax.grid(False)
     ax.figure.colorbar(shown, ax=ax, shrink=0.7, label="mIoD - mIoH")
 

@@ -39,16 +39,16 @@ def neglect(table: pd.DataFrame, localisation: pd.DataFrame) -> Figure:
     drawn = table[table["measure"] == "all_there"]
     groups = {str(group): str(group).replace("_", " and ") for group in drawn["group"].unique()}
     pieces.points(left, drawn, "method", "group", names=names, keys=groups)
-    pieces.name(left, "All things drawn", "share of images")
+    pieces.label_axes(left, "All things drawn", "share of images")
     added = table[(table["group"] == table["group"].iloc[-1]) & table["gain"].notna()]
     pieces.points(middle, added, "method", "measure", values=_GAIN, names=names, keys=_GAINS)
     pieces.zero(middle)
-    pieces.name(middle, "What a method adds to no guidance", "gain")
+    pieces.label_axes(middle, "What a method adds to no guidance", "gain")
     words = "neglected" if (localisation["words"] == "neglected").any() else "nothing neglected"
     part = localisation[localisation["words"] == words]
     pieces.points(right, part, "method", "measure", names=names, keys=_MAPS)
     title = {"neglected": "Words neglected without guidance", "nothing neglected": "All words"}
-    pieces.name(right, f"{title[words]}: where their maps lie", "share")
+    pieces.label_axes(right, f"{title[words]}: where their maps lie", "share")
     for ax in (left, middle, right):
         pieces.legend(ax, below=True)
     return figure
@@ -72,11 +72,13 @@ def effects(table: pd.DataFrame, neglected: pd.DataFrame, changes: pd.DataFrame)
     for title, (ax, part) in panels.items():
         pieces.points(ax, part, "measure", "method", values=_GAIN, names=_EFFECTS, keys=methods)
         pieces.zero(ax)
-        pieces.name(ax, title, "guided - unguided")
+        pieces.label_axes(ax, title, "guided - unguided")
     middle.tick_params(labelleft=False)
     kinds = {"follows": "change of the maps", "still": "the unguided maps"}
     pieces.points(right, changes, "method", "measure", names=methods, keys=kinds)
-    pieces.name(right, "Where did the image change?", "rank correlation with the image's change")
+    pieces.label_axes(
+        right, "Where did the image change?", "rank correlation with the image's change"
+    )
     pieces.legend(left, below=True)
     pieces.legend(right, below=True)
     return figure
@@ -101,7 +103,7 @@ def self_attention(
     figure, (left, middle, right) = pieces.sheet(3, (14, 4.6))
     pieces.points(left, table, "setting", values=("fid", "fid_low", "fid_high"))
     left.tick_params(axis="y", labelsize=8)
-    pieces.name(left, "Quality of the images (smaller is better)", "FID")
+    pieces.label_axes(left, "Quality of the images (smaller is better)", "FID")
     part, controls = masks[masks["psi"] == psi], []
     for control in ("random", "centre"):
         columns = [f"over_{control}", f"{control}_low", f"{control}_high"]
@@ -110,7 +112,7 @@ def self_attention(
     pieces.points(middle, pd.concat(controls), "layer", "control")
     pieces.zero(middle)
     pieces.legend(middle, below=True)
-    pieces.name(middle, f"Overlap of masks above {psi:g} with things", "difference of IoU")
+    pieces.label_axes(middle, f"Overlap of masks above {psi:g} with things", "difference of IoU")
     shown = frequency[frequency["psi"] == psi]
     if len(shown):
         plots.frequency(shown, ax=right)

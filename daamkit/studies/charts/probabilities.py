@@ -27,10 +27,12 @@ def reliability(diagram: pd.DataFrame | None, signs: pd.DataFrame) -> Figure:
             left, diagram, "said", "target", values=("happened", "low", "high"), keys=_TARGETS
         )
     left.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    pieces.name(left, "Does it come true?", "probability said", "share that happened", grid="both")
+    pieces.label_axes(
+        left, "Does it come true?", "probability said", "share that happened", grid="both"
+    )
     pieces.legend(left, below=True)
     values = ("auroc", "auroc_low", "auroc_high")
     pieces.points(right, signs, "sign", "target", values=values, keys=_TARGETS)
     right.axvline(0.5, color=pieces.INK, linewidth=0.8)
-    pieces.name(right, "What tells, each sign by itself", "AUROC (0.5: nothing)")
+    pieces.label_axes(right, "What tells, each sign by itself", "AUROC (0.5: nothing)")
     return figure

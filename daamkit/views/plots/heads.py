@@ -118,7 +118,7 @@ def _draw(
         [str(head) for head in range(most)],
         fontsize=8,
     )
-    pieces.name(ax, title, "head", "layer: block.attention.transformer, cells")
+    pieces.label_axes(ax, title, "head", "layer: block.attention.transformer, cells")
     ax.grid(False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

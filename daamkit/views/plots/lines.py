@@ -62,7 +62,7 @@ def sweep(
         )  # fmt: skip
     ax = pieces.axes(ax, (5.5, 3.8))
     pieces.band(ax, table, "tau", by, dashes=dashes)
-    pieces.name(ax, f"{y} over the threshold", "threshold", y, grid="both")
+    pieces.label_axes(ax, f"{y} over the threshold", "threshold", y, grid="both")
     pieces.legend(ax)
     return ax
 
@@ -103,6 +103,6 @@ def frequency(frame: pd.DataFrame, cluster: str = "prompt", ax: Axes | None = No
     pieces.band(ax, table, "frequency", "layer")
     pieces.zero(ax, along="y")
     y = "log magnitude - that of all patches"
-    pieces.name(ax, "Contrast where attention is high", "cycles per pixel", y, grid="both")
+    pieces.label_axes(ax, "Contrast where attention is high", "cycles per pixel", y, grid="both")
     pieces.legend(ax)
     return ax

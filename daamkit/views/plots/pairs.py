@@ -84,6 +84,6 @@ def guidance(
         ax.plot(at, mean, "o", color=tint, markersize=7, label=side)
     ax.set_xticks(range(len(found)), [pieces.plain(method.label) for method in found], fontsize=8)
     ax.set_xlim(-0.5, len(found) - 0.5)
-    pieces.name(ax, "Without guidance and with it", "", y, grid="y")
+    pieces.label_axes(ax, "Without guidance and with it", "", y, grid="y")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return ax

@@ -78,7 +78,7 @@ def relations(
         )  # fmt: skip
     ax = pieces.axes(ax, (6.5, 1.6 + 0.42 * len(names)))
     pieces.points(ax, table, "relation", "measure", names=names, keys=keys, tints=TINTS)
-    pieces.name(ax, title, x)
+    pieces.label_axes(ax, title, x)
     pieces.legend(ax, below=True)
     return ax
 
@@ -120,6 +120,6 @@ def entanglement(
     pieces.points(ax, table, by, "region")
     pieces.zero(ax)
     x = "mean absolute difference (1: black to white)" if value == "moved" else value
-    pieces.name(ax, "How much the image moves", x)
+    pieces.label_axes(ax, "How much the image moves", x)
     pieces.legend(ax)
     return ax
