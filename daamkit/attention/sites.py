@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 Grid = tuple[int, ...]  # (height, width) or (frames, height, width), in cells
