@@ -38,7 +38,7 @@ from daamkit.toybox import claims, scenes
 from daamkit.toybox.scenes import SPLITS, Scene
 
 VERSION, MANY, SEED = 1, 300, 0
-DIGEST = "unknown"
+DIGEST = "0cdaeff33b0c81e3c5da0a759f14e190b1c1fe6c9de72e9588ee097cb9325cc4"
 TRUTH = folders.Kind("truth", "truth.json", belongs=re.compile(r"truth\.(parquet|json)"))
 YOURS = "yours"
 LARGEST = 4096  # of an array's side
@@ -69,7 +69,7 @@ def truth() -> pd.DataFrame:
         asked = claims.parse(scene.caption)
         for noun, mask in exact(scene).items():
             start, end = asked.things[noun].start, asked.things[noun].end
-            row = {"id": f"{number:03}-{noun}", "prompt": scene.caption}
+            row: dict[str, Any] = {"id": f"{number:03}-{noun}", "prompt": scene.caption}
             row |= {"word": scene.caption[start:end], "start": start, "end": end}
             row |= {"split": SPLITS[1 + number % 2], "image": scene.image, "mask": mask}
             rows.append(row)
