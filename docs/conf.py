@@ -6,6 +6,7 @@ fetched. A site has one folder of sources, so ``docs/notebooks`` is a copy, whic
 
 from __future__ import annotations
 
+import json
 import os
 import pkgutil
 import re
@@ -23,7 +24,7 @@ sys.path.insert(0, str(DOCS))
 import listing  # noqa: E402 - this folder's, as `pictures` is
 
 NOTEBOOKS, COPIES = DOCS.parent / "notebooks", DOCS / "notebooks"
-LIVE = Path("_static") / "inspector.html"
+LIVE = Path("_static") / "live"
 LEFT_OUT = ("charts", "facts", "modules", "page", "pieces")  # what studies and pages are made of
 
 FACE = """
@@ -92,13 +93,26 @@ def copy_notebooks(app: Any) -> None:
             shutil.copyfile(place, copy)
 
 
-def live_inspector(app: Any) -> None:
-    """Make the page to which the inspector's picture leads here: itself, to be tried."""
-    import pictures
-
+def live_inspectors(app: Any) -> None:
+    """Make the pages that stand for pictures of inspectors here: themselves, to be tried."""
     pipe = daamkit.load("toybox")
     pipe.set_progress_bar_config(disable=True)
-    pictures.inspector(pipe).save(DOCS / LIVE)
+    for name, made in inspectors(pipe).items():
+        made.save(DOCS / LIVE / f"{name}.html")
+
+
+def inspectors(pipe: Any) -> dict[str, daamkit.Inspector]:
+    """By the page that shows it; those of notebooks as they are made there."""
+    import pictures
+
+    words = ["monkey", "turtle"]
+    excite = daamkit.AttendAndExcite(words, out_of=50)
+    turtles = [pictures.draw(pipe, "a monkey and a turtle", 56, *by) for by in ((), (excite,))]
+    return {
+        "inspector": pictures.inspector(pipe),
+        "01_first_map": daamkit.Inspector(pictures.draw(pipe, "a red cat next to a blue car", 0)),
+        "08_attend_and_excite": daamkit.Inspector(*turtles, names=["none", "Attend-and-Excite"]),
+    }
 
 
 def reference(package: str) -> str:
@@ -145,16 +159,29 @@ def read(app: Any, name: str, source: list[str]) -> None:
         kind = "" if DOCS in there.parents else "path:"  # of no page: to download
         return f"]({kind}{os.path.relpath(there, own)}"
 
-    place = os.path.relpath(DOCS / LIVE, own)
+    page = DOCS / LIVE / f"{Path(name).name}.html"
+    place = os.path.relpath(page if page.exists() else page.with_name("inspector.html"), own)
     frame = f'<iframe src="{place}" title="live inspector" loading="lazy" class="live"></iframe>'
     link = rf'<a href="{place}">\1</a>\n\nClick it: there it is alive.'
-    alive = frame if name == "inspector" else link
+    alive = frame if page.exists() else link
     source[0] = re.sub(r"\[(!\[.*\]\(images/inspector\.png\))\]\(.*\)", alive, source[0])
+    if name.startswith("notebooks/") and page.exists():
+        source[0] = living(source[0], frame)
     source[0] = re.sub(r"\]\((?!https?:|#)([^)#\s]+)", lead, source[0])
     if name.startswith("reference"):  # the site shows whole docstrings instead of the list
         source[0] = source[0].partition(listing.MARK)[0] + (FACE if name == "reference" else "")
     if name.startswith("reference/"):
         source[0] += reference("daamkit." + name.removeprefix("reference/"))
+
+
+def living(notebook: str, frame: str) -> str:
+    """A notebook with this in place of its inspector's still picture."""
+    page = json.loads(notebook)
+    for output in (each for cell in page["cells"] for each in cell.get("outputs", [])):
+        data = output.get("data", {})
+        if "".join(data.get("text/plain", "")).startswith("Inspector("):
+            data["text/html"] = frame
+    return json.dumps(page)
 
 
 def skip(app: Any, what: str, name: str, member: Any, skipped: bool, options: Any) -> bool | None:
@@ -197,7 +224,7 @@ def signature(app: Any, what: str, name: str, obj: Any, options: Any, args: Any,
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", copy_notebooks)
-    app.connect("builder-inited", live_inspector)
+    app.connect("builder-inited", live_inspectors)
     app.connect("source-read", read)
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", prose, priority=400)  # before napoleon

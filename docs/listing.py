@@ -1,4 +1,4 @@
-"""The reference as it reads on GitHub, with no build: each public name and what it is.
+"""The reference as it reads on GitHub, with no build: each public name and method, and what it is.
 
     python docs/listing.py
 
@@ -35,8 +35,8 @@ def face() -> str:
         module, _, attribute = place.partition(":")
         file = _file(f"daamkit.{module}")
         files = file.parent.glob("*.py") if file.name == "__init__.py" else [file]
-        own = {each.name: each for some in files for each in public(some)}
-        told[name] = sentence(own[attribute])
+        own = {each.name: each for some in files for each in public(_read(some))}
+        told |= said(name, own[attribute])
     for name, module in daamkit._ROOMS.items():
         told[name] = sentence(_read(_file(f"daamkit.{module}")))
     return _table(told)
@@ -47,19 +47,26 @@ def package(name: str) -> str:
     place, text = ROOT / "daamkit" / name, ""
     files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     for file in files:
-        things = public(file)
+        things = public(_read(file))
         if things:
             path = file.relative_to(ROOT)
             module = ".".join(path.with_suffix("").parts)
-            told = {each.name: sentence(each) for each in things}
+            told = {name: text for each in things for name, text in said(each.name, each).items()}
             text += f"## [`{module}`](../../{path.as_posix()})\n\n{sentence(_read(file))}\n\n"
             text += f"{_table(told)}\n"
     return text
 
 
-def public(file: Path) -> list[Named]:
-    """Classes and functions of a file, but for private ones."""
-    return [each for each in _read(file).body if isinstance(each, Named) and each.name[0] != "_"]
+def public(thing: ast.Module | ast.ClassDef) -> list[Named]:
+    """Classes and functions of a file, methods and properties of a class, but for private ones."""
+    return [each for each in thing.body if isinstance(each, Named) and each.name[0] != "_"]
+
+
+def said(name: str, thing: Named) -> dict[str, str]:
+    """The sentence of a thing, and of a class those of its methods that say what they do."""
+    methods = public(thing) if isinstance(thing, ast.ClassDef) else []
+    told = {f"{name}.{each.name}": sentence(each) for each in methods}
+    return {name: sentence(thing)} | {method: text for method, text in told.items() if text}
 
 
 def sentence(thing: ast.Module | Named) -> str:

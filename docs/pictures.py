@@ -57,15 +57,19 @@ def sheet(pictures: list[tuple[Image.Image, str]], columns: int, lines: int = 1)
     return page
 
 
+def draw(pipe: object, prompt: str, seed: int, *methods: object) -> daamkit.Run:
+    """An image of 25 steps with its maps, guided or not."""
+    guidance = daamkit.guide(pipe, *methods) if methods else nullcontext()
+    with guidance, daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
+        pipe(  # type: ignore[operator]
+            prompt, num_inference_steps=25, generator=torch.Generator().manual_seed(seed)
+        )
+    return tracer.run
+
+
 def explain(pipe: object) -> Image.Image:
     """The README's picture: an image and its content words."""
-    with daamkit.trace(pipe) as tracer:
-        pipe(  # type: ignore[operator]
-            "a red cat next to a blue car",
-            num_inference_steps=25,
-            generator=torch.Generator().manual_seed(0),
-        )
-    run = tracer.run
+    run = draw(pipe, "a red cat next to a blue car", 0)
     words = [run.maps.word(word) for word in ("red", "cat", "blue", "car")]
     overlays = [(plots.overlay(run.image, word), word.word.text) for word in words]
     return sheet([(run.image, run.prompt), *overlays], 5)
@@ -85,18 +89,11 @@ def guided(pipe: object) -> Image.Image:
     """Prompts of which one thing is missing: without and with Attend-and-Excite, same seed."""
     tiles = []
     for seed, a, b in NEGLECTED:
-        excite = daamkit.AttendAndExcite("nouns")
-        for name, method in {
-            "unguided": nullcontext(),
-            "guided": daamkit.guide(pipe, excite),
+        for name, methods in {
+            "unguided": (),
+            "guided": (daamkit.AttendAndExcite("nouns"),),
         }.items():
-            with method, daamkit.trace(pipe) as tracer:
-                pipe(  # type: ignore[operator]
-                    f"a {a} and a {b}",
-                    num_inference_steps=25,
-                    generator=torch.Generator().manual_seed(seed),
-                )
-            run = tracer.run
+            run = draw(pipe, f"a {a} and a {b}", seed, *methods)
             words = [run.maps.word(thing.split()[-1]) for thing in (a, b)]
             overlays = [(plots.overlay(run.image, word), word.word.text) for word in words]
             tiles += [(run.image, name), *overlays]
@@ -106,15 +103,8 @@ def guided(pipe: object) -> Image.Image:
 def inspector(pipe: object) -> daamkit.Inspector:
     """The first of these prompts, without and with guidance."""
     seed, a, b = NEGLECTED[0]
-    runs = []
-    for method in (nullcontext(), daamkit.guide(pipe, daamkit.AttendAndExcite([a, b]))):
-        with method, daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
-            pipe(  # type: ignore[operator]
-                f"a {a} and a {b}",
-                num_inference_steps=25,
-                generator=torch.Generator().manual_seed(seed),
-            )
-        runs.append(tracer.run)
+    excite = daamkit.AttendAndExcite([a, b])
+    runs = [draw(pipe, f"a {a} and a {b}", seed, *methods) for methods in ((), (excite,))]
     return daamkit.Inspector(*runs, names=["unguided", "with Attend-and-Excite"])
 
 

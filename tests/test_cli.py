@@ -21,6 +21,8 @@ def test_explain_writes_everything(tmp_path, capfd):
     assert explain("a red cat next to a blue car", "--out", str(out), "--seed", "3") == 0
     printed = capfd.readouterr()
     assert str(out / "report.html") in printed.out and "cat" in printed.out
+    named = [line.split(" 0.")[0].strip() for line in printed.out.splitlines()[1:9]]
+    assert (named[0], named[2], named[5]) == ("a", "cat", "a (2)")
     assert re.search(r"generating: 100%.*2/2 \[\d\d:\d\d<\d\d:\d\d", printed.err)  # time left
     assert {p.name for p in out.iterdir()} == {
         ".daamkit.json",

@@ -12,6 +12,8 @@ from daamkit.guidance import subjects
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.words import WordError
 from daamkit.views import plots
+from daamkit.views.facts import facts
+from daamkit.views.inspector.arcs import grammar
 from daamkit.views.labels import labels
 from tests.tiny import generate
 from tests.views.runs import made
@@ -79,6 +81,17 @@ def test_views_know_it() -> None:
     share = run.maps.word("cat (1)").iou(run.maps.word("cat (2)"), inspector.threshold)
     assert inspector.table()["iou"].tolist() == [share]
     inspector.close()
+
+
+def test_whatever_names_it_says_which() -> None:
+    run = made("a cat and a cat")
+    second = run.maps.word("cat", 1)
+    assert second.word.label == "cat (2)" and repr(second).startswith("WordMap('cat (2)', 64x64")
+    assert repr(run.maps).startswith("HeatMaps(a, cat, and, a (2), cat (2); 64x64")
+    assert 'alt="attention of the word cat (2)"' in second._repr_html_()
+    assert "<td>cat</td>" in (page := facts({"": run})) and "<td>cat (2)</td>" in page
+    arcs = grammar(run.prompt, run.maps.prompt.words()).arcs
+    assert {"a introduces cat", "a (2) introduces cat (2)"} <= {arc["says"] for arc in arcs}
 
 
 def test_what_stands_there_comes_first(sd) -> None:

@@ -107,6 +107,21 @@ def test_links_lead_somewhere(site):
     assert broken(site) == []
 
 
+@pytest.mark.parametrize(
+    ("page", "prompt"),
+    [
+        ("inspector", "a monkey and a turtle"),
+        ("notebooks/01_first_map", "a red cat next to a blue car"),
+        ("notebooks/08_attend_and_excite", "a monkey and a turtle"),
+    ],
+)
+def test_inspectors_live_in_their_pages(site, page, prompt):
+    place = site / f"{page}.html"
+    (frame,) = [link for tag, _, link in Page(place).links if tag == "iframe"]
+    live = (place.parent / frame).read_text()
+    assert prompt in live and "<script" in live and "daamkit-still" not in place.read_text()
+
+
 def test_nothing_is_fetched(site):
     assert fetched(site) == []
 

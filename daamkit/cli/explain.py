@@ -112,7 +112,8 @@ def explain(asked: argparse.Namespace) -> int:
     else:
         columns = ["word", "mass", "area", "centre_y", "centre_x", "peak_y", "peak_x", "peak"]
         if len(table):
-            print(table[columns].to_string(index=False, float_format=lambda x: f"{x:.3f}"))
+            called = table[columns].assign(word=[w.label for w in run.maps.prompt.words()])
+            print(called.to_string(index=False, float_format=lambda x: f"{x:.3f}"))
         print(f"\nreport: {place.resolve()}")
     return 0
 

@@ -244,7 +244,7 @@ class HeatMaps:
 
     def __repr__(self) -> str:
         height, width = self.size
-        words = ", ".join(word.text for word in self.prompt.words())
+        words = ", ".join(word.label for word in self.prompt.words())
         return f"HeatMaps({words}; {width}x{height}, {self.steps} passes, pooled as {self.rule!r})"
 
     # -- parts

@@ -240,9 +240,9 @@ class Run:
         Returns
         -------
         frame
-            A row a word. word, start, end (characters), occurrence; mass (share of its map that
-            lies in the box); iou (of its mask and the box); lift (mass over the box's share of the
-            image: 1 where the map is as dense in the box as in the whole image).
+            A row a word. word, start, end (characters), occurrence; inside (share of its map that
+            lies in the box); iou (of its mask and the box); lift (inside over the box's share of
+            the image: 1 where the map is as dense in the box as in the whole image).
 
         Raises
         ------
@@ -266,8 +266,8 @@ class Run:
         occurrence
             Which, where a word stands several times.
         options
-            Of `plots.word` (``ax``, ``cmap``, ``alpha``, ``vmax``, ``colour``, ``threshold``) or of
-            `plots.grid` (``columns``, ``shared``, ``colour``).
+            Of both ``cmap``, ``alpha``, ``vmax``, ``colour``; of `plots.word` also ``ax`` and
+            ``threshold``, of `plots.grid` ``columns`` and ``shared``.
 
         Returns
         -------

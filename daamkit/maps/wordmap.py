@@ -222,7 +222,7 @@ class WordMap:
 
     def __repr__(self) -> str:
         height, width = self.size
-        return f"WordMap({self.word.text!r}, {width}x{height}, up to {np.asarray(self).max():.3g})"
+        return f"WordMap({self.word.label!r}, {width}x{height}, up to {np.asarray(self).max():.3g})"
 
     def _masks(
         self, other: WordMap, threshold: float | Rule, rule: Rule

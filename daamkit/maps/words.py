@@ -46,6 +46,11 @@ class Word:
     occurrence: int = 0
     parts: tuple[tuple[int, ...], ...] = ()
 
+    @property
+    def label(self) -> str:
+        """What it is called everywhere, "cat" or "cat (2)"; `Prompt.word` knows it so."""
+        return f"{self.text} ({self.occurrence + 1})" if self.occurrence else self.text
+
 
 Asked = str | tuple[str, Occurrence] | Word  # "cat", "cat (2)", ("cat", 1), or one found before
 

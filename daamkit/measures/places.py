@@ -18,7 +18,7 @@ from daamkit.measures.overlap import iou
 
 NAMED = ("word", "start", "end", "occurrence")
 AT = (*NAMED, "value", "share")
-REGION = (*NAMED, "mass", "iou", "lift")
+REGION = (*NAMED, "inside", "iou", "lift")
 
 
 def at(run: Run, y: int, x: int) -> pd.DataFrame:
@@ -46,10 +46,10 @@ def region(
     """The words by the share of their maps in a box, the greatest first; see `Run.region`."""
     height, width = run.maps.size
     corners = [int(side) for side in box]
-    inside = len(corners) == 4 and (
+    known = len(corners) == 4 and (
         0 <= corners[0] < corners[2] <= height and 0 <= corners[1] < corners[3] <= width
     )
-    if not inside:
+    if not known:
         raise DaamkitError(
             wanted=f"a box (top, left, bottom, right) in an image of {height} x {width} pixels "
             "(height x width)",
@@ -63,11 +63,11 @@ def region(
     for word in run.maps.words():
         values = attention(word)
         total = float(values.sum())
-        mass = float(values[within].sum()) / total if total > 0 else 0.0
+        inside = float(values[within].sum()) / total if total > 0 else 0.0
         shared = iou(word.mask(threshold, rule), within)
-        lift = mass / float(within.mean())
-        rows.append(named(word.word) | {"mass": mass, "iou": shared, "lift": lift})
-    return _sorted(rows, REGION, "mass")
+        lift = inside / float(within.mean())
+        rows.append(named(word.word) | {"inside": inside, "iou": shared, "lift": lift})
+    return _sorted(rows, REGION, "inside")
 
 
 def named(word: Word) -> dict[str, Any]:

@@ -55,8 +55,9 @@ def relations(
     Returns
     -------
     frame
-        A row a pair and threshold. head, dependent; relation (Universal Dependencies, collapsed:
-        "nmod:of"); head_pos, dependent_pos; head_start, dependent_start (characters); rule, tau;
+        A row a pair and threshold. head, dependent; relation (of Universal Dependencies, with the
+        preposition or conjunction that it is by: "nmod:of"); head_pos, dependent_pos (parts of
+        speech); head_start, dependent_start (characters); rule, tau (how maps were cut);
         iou; iod and ioh, the shares of the dependent's and of the head's area that both have;
         prompt, seed (None if it was not recorded), so that frames of several runs can be joined,
         and plotted by `plots.relations`. Of a prompt cut at the model's limit, pairs with a word

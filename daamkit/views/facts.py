@@ -29,16 +29,18 @@ def facts(runs: Mapping[str, Run], threshold: float = 0.4) -> str:
     return "".join(parts) + _NOTE.format(threshold)
 
 
-_NOTE = """<p class=note>mass: share of all attention that the word receives. area: share of the
-image in its mask at {:g} of its maximum. centre and peak: (y, x) in pixels. A map shows where the
-model looked for a word (DAAM); that the word caused what is seen there is a further claim.</p>"""
+_NOTE = """<p class=note>tokens: how many pieces the model reads the word in. mass: share of all
+attention that the word receives. area: share of the image in its mask at {:g} of its maximum.
+centre (of the map's weight) and peak at (where it is highest): (y, x) in pixels. peak value: the
+attention there, a probability, summed over steps as the pooling has it. A map shows where the model
+looked for a word (DAAM); that the word caused what is seen there is a further claim.</p>"""
 
 
 def _table(run: Run, threshold: float) -> str:
-    rows = []
-    for row in run.table(threshold).to_dict("records"):
+    rows, words = [], run.maps.prompt.words()
+    for word, row in zip(words, run.table(threshold).to_dict("records"), strict=True):
         cells = (
-            escape(row["word"]),
+            escape(word.label),
             str(row["tokens"]),
             f"{row['mass']:.3f}",
             f"{row['area']:.1%}",

@@ -20,8 +20,8 @@ def told_apart(names: Iterable[str]) -> list[str]:
 
 
 def labels(words: Iterable[Word]) -> list[str]:
-    """What words are called: their text, and which one of several; `Prompt.word` knows them so."""
-    return [f"{w.text} ({w.occurrence + 1})" if w.occurrence else w.text for w in words]
+    """What words are called: see `Word.label`."""
+    return [word.label for word in words]
 
 
 def made(run: Run) -> str:

@@ -16,7 +16,6 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.views import plots
-from daamkit.views.labels import labels
 from daamkit.views.png import data_uri
 from daamkit.views.png import png as file
 
@@ -56,7 +55,7 @@ def of_word(word: WordMap) -> str:
     """A word's map over the image, large enough to see."""
     word = _middle(word)
     picture = plots.overlay(word.image, word, side=LARGE)
-    return _picture(picture, f"attention of the word {word.word.text}")
+    return _picture(picture, f"attention of the word {word.word.label}")
 
 
 def gallery(runs: Collection) -> str:
@@ -99,9 +98,8 @@ def _cells(maps: HeatMaps) -> list[Cell]:
     maps = _middle(maps)
     first = "image" if maps.image else "(latents only)"
     found = [(first, f"generated image: {maps.prompt.text}", _small(_plain(maps)))]
-    words = maps.words()
-    for word, text in zip(words, labels([each.word for each in words]), strict=True):
-        picture = _small(plots.overlay(maps.image, word))
+    for word in maps.words():
+        text, picture = word.word.label, _small(plots.overlay(maps.image, word))
         found.append((text, f"attention of the word {text}", picture))
     return found
 

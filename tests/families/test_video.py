@@ -2,12 +2,14 @@
 
 import types
 
+import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.wan import pipeline_wan_i2v
 from PIL import Image
 
 import daamkit
+from daamkit import plots
 from daamkit.attention import hooks
 from daamkit.attention.families.hunyuanvideo import quoted
 from daamkit.errors import DaamkitError
@@ -49,6 +51,20 @@ def test_a_run_of_a_video_is_a_run_for_each_frame(run):
     means = torch.stack([frame.maps.mass for frame in run.frames]).mean(0)
     assert torch.allclose(means, run.maps.mass, atol=1e-6)
     assert "3 frames" in repr(run) and "<img" in run._repr_html_()
+
+
+def test_a_movie_of_a_video_has_each_frames_map_over_its_own_picture(run):
+    movie = plots.animate(run, "cat")
+    assert movie.text == "attention of cat over 3 frames" and len(movie) == 3
+    words = [frame.maps.word("cat") for frame in run.frames]
+    top = max(float(np.max(word)) for word in words)
+    for shown, at, word in zip(movie.frames, (0, 4, 8), words, strict=True):
+        assert shown == plots.overlay(run.video[at], word, vmax=top, side=384)
+    assert movie.frames[0] != movie.frames[1]
+    beside = plots.animate([run, run.frames[2]], "cat")  # an image stands still
+    assert len(beside) == 3 and beside.frames[0].width == 2 * 384 + 8
+    with pytest.raises(DaamkitError, match="'step' in `keep="):
+        plots.animate(run.frames[0], "cat")
 
 
 def test_a_run_of_a_video_is_saved_with_its_frames(run, tmp_path):

@@ -21,16 +21,16 @@ def test_a_pixels_words_in_order_of_their_values() -> None:
 def test_a_boxs_words_in_order_of_what_lies_in_it() -> None:
     run = made()
     whole = run.region((0, 0, 64, 64))
-    assert np.allclose(whole["mass"], 1) and np.allclose(whole["lift"], 1)
+    assert np.allclose(whole["inside"], 1) and np.allclose(whole["lift"], 1)
     box = np.zeros((64, 64), bool)
     box[:32, 16:48] = True
     frame = run.region((0, 16, 32, 48), 0.3, "minmax").set_index("word").loc["cat"]
     values = np.clip(np.asarray(run.maps.word("cat"), float), 0, None)
-    assert frame["mass"] == pytest.approx(values[box].sum() / values.sum())
-    assert frame["lift"] == pytest.approx(4 * frame["mass"])
+    assert frame["inside"] == pytest.approx(values[box].sum() / values.sum())
+    assert frame["lift"] == pytest.approx(4 * frame["inside"])
     assert frame["iou"] == iou(run.maps.word("cat").mask(0.3, "minmax"), box)
     parts = [run.region((0, 0, 64, 20)), run.region((0, 20, 64, 64))]
-    sums = sum(part.set_index("word")["mass"].loc["dog"] for part in parts)
+    sums = sum(part.set_index("word")["inside"].loc["dog"] for part in parts)
     assert sums == pytest.approx(1)
 
 

@@ -19,6 +19,7 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.layers import Layer
 from daamkit.maps.run import Run
 from daamkit.views import palettes
+from daamkit.views.facts import facts
 from daamkit.views.labels import called
 from tests.views.runs import made
 
@@ -53,7 +54,7 @@ def test_what_ends_a_cell_is_a_picture_and_a_line() -> None:
     run = made("a cat and a <b>", seed=7)
     for shown, line in (
         (run, "Run('a cat and a <b>', seed 7, 64x64, 1 passes)"),
-        (run.maps, "HeatMaps(a, cat, and, a, b; 64x64, 1 passes, pooled as 'paper')"),
+        (run.maps, "HeatMaps(a, cat, and, a (2), b; 64x64, 1 passes, pooled as 'paper')"),
     ):
         assert repr(shown) == line
         page = shown._repr_html_()
@@ -62,6 +63,13 @@ def test_what_ends_a_cell_is_a_picture_and_a_line() -> None:
     assert re.fullmatch(r"WordMap\('cat', 64x64, up to [\d.]+\)", repr(word))
     assert IMAGE.findall(word._repr_html_()) == ["attention of the word cat"]
     assert 'width="384"' in word._repr_html_()  # 64 pixels would be read by nobody
+
+
+def test_a_table_tells_of_each_of_its_columns() -> None:
+    page = facts({"": made()})
+    _, *names = re.findall("<th scope=col>(.*?)</th>", page)
+    said = page.split("<p class=note>")[-1]
+    assert len(names) == 6 and all(name in said for name in names)
 
 
 def test_a_map_is_an_array_of_the_images_size() -> None:
@@ -137,8 +145,7 @@ def test_several_words_stand_side_by_side() -> None:
 def test_runs_side_by_side_have_one_scale(plot, colour) -> None:
     make = {"steps": stepped, "heads": headed}.get(plot, lambda seed: made(seed=seed))
     runs = [make(seed=seed) for seed in (0, 1)]
-    given = {} if plot == "heads" else {"colour": colour}
-    figure = getattr(plots, plot)(runs, "cat", **given)
+    figure = getattr(plots, plot)(runs, "cat", colour=colour)
     assert isinstance(figure, Figure)
     titles = " ".join(ax.get_title() + ax.get_title("left") for ax in figure.axes)
     assert "seed 0" in titles and "seed 1" in titles
@@ -146,6 +153,61 @@ def test_runs_side_by_side_have_one_scale(plot, colour) -> None:
         ax.images[-1] for ax in figure.axes if ax.images and ax.images[-1].get_array().ndim == 2
     ]
     assert len(scaled) >= 2 and len({image.get_clim() for image in scaled}) == 1
+
+
+@pytest.mark.parametrize("plot", ["grid", "steps"])
+def test_maps_side_by_side_take_the_options_of_one(plot) -> None:
+    run = stepped()
+    given = {"grid": ["cat", "dog"], "steps": "cat"}[plot]
+
+    def drawn(**options) -> Figure:
+        return getattr(plots, plot)(run, given, **options)
+
+    _, *shown, bar = drawn(cmap="magma", alpha=0.5, vmax=2.0).axes
+    assert bar.get_xlim() == (0, 2) and len(shown) == {"grid": 2, "steps": 3}[plot]
+    for ax in shown:
+        beneath, heat = ax.images
+        assert (heat.get_clim(), heat.get_alpha()) == ((0, 2), 0.5)
+        assert heat.get_cmap().name == "magma"
+        assert np.array_equal(beneath.get_array(), np.asarray(run.image.convert("L")))
+    assert [len(ax.images) for ax in drawn(vmax=2.0).axes[1:-1]] == [1] * len(shown)
+    beneath, heat = drawn(colour=True, alpha=0.5, vmax=2.0).axes[1].images
+    assert np.array_equal(beneath.get_array(), np.asarray(run.image))
+    assert heat.get_alpha() == pytest.approx(0.5 * np.clip(heat.get_array() / 2, 0, 1))
+
+
+def test_maps_that_share_no_scale() -> None:
+    run = made()
+    for colour in (False, True):
+        figure = run.plot("cat", "dog", shared=False, colour=colour)
+        for ax, word in zip(figure.axes[1:3], ("cat", "dog"), strict=True):
+            values = np.asarray(run.maps.word(word))
+            assert ax.images[-1].get_clim() == (values.min(), values.max())
+    with pytest.raises(DaamkitError, match="to end at `vmax`; got shared=False"):
+        run.plot("cat", "dog", shared=False, vmax=2.0)
+
+
+@pytest.mark.parametrize("plot", ["word", "heads"])
+def test_axes_are_for_one_run(plot) -> None:
+    runs, (_, ax) = [headed(seed=0), headed(seed=1)], plt.subplots()
+    with pytest.raises(DaamkitError, match="one run to draw into `ax`; got 2 runs"):
+        getattr(plots, plot)(runs, "cat", ax=ax)
+    assert not ax.images and getattr(plots, plot)(runs[:1], "cat", ax=ax) is ax
+
+
+def test_heads_lie_over_the_image_in_its_colours() -> None:
+    run = headed(seed=0)
+    beneath, heat = plots.heads(run, "cat", colour=True).images
+    small, pixels = np.asarray(run.image.resize((48, 48))), beneath.get_array()
+    assert pixels.shape == (48, 48 + 3 + 48, 3) and beneath.get_extent() == heat.get_extent()
+    assert np.array_equal(pixels[:, :48], small) and np.array_equal(pixels[:, 51:], small)
+    assert (pixels[:, 48:51] == 255).all()
+    column = run.maps.prompt.word("cat").columns[0]
+    values = run.maps.layers["up"].values[0, column].numpy()
+    second = 0.9 * values / values.max()  # the second head has twice the first's
+    assert heat.get_alpha()[:, 17:] == pytest.approx(second, abs=1e-6)
+    assert heat.get_alpha()[:, :16] == pytest.approx(second / 2, abs=1e-6)
+    assert not heat.get_alpha()[:, 16].any() and heat.get_cmap().name == palettes.GLOW
 
 
 def test_a_movie_has_a_frame_a_step_on_one_scale(tmp_path) -> None:

@@ -98,7 +98,7 @@ def grammar(prompt: str, words: Sequence[Word], parser: Any = None) -> Grammar:
                     "head": head,
                     "dependent": dependent,
                     "relation": pair.relation,
-                    "says": says(pair.relation, words[head].text, words[dependent].text),
+                    "says": says(pair.relation, words[head].label, words[dependent].label),
                     "minor": pair.dependent.basic in MINOR,
                 }
             )

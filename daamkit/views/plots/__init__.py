@@ -1,4 +1,4 @@
-"""Plots. Of runs: pictures of their maps. Of tidy frames: means with 95% intervals.
+"""Pictures of runs' maps, and plots of tidy frames: means with 95% intervals.
 
 Those of runs take one or several, a word, and which of several alike: ``plots.steps(runs, "cat",
 occurrence=1)``; several runs share one scale. Plots of one axes draw into `ax`, or a new figure,

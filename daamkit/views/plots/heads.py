@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.collection import Runs, several
@@ -17,7 +18,10 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import over_tokens
 from daamkit.maps.words import Asked, Occurrence, Word
 from daamkit.views import palettes, pieces
-from daamkit.views.labels import called, labels
+from daamkit.views.labels import called
+from daamkit.views.plots.words import require_one
+
+_TILE = 64  # pixels of the image beneath a head's map, about
 
 
 def heads(
@@ -27,6 +31,7 @@ def heads(
     ax: Axes | None = None,
     *,
     vmax: float | None = None,
+    colour: bool = False,
 ) -> Axes | Figure:
     """A word's map in each layer and head: attention probability, its mean over steps.
 
@@ -44,6 +49,8 @@ def heads(
         Where one run is drawn; default a new figure.
     vmax
         The value that has the last colour, 0 the first; default the highest value of all.
+    colour
+        Lay the maps over the image in its own colours, the more opaque the higher they are.
 
     Returns
     -------
@@ -55,21 +62,23 @@ def heads(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If sites or heads were not kept apart.
+        If sites or heads were not kept apart, or `ax` is given for several runs.
     """
     runs = several(run)
+    require_one(ax, runs)
     pages = [_page(each, each.maps.prompt.word(word, occurrence)) for each in runs]
     top = max(float(np.nanmax(values)) for values, _, _ in pages) if vmax is None else vmax
-    text = labels([runs[0].maps.prompt.word(word, occurrence)])[0]
+    text = runs[0].maps.prompt.word(word, occurrence).label
     most = max(values.shape[1] / step[1] for values, _, step in pages)
     rows = max(len(layers) for _, layers, _ in pages)
     size = (min(2.6 + 0.75 * most, 16), min(1.6 + 0.75 * rows, 40))
     if len(runs) == 1:
         ax = pieces.axes(ax, size, "compressed")
-        return _draw(ax, *pages[0], top, f"{text}: attention of each layer and head")
+        title = f"{text}: attention of each layer and head"
+        return _draw(ax, runs[0].image, *pages[0], top, colour, title)
     figure, axes = pieces.sheet(len(runs), (size[0] * len(runs), size[1]))
-    for own, page, name in zip(axes, pages, called(runs), strict=True):
-        _draw(own, *page, top, f"{text}: {name}")
+    for own, each, page, name in zip(axes, runs, pages, called(runs), strict=True):
+        _draw(own, each.image, *page, top, colour, f"{text}: {name}")
     return figure
 
 
@@ -101,14 +110,23 @@ def _page(run: Run, found: Word) -> Page:
 
 def _draw(
     ax: Axes,
+    image: Image.Image | None,
     page: Float[np.ndarray, "height width"],
     layers: list[Layer],
     step: tuple[int, int],
     top: float,
+    colour: bool,
     title: str,
 ) -> Axes:
-    shown = ax.imshow(page, cmap=palettes.HEAT, vmin=0, vmax=top, interpolation="nearest")
     gap = step[0] * len(layers) - page.shape[0]
+    cmap, alpha = palettes.laid(colour, None, None)
+    opacity: np.ndarray | None = None
+    if colour and image is not None:
+        height, width = page.shape
+        frame = (-0.5, width - 0.5, height - 0.5, -0.5)
+        ax.imshow(_beneath(image, page, step, gap), extent=frame)
+        opacity = alpha * np.clip(np.nan_to_num(page) / max(top, 1e-30), 0, 1)
+    shown = ax.imshow(page, cmap=cmap, vmin=0, vmax=top, alpha=opacity, interpolation="nearest")
     high, wide = step[0] - gap, step[1] - gap
     most = (page.shape[1] + gap) // step[1]
     middle = (np.arange(len(layers)) * step[0] + high / 2 - 0.5).tolist()
@@ -126,6 +144,20 @@ def _draw(
     bar.ax.tick_params(labelsize=8)
     bar.set_label("attention probability, mean over steps", fontsize=8)
     return ax
+
+
+def _beneath(
+    image: Image.Image, page: Float[np.ndarray, "height width"], step: tuple[int, int], gap: int
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """The image where each head's map lies, white between them."""
+    times = max(1, _TILE // step[1])
+    side = ((step[1] - gap) * times, (step[0] - gap) * times)
+    tile = np.asarray(image.convert("RGB").resize(side))
+    tile = np.pad(tile, ((0, gap * times), (0, gap * times), (0, 0)))
+    rows, columns = ((length + gap) // own for length, own in zip(page.shape, step, strict=True))
+    whole = np.tile(tile, (rows, columns, 1))[: page.shape[0] * times, : page.shape[1] * times]
+    whole[np.kron(np.isnan(page), np.ones((times, times), bool))] = 255
+    return whole
 
 
 def _heads(layer: Layer, word: Word, maps: HeatMaps) -> Float[np.ndarray, "heads y x"]:

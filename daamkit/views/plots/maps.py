@@ -19,7 +19,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes, pieces
-from daamkit.views.labels import called, labels
+from daamkit.views.labels import called
 from daamkit.views.plots.pictures import highest
 from daamkit.views.plots.words import lay
 
@@ -35,6 +35,17 @@ class _Row:
     texts: list[str]
 
 
+@dataclass(frozen=True)
+class _Look:
+    """How maps are drawn: see `grid`."""
+
+    shared: bool
+    colour: bool
+    cmap: str | None
+    alpha: float | None
+    vmax: float | None
+
+
 def grid(
     run: Runs,
     words: Asked | Sequence[Asked] | None = None,
@@ -43,6 +54,9 @@ def grid(
     occurrence: Occurrence | None = None,
     shared: bool = True,
     colour: bool = False,
+    cmap: str | None = None,
+    alpha: float | None = None,
+    vmax: float | None = None,
 ) -> Figure:
     """The image and the maps of its words, with one scale of colours.
 
@@ -61,14 +75,27 @@ def grid(
         lowest to its highest value, and says which that is.
     colour
         Lay the maps over the image in its own colours, the more opaque the higher they are.
+    cmap
+        A colour map of matplotlib; default cividis, or viridis with `colour`.
+    alpha
+        Opacity of the maps, from 0 to 1, over the image, which is grey without `colour`; default
+        0.9 with `colour`, else the maps stand by themselves.
+    vmax
+        The value that has the last colour, 0 the first; default the highest value of all.
 
     Raises
     ------
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If a prompt has no words.
+        If a prompt has no words, or maps that share no scale are to have a `vmax`.
     """
+    if vmax is not None and not shared:
+        raise DaamkitError(
+            wanted="a scale that the maps share, to end at `vmax`",
+            got="shared=False",
+            mend="leave one of them out",
+        )
     runs, rows = several(run), []
     for each in runs:
         prompt = each.maps.prompt
@@ -79,11 +106,12 @@ def grid(
                 got=f"{len(chosen)} in {columns}",
                 mend="name words of the prompt",
             )
-        maps, texts = [each.maps.of(word) for word in chosen], labels(chosen)
+        maps, texts = [each.maps.of(word) for word in chosen], [word.label for word in chosen]
         if not shared:
             texts = [f"{t}\nup to {highest([m]):.2g}" for t, m in zip(texts, maps, strict=True)]
         rows.append(_Row(each, maps, texts))
-    return _sheet(rows, columns, shared, colour, _unit(runs[0].maps))
+    look = _Look(shared, colour, cmap, alpha, vmax)
+    return _sheet(rows, columns, look, _unit(runs[0].maps))
 
 
 def steps(
@@ -94,6 +122,9 @@ def steps(
     columns: int = 5,
     *,
     colour: bool = False,
+    cmap: str | None = None,
+    alpha: float | None = None,
+    vmax: float | None = None,
 ) -> Figure:
     """The image and a word's map at some steps, with one scale of colours.
 
@@ -107,7 +138,7 @@ def steps(
         Steps, from 0; default up to nine, from the first to the last.
     columns
         Pictures in a row.
-    colour
+    colour, cmap, alpha, vmax
         As in `grid`.
 
     Raises
@@ -129,13 +160,13 @@ def steps(
                 got=f"{len(shown)} in {columns}",
                 mend=f"choose from 0 to {maps.steps - 1}",
             )
-        name = labels([found])[0]
-        texts = [f"{name}, step {range(maps.steps)[step]}" for step in chosen]
+        texts = [f"{found.label}, step {range(maps.steps)[step]}" for step in chosen]
         rows.append(_Row(each, shown, texts))
-    return _sheet(rows, columns, True, colour, _unit(runs[0].maps.select(steps=0)))
+    look = _Look(True, colour, cmap, alpha, vmax)
+    return _sheet(rows, columns, look, _unit(runs[0].maps.select(steps=0)))
 
 
-def _sheet(rows: Sequence[_Row], columns: int, shared: bool, colour: bool, unit: str) -> Figure:
+def _sheet(rows: Sequence[_Row], columns: int, look: _Look, unit: str) -> Figure:
     """Of each run the image, then its maps with their names; the scale below."""
     columns = min(columns, 1 + max(len(row.maps) for row in rows))
     cells: list[tuple[_Row, int] | None] = []  # a row's image is its cell -1; None stays empty
@@ -146,14 +177,16 @@ def _sheet(rows: Sequence[_Row], columns: int, shared: bool, colour: bool, unit:
     lines = 1 + max(text.count("\n") for row in rows for text in (*row.texts, names[id(row)]))
     prompts = {row.run.prompt for row in rows}
     title = fill(rows[0].run.prompt, 23 * columns) if len(prompts) == 1 else ""
-    unit = fill(unit if shared else f"{unit}: lowest to highest of each map", 26 * columns)
+    unit = fill(unit if look.shared else f"{unit}: lowest to highest of each map", 26 * columns)
     height, width = rows[0].run.maps.size
     tall = min(max(_TILE * height / width, 0.6 * _TILE), 2 * _TILE)
     down = len(cells) // columns
     rest = 0.6 + 0.17 * (title.count("\n") + 1) + 0.14 * (unit.count("\n") + 1)
     size = (columns * _TILE, down * (tall + 0.18 * lines + 0.07) + rest)
     figure, axes = pieces.sheet(columns, size, down)
-    top = highest([own for row in rows for own in row.maps])
+    top = look.vmax
+    if look.shared and top is None:
+        top = highest([own for row in rows for own in row.maps])
     for ax, cell in zip(axes, cells, strict=True):
         ax.set_axis_off()
         if cell is None:
@@ -161,16 +194,21 @@ def _sheet(rows: Sequence[_Row], columns: int, shared: bool, colour: bool, unit:
         row, at = cell
         if at < 0:
             _picture(ax, row.run, names[id(row)])
-        else:
-            _map(ax, row.run, row.maps[at], top if shared else None, colour)
-            ax.set_title(pieces.plain(row.texts[at]), fontsize=9)
-    scale = ScalarMappable(Normalize(0, top if shared else 1), palettes.laid(colour, None, None)[0])
+            continue
+        image = row.run.image if look.colour or look.alpha is not None else None
+        lay(
+            ax, image, row.maps[at], cmap=look.cmap, alpha=look.alpha, vmax=top,
+            colour=look.colour,
+        )  # fmt: skip
+        ax.set_title(pieces.plain(row.texts[at]), fontsize=9)
+    cmap = palettes.laid(look.colour, look.cmap, None)[0]
+    scale = ScalarMappable(Normalize(0, 1 if top is None else top), cmap)
     bar = figure.colorbar(
         scale, ax=axes, orientation="horizontal", shrink=min(1, 3 / columns), aspect=40, pad=0.02
     )
     bar.ax.tick_params(labelsize=8)
     bar.set_label(unit, fontsize=8)
-    if not shared:
+    if not look.shared:
         bar.set_ticks([0, 1], labels=["lowest", "highest"])
     figure.suptitle(pieces.plain(title), fontsize=10)
     return figure
@@ -194,18 +232,6 @@ def _picture(ax: Axes, run: Run, name: str) -> None:
         ax.imshow(run.image, extent=(0, width, height, 0))
     ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     ax.set_title(pieces.plain(name), fontsize=9)
-
-
-def _map(ax: Axes, run: Run, word: WordMap, top: float | None, colour: bool) -> None:
-    """A map by itself or, in colours, over the image; without a scale from lowest to highest."""
-    if colour and run.image is not None:
-        lay(ax, run.image, word, colour=True, vmax=highest([word]) if top is None else top)
-        return
-    values = word.expand(absolute=True).cpu().numpy()
-    low, high = (float(values.min()), float(values.max())) if top is None else (0.0, top)
-    height, width = word.size
-    frame = (0, width, height, 0)
-    ax.imshow(values, cmap=palettes.HEAT, vmin=low, vmax=max(high, 1e-30), extent=frame)
 
 
 def _unit(maps: HeatMaps) -> str:

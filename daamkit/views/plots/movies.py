@@ -1,4 +1,4 @@
-"""A word's map as it comes about, step by step, on one scale."""
+"""A word's map as it comes about, step by step, or in each frame of a video, on one scale."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from PIL import Image
 from daamkit import files
 from daamkit.errors import DaamkitError
 from daamkit.maps.collection import Runs, several
-from daamkit.maps.words import Asked, Occurrence
-from daamkit.views.labels import labels
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Asked, Occurrence, Word
 from daamkit.views.plots.pictures import SIDE, beside, highest, overlay
 
 SUFFIXES = (".gif", ".png", ".webp")  # a .png of several frames is an APNG
@@ -88,12 +90,14 @@ def animate(
     cmap: str | None = None,
     fps: float = 5,
 ) -> Movie:
-    """A word's map over the steps, all on one scale; several runs side by side.
+    """A word's map over the steps, or of a video over its frames, each over its own picture; all
+    on one scale, several runs side by side.
 
     Parameters
     ----------
     run
-        One or several, traced with "step" in `keep=`.
+        One or several; of images, traced with "step" in `keep=`. The steps of a video are those of
+        one of its ``run.frames``.
     word, occurrence
         Which, as in `HeatMaps.word`.
     opacity, colour, cmap
@@ -106,29 +110,29 @@ def animate(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If steps were not kept apart, or a number of frames a second is none.
+        If an image's steps were not kept apart, or a number of frames a second is none.
     """
     if not fps > 0:
         raise DaamkitError(wanted="frames a second, more than 0", got=f"{fps}", mend="try 5")
     runs = several(run)
+    video = any(len(each.frames) > 1 for each in runs)
     films = []
     for each in runs:
         found = each.maps.prompt.word(word, occurrence)
-        films.append([each.maps.select(steps=s).of(found) for s in range(each.maps.steps)])
+        films.append(_frames(each, found) if video else _steps(each, found))
     top = highest([one for film in films for one in film])
+    draw = partial(overlay, opacity=opacity, colour=colour, cmap=cmap, vmax=top, side=SIDE)
     frames = []
-    for step in range(max(map(len, films))):
-        at = [film[min(step, len(film) - 1)] for film in films]  # an ended one stands still
-        frames.append(
-            beside(
-                [
-                    overlay(
-                        each.image, one, opacity=opacity, colour=colour, cmap=cmap, vmax=top,
-                        side=SIDE,
-                    )
-                    for each, one in zip(runs, at, strict=True)
-                ]
-            )
-        )  # fmt: skip
-    name = labels([films[0][0].word])[0]
-    return Movie(frames, f"attention of {name} over {len(frames)} steps", fps)
+    for at in range(max(map(len, films))):
+        shown = [film[min(at, len(film) - 1)] for film in films]  # an ended one stands still
+        frames.append(beside([draw(one.image, one) for one in shown]))
+    what = f"attention of {films[0][0].word.label} over {len(frames)}"
+    return Movie(frames, f"{what} {'frames' if video else 'steps'}", fps)
+
+
+def _frames(run: Run, word: Word) -> list[WordMap]:
+    return [frame.maps.of(word) for frame in run.frames]
+
+
+def _steps(run: Run, word: Word) -> list[WordMap]:
+    return [run.maps.select(steps=step).of(word) for step in range(run.maps.steps)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -10,12 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from PIL import Image
 
+from daamkit.errors import DaamkitError
 from daamkit.maps.collection import Runs, several
 from daamkit.maps.thresholds import Rule
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes, pieces
-from daamkit.views.labels import called, labels
+from daamkit.views.labels import called
 from daamkit.views.plots.pictures import highest, shares
 
 
@@ -63,6 +65,8 @@ def word(
     ------
     WordError
         If a prompt has no such word, or several.
+    DaamkitError
+        If `ax` is given for several runs.
     """
     if isinstance(run, WordMap):
         runs, maps = [], [run]
@@ -70,6 +74,7 @@ def word(
         runs = several(run)
         asked = "" if word is None else word
         maps = [each.maps.word(asked, occurrence) for each in runs]
+    require_one(ax, maps)
     top = highest(maps) if vmax is None else vmax
     height, width = maps[0].size
     draw = partial(lay, cmap=cmap, alpha=alpha, vmax=top, colour=colour, threshold=threshold)
@@ -77,7 +82,7 @@ def word(
         tall = min(max(3.4 * height / width, 1.5), 7)
         ax = pieces.axes(ax, (3.4, tall + 0.3), "compressed")
         draw(ax, maps[0].image, maps[0])
-        ax.set_title(pieces.plain(labels([maps[0].word])[0]), fontsize=10)
+        ax.set_title(pieces.plain(maps[0].word.label), fontsize=10)
         return ax
     tall = min(max(2.6 * height / width, 1.2), 5.2)
     figure, axes = pieces.sheet(len(maps), (2.6 * len(maps) + 0.7, tall + 0.6))
@@ -86,8 +91,24 @@ def word(
         own.set_title(pieces.plain(name), fontsize=9)
     bar = figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(pieces.plain(labels([maps[0].word])[0]), fontsize=10)
+    figure.suptitle(pieces.plain(maps[0].word.label), fontsize=10)
     return figure
+
+
+def require_one(ax: Axes | None, drawn: Sequence[object]) -> None:
+    """See that what is drawn into given axes is one run's.
+
+    Raises
+    ------
+    DaamkitError
+        If there are several.
+    """
+    if ax is not None and len(drawn) > 1:
+        raise DaamkitError(
+            wanted="one run to draw into `ax`",
+            got=f"{len(drawn)} runs",
+            mend="leave `ax` out: several have a figure of their own",
+        )
 
 
 def lay(
@@ -97,14 +118,15 @@ def lay(
     *,
     cmap: str | None = None,
     alpha: float | None = None,
-    vmax: float,
+    vmax: float | None,
     colour: bool = False,
     threshold: float | Rule | None = None,
 ) -> AxesImage:
-    """A map over an image, in axes of the image's pixels; see `word`."""
+    """A map over an image, or by itself, in axes of the image's pixels; see `word`. Without `vmax`
+    it runs from its lowest to its highest value."""
     height, width = word.size
     frame = (0, width, height, 0)
-    cmap, alpha = palettes.laid(colour and image is not None, cmap, alpha)
+    cmap, alpha = palettes.laid(colour, cmap, alpha)
     opacity: float | np.ndarray = alpha
     if image is None:
         opacity = 1.0
@@ -114,7 +136,10 @@ def lay(
     else:
         ax.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255, extent=frame)
     values = word.expand(absolute=True).cpu().numpy()
-    shown = ax.imshow(values, cmap=cmap, vmin=0, vmax=max(vmax, 1e-30), alpha=opacity, extent=frame)
+    low, high = (values.min(), values.max()) if vmax is None else (0, vmax)
+    shown = ax.imshow(
+        values, cmap=cmap, vmin=low, vmax=max(high, 1e-30), alpha=opacity, extent=frame
+    )
     if threshold is not None:
         mask = word.mask(threshold)
         if mask.any() and not mask.all():
