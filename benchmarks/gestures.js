@@ -19,19 +19,22 @@
     slider.dispatchEvent(new Event("input"));
   };
   const cut = (i) => slide("input.threshold", 0.3 + 0.02 * i);
-  const tab = (i) => all("[role=tab]")[i].click();
-  const clear = () => set({ word: null, pins: [], step: null, region: null, pixel: null, difference: false });
+  const tab = (name) => all("[role=tab]").find(({ textContent }) => textContent === name).click();
+  const hover = (i) => pointer("pointerenter", 0, words[i]);
+  const clear = () => set({ word: null, pins: [], step: null, region: null, pixel: null, scale: "shared", difference: false });
   const nothing = () => {};
   const gestures = {
-    "hover a word": [nothing, (i) => pointer("pointerenter", 0, words[i])],
+    "hover a word": [nothing, hover],
     "pin a word": [clear, (i) => words[i].click()],
     "threshold, nouns": [nothing, cut],
     "threshold, two pins": [() => set({ pins: [label(5), label(6)] }), cut],
     "threshold, two pins and a box": [() => set({ pins: [label(5), label(6)], region: [9, 9, 800, 800] }), cut],
     "hover a pixel": [nothing, (i) => pointer("pointermove", 0.1 + 0.07 * i)],
     "draw a box": [() => pointer("pointerdown", 0.02), (i) => pointer("pointermove", 0.1 + 0.07 * i)],
-    "go to a step": [() => pointer("pointerup", 0.9), (i) => slide("input.step", 1 + (i % 8))],
-    "point at a head": [() => tab(1), (i) => pointer("pointerenter", 0, all(".head")[i])],
+    "go to a step, with previews": [() => pointer("pointerup", 0.9), (i) => slide("input.step", 1 + (i % 8))],
+    "toggle the scale": [nothing, (i) => set({ scale: i % 2 ? "shared" : "own" })],
+    "hover a word, heads open": [() => tab("layers and heads"), hover],
+    "point at a head": [nothing, (i) => pointer("pointerenter", 0, all(".head")[i])],
     difference: [() => set({ pins: [label(5)], difference: true }), (i) => set({ pins: [label(i)] })],
   };
   const drawn = async (act) => {

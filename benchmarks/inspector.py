@@ -4,8 +4,8 @@
 
 Making it is timed at Stable Diffusion 1.5's size: 12 words, 50 steps, 16 layers of 8 heads,
 512 x 512 pixels; the parser is opened before. Gestures are timed in a page of two runs of
-1024 x 1024 pixels, 12 words: the script's time until they are drawn. Maps are spots in noise,
-images are noise in colours, both harder to compress than real ones. Needs Chromium.
+1024 x 1024 pixels, 12 words, with previews: the script's time until they are drawn. Maps are spots
+in noise, images are noise in colours, both harder to compress than real ones. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
 from daamkit.maps.tokens import Token
 from daamkit.views.inspector import Inspector
+from daamkit.views.png import data_uri
 
 PROMPT = "a photo of two red cats and one small blue car nearby"
 GRIDS = {"down": (64, 64, 32, 32, 16, 16), "mid": (8,), "up": (16,) * 3 + (32,) * 3 + (64,) * 3}
 GESTURES = Path(__file__).with_name("gestures.js").read_text(encoding="utf-8")
 
 
-def make(steps: int, heads: int = 8, side: int = 512, seed: int = 0) -> Run:
-    """A run, of a spot for each word."""
+def make(steps: int, heads: int = 8, side: int = 512, seed: int = 0, previews: bool = False) -> Run:
+    """A run of an image of `side` pixels a side, with a spot for each word."""
     rng = torch.Generator().manual_seed(seed)
     texts = PROMPT.split()
     tokens = [Token(0, "text_encoder", "", 0, 0, "SOS")]
@@ -47,18 +48,20 @@ def make(steps: int, heads: int = 8, side: int = 512, seed: int = 0) -> Run:
     centres = torch.rand((len(tokens), 2), generator=rng)
     layers = {}
     for stage, grids in GRIDS.items():
-        for i, side in enumerate(grids):
-            at = (torch.arange(side) + 0.5) / side
+        for i, cells in enumerate(grids):
+            at = (torch.arange(cells) + 0.5) / cells
             far = (at[:, None] - centres[:, 0, None, None]) ** 2
             far = far + (at - centres[:, 1, None, None]) ** 2
-            spot = torch.exp(-far / 0.02)  # (tokens, side, side)
+            spot = torch.exp(-far / 0.02)  # (tokens, cells, cells)
             noise = torch.rand((steps, heads, *spot.shape), generator=rng)
             name = f"{stage}_blocks.{i}.attentions.0.transformer_blocks.0.attn2"
             layers[name] = Layer(name, (name,), stage, heads, 0.05 * spot + 0.02 * noise)
     maps = HeatMaps(prompt, layers, frozenset({"step", "site", "head"}), steps, (side, side))
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
     image = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1.5))
-    return Run(image, {"cond": maps})
+    meant = image.resize((128, 128))
+    record = {"previews": [data_uri(meant.rotate(step)) for step in range(steps * previews)]}
+    return Run(image, {"cond": maps}, record=record)
 
 
 def gestures(page: Page, times: int = 11) -> dict[str, list[float]]:
@@ -97,7 +100,8 @@ def main() -> None:
         file = inspector.save(Path(folder) / "page.html")
         print(f"page: {file.stat().st_size / 1e6:.2f} MB")
         del run, inspector
-        large = Inspector([make(8, 4, 1024, seed) for seed in (0, 1)], names=["one", "other"])
+        pair = [make(8, 4, 1024, seed, previews=True) for seed in (0, 1)]
+        large = Inspector(pair, names=["one", "other"])
         large.save(file)
         browser = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]

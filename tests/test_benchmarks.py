@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import coverage, rounds, vectors
+from benchmarks import coverage, inspector, rounds, vectors
 
 
 def test_vectors_of_two_words_are_exchanged_and_no_others(toybox) -> None:
@@ -73,3 +73,11 @@ def test_every_case_of_coverage_has_intervals_of_its_draws() -> None:
             row = coverage.covered(case, 2)
             assert 0 <= row["before"] <= 1 and row["width after"] >= 0
     assert {"share", "gain of a share", "mean IoU", "ratio", "difference"} <= names
+
+
+def test_the_inspector_is_timed_at_the_size_that_is_said() -> None:
+    run = inspector.make(2, 2, 128, previews=True)
+    assert run.maps.size == run.image.size == (128, 128)
+    assert len(run.record["previews"]) == run.maps.steps == 2
+    grids = [layer.grid for layer in run.maps.layers.values()]
+    assert grids[0] == grids[-1] == (64, 64) and min(grids) == (8, 8)

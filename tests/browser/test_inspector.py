@@ -1,29 +1,31 @@
 """The inspector's page in a real browser: what is seen is what the library says."""
 
 import base64
+import dataclasses
 import io
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+import torch
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
+from PIL import Image, ImageColor
 from playwright.sync_api import Browser, Page, expect
 
 import daamkit
+from benchmarks import inspector as benchmark
 from daamkit.maps.run import Run
 from daamkit.measures.syntax import relations
-from daamkit.views.inspector import Inspector, painting
-from daamkit.views.inspector.traits import STATE
+from daamkit.views import palettes
+from daamkit.views.inspector import Inspector
 from tests import pictures
+from tests.browser.pages import away, look, painted, pixels, point, settle, shown, state, word
 from tests.views.runs import made
 
 PROMPT = "a red cat next to a blue car"
-PAGES: dict[str, Path] = {}  # by inspector: one that is looked at often is written once
 CLEAR = {"word": None, "pins": [], "step": None, "site": None, "head": None, "threshold": 0.4,
          "scale": "shared", "region": None, "pixel": None, "difference": False}  # fmt: skip
 
@@ -61,76 +63,6 @@ def clear(inspector: Inspector) -> Inspector:
     return inspector
 
 
-def look(page: Page, inspector: Inspector, folder: Path) -> None:
-    """Open its page in the state that it has."""
-    if inspector.model_id not in PAGES:
-        PAGES[inspector.model_id] = folder / "page.html"
-        inspector.save(folder / "page.html")
-    page.goto(PAGES[inspector.model_id].as_uri())
-    page.wait_for_selector("html[data-ready]")
-    now = {name: getattr(inspector, name) for name in STATE}
-    page.evaluate(
-        "(now) => Object.entries(now).forEach(([name, value]) => daamkitModel.set(name, value))",
-        now,
-    )
-    settle(page)
-
-
-def settle(page: Page) -> None:
-    """Two frames: what was asked for is drawn."""
-    page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    )
-
-
-def word(page: Page, label: str) -> Any:
-    return page.locator(f'.word[data-word="{label}"]')
-
-
-def state(page: Page, name: str) -> Any:
-    return page.evaluate("(name) => daamkitModel.get(name) ?? null", name)
-
-
-def away(page: Page) -> None:
-    """The pointer where it points at nothing."""
-    page.mouse.move(2, 2)
-    settle(page)
-
-
-def point(page: Page, x: float, y: float, column: int = 0) -> None:
-    """The pointer at shares of an image's width and height."""
-    box = page.locator(".columns canvas").nth(column).bounding_box()
-    page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-    settle(page)
-
-
-def pixels(page: Page, column: int = 0) -> np.ndarray:
-    """What a canvas shows, (height, width, 3)."""
-    settle(page)
-    canvas = page.locator(".columns canvas").nth(column)
-    uri = canvas.evaluate("(canvas) => canvas.toDataURL('image/png')")
-    data = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-def painted(inspector: Inspector, name: str | None = None) -> np.ndarray:
-    name = name or next(iter(inspector.runs))
-    return painting.paint(inspector.runs, inspector._state(), name)
-
-
-def shown(page: Page, kind: str) -> pd.DataFrame:
-    """A table of the page: rows by their names, in each cell what is said and what is behind it."""
-    rows = page.evaluate(
-        """(kind) =>
-          [...document.querySelector(`table[data-kind=${kind}]`).rows].map((row) =>
-            [...row.cells].map((cell) => [cell.firstChild, cell.querySelector("small")].map(
-              (part) => part?.textContent.trim() ?? "")))""",
-        kind,
-    )
-    names = [cell[0] for cell in rows[0][1:]]
-    return pd.DataFrame([row[1:] for row in rows[1:]], [row[0][0] for row in rows[1:]], names)
-
-
 def test_it_opens_with_the_nouns_in_colour(page, pair, tmp_path) -> None:
     look(page, pair, tmp_path)
     for i, name in enumerate(pair.runs):
@@ -144,6 +76,22 @@ def test_it_opens_with_the_nouns_in_colour(page, pair, tmp_path) -> None:
     pair.scale = "own"
     for i, name in enumerate(pair.runs):
         assert np.array_equal(pixels(page, i), painted(pair, name))
+
+
+def test_a_chips_bars_are_its_peaks_against_the_strongest(page, pair, tmp_path) -> None:
+    look(page, pair, tmp_path)
+    peaks = pair.table("words").pivot(index="word", columns="column", values="peak")
+    for label in pair.words:
+        shares = (
+            word(page, label)
+            .locator(".bars i")
+            .evaluate_all(
+                "(bars) => bars.map((bar) => Number(bar.style.getPropertyValue('--share')))"
+            )
+        )
+        truth = peaks.loc[label, list(pair.runs)] / peaks.to_numpy().max()
+        assert shares == pytest.approx(truth.tolist(), rel=1e-5)
+    assert len(set(peaks.to_numpy().ravel())) == 2 * len(pair.words)
 
 
 def test_hovering_a_word_lays_its_map_over_the_image(page, inspector, tmp_path) -> None:
@@ -349,6 +297,21 @@ def test_steps_are_scrubbed_and_played(page, inspector, tmp_path) -> None:
     assert np.array_equal(pixels(page), whole)
 
 
+def test_a_steps_map_lies_over_what_the_model_meant_then(page, toybox, tmp_path) -> None:
+    with daamkit.trace(toybox, keep=("step",), previews=True) as tracer:
+        toybox(PROMPT, num_inference_steps=3, generator=torch.Generator().manual_seed(0))
+    run = tracer.run
+    plain = Inspector(Run(run.image, run.branches))
+    inspector = Inspector(run)
+    for each in (plain, inspector):
+        each.pins, each.step = ["cat"], 1
+    look(page, inspector, tmp_path)
+    near, without = painted(inspector).astype(int), painted(plain).astype(int)
+    seen = (pixels(page) for _ in range(50))  # it is read meanwhile
+    assert any(np.abs(each - near).mean() < 2 for each in seen)
+    assert np.abs(pixels(page) - without).mean() > 10
+
+
 def test_heads_come_by_strength_and_narrow_the_map(page, inspector, runs, tmp_path) -> None:
     inspector.pins = ["cat"]
     look(page, inspector, tmp_path)
@@ -365,6 +328,12 @@ def test_heads_come_by_strength_and_narrow_the_map(page, inspector, runs, tmp_pa
     numbers = ".".join(re.findall(r"\d+", best)[:3])
     assert order[0].startswith(f"head {int(peaks[best].argmax())} of ")
     assert order[0].endswith(numbers)
+    seen, kept = page.locator(".head canvas").first, peaks[best].argmax()
+    data = base64.b64decode(seen.evaluate("(cell) => cell.toDataURL()").partition(",")[2])
+    cells = runs[0].maps.layers[best].values.sum(0)[int(kept), columns].mean(0)
+    bytes_ = (cells / cells.max() * 255).round().numpy()
+    drawn = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert np.array_equal(drawn, palettes.colours(bytes_ / 255))
     button = page.get_by_role("button", name="head 2 of up 1.0.0", exact=True)
     button.hover()
     settle(page)
@@ -385,6 +354,49 @@ def test_heads_come_by_strength_and_narrow_the_map(page, inspector, runs, tmp_pa
     assert state(page, "head") is None and state(page, "site") == inspector.site
     stops = page.locator(".head").evaluate_all("(heads) => heads.filter((h) => h.tabIndex === 0)")
     assert len(stops) == 1
+
+
+def headed(seed: int) -> Run:
+    """Four layers of 32 heads, the first layer's weakest."""
+    run, rng = made("a cat and a dog", seed), np.random.default_rng(seed)
+    maps, layer = run.maps, run.maps.layers["up"]
+    layers = {}
+    for i in range(4):
+        name = f"up_blocks.{i}.attentions.0.transformer_blocks.0.attn2"
+        strength = torch.from_numpy(rng.permutation(np.linspace(0.5, 1, 32, dtype=np.float32)))
+        values = (i + 1) * strength[:, None, None, None] * layer.values
+        layers[name] = dataclasses.replace(
+            layer, name=name, sites=(name,), heads=32, values=values, order=i
+        )
+    kept = dataclasses.replace(maps, layers=layers, keep=frozenset({"site", "head"}))
+    return Run(run.image, {"cond": kept}, {}, run.record)
+
+
+def test_every_head_of_a_layer_is_within_reach(page, tmp_path) -> None:
+    inspector = Inspector(headed(0), headed(1), names=["one", "other"])
+    look(page, inspector, tmp_path)
+    page.get_by_role("tab", name="layers and heads").click()
+    heads, note = page.locator(".head"), page.locator(".panel:visible .note").first
+    names = "(heads) => heads.map((each) => each.ariaLabel)"
+    expect(heads).to_have_count(60)
+    expect(note).to_contain_text("The 60 strongest of 128")
+    strongest = heads.evaluate_all(names)
+    assert not any("up 0" in name for name in strongest)
+    page.get_by_label("layer", exact=True).select_option(index=1)
+    expect(heads).to_have_count(32)
+    assert all(name.endswith("of up 0.0.0") for name in heads.evaluate_all(names))
+    heads.nth(31).click()
+    expect(heads).to_have_count(32)
+    expect(heads.nth(31)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".status")).to_contain_text("of up 0.0.0 ×")
+    page.get_by_label("layer", exact=True).select_option(index=0)
+    expect(heads).to_have_count(60)
+    heads.nth(7).click()  # of all: they stay where they are
+    expect(heads.nth(7)).to_have_attribute("aria-pressed", "true")
+    assert heads.evaluate_all(names) == strongest
+    page.get_by_label("one", exact=True).uncheck()
+    settle(page)
+    assert heads.evaluate_all(names) != strongest  # the other run's, which alone is shown
 
 
 def test_columns_are_linked_and_their_difference_is_centred(page, pair, tmp_path) -> None:
@@ -428,6 +440,7 @@ def test_a_layers_values_are_the_librarys(page, inspector, runs, tmp_path) -> No
 
 def test_what_narrows_the_view_can_be_let_go(page, inspector, tmp_path) -> None:
     inspector.pins, inspector.step, inspector.pixel = ["cat", "red"], 2, (40, 52)
+    inspector.threshold, inspector.scale = 0.3, "own"
     look(page, inspector, tmp_path)
     chips = page.locator(".status .chip")
     texts = [text.removesuffix(" ×") for text in chips.all_text_contents()]
@@ -438,10 +451,41 @@ def test_what_narrows_the_view_can_be_let_go(page, inspector, tmp_path) -> None:
     settle(page)
     assert state(page, "pins") == [] and state(page, "pixel") is None
     expect(chips).to_have_count(0)
+    assert (state(page, "threshold"), state(page, "scale")) == (0.3, "own")  # they narrow nothing
+
+
+def test_a_map_that_no_pointer_holds_can_be_let_go(page, inspector, tmp_path) -> None:
+    look(page, inspector, tmp_path)
+    status, opening = page.locator(".status"), "Coloured: cat, car. Click words to choose others."
+    word(page, "red").hover()
+    settle(page)
+    assert status.text_content() == opening
+    away(page)
+    page.evaluate("daamkitModel.set('word', 'red')")  # as Python does
+    expect(status).to_have_text("clear allmap of red ×")
+    page.get_by_role("button", name="let go: map of red").click()
+    assert state(page, "word") is None
+    expect(status).to_have_text(opening)
+
+
+def test_a_head_that_is_pointed_at_has_no_chip(page, inspector, tmp_path) -> None:
+    inspector.pins, inspector.region = ["cat"], (3, 4, 50, 60)
+    look(page, inspector, tmp_path)
+    page.get_by_role("tab", name="layers and heads").click()
+    before = page.locator(".status").text_content()
+    page.locator(".head").first.hover()
+    settle(page)
+    assert page.locator(".status").text_content() == before
 
 
 def test_a_run_can_be_put_beside_it(page, inspector, two, tmp_path) -> None:
     look(page, inspector, tmp_path)
+    page.get_by_role("tab", name="layers and heads").click()
+    page.get_by_role("button", name="more arcs").click()
+    page.locator("input.threshold").focus()
+    top = "(panel) => panel.scrollTop"
+    page.locator(".panel:visible").evaluate("(panel) => { panel.scrollTop = 12; }")
+    assert page.locator(".panel:visible").evaluate(top) == 12
     sent = {**two._column_1, "name": "more"}
     data = sent.pop("data")
     page.evaluate(
@@ -454,34 +498,51 @@ def test_a_run_can_be_put_beside_it(page, inspector, two, tmp_path) -> None:
         [sent, base64.b64encode(data).decode()],
     )
     expect(page.locator("figure:visible")).to_have_count(2)
+    tab = page.get_by_role("tab", name="layers and heads")  # and all is as it was left
+    expect(tab).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("button", name="a introduces cat (det)")).to_be_visible()
+    expect(page.get_by_role("button", name="more arcs")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("input.threshold")).to_be_focused()
+    assert page.locator(".panel:visible").evaluate(top) == 12
     for i, name in enumerate(clear(two).runs):
         assert np.array_equal(pixels(page, i), painted(two, name))
 
 
 SHIFTS = """() => {
-  globalThis.shifts = [];
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries())
-      shifts.push([entry.value, ...entry.sources.map(({ node }) => node?.className ?? "")]);
-  }).observe({ type: "layout-shift" });
+  const found = [];
+  const note = (entries) => entries.forEach(({ value, sources }) =>
+    found.push([value, ...sources.map(({ node }) => `${node?.className ?? ""}`)]));
+  const watch = new PerformanceObserver((list) => note(list.getEntries()));
+  watch.observe({ type: "layout-shift" });
+  globalThis.shifts = () => (note(watch.takeRecords()), found);
 }"""
+
+
+def shifts(page: Page) -> list:
+    """What has moved since this was asked to watch: how far, and which elements."""
+    settle(page)
+    return page.evaluate("shifts()")
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 4])
 def test_nothing_moves(columns, page, tmp_path) -> None:
-    names = [f"run {i}" for i in range(columns)]
-    inspector = Inspector(
-        [made("a red cat and a dog", seed=i) for i in range(columns)], names=names
-    )
+    names, long = [f"run {i}" for i in range(columns)], "electroencephalographers"
+    inspector = Inspector([made(f"a red cat and {long}", seed=i) for i in range(columns)],
+                          names=names)  # fmt: skip
+
+    def hover() -> None:
+        for label in ("cat", long, "red"):
+            word(page, label).hover()
+            settle(page)
+        away(page)
+
     for width in (900, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 1000})
         look(page, inspector, tmp_path)
         sides = page.locator("figure").evaluate_all("(all) => all.map((each) => each.clientWidth)")
         assert len(set(sides)) == 1 and len(sides) == columns
         page.evaluate(SHIFTS)
-        for label in ("cat", "dog", "red"):
-            word(page, label).hover()
-            settle(page)
+        hover()
         for x in (0.2, 0.5, 0.9):
             point(page, x, x)
         page.mouse.down()
@@ -500,8 +561,14 @@ def test_nothing_moves(columns, page, tmp_path) -> None:
             settle(page)
         away(page)
         page.get_by_label("each its own").check()
-        settle(page)
-        assert page.evaluate("shifts") == []
+        page.get_by_role("button", name="clear all").click()
+        page.get_by_role("tab", name="layers and heads").click()
+        if columns > 1:
+            page.get_by_label("difference from run 0").check()
+        hover()
+        assert shifts(page) == []
+        page.evaluate("document.querySelector('.prompt').style.marginTop = '9px'")
+        assert len(shifts(page)) == 1  # that one is seen
 
 
 @pytest.fixture
@@ -539,6 +606,10 @@ def test_a_finger_scrolls_taps_and_holds(phone, inspector) -> None:
     cat.tap()
     settle(phone)
     assert (state(phone, "word"), state(phone, "pins")) == ("cat", [])
+    chips = re.compile(r"^clear all\s*map of cat ×\s*pixel \d+, \d+ ×$")
+    expect(phone.locator(".status")).to_have_text(chips)
+    phone.locator(".values").tap()  # elsewhere: what was tapped stays
+    assert state(phone, "word") == "cat"
     cat.tap()
     assert state(phone, "word") is None
     box = cat.bounding_box()
@@ -558,6 +629,26 @@ def test_a_finger_scrolls_taps_and_holds(phone, inspector) -> None:
     settle(phone)
     top, left, bottom, right = state(phone, "region")
     assert bottom - top > 40 and right - left > 40
+
+
+def test_on_a_phone_no_chip_is_out_of_sight(phone) -> None:
+    status = phone.locator(".status")
+    before = status.bounding_box()
+    now = {"pins": ["cat", "blue", "car"], "word": "red", "step": 2, "pixel": [40, 52],
+           "region": [10, 10, 60, 90]}  # fmt: skip
+    phone.evaluate(
+        "(now) => Object.entries(now).forEach(([name, value]) => daamkitModel.set(name, value))",
+        now,
+    )
+    settle(phone)
+    frame, chips = status.bounding_box(), status.locator("button").all()
+    assert frame == before and len(chips) == 8
+    for box in (chip.bounding_box() for chip in chips):
+        assert frame["x"] <= box["x"] <= box["x"] + box["width"] <= frame["x"] + frame["width"]
+        assert frame["y"] <= box["y"] <= box["y"] + box["height"] <= frame["y"] + frame["height"]
+    phone.evaluate("scrollTo(0, 400)")
+    settle(phone)
+    assert phone.evaluate("scrollY") == 400 and status.bounding_box()["y"] == 0
 
 
 def test_characters_are_counted_as_python_counts_them(page, tmp_path) -> None:
@@ -580,13 +671,15 @@ def test_a_prompt_that_does_not_fit_one_line_has_no_arcs(page, inspector, tmp_pa
     "prompt", ["一只 猫 和 一只 狗", "חתול אדום וכלב", "a cat \N{DOG FACE}", ""]
 )
 def test_prompts_of_all_kinds(prompt, page, tmp_path) -> None:
-    look(page, Inspector(made(prompt)), tmp_path)
+    inspector = Inspector(made(prompt))
+    look(page, inspector, tmp_path)
     assert page.locator(".words").text_content() == prompt
     assert page.locator(".word").count() == len(prompt.split())
     right = (
         [page.locator(".word").nth(i).bounding_box()["x"] for i in (0, -1)] if prompt else [0, 1]
     )
     assert (right[0] > right[1]) == prompt.startswith("ח")  # it begins on the right
+    assert lines(saved(page, "SVG", tmp_path)) == lines(inspector._sheet().svg())
     said = "The prompt is empty" if not prompt else "" if prompt.startswith("a") else "English"
     expect(page.locator(".prompt")).to_contain_text(said)
     assert prompt.startswith("a") or page.locator(".arc").count() == 0
@@ -602,21 +695,83 @@ def test_a_clicked_pixel_is_kept(page, inspector, tmp_path) -> None:
     assert state(page, "pixel") is None
 
 
+def saved(page: Page, kind: str, folder: Path) -> Path:
+    """What the button under "share" saves."""
+    page.get_by_role("tab", name="share").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=kind, exact=True).click()
+    file = folder / f"saved.{kind.lower()}"
+    download.value.save_as(file)
+    return file
+
+
+def lines(svg: Path | str) -> list[tuple[str, str, str]]:
+    """Each text of a picture, its colour, and whether it is read from the right."""
+    text = svg.read_text(encoding="utf-8") if isinstance(svg, Path) else svg
+    found = re.findall(r"<text ([^>]*)>([^<]*)</text>", text)
+    tint = [re.search('fill="([^"]*)"', about)[1] for about, _ in found]
+    colour = ["{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(each.replace(" ", ",")))
+              if each.startswith("rgb") else each[1:] for each in tint]  # fmt: skip
+    return [(unescape(said), own, str('direction="rtl"' in about))
+            for (about, said), own in zip(found, colour, strict=True)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"pins": ["cat", "red"], "threshold": 0.25, "region": [1, 2, 30, 40], "pixel": [5, 6]},
+        {"word": "a (2)", "scale": "own", "step": 2},
+        {"pins": ["car"], "difference": True},
+        {"pins": ["car"], "difference": True, "columns": ["<b>other</b>"]},
+        {"word": "car", "difference": True, "columns": ["one"]},
+        {"pins": ["cat", "car"], "difference": True, "site": 4, "head": 1},
+        {"site": 0},
+    ],
+)
+def test_the_legend_is_the_librarys(now, page, pair, runs, tmp_path) -> None:
+    for name, value in now.items():
+        setattr(pair, name, list(runs[0].maps.layers)[value] if name == "site" else value)
+    look(page, pair, tmp_path)
+    own = pair._sheet()
+    assert lines(saved(page, "SVG", tmp_path)) == lines(own.svg())
+    for i, each in enumerate(own.seen):  # and so is what it tells of
+        shown = page.locator("figure:visible canvas").nth(i).evaluate("(c) => c.toDataURL()")
+        data = base64.b64decode(shown.partition(",")[2])
+        gap = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int) - each.pixels
+        assert np.abs(gap).mean() < 4
+
+
+def test_the_view_is_copied_as_python(page, inspector, tmp_path) -> None:
+    inspector.pins = ["cat"]
+    look(page, inspector, tmp_path)
+    page.get_by_role("tab", name="share").click()
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = async (text) => (globalThis.copied = text); }"
+    )
+    page.get_by_role("button", name="copy as Python").click()
+    expect(page.locator(".exports").last).to_contain_text("copied")
+    assert page.evaluate("copied") == inspector.code()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    page.get_by_role("button", name="copy as Python").click()
+    expect(page.locator(".exports").last).to_contain_text("press Ctrl+C")
+    assert (
+        page.get_by_label("this view as Python").evaluate(
+            "({ value, selectionStart, selectionEnd }) => value.slice(selectionStart, selectionEnd)"
+        )
+        == inspector.code()
+    )
+
+
 def test_what_is_seen_can_be_saved(page, pair, tmp_path) -> None:
     pair.pins = ["cat", "car", "red"]
     look(page, pair, tmp_path)
     page.get_by_role("tab", name="share").click()
     expect(page.get_by_label("this view as Python")).to_have_value(pair.code())
-    files = {}
-    for name in ("PNG", "SVG", "HTML"):
-        with page.expect_download() as download:
-            page.get_by_role("button", name=name, exact=True).click()
-        files[name] = tmp_path / f"saved.{name.lower()}"
-        download.value.save_as(files[name])
+    files = {name: saved(page, name, tmp_path) for name in ("PNG", "SVG", "HTML")}
     pair.save(tmp_path / "own.png")
-    with Image.open(files["PNG"]) as saved, Image.open(tmp_path / "own.png") as own:
-        assert saved.size == own.size  # 2x, and the same lines of text
-        gap = np.abs(np.asarray(saved.convert("RGB"), int) - np.asarray(own, int)).mean()
+    with Image.open(files["PNG"]) as found, Image.open(tmp_path / "own.png") as own:
+        assert found.size == own.size  # 2x, and the same lines of text
+        gap = np.abs(np.asarray(found.convert("RGB"), int) - np.asarray(own, int)).mean()
     assert gap < 6
     text = files["SVG"].read_text()
     assert "&lt;b&gt;other&lt;/b&gt;" in text and text.count("data:image/png") == 2
@@ -663,6 +818,18 @@ def test_without_scripts_there_is_a_picture(chromium: Browser, inspector, tmp_pa
     ]
     assert page.evaluate("[...document.images].every((image) => image.naturalWidth === 128)")
     context.close()
+
+
+def test_each_gesture_that_is_timed_is_drawn(page, tmp_path) -> None:
+    run = benchmark.make(4, 4, 64, previews=True)
+    look(page, Inspector(run, run, names=["one", "other"]), tmp_path)
+    found = benchmark.gestures(page, 2)
+    assert {
+        "hover a word", "hover a word, heads open", "go to a step, with previews",
+        "toggle the scale", "threshold, two pins and a box",
+    } <= set(found)  # fmt: skip
+    assert all(len(times) == 2 for times in found.values())
+    assert int(page.locator(".daamkit-inspector").get_attribute("data-drawn")) > 2 * len(found)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -126,6 +126,16 @@ def latin(text: str) -> bool:
     return 2 * own > len(letters)
 
 
+def from_right(text: str) -> bool:
+    """Whether a text is read from the right, as its first letter is.
+
+    >>> from_right("a cat"), from_right("3 \N{HEBREW LETTER ALEF}"), from_right("")
+    (False, True, False)
+    """
+    strong = (kind for c in text if (kind := unicodedata.bidirectional(c)) in ("L", "R", "AL"))
+    return next(strong, "L") != "L"
+
+
 def _places(
     found: dict[int, int | None], tokens: Iterable[parsing.ParsedToken], kinds: Sequence[str]
 ) -> list[int]:

@@ -12,17 +12,22 @@ export function makeColumns(contents, view) {
   const node = element("div", { class: "columns" }, ...figures.map((figure) => figure.node));
 
   function show(state) {
-    const shown = contents.columns.filter(({ name }) => state.columns.includes(name));
-    const single = state.word ?? (state.difference && state.pins.length === 1 ? state.pins[0] : null);
-    const compare = state.difference && single !== null && shown.length > 1;
-    const seen = { single, compare };
+    const seen = seenOf(contents, state);
     const { word, pins, step, site, head, threshold, scale, columns, difference } = state;
     seen.key = JSON.stringify([word, pins, step, site, head, threshold, scale, columns, difference]);
-    seen.scale = compare ? differenceScale(contents, shown, single, state) : 0;
     for (const figure of figures) figure.show(state, seen);
     return seen;
   }
   return { node, show, figures: () => figures.filter(({ node: each }) => !each.hidden) };
+}
+
+// What lies over the images: one word's map; with `compare` what it has more or less than the first
+// run's, on a scale of theirs; or, if none is single, words in their hues. `State` says the same.
+export function seenOf(contents, state) {
+  const shown = contents.columns.filter(({ name }) => state.columns.includes(name));
+  const single = state.word ?? (state.difference && state.pins.length === 1 ? state.pins[0] : null);
+  const compare = state.difference && single !== null && shown.some((column) => column !== contents.columns[0]);
+  return { single, compare, scale: compare ? differenceScale(contents, shown, single, state) : 0 };
 }
 
 function makeFigure(contents, column, view) {

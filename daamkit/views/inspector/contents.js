@@ -58,7 +58,9 @@ async function pixelsOf(uri, { width, height }) {
 function greyOf(picture) {
   const grey = new Uint8Array(picture.length);
   for (let i = 0; i < grey.length; i++) {
-    const [red, green, blue] = [picture[i] & 255, (picture[i] >> 8) & 255, (picture[i] >> 16) & 255];
+    const red = picture[i] & 255;
+    const green = (picture[i] >> 8) & 255;
+    const blue = (picture[i] >> 16) & 255;
     grey[i] = (red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16;
   }
   return grey;

@@ -26,7 +26,7 @@ from daamkit.maps.wordmap import WordMap, over_tokens
 from daamkit.maps.words import Word
 from daamkit.views import palettes
 from daamkit.views.doubts import doubts
-from daamkit.views.inspector.arcs import grammar
+from daamkit.views.inspector.arcs import from_right, grammar
 from daamkit.views.labels import labels, made
 from daamkit.views.png import data_uri
 
@@ -58,6 +58,7 @@ def about(first: Run, words: Sequence[Word], parser: Any = None) -> dict[str, An
     minor = set(read.minor)
     return {
         "prompt": first.prompt,
+        "rtl": from_right(first.prompt),
         "words": [
             {"label": label, "start": word.start, "end": word.end, "minor": i in minor}
             for i, (label, word) in enumerate(zip(labels(words), words, strict=True))
@@ -90,6 +91,7 @@ def column(
     words: Sequence[Word],
     tick: Callable[[], Any] = lambda: None,
     parser: Any = None,
+    frame: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
     """What is sent of one run: plain data, with offsets into ``data``, its maps, gzipped.
 
@@ -103,6 +105,8 @@ def column(
         Called when a part is done: once for each word, and twice.
     parser
         A spaCy pipeline, by name or open, which finds the nouns that are doubted.
+    frame
+        What the video is called of which it is a frame, and which one, from 0.
     """
     parts: list[bytes] = []
     own = [matched(run.maps.prompt, word) for word in words]
@@ -115,8 +119,11 @@ def column(
             whole.append(levels(found))
         tick()
     height, width = run.maps.size
-    sent = {
+    video, place = frame or (None, None)
+    sent: dict[str, Any] = {
         "name": name,
+        "video": video,
+        "frame": place,
         "prompt": run.prompt,
         "made": made(run),
         "height": height,

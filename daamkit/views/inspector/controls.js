@@ -1,4 +1,5 @@
 // Threshold, scale, runs and their difference; what the colours mean.
+import { columnsAt, frameOf, isShown, runsOf } from "./frames.js";
 import { topOf } from "./maps.js";
 import { colour, element } from "../elements.js";
 
@@ -63,31 +64,32 @@ function makeScale(contents, view) {
 }
 
 function makeRuns(contents, view) {
-  const names = contents.columns.map(({ name }) => name);
+  const runs = runsOf(contents);
   const tick = (text, onchange) => {
     const input = element("input", { type: "checkbox", onchange: () => onchange(input.checked) });
     return { input, node: element("label", { class: "choice" }, input, text) };
   };
   const boxing = tick("draw boxes", (on) => view.box(on));
-  if (names.length < 2)
+  if (runs.length < 2)
     return { node: element("div", { class: "control choices" }, boxing.node), show: () => (boxing.input.checked = view.boxing) };
-  const runs = names.map((name) =>
-    tick(name, (on) => {
-      const left = names.filter((n) => (n === name ? on : view.state().columns.includes(n)));
-      if (left.length) view.set({ columns: left });
+  const ticks = runs.map((run) =>
+    tick(run.name, (on) => {
+      const state = view.state();
+      const left = runs.filter((each) => (each === run ? on : isShown(each, state)));
+      if (left.length) view.set({ columns: columnsAt(left, frameOf(contents, state)) });
       else view.show(); // the last one stays
     }),
   );
-  const difference = tick(`difference from ${names[0]}`, (on) => view.set({ difference: on }));
-  const hint = element("span", { class: "note" });
-  const fields = [...runs, difference, boxing].map((each) => each.node);
+  const difference = tick(`difference from ${contents.columns[0].name}`, (on) => view.set({ difference: on }));
+  const hint = element("span", { class: "note" }, "pin one word, or point at one"); // its room is kept
+  const fields = [...ticks, difference, boxing].map((each) => each.node);
   return {
     node: element("fieldset", { class: "control choices" }, element("legend", {}, "runs"), ...fields, hint),
-    show(state, { compare }) {
-      runs.forEach(({ input }, i) => (input.checked = state.columns.includes(names[i])));
+    show(state, { single }) {
+      ticks.forEach(({ input }, i) => (input.checked = isShown(runs[i], state)));
       difference.input.checked = state.difference;
       boxing.input.checked = view.boxing;
-      hint.textContent = state.difference && !compare ? "pin one word, or point at one" : "";
+      hint.style.visibility = state.difference && single === null ? "visible" : "hidden";
     },
   };
 }

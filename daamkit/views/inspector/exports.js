@@ -1,5 +1,6 @@
 // What is seen, to hand on: PNG and SVG with prompt, legend and seed; the inspector as one HTML
 // page; the view as Python.
+import { columnsAt, runsOf } from "./frames.js";
 import { asSvg } from "./sheet.js";
 import { element } from "../elements.js";
 
@@ -81,8 +82,8 @@ function asPython(contents, state) {
   const text = (value) => `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'").replaceAll("\n", "\\n")}'`;
   const list = (values) => `[${values.join(", ")}]`;
   const label = (word) => text(contents.words[word].label);
-  const names = contents.columns.map(({ name }) => name);
-  const lines = [`inspector = daamkit.Inspector(*runs, names=${list(names.map(text))})`];
+  const runs = runsOf(contents);
+  const lines = [`inspector = daamkit.Inspector(*runs, names=${list(runs.map(({ name }) => text(name)))})`];
   const add = (name, value) => lines.push(`inspector.${name} = ${value}`);
   if (state.word !== null) add("word", label(state.word));
   if (state.pins.length) add("pins", list(state.pins.map(label)));
@@ -93,7 +94,7 @@ function asPython(contents, state) {
   if (state.scale !== "shared") add("scale", text(state.scale));
   if (state.region !== null) add("region", list(state.region));
   if (state.pixel !== null) add("pixel", list(state.pixel));
-  if (state.columns.length < names.length) add("columns", list(state.columns.map(text)));
+  if (String(state.columns) !== String(columnsAt(runs, 0))) add("columns", list(state.columns.map(text)));
   if (state.difference) add("difference", "True");
   return `${lines.join("\n")}\n`;
 }

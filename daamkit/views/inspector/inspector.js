@@ -3,6 +3,7 @@ import { readAbout, readColumns } from "./contents.js";
 import { makeColumns } from "./columns.js";
 import { makeControls } from "./controls.js";
 import { makeExports } from "./exports.js";
+import { makeFrames } from "./frames.js";
 import { makeHeads } from "./heads.js";
 import { makeStatus } from "./status.js";
 import { makeSteps } from "./steps.js";
@@ -22,9 +23,11 @@ async function render({ model, el }) {
   });
   let parts = [];
   const build = () => {
+    const restore = placeIn(root);
     parts.forEach((part) => part.stop?.());
     parts = assemble(contents, view, model, root);
     view.draw();
+    restore();
   };
   let reading = Promise.resolve(); // one after the other
   const more = () => {
@@ -51,7 +54,8 @@ function assemble(contents, view, model, root) {
   const columns = makeColumns(contents, view);
   const controls = makeControls(contents, view);
   const values = makeValues(contents);
-  const tabs = makeTabs([makeSteps(contents, view), makeHeads(contents, view), makeExports(contents, view, model)], view);
+  const panels = [makeFrames(contents, view), makeSteps(contents, view), makeHeads(contents, view), makeExports(contents, view, model)];
+  const tabs = makeTabs(panels.filter((panel) => panel), view);
   const panel = element("div", { class: "side" }, controls.node, values.node, tabs.node);
   const desk = element("div", { class: "desk" }, columns.node, panel);
   root.replaceChildren(strip.node, status.node, desk);
@@ -63,7 +67,7 @@ function assemble(contents, view, model, root) {
     root.classList.toggle("boxing", view.boxing);
     const seen = columns.show(state);
     strip.show(state);
-    status.show(state);
+    status.show(view.own());
     controls.show(state, seen);
     values.show(state);
     tabs.show(state);
@@ -71,6 +75,19 @@ function assemble(contents, view, model, root) {
   };
   strip.place();
   return [strip, values, tabs];
+}
+
+// Where a person is in it, and the way back there: what has the focus, how far panels are scrolled.
+function placeIn(root) {
+  const called = (node) => node.getAttribute("aria-label") ?? node.dataset.word ?? node.labels?.[0]?.textContent ?? node.textContent;
+  const panels = () => [...root.querySelectorAll(".values, .panel")];
+  const focused = root.contains(document.activeElement) ? document.activeElement : null;
+  const name = focused && called(focused);
+  const tops = panels().map(({ scrollTop }) => scrollTop);
+  return () => {
+    panels().forEach((panel, i) => (panel.scrollTop = tops[i] ?? 0));
+    if (focused) [...root.querySelectorAll(focused.tagName)].find((node) => called(node) === name)?.focus({ preventScroll: true });
+  };
 }
 
 export default { render };

@@ -40,7 +40,8 @@ class Inspector(Traits):
         run's prompt; another run shows those that its prompt has too.
     names
         What the runs are called; default the methods that guided them, or "unguided", and
-        their seeds where these differ.
+        their seeds where these differ. A video is a column for each frame of its maps,
+        "unguided, frame 1" and so on, of which the first is shown at the start.
     parser
         A spaCy pipeline, by name or open, for nouns and arcs; default the one that ships.
 
@@ -103,6 +104,7 @@ class Inspector(Traits):
         _check(named, len(runs))
         words = runs[0].maps.prompt.words()
         self.runs: dict[str, Run] = {}
+        self._given: dict[str, Run] = {}
         self._words = dict(zip(labels(words), words, strict=True))
         self._parser = parser
         super().__init__(_about=contents.about(runs[0], words, parser))
@@ -122,24 +124,33 @@ class Inspector(Traits):
         DaamkitError
             If there are not as many names as runs, or one is taken.
         """
-        runs, taken = several(run, *others), list(self.runs)
-        said = called([*self.runs.values(), *runs])[len(taken) :]
+        runs, taken = several(run, *others), list(self._given)
+        said = called([*self._given.values(), *runs])[len(taken) :]
         named = list(names) if names is not None else _free(said, taken)
         _check([*taken, *named], len(taken) + len(runs))
         self._add(dict(zip(named, runs, strict=True)))
 
-    def _add(self, runs: dict[str, Run]) -> None:
+    def _add(self, given: dict[str, Run]) -> None:
         """Make and send columns; says how far it is where that takes long."""
-        words, done = list(self._words.values()), len(self.runs)
-        parts = len(runs) * (len(words) + 2)
+        words, done, before = list(self._words.values()), len(self.runs), len(self._opening)
+        columns = [each for name, run in given.items() for each in _columns(name, run)]
+        _check([*self.runs, *(name for name, _, _ in columns)], done + len(columns))
+        parts = len(columns) * (len(words) + 2)
         with tqdm(total=parts, desc="inspector", unit="map", leave=False, delay=2) as bar:
-            for place, (name, run) in enumerate(runs.items(), done):
-                sent = contents.column(run, name, words, bar.update, self._parser)
+            for place, (name, frame, run) in enumerate(columns, done):
+                sent = contents.column(run, name, words, bar.update, self._parser, frame)
                 self.add_traits(**{f"_column_{place}": traitlets.Dict(sent).tag(sync=True)})
-        self.runs = {**self.runs, **runs}
+        self.runs = {**self.runs, **{name: run for name, _, run in columns}}
+        self._given = {**self._given, **given}
         with self.hold_sync():
             self._names = list(self.runs)
-            self.columns = [*self.columns, *runs]
+            self.columns = [*self.columns, *self._opening[before:]]
+
+    @property
+    def _opening(self) -> list[str]:
+        """The columns shown at the start: of a video its first frame."""
+        sent = (getattr(self, f"_column_{place}") for place in range(len(self.runs)))
+        return [each["name"] for each in sent if not each["frame"]]
 
     def table(self, kind: str | None = None) -> pd.DataFrame:
         """What the view shows, in numbers: of each shown column, at the state's part of the maps.
@@ -172,9 +183,9 @@ class Inspector(Traits):
     def code(self) -> str:
         """The present view as Python, which sets an inspector of the same `runs` to it."""
         plain = {name: getattr(self, name) for name in STATE}
-        plain["columns"] = None if self.columns == list(self.runs) else self.columns
+        plain["columns"] = None if self.columns == self._opening else self.columns
         default = {"pins": [], "threshold": 0.4, "scale": "shared", "difference": False}
-        lines = [f"inspector = daamkit.Inspector(*runs, names={list(self.runs)!r})"]
+        lines = [f"inspector = daamkit.Inspector(*runs, names={list(self._given)!r})"]
         lines += [
             f"inspector.{name} = {value!r}"
             for name, value in plain.items()
@@ -191,13 +202,14 @@ class Inspector(Traits):
             str(self._esm),
             str(self._css),
             {**state, "_still": ""},
-            still=still.html(*self.runs.values(), names=list(self.runs)),
-            after=facts(self.runs, self.threshold),
+            still=still.html(*self._given.values(), names=list(self._given)),
+            after=facts(self._given, self.threshold),
         )
 
     def save(self, path: str | Path) -> Path:
         """What is seen as a file: ``.png`` or ``.svg`` the images with prompt, legend, model and
-        seed; ``.html`` the inspector itself. Its folder is made.
+        seed (a ``.png`` in DejaVu Sans, which has no Chinese); ``.html`` the inspector itself.
+        Its folder is made.
 
         Raises
         ------
@@ -223,7 +235,7 @@ class Inspector(Traits):
             Seen(painting.paint(self.runs, state, name), name, made(self.runs[name]))
             for name in self.columns
         ]
-        return Sheet.from_state(seen, self._about["prompt"], self._words, state)
+        return Sheet.from_state(seen, self._about["prompt"], self._words, state, self.runs)
 
     # -- how it is shown
 
@@ -234,19 +246,26 @@ class Inspector(Traits):
 
     def picture(self) -> dict[str, Any]:
         """The images and the words' maps, small."""
-        runs = self.runs.values()
+        runs = self._given.values()
         return {
-            "text/html": still.html(*runs, names=list(self.runs)),
+            "text/html": still.html(*runs, names=list(self._given)),
             "image/png": base64.b64encode(still.png(*runs)).decode(),
         }
 
     def close(self) -> None:
         """Take the widget out of the notebook, and let go of the runs."""
-        self.runs = {}
+        self.runs = self._given = {}
         super().close()
 
     def __repr__(self) -> str:
-        return f"Inspector({self._about['prompt']!r}, {', '.join(self.runs)})"
+        return f"Inspector({self._about['prompt']!r}, {', '.join(self._given)})"
+
+
+def _columns(name: str, run: Run) -> list[tuple[str, tuple[str, int] | None, Run]]:
+    """Name, video and place in it, and run of an image, or of each frame of a video."""
+    if len(run.frames) == 1:
+        return [(name, None, run.frames[0])]
+    return [(f"{name}, frame {i + 1}", (name, i), each) for i, each in enumerate(run.frames)]
 
 
 def _check(names: Sequence[str], runs: int) -> None:

@@ -5,7 +5,7 @@ import { jointOf } from "./measures.js";
 
 const [HEAT, HUE] = [0.65, 0.7]; // opacity over grey of a single map, and of a word's hue
 const mix = (over, under, opacity) => Math.floor(opacity * over + (1 - opacity) * under + 0.5);
-const rgba = (red, green, blue) => (255 << 24) | (blue << 16) | (green << 8) | red;
+export const rgba = (red, green, blue) => (255 << 24) | (blue << 16) | (green << 8) | red;
 const by255 = (x) => (x + 1 + (x >> 8)) >> 8; // x / 255, rounded down, of 0 to 65534
 
 // Words over a picture: the higher a word's map, the more the picture is grey in its hue. Where

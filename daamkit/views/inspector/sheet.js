@@ -1,5 +1,7 @@
 // What is seen as one picture: prompt, images, legend, how they were made. `sheet.py` makes the like.
+import { seenOf } from "./columns.js";
 import { shownWords } from "./hues.js";
+import { narrowing } from "./status.js";
 import { colour, drawn } from "../elements.js";
 
 const [MARGIN, LINE] = [16, 24];
@@ -8,29 +10,31 @@ const [INK, SOFT] = ["#1b2230", "#5a6270"];
 export function asSvg(contents, view) {
   const state = view.state();
   const figures = view.figures();
-  const hues = new Map(state.word === null ? shownWords(contents, state.pins).map(({ word, hue }) => [word, hue]) : []);
+  const seen = seenOf(contents, state);
+  const hues = new Map(seen.single === null ? shownWords(contents, state.pins).map(({ word, hue }) => [word, hue]) : []);
   const side = Math.max(384, 2 * Math.max(...figures.map(({ column }) => column.height)));
   const wide = ({ column }) => Math.round((side * column.width) / column.height);
   const width = Math.max(480, figures.reduce((sum, figure) => sum + wide(figure) + MARGIN, MARGIN));
   const parts = [];
-  const text = (content, x, y, { tint = INK, size = 15, bold = false } = {}) =>
-    parts.push(drawn("text", { x, y, "font-size": size, fill: tint, "font-weight": bold ? "bold" : false }, content));
+  const text = (content, x, y, { tint = INK, size = 15, bold = false, right = false } = {}) =>
+    parts.push(drawn("text", { x, y, "font-size": size, fill: tint, "font-weight": bold ? "bold" : false, direction: right ? "rtl" : false }, content));
   const pen = document.createElement("canvas").getContext("2d");
-  const flow = (pieces, y, size) => {
-    let x = MARGIN;
+  const flow = (pieces, y, size, right = false) => {
+    let x = 0; // from where lines begin, which may be on the right
     for (const [content, hue] of pieces)
       for (const part of hue === undefined ? content.split(" ") : [content]) {
         if (!part) continue;
         const bold = hue !== undefined;
         pen.font = `${bold ? "bold " : ""}${size}px sans-serif`;
         const needs = pen.measureText(`${part} `).width;
-        if (x + needs > width - MARGIN && x > MARGIN) [x, y] = [MARGIN, y + LINE];
-        text(part, x, y, { size, bold, tint: bold ? colour(contents.hues[hue]) : INK });
+        if (x + needs > width - 2 * MARGIN && x > 0) [x, y] = [0, y + LINE];
+        const at = right ? width - MARGIN - x : MARGIN + x;
+        text(part, at, y, { size, bold, right, tint: bold ? colour(contents.hues[hue]) : INK });
         x += needs;
       }
     return y;
   };
-  const top = flow(prompted(contents, hues), MARGIN + 14, 18) + 14;
+  const top = flow(prompted(contents, hues), MARGIN + 14, 18, contents.rtl) + 14;
   let x = MARGIN;
   for (const figure of figures) {
     parts.push(drawn("image", { href: figure.canvas.toDataURL("image/png"), x, y: top, width: wide(figure), height: side }));
@@ -38,17 +42,26 @@ export function asSvg(contents, view) {
     text(figure.column.made, x, top + side + 40, { tint: SOFT, size: 13 });
     x += wide(figure) + MARGIN;
   }
-  const to = state.scale === "shared" ? "the strongest word's maximum" : "its own maximum";
-  const label = (word) => contents.words[word].label;
-  const legend = state.word === null
-    ? [...[...hues].map(([word, hue]) => [label(word), hue]), [`opacity: the word's map, to ${to}`]]
-    : [[`the map of ${label(state.word)}, to ${to}`]];
-  const height = flow(legend, top + side + 66, 14) + 14;
+  const legend = [...hues].map(([word, hue]) => [contents.words[word].label, hue]);
+  const height = flow([...legend, [told(contents, view, state, seen)]], top + side + 66, 14) + 14;
   const svg = drawn(
     "svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "sans-serif" },
     drawn("rect", { width: "100%", height: "100%", fill: "white" }), ...parts,
   );
   return { text: new XMLSerializer().serializeToString(svg), width, height };
+}
+
+// What the colours mean, and what the view is narrowed to. `legend.py` says the same.
+function told(contents, view, state, { single, compare }) {
+  const to = state.scale === "shared" ? "the strongest word's maximum" : "its own maximum";
+  const first = contents.columns[0].name;
+  const said = [];
+  if (single !== null) said.push(`the map of ${contents.words[single].label}, to ${to}`);
+  else if (contents.words.length) said.push(`opacity: the word's map, to ${to}`);
+  if (compare) said.push(`red: more than in ${first}, blue: less`);
+  said.push(`threshold ${state.threshold.toFixed(3)}`, ...narrowing(contents, state).map(({ text }) => text));
+  if (state.pixel !== null && !view.pointing) said.push(`pixel ${state.pixel.join(", ")}`);
+  return said.join("; ");
 }
 
 // The prompt in pieces, each with its hue if it has one.

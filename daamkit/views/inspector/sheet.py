@@ -11,10 +11,13 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
+from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.views import palettes
 from daamkit.views.inspector import painting
+from daamkit.views.inspector.arcs import from_right
 from daamkit.views.inspector.contents import HUES
+from daamkit.views.inspector.legend import told
 from daamkit.views.inspector.state import State
 from daamkit.views.png import data_uri
 
@@ -33,7 +36,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class Caption:
-    """Words at a place: the left end of their base line."""
+    """Words at a place: the left end of their base line, or of what is read from the right its
+    right end."""
 
     x: float
     y: float
@@ -41,6 +45,7 @@ class Caption:
     colour: str = INK
     size: int = 15
     bold: bool = False
+    right: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,25 @@ class Sheet:
         Its pieces in order, each with the place of its hue, or None.
     legend
         Words with their hues, and what the colours mean.
+    right
+        Whether the prompt is read from the right.
     """
 
     seen: Sequence[Seen]
     prompt: Sequence[tuple[str, int | None]]
     legend: Sequence[tuple[str, int | None]]
+    right: bool = False
 
     @classmethod
     def from_state(
-        cls, seen: Sequence[Seen], prompt: str, words: Mapping[str, Word], state: State
+        cls,
+        seen: Sequence[Seen],
+        prompt: str,
+        words: Mapping[str, Word],
+        state: State,
+        runs: Mapping[str, Run],
     ) -> Sheet:
-        """The page of a state; words by what they are called."""
+        """The page of a state; words by what they are called, all runs by their names."""
         hues = dict(state.shown) if state.single is None else {}
         pieces: list[tuple[str, int | None]] = []
         at = 0
@@ -76,13 +89,10 @@ class Sheet:
             ]
             at = word.end
         label = {word: name for name, word in words.items()}
-        top = "the strongest word's maximum" if state.scale == "shared" else "its own maximum"
         legend: list[tuple[str, int | None]] = [(label[word], hue) for word, hue in hues.items()]
-        if state.single is None:
-            legend.append((f"opacity: the word's map, to {top}", None))
-        else:
-            legend.append((f"the map of {label[state.single]}, to {top}", None))
-        return cls(seen, [*pieces, (prompt[at:], None)], legend)
+        single = None if state.single is None else label[state.single]
+        legend.append((told(state, single, runs), None))
+        return cls(seen, [*pieces, (prompt[at:], None)], legend, from_right(prompt))
 
     @property
     def side(self) -> int:
@@ -101,8 +111,8 @@ class Sheet:
 
     def texts(self) -> tuple[list[Caption], int, int]:
         """All texts; where the pictures begin; the page's height."""
-        found = list(self._flow(self.prompt, GAP + 14, 18))
-        top = int(max(text.y for text in found)) + 14 if found else GAP
+        found = list(self._flow(self.prompt, GAP + 14, 18, self.right))
+        top = int(max((text.y for text in found), default=GAP + 14)) + 14
         x, under = GAP, top + self.side + 20
         for each in self.seen:
             found.append(Caption(x, under, each.name, bold=True))
@@ -112,19 +122,21 @@ class Sheet:
         return found, top, int(max(text.y for text in found)) + 14
 
     def _flow(
-        self, pieces: Sequence[tuple[str, int | None]], y: float, size: int
+        self, pieces: Sequence[tuple[str, int | None]], y: float, size: int, right: bool = False
     ) -> Iterator[Caption]:
         """Pieces of text one after the other, on as many lines as they need."""
-        x = float(GAP)
+        x = 0.0  # from where lines begin, which may be on the right
         for text, hue in pieces:
             for part in text.split(" ") if hue is None else [text]:
+                if not part:
+                    continue
                 wide = _font(size, hue is not None).getlength(part + " ")
-                if x + wide > self.width - GAP and x > GAP:
-                    x, y = float(GAP), y + LINE
+                if x + wide > self.width - 2 * GAP and x > 0:
+                    x, y = 0.0, y + LINE
+                at = self.width - GAP - x if right else GAP + x
                 tint = INK if hue is None else _hue(hue)
-                if part:
-                    yield Caption(x, y, part, tint, size, hue is not None)
-                    x += wide
+                yield Caption(at, y, part, tint, size, hue is not None, right)
+                x += wide
 
     def png(self) -> Image.Image:
         """The page as pixels."""
@@ -139,7 +151,8 @@ class Sheet:
         pen = ImageDraw.Draw(page)
         for text in texts:
             font = _font(text.size, text.bold)
-            pen.text((text.x, text.y), text.text, text.colour, font, anchor="ls")
+            anchor = "rs" if text.right else "ls"
+            pen.text((text.x, text.y), text.text, text.colour, font, anchor=anchor)
         return page
 
     def svg(self) -> str:
@@ -153,9 +166,10 @@ class Sheet:
             )
             x += width + GAP
         for text in texts:
-            bold = ' font-weight="bold"' if text.bold else ""
+            more = ' font-weight="bold"' if text.bold else ""
+            more += ' direction="rtl"' if text.right else ""
             parts.append(
-                f'<text x="{text.x:g}" y="{text.y:g}" font-size="{text.size}"{bold} '
+                f'<text x="{text.x:g}" y="{text.y:g}" font-size="{text.size}"{more} '
                 f'fill="{text.colour}">{escape(text.text)}</text>'
             )
         return (

@@ -1,5 +1,6 @@
 // The steps: a slider, play, and each coloured word's strength over them; a click jumps there.
 import { shownWords } from "./hues.js";
+import { makeScrubber } from "./scrubber.js";
 import { colour, drawn, element } from "../elements.js";
 
 const [WIDE, TALL] = [300, 84];
@@ -10,29 +11,8 @@ export function makeSteps(contents, view) {
     const note = 'Steps were not kept: trace with keep=("step", "site", "head").';
     return { name: "steps", node: element("p", { class: "note" }, note), show() {} };
   }
-  let timer = null;
-  const value = element("output");
-  const slider = element("input", {
-    type: "range", min: 0, max: count, step: 1, class: "step", "aria-label": "step",
-    oninput: () => go(Number(slider.value)),
-  });
-  const play = element("button", { type: "button", class: "play", onclick: () => (timer ? stop() : start()) }, "play");
   const go = (place) => view.set({ step: place ? place - 1 : null, site: null, head: null });
-  const start = () => {
-    play.textContent = "pause";
-    const next = () => {
-      const place = ((view.state().step ?? -1) + 2) % (count + 1);
-      go(place);
-      if (!place) stop();
-    };
-    timer = setInterval(next, 160);
-    next();
-  };
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    play.textContent = "play";
-  };
+  const scrubber = makeScrubber("step", count, go);
   const lines = drawn("svg", { class: "spark", viewBox: `0 0 ${WIDE} ${TALL}`, preserveAspectRatio: "none", "aria-hidden": true });
   lines.addEventListener("click", (event) => {
     const frame = lines.getBoundingClientRect();
@@ -40,17 +20,15 @@ export function makeSteps(contents, view) {
     go(1 + Math.min(count - 1, Math.max(0, Math.floor(share * count))));
   });
   const note = element("p", { class: "note" }, "Each coloured word's highest value at each step; click to jump.");
-  const head = element("div", { class: "beside" }, element("label", {}, "step ", value, slider), play);
   return {
     name: "steps",
-    node: element("div", {}, head, lines, note),
+    node: element("div", {}, scrubber.node, lines, note),
     show(state) {
-      slider.value = state.step === null ? 0 : state.step + 1;
-      value.textContent = state.step === null ? `all ${count}` : `${state.step + 1} of ${count}`;
-      slider.setAttribute("aria-valuetext", value.textContent);
+      const place = state.step === null ? 0 : state.step + 1;
+      scrubber.show(place, place ? `${place} of ${count}` : `all ${count}`);
       lines.replaceChildren(...curves(contents, count, state));
     },
-    stop,
+    stop: scrubber.stop,
   };
 }
 

@@ -15,7 +15,9 @@ export function makeStrip(contents, view) {
   });
   line.append(text(at));
   line.addEventListener("keydown", (event) => moveFocus(event, chips.map(({ node }) => node), view));
-  line.addEventListener("focusout", (event) => line.contains(event.relatedTarget) || view.look(null));
+  line.addEventListener("focusout", (event) => {
+    if (view.over !== null && !line.contains(event.relatedTarget)) view.look(null); // what was tapped stays
+  });
   const arcs = makeArcs(contents, view, line, chips);
   const said = contents.silent && contents.words.length ? contents.silent : "";
   const note = said ? element("p", { class: "note" }, said) : null;
@@ -59,7 +61,7 @@ function makeChip(contents, view, word, text) {
     "button",
     {
       class: minor ? "word minor" : "word", type: "button", "data-word": label, tabindex: word ? -1 : 0,
-      onpointerenter: (event) => event.pointerType !== "touch" && view.look(word),
+      onpointerenter: (event) => event.pointerType !== "touch" && view.pointAt(word),
       onpointerleave: (event) => event.pointerType !== "touch" && view.look(null),
       onpointerdown: (event) => {
         held = false;
@@ -71,7 +73,7 @@ function makeChip(contents, view, word, text) {
       },
       onpointerup: letGo, onpointercancel: letGo,
       oncontextmenu: (event) => held && event.preventDefault(),
-      onfocus: () => node.matches(":focus-visible") && view.look(word),
+      onfocus: () => node.matches(":focus-visible") && view.pointAt(word),
       onclick: (event) => {
         if (event.pointerType !== "touch") view.pin(word);
         else if (!held) view.look(view.state().word === word ? null : word);
@@ -118,14 +120,13 @@ const LEVEL = 19; // pixels between an arc and the next one over it
 // Over a prompt that stands on one line; those of function words where they are asked for.
 function makeArcs(contents, view, line, chips) {
   const node = drawn("svg", { class: "arcs", role: "group", "aria-label": "grammar" });
-  let all = false;
   const minor = contents.arcs.filter((arc) => arc.minor).length;
   const choice = element(
     "button", {
-      type: "button", class: "quiet", hidden: true, "aria-pressed": false,
+      type: "button", class: "quiet", hidden: true, "aria-pressed": String(view.arcs),
       onclick: () => {
-        all = !all;
-        choice.setAttribute("aria-pressed", all);
+        view.arcs = !view.arcs;
+        choice.setAttribute("aria-pressed", view.arcs);
         place();
         view.show();
       },
@@ -141,7 +142,7 @@ function makeArcs(contents, view, line, chips) {
     const boxes = chips.map((chip) => chip.node.getBoundingClientRect());
     const left = line.getBoundingClientRect().left;
     const fits = boxes.every(({ top }) => Math.abs(top - boxes[0].top) < 4);
-    const arcs = contents.arcs.filter((arc) => all || !arc.minor);
+    const arcs = contents.arcs.filter((arc) => view.arcs || !arc.minor);
     choice.hidden = !fits || !minor;
     const heights = levelsOf(arcs);
     const base = arcs.length && fits ? Math.max(...heights) * LEVEL + 18 : 0;

@@ -15,10 +15,11 @@ export function makeTabs(panels, view) {
   );
   const list = element("div", { role: "tablist", class: "tablist", onkeydown: (event) => rove(event, tabs) }, ...tabs);
   const node = element("div", { class: "tabs" }, list, ...bodies);
-  let chosen = 0;
+  let chosen = -1;
 
   function choose(place) {
     chosen = place;
+    view.tab = panels[place].name;
     tabs.forEach((tab, i) => {
       tab.setAttribute("aria-selected", i === place);
       tab.setAttribute("tabindex", i === place ? 0 : -1);
@@ -26,6 +27,6 @@ export function makeTabs(panels, view) {
     });
     view.show();
   }
-  choose(0);
+  choose(Math.max(0, panels.findIndex(({ name }) => name === view.tab)));
   return { node, show: (state) => panels[chosen].show(state), stop: () => panels.forEach((panel) => panel.stop?.()) };
 }

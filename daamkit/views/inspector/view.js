@@ -1,4 +1,5 @@
 // The state that is seen, and what changes it.
+import { columnsAt, frameOf, runsOf } from "./frames.js";
 
 export const TRAITS = [
   "word", "pins", "step", "site", "head", "threshold", "scale", "region", "pixel", "columns", "difference",
@@ -22,6 +23,9 @@ export function makeView(contents, model) {
     boxing: false, // a finger draws boxes
     kept: model.get("pixel") ?? null, // the pixel clicked
     pointing: false, // whether `pixel` is where the pointer is
+    over: null, // the word that the pointer or the focus is on: with it `word` is let go
+    tab: null, // the name of the panel chosen
+    arcs: false, // those of function words too
     said: "", // what the status line says, until something changes
     stop() {
       cancelAnimationFrame(waiting);
@@ -56,7 +60,14 @@ export function makeView(contents, model) {
         view.draw?.();
       });
     },
-    look: (word) => view.set({ word: word === null ? null : label(word) }),
+    look(word) {
+      view.over = null;
+      view.set({ word: word === null ? null : label(word) });
+    },
+    pointAt(word) {
+      view.look(word);
+      view.over = word;
+    },
     pinOnly: (words) => view.set({ pins: words.map(label), word: null }),
     // As many as there are hues: then one is to be taken off before another comes.
     pin(word) {
@@ -64,7 +75,7 @@ export function makeView(contents, model) {
       const others = pins.filter((pin) => pin !== word);
       if (others.length < pins.length) view.pinOnly(others);
       else if (pins.length < contents.hues.length) view.pinOnly([...pins, word]);
-      else view.say(`${pins.length} words are coloured, as many as there are hues: let one go first`);
+      else view.say(`All ${pins.length} hues are taken: let one go first`);
     },
     box(on) {
       view.boxing = on;
@@ -74,9 +85,10 @@ export function makeView(contents, model) {
       view.kept = null;
       view.set({ pixel: null });
     },
+    // Lets go of all that has a chip; threshold and scale have none, and stay.
     clear() {
       view.kept = null;
-      const columns = contents.columns.map(({ name }) => name);
+      const columns = columnsAt(runsOf(contents), frameOf(contents, view.state()));
       view.set({ pins: [], word: null, step: null, site: null, head: null, region: null, pixel: null, difference: false, columns });
     },
   };
