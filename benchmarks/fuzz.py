@@ -29,7 +29,7 @@ from PIL import Image
 import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.language import treebank
-from daamkit.maps import saved
+from daamkit.maps import folders, notes, saved
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.layers import Layer
 from daamkit.maps.prompt import Prompt
@@ -118,6 +118,9 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
     answer = {"prompt": "a cat", "seed": 3, "start": 2, "end": 5, "rater": "ada", "score": 4}
     answer["made"] = "2026-01-02T03:04:05+00:00"
     told, shard = _shard(place / "study")
+    kind, noted = folders.Kind("fuzz", "b.txt"), place / "noted"
+    folders.write(noted, kind, _two_texts)
+    (place / "coco" / "annotations").mkdir(parents=True)
     vocab = _vocab()
 
     def in_run(name: str) -> tuple[bytes, Callable[[bytes], Any], bool]:
@@ -181,8 +184,26 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
             file("p.csv", promptfiles.prompts_in),
             False,
         ),
+        "prompts .tsv": (
+            frame.to_csv(index=False, sep="\t").encode(),
+            file("p.tsv", promptfiles.prompts_in),
+            False,
+        ),
         "prompts .jsonl": (rows, file("p.jsonl", promptfiles.prompts_in), False),
         "prompts .json": (coco, file("p.json", promptfiles.prompts_in), False),
+        "prompts of a folder": (
+            coco,
+            file(
+                "coco/annotations/captions_val2017.json",
+                lambda p: promptfiles.prompts_in(p.parents[1]),
+            ),
+            False,
+        ),
+        "note": (
+            (noted / notes.NOTE).read_bytes(),
+            file(f"noted/{notes.NOTE}", lambda p: folders.claim(p.parent, kind)),
+            False,
+        ),
         "prompts .parquet": (
             (place / "p.parquet").read_bytes(),
             file("p.parquet", promptfiles.prompts_in),
@@ -194,6 +215,11 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
             False,
         ),
     }
+
+
+def _two_texts(place: Path) -> None:
+    for name in "ab":
+        (place / f"{name}.txt").write_text(name)
 
 
 def _vocab() -> Any:

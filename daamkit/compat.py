@@ -190,8 +190,8 @@ def in_one_precision(model: Any) -> Iterator[None]:
     the name says nothing where all parts are float32.
     """
     kept = model._keep_in_fp32_modules
-    model._keep_in_fp32_modules = None
     try:
+        model._keep_in_fp32_modules = None
         yield
     finally:
         model._keep_in_fp32_modules = kept

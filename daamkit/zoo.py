@@ -92,8 +92,8 @@ def _import() -> None:
     from transformers.utils import logging
 
     before = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
+        logging.set_verbosity_error()
         from diffusers import AutoPipelineForText2Image, StableDiffusionPipeline  # noqa: F401
     finally:
         logging.set_verbosity(before)

@@ -95,6 +95,30 @@ def test_no_two_classes_have_one_name() -> None:
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
+MADE = {"arange", "as_tensor", "empty", "eye", "full", "linspace", "ones", "rand", "randint",
+        "randn", "randperm", "tensor", "zeros"}  # fmt: skip
+
+
+def made_anywhere(code: str) -> list[int]:
+    """The lines that let torch's default device decide where a tensor lies."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {f"torch.{name}" for name in MADE}
+        and "device" not in {each.arg for each in node.keywords}
+    ]
+
+
+def test_every_tensor_names_its_device() -> None:
+    """But in the training, whose scripts are nobody's notebook."""
+    assert made_anywhere("torch.zeros(2)\ntorch.rand(2, device=x.device)\nx.zeros(2)") == [1]
+    names = {file: file.relative_to(PACKAGE).as_posix() for file in FILES}
+    found = {name: made_anywhere(file.read_text()) for file, name in names.items()}
+    left = {name for name, lines in found.items() if lines}
+    assert {name for name in left if not name.startswith("toybox/training/")} == set()
+
+
 MODELS = re.compile(r"unet|(up|down)_blocks|mid_block|transformer_blocks|\bmid\b", re.IGNORECASE)
 WORDS = {  # where users write or read such words
     "registry.py": "names of families",

@@ -167,6 +167,28 @@ def test_weights_that_are_nowhere_are_not_known_and_those_that_wait_are():
     assert fingerprint.model_facts(pipe) == told
 
 
+def test_a_model_is_traced_whose_weights_come_with_each_pass():
+    """As accelerate's sequential offloading has it; between passes they are nowhere."""
+    pipe = tiny.sd()
+    plain = generate(pipe, "a cat", output_type="latent")
+    kept = {name: value.clone() for name, value in pipe.unet.state_dict().items()}
+    pipe.unet.to("meta")
+
+    def bring(module, args):
+        module.load_state_dict({n: value.clone() for n, value in kept.items()}, assign=True)
+
+    pipe.unet.register_forward_pre_hook(bring)
+    pipe.unet.register_forward_hook(lambda module, args, said: module.to("meta") and None)
+    with daamkit.trace(pipe) as tracer:
+        assert torch.equal(generate(pipe, "a cat", output_type="latent"), plain)
+    facts = tracer.run.record["model"]
+    assert facts["fingerprint"] is facts["parts"]["unet"] is None
+    assert facts["parts"]["text_encoder"] and tracer.run.maps.mass.sum() == pytest.approx(
+        1, abs=1e-5
+    )
+    assert all(each.is_meta for each in pipe.unet.parameters())
+
+
 def test_a_folder_of_rows_does_not_go_on_with_another_model(tmp_path):
     pipe, study = tiny.sd(), Relations(n=2, steps=1)
     runner.run(study, tmp_path, batch_size=1, threads=1, pipe=pipe, progress=False)

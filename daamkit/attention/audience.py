@@ -14,6 +14,7 @@ from torch import nn
 
 from daamkit.attention.calls import Call, Pass, number
 from daamkit.attention.faces import locked
+from daamkit.attention.families import rows
 from daamkit.attention.families.family import Family, Reading
 from daamkit.attention.schedulers import Watch, scaled
 from daamkit.attention.sites import Site
@@ -108,8 +109,9 @@ class Audience:
 
     def aside(self, run: Callable[[], Any]) -> Any:
         """Run what is not the pipeline's own work: a callback, a call within the call."""
-        call, self.call = self.call, None
+        call = self.call
         try:
+            self.call = None
             return run()
         finally:
             self.call = call
@@ -142,6 +144,7 @@ class Audience:
         if self.extra is None:
             earlier = [] if self.watch.stepped else self.turn
             reading = self.family.read(self.call, module, inputs, earlier)
+            rows.require(reading, self.call.samples)
         now = self._main(reading, module, inputs) if reading else self._extra(module, inputs)
         now.positional = positional
         self.passes[-1] = now
@@ -245,9 +248,9 @@ class Audience:
 
     def _move(self, now: Pass, reading: Reading) -> bool:
         """Before a pass: let taps move what is denoised. Whether any has."""
-        samples = now.call.samples
+        own, *_ = reading.branches.values()  # all are given the same
         raw = reading.noisy if self.watch.unscaled is None else self.watch.unscaled
-        now.noisy = now.start = raw[:samples]
+        now.noisy = now.start = raw if len(raw) == now.call.samples else raw[own]
         if now.earlier:  # moved once for all branches
             first = now.earlier[0]
             now.noisy, now.start, now.moved = first.noisy, first.start, first.moved
@@ -260,8 +263,8 @@ class Audience:
                 if moved is not None:
                     now.noisy, now.moved = moved.detach(), True
         if now.moved:
-            rows = torch.cat([now.noisy] * (len(reading.noisy) // samples))
-            now.inputs = self.family.write(now.inputs, scaled(now, rows))
+            everywhere = torch.cat([now.noisy for _ in reading.branches])
+            now.inputs = self.family.write(now.inputs, scaled(now, everywhere))
         return now.moved
 
     def _reworded(self, now: Pass) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -294,6 +295,6 @@ def bind(
     arguments = dict(bound.arguments)
     arguments.pop("self", None)
     arguments.update(arguments.pop("kwargs", {}))
-    # A pipeline may rewrite a caller's list of prompts in place: what was said is what is read.
-    said = {name: list(v) if isinstance(v, list) else v for name, v in arguments.items()}
+    # A pipeline may rewrite a caller's list or dictionary in place: what was said is what is read.
+    said = {name: copy.copy(v) if type(v) in (list, dict) else v for name, v in arguments.items()}
     return Call(pipe, said if family is None else family.arguments(said), family)

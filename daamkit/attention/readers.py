@@ -55,15 +55,31 @@ class Reader:
             getattr(call, where).setdefault(self.encoder.name, []).append(heard)
 
 
+# What sets how a tokenizer of transformers pads and cuts, or works by it.
+_IN_TURN = ("tokenize", "encode", "decode", "batch_decode", "apply_chat_template")
+
+
 def _verbs(own: Any, listeners: list[Reader]) -> dict[str, Any]:
-    alone = threading.RLock()  # transformers' tokenizers keep how they pad: two threads mix it up
+    alone = (
+        threading.RLock()
+    )  # two threads would pad and cut as the other wants it, or borrow twice
+
+    def in_turn(verb: Any) -> Any:
+        @functools.wraps(verb)
+        def run(tokenizer: Any, *args: Any, **kwargs: Any) -> Any:
+            with alone:
+                return verb(tokenizer, *args, **kwargs)
+
+        return run
+
+    tokenize = in_turn(own.__call__)
 
     @functools.wraps(own.__call__)
     def call(tokenizer: Any, *args: Any, **kwargs: Any) -> Any:
-        with alone:
-            coded = own.__call__(tokenizer, *args, **kwargs)
+        coded = tokenize(tokenizer, *args, **kwargs)
         for reader in list(listeners):
             reader.tokenizes(args[0] if args else kwargs.get("text"), coded)
         return coded
 
-    return {"__call__": call}
+    verbs = {name: verb for name in _IN_TURN if callable(verb := getattr(own, name, None))}
+    return {"__call__": call} | {name: in_turn(verb) for name, verb in verbs.items()}

@@ -54,13 +54,13 @@ class Relevance(Tap):
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.side = (max(1, size[0] // 4), max(1, size[1] // 4))
-        self.total = torch.zeros(())
+        self.total: Float[Tensor, "samples places y x"] | Float[Tensor, ""]
 
     def wants(self, site: Site) -> bool:
         return False
 
     def start(self, call: Call) -> None:
-        self.total = torch.zeros((), dtype=torch.float32)
+        self.total = torch.zeros((), dtype=torch.float32, device="cpu")
 
     def before(self, now: Pass) -> None:
         """One pass with a graph, one without."""

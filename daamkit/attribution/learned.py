@@ -94,7 +94,7 @@ class LayerWeights(Learned):
     def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
         """The sum."""
         layers = of_layers(run, word)
-        return sum((lesson.layers.get(n, 0.0) * layers[n] for n in layers), torch.zeros(()))
+        return torch.stack([lesson.layers.get(n, 0.0) * layers[n] for n in layers]).sum(0)
 
 
 class BestHeads(Learned):

@@ -23,6 +23,7 @@ from torch import Tensor
 from daamkit import record
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families import denoisers
+from daamkit.attention.families.rows import selected
 from daamkit.attention.hooks import Ended, attach, attached, extra_passes, flat
 from daamkit.attention.noise import Latents as Latents
 from daamkit.attention.schedulers import scaled
@@ -245,7 +246,8 @@ def denoise(
     Raises
     ------
     DaamkitError
-        If the pipeline perturbs attention itself: its layers take whole batches only.
+        If the pipeline perturbs attention itself: its layers take whole batches only. If inputs
+        may have rows or not.
     """
     if "perturbed" in now.branches:
         raise DaamkitError(
@@ -256,7 +258,7 @@ def denoise(
     own = now.holding(branch)
     rows = range(own.branches[branch].start, own.branches[branch].stop)
     chosen = [rows[i] for i in (range(len(rows)) if samples is None else samples)]
-    inputs = now.family.write(now.family.select(own, chosen), scaled(now, noisy))
+    inputs = now.family.write(selected(own, chosen), scaled(now, noisy))
     args, kwargs = own.arguments(inputs)
     with extra_passes(now.call.pipe, *taps, branch=branch):
         try:

@@ -29,6 +29,16 @@ def wordnet() -> Any:
         def map_wn(self, version: str = "wordnet") -> None:
             """No table of other versions' numbers, which only other languages need."""
 
+        def synset_from_pos_and_offset(self, pos: str, offset: int) -> Any:
+            """A sense; its file is first opened here, and its line first read."""
+            try:
+                found = super().synset_from_pos_and_offset(pos, offset)
+            except Exception as error:
+                raise _broken(self.root, error) from error
+            if found is None:
+                raise _broken(self.root, LookupError(f"no sense at {offset} of {pos!r}"))
+            return found
+
     class Shipped(Reader):
         def open(self, file: str) -> Any:
             """Without NLTK's own opening, which refuses files outside its folders."""
@@ -55,9 +65,13 @@ def wordnet() -> Any:
 def _read(kind: Any, place: Any) -> Any:
     """A reader of these files; NLTK's errors for broken ones are of many kinds."""
     try:
-        return kind(place, None)
+        reader = kind(place, None)
+        for pos in POS.values():
+            if next(iter(reader.all_lemma_names(pos=pos)), None) is None:
+                raise LookupError(f"no word in the index of {pos!r}")
     except Exception as error:
         raise _broken(place, error) from error
+    return reader
 
 
 def _broken(place: Any, error: Exception) -> DaamkitError:

@@ -52,9 +52,9 @@ def held(folder: Path) -> Iterator[None]:
     DaamkitError
         If a file of the lock's name is none of ours.
     """
-    place = folder / NAME
-    taken = _take(place) if fcntl is not None else None
+    place, taken = folder / NAME, None
     try:
+        taken = _take(place) if fcntl is not None else None
         yield
     finally:
         if taken is not None:

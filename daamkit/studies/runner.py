@@ -224,8 +224,8 @@ def _local(
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(number)
     try:
+        torch.set_num_threads(number)
         yield
     finally:
         torch.set_num_threads(before)
@@ -258,12 +258,12 @@ def _on_ray(
             mend="run `pip install 'daamkit[ray]'`",
         ) from error
     own = not ray.is_initialized()
-    if own:
-        size = None if "RAY_ADDRESS" in os.environ else workers
-        ray.init(
-            num_cpus=size, include_dashboard=False, log_to_driver=False, configure_logging=False
-        )
     try:
+        if own:
+            size = None if "RAY_ADDRESS" in os.environ else workers
+            ray.init(
+                num_cpus=size, include_dashboard=False, log_to_driver=False, configure_logging=False
+            )
         there = 0 if study.device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
         many = min(workers, there or workers, len(batches))  # more than there are would never start
         actor = ray.remote(num_cpus=1, num_gpus=min(there, 1), max_restarts=2, max_task_retries=2)(

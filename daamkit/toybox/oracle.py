@@ -134,7 +134,8 @@ def trained(world: int = 1, file: str | Path | None = None) -> Oracle:
             f"FOLDER` writes FOLDER/{name}.safetensors, which `--oracle` takes",
         ) from error
     model = Oracle(world)
-    model.load_state_dict({name: value.float() for name, value in weights.items()})
+    floats = {name: value.float() for name, value in weights.items()}
+    model.load_state_dict(floats, assign=True)  # theirs are the device and the precision
     return model.eval().requires_grad_(False)
 
 
@@ -193,7 +194,7 @@ def features(
     images: Sequence[Image.Image | np.ndarray], batch: int = 64
 ) -> Float[np.ndarray, "n 128"]:
     """What the oracle's middle sees of each image, averaged over places; for `measures.quality`."""
-    means = [torch.empty(0, _CHANNELS[-1])]
+    means = [torch.empty(0, _CHANNELS[-1], dtype=torch.float32, device="cpu")]
     means += [trained().encode(part)[-1].mean((2, 3)) for part in _batches(images, batch)]
     return torch.cat(means).double().numpy()
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from daamkit.attention.calls import Pass
 from daamkit.attention.families.reworded import reworded
+from daamkit.attention.families.rows import selected
 from daamkit.attention.hooks import Ended, extra_passes
 from daamkit.attention.schedulers import scaled
 from daamkit.attention.sites import Site, places
@@ -82,7 +83,7 @@ def draw(now: Pass, tap: Tap, samples: Sequence[int], vectors: Sequence[Tensor |
     """One more pass, a row for each sample named, whose text begins with other vectors."""
     own = now.holding("cond")
     first = own.branches["cond"].start
-    inputs = now.family.select(own, [first + sample for sample in samples])
+    inputs = selected(own, [first + sample for sample in samples])
     for row, each in enumerate(vectors):
         if each is not None:
             inputs = reworded(inputs, row, each)

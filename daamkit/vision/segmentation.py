@@ -266,8 +266,8 @@ def _without_bars() -> Iterator[None]:
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
+        logging.disable_progress_bar()
         yield
     finally:
         if shown:

@@ -1,7 +1,7 @@
 """Law 2 under fire: an exception at every line that sets up or takes down leaves nothing.
 
-`--every-line` crosses all lines and kinds of exception, for half an hour. Otherwise each line of
-entering and leaving meets one kind, and within a call every sixteenth line does.
+`--every-line` crosses all lines and kinds of exception, for hours. Otherwise some lines meet one
+kind each, in each context.
 """
 
 import itertools
@@ -13,10 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from transformers.utils import logging
 
 import daamkit
+from daamkit import compat
 from daamkit.attention import hooks
 from daamkit.attention.faces import locked
+from daamkit.studies import runner
+from daamkit.vision import segmentation
 from tests import tiny
 from tests.attention.test_restoration import snapshot
 from tests.tiny import generate
@@ -96,13 +100,21 @@ def free() -> bool:
 CONTEXTS = {
     "trace": lambda pipe: daamkit.trace(pipe, self_attention=True),
     "guide": lambda pipe: daamkit.guide(pipe, daamkit.AttendAndExcite(["cat"], attn_res=(16, 16))),
+    "sag": lambda pipe: daamkit.guide(pipe, daamkit.SelfAttentionGuidance()),
+    "pag": lambda pipe: daamkit.guide(pipe, daamkit.PerturbedAttentionGuidance()),
     "edit": lambda pipe: daamkit.edit(pipe, daamkit.Silence("cat")),
 }
 
 
+def crossed(places, every, every_line):
+    """Each place with each failure; else every so many places with one, which takes turns."""
+    if every_line:
+        return list(itertools.product(places, FAILURES))
+    return list(zip(places[::every], itertools.cycle(FAILURES), strict=False))
+
+
 @pytest.mark.parametrize("name", CONTEXTS)
-@pytest.mark.parametrize("failure", FAILURES)
-def test_entering_and_leaving(pipe, name, failure, every_line):
+def test_entering_and_leaving(pipe, name, every_line):
     before = snapshot(pipe)
 
     def work():
@@ -111,8 +123,7 @@ def test_entering_and_leaving(pipe, name, failure, every_line):
 
     found = places(work)
     assert len(found) > 80
-    chosen = found if every_line else found[FAILURES.index(failure) :: len(FAILURES)]
-    for place, run in chosen:
+    for (place, run), failure in crossed(found, 5, every_line):
         with pytest.raises(failure, match="injected"), Injection(failure, place, run):
             work()
         assert snapshot(pipe) == before, (place, run)
@@ -125,8 +136,11 @@ def before_and_after_the_call(pipe, name):
         generate(pipe, "a red cat", steps=1, output_type="latent", guidance_scale=1.0)
 
 
-OF_A_CALL = ("hooks.py", "faces.py", "modules.py", "audience.py", "schedulers.py", "readers.py",
-             "spies.py")  # fmt: skip
+OF_A_CALL = (
+    *("hooks.py", "faces.py", "modules.py", "audience.py", "schedulers.py", "readers.py"),
+    *("spies.py", "freezing.py", "compiled.py", "texts.py", "stores.py", "denoising.py"),
+    *("descent.py", "recorder.py", "extra.py", "edit.py"),
+)
 
 
 def models(pipe) -> dict:
@@ -138,12 +152,10 @@ def models(pipe) -> dict:
 def test_within_a_call(pipe, name, every_line):
     before_and_after_the_call(pipe, name)
     before = models(pipe)
-    failures = itertools.cycle(FAILURES)
     found = places(lambda: before_and_after_the_call(pipe, name))
     chosen = [each for each in found if Path(each[0][0]).name in OF_A_CALL]
     assert len(chosen) > 150
-    chosen = chosen if every_line else chosen[::16]
-    for (place, run), failure in zip(chosen, failures, strict=False):
+    for (place, run), failure in crossed(chosen, 41, every_line):
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             with Outcome(failure) as outcome, Injection(failure, place, run):
@@ -158,3 +170,31 @@ def test_within_a_call(pipe, name, every_line):
         assert hooks.attached(pipe) == [] and free()
     assert type(pipe.scheduler) is DDIMScheduler
     generate(pipe, steps=1)
+
+
+class Model:
+    """A class of models that keeps some parts in float32."""
+
+    _keep_in_fp32_modules = ("norm",)
+
+
+WHILES = {
+    "threads": (lambda: runner._threads(torch.get_num_threads() + 1), torch.get_num_threads),
+    "precision": (lambda: compat.in_one_precision(Model), lambda: Model._keep_in_fp32_modules),
+    "bars": (segmentation._without_bars, logging.is_progress_bar_enabled),
+}
+
+
+@pytest.mark.parametrize("name", WHILES)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_what_lasts_a_while_is_undone_wherever_it_begins_to_fail(name, failure):
+    last, state = WHILES[name]
+    before, entered = state(), last()
+    with (listing := Injection()):
+        entered.__enter__()
+    assert state() != before and len(listing.seen) > 3
+    entered.__exit__(None, None, None)
+    for place in listing.seen:
+        with pytest.raises(failure, match="injected"), Injection(failure, place, 1), last():
+            pass
+        assert state() == before, place

@@ -174,6 +174,23 @@ def test_it_is_traced(studio):
     assert tracer.runs[0].maps.prompt.columns == 4
 
 
+@pytest.mark.parametrize("rows", [
+    {"cond": slice(0, 1)},
+    {"cond": slice(0, 1), "uncond": slice(0, 1)},
+    {"cond": slice(0, 2)},
+])  # fmt: skip
+def test_rows_that_are_in_no_branch_or_in_two_are_refused(studio, monkeypatch, rows):
+    def read(self, call, denoiser, inputs, earlier):
+        images = torch.stack(inputs["images"])
+        return Reading(images, inputs["time"], rows, images.shape[-2:], (inputs["texts"],))
+
+    monkeypatch.setattr(Painters, "read", read)
+    wanted = r"each of 2 batch rows in one branch, a row an image \(1\) in each"
+    guiding = daamkit.guide(studio, daamkit.AttendAndExcite(["cat"]))
+    with pytest.raises(DaamkitError, match=wanted), guiding:
+        draw(studio)
+
+
 @pytest.mark.parametrize("method", [
     daamkit.AttendAndExcite(["cat"], scale_factor=200.0),
     daamkit.SynGen([("cat", ["red"])], scale_factor=200.0, max_iter_to_alter=2),

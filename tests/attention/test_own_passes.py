@@ -1,6 +1,7 @@
 """A pass is a call's own by thread and by nesting; any other is told to nobody."""
 
 import copy
+import sys
 import threading
 import time
 from contextlib import ExitStack, nullcontext
@@ -9,8 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPanoramaPipeline, StableDiffusionPipeline
 from diffusers.hooks import PyramidAttentionBroadcastConfig, apply_pyramid_attention_broadcast
+from diffusers.pipelines.stable_diffusion import StableDiffusionPipelineOutput
+from torch.nn import functional as F
 
 import daamkit
 from daamkit.attention import modules
@@ -177,25 +180,64 @@ class Slow:
 
     inside = most = 0
 
-    def __call__(self, text):
+    def tokenize(self, text):
         Slow.inside += 1
         Slow.most = max(Slow.most, Slow.inside)
-        time.sleep(0.05)
+        time.sleep(0.03)
         Slow.inside -= 1
-        return {"input_ids": [1]}
+        return [text]
+
+    def __call__(self, text):
+        return {"input_ids": [len(self.tokenize(text))]}
+
+
+def heard(tokenizer, stack):
+    """As within a call."""
+    audience = SimpleNamespace(active=False, call=None)
+    Reader(audience, Encoder("text", tokenizer, None)).install(stack)
 
 
 def test_a_shared_tokenizer_serves_one_thread_at_a_time():
     tokenizer = Slow()
-    reader = Reader(SimpleNamespace(active=False, call=None), Encoder("text", tokenizer, None))
     with ExitStack() as stack:
-        reader.install(stack)
-        threads = [threading.Thread(target=tokenizer, args=("a",)) for _ in range(3)]
+        heard(tokenizer, stack)
+        verbs = [tokenizer, tokenizer.tokenize, tokenizer, tokenizer.tokenize]
+        threads = [threading.Thread(target=verb, args=("a",)) for verb in verbs]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     assert Slow.most == 1
+
+
+def test_a_tokenizer_pads_while_another_thread_looks_for_tokens():
+    """Pipelines look for a prompt's tokens before they encode it, which sets how is padded."""
+    tokenizer, over, failures = tiny.tokenizer(), threading.Event(), []
+
+    def look():
+        while not over.is_set():
+            tokenizer.tokenize("a red cat and two dogs")
+
+    def pad():
+        try:
+            for _ in range(300):
+                coded = tokenizer("a red cat", padding="max_length", max_length=77, truncation=True)
+                assert len(coded.input_ids) == 77
+        finally:
+            over.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ExitStack() as stack:
+            heard(tokenizer, stack)
+            padding = threading.Thread(target=lambda: failures.extend(in_a_thread(pad)))
+            padding.start()
+            failures.extend(in_a_thread(look))
+            padding.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []
 
 
 def test_one_pipeline_in_two_threads_is_refused(sd):
@@ -261,6 +303,85 @@ def test_more_passes_than_planned_are_refused():
 
         generate(pipe, callback_on_step_end=twice)
     assert pipe.unet.forward == own
+
+
+def watching(pipe) -> list:
+    """Each way to watch a pipeline."""
+    methods = daamkit.PerturbedAttentionGuidance(), daamkit.SelfAttentionGuidance()
+    edit = daamkit.edit(pipe, daamkit.Silence("cat"))
+    return [daamkit.trace(pipe), edit, *(daamkit.guide(pipe, each) for each in methods)]
+
+
+@pytest.mark.parametrize("sizes", [{}, {"view_batch_size": 2}])
+def test_views_of_a_panorama_are_told(sizes):
+    """Diffusers' own, which steps once for each view."""
+    parts = tiny.sd(
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+    ).components
+    vae = AutoencoderKL(
+        block_out_channels=(4,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=2,
+    ).eval()  # 8 pixels a cell, as its views have it
+    pipe = StableDiffusionPanoramaPipeline(**parts | {"vae": vae}, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    before = snapshot(pipe) | {"pipe": None}  # it notes its calls
+    for context in watching(pipe):
+        said = r"several passes \(views|batch rows in the denoiser's input"
+        with pytest.raises(DaamkitError, match=said), context:
+            generate(pipe, "a cat", steps=1, height=512, width=576, output_type="latent", **sizes)
+        assert snapshot(pipe) | {"pipe": None} == before
+
+
+class Halves(StableDiffusionPipeline):
+    """Predicts each half of the picture by itself, then steps."""
+
+    @torch.no_grad()
+    def __call__(self, prompt, num_inference_steps=1, generator=None, output_type="latent"):
+        self._guidance_scale = 1.0
+        text, _ = self.encode_prompt(prompt, "cpu", 1, False)
+        self.scheduler.set_timesteps(num_inference_steps)
+        x = torch.randn(1, 4, 32, 32, generator=generator)
+        for t in self.scheduler.timesteps:
+            halves = [self.unet(half, t, encoder_hidden_states=text)[0] for half in x.chunk(2, 3)]
+            x = self.scheduler.step(torch.cat(halves, 3), t, x)[0]
+        return StableDiffusionPipelineOutput(images=x, nsfw_content_detected=None)
+
+
+def test_several_passes_of_a_branch_in_a_step_are_told(sd):
+    pipe = Halves(**sd.components, requires_safety_checker=False)
+    generate(pipe, "a cat")
+    wanted = r"one pass of each branch in a step.*got a second one of cond in step 0.*Halves"
+    for context in watching(pipe):
+        with pytest.raises(DaamkitError, match=wanted), context:
+            generate(pipe, "a cat")
+
+
+def doubled(pipe, step, time, tensors):
+    """Latents of twice the sides after the first step."""
+    return {"latents": F.interpolate(tensors["latents"], scale_factor=2.0 if step == 0 else 1.0)}
+
+
+def test_latents_enlarged_midway_are_told_by_a_trace_and_guided_as_they_are(sd):
+    options = {"prompt": "a cat", "callback_on_step_end": doubled}
+    plain = generate(sd, **options)
+    assert plain.shape == (1, 128, 128, 3)
+    nothing = daamkit.SelfAttentionGuidance(threshold=float("inf"))
+    with daamkit.guide(sd, nothing):
+        assert np.allclose(generate(sd, **options), plain, atol=1e-4)
+    with daamkit.guide(sd, daamkit.SelfAttentionGuidance()):
+        assert not np.array_equal(generate(sd, **options), plain)
+    wanted = r"passes on one grid, 32 x 32 as the first; got 64 x 64 in pass 1"
+    for others in ([], [daamkit.guide(sd, nothing)]):
+        with (
+            pytest.raises(DaamkitError, match=wanted),
+            daamkit.trace(sd, keep=()),
+            others[0] if others else nullcontext(),
+        ):
+            generate(sd, **options)
 
 
 def test_a_site_that_does_not_run_in_all_passes_is_told():

@@ -1,5 +1,6 @@
 """What a tap sees is the softmax that the model uses, row by named row."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -146,6 +147,10 @@ def test_defaults_of_torch_that_a_script_has_set_do_not_matter(sd):
         maps = tracer.run.maps
         pooled, mass = maps.word("cat").values, maps.mass
         paper = maps.word("cat", rule="paper").mask()
+        assert tracer.run.table()["word"].tolist() == ["a", "red", "cat"]
+        assert tracer.run.relations()["iou"].between(0, 1).all()
+        assert set(np.unique(maps.argmax(["red", "cat"]))) == {0, 1}
+        assert maps.word("cat").iou(maps.word("cat"), 0.4) == 1
     assert {layer.values.dtype for layer in maps.layers.values()} == {torch.float32}
     assert mass.sum() == pytest.approx(1, abs=1e-5) and paper.any()
     expected = plain.run.maps.word("cat").values

@@ -199,6 +199,9 @@ def test_weights_and_heads_are_those_of_the_lesson(run):
     own = lesson(run, {names[1]: 2.0, names[2]: 0.5}, [(names[0], 1), (names[2], 0)])
     (found,) = LayerWeights(own).maps(run, [cat], never)
     assert torch.allclose(found.values, 2 * layers[names[1]] + 0.5 * layers[names[2]])
+    with torch.device("meta"):  # as `torch.set_default_device` has it
+        (same,) = LayerWeights(own).maps(run, [cat], never)
+    assert torch.equal(same.values, found.values)
     (found,) = BestHeads(own).maps(run, [cat], never)
     assert torch.allclose(found.values, (heads[names[0]][1] + heads[names[2]][0]) / 2)
 

@@ -159,8 +159,11 @@ def test_extra_passes_change_nothing(kind):
     pipe, steps = scheduled(kind), 4 if kind == "PNDMScheduler" else 2
     plain = generate(pipe, steps=steps)
     state = torch.get_rng_state()
-    assert torch.equal(guided(pipe, Look(), steps=steps), plain)
+    look = Look()
+    assert torch.equal(guided(pipe, look, steps=steps), plain)
     assert torch.equal(torch.get_rng_state(), state)
+    numbers = {now.step for now, _ in look.passes}
+    assert numbers == set(range(denoising.count(look.passes[0][0])))
 
 
 def carried(kind: str, *passes: int, **config) -> list[float]:

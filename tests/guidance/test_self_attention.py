@@ -23,6 +23,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import daamkit
+from daamkit.attention import columns
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention
@@ -32,6 +33,7 @@ from daamkit.guidance.attend_and_excite import AttendAndExcite
 from daamkit.guidance.denoising import Method, guide
 from daamkit.guidance.self_attention import STRATEGIES, SelfAttentionGuidance, blur, choose
 from tests import tiny
+from tests.attention.test_restoration import snapshot
 from tests.tiny import generate
 
 PAPER = {"kernel_size": 31, "sigma": 3.0}  # in pixels
@@ -573,6 +575,24 @@ def test_after_an_exception_everything_is_as_before(failing, exact):
     assert state(pipe) == before
     assert torch.overrides._get_current_function_mode_stack() == []
     assert torch.equal(plain(pipe), latents)
+
+
+@pytest.mark.parametrize("where", ["received", "between"])
+def test_out_of_memory_leaves_gradients_on(sd, monkeypatch, where):
+    """The exception is kept, with all frames that it has gone through."""
+    latents, before = plain(sd), snapshot(sd)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("no more memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(columns, where, full)
+        with pytest.raises(torch.OutOfMemoryError) as kept, guide(sd, SelfAttentionGuidance()):
+            plain(sd)
+    assert "SelfAttentionGuidance at mid_block" in kept.value.__notes__[0]
+    assert torch.is_grad_enabled() and snapshot(sd) == before
+    assert torch.overrides._get_current_function_mode_stack() == []
+    assert torch.equal(plain(sd), latents)
 
 
 def state(pipe) -> list:

@@ -1,11 +1,13 @@
 """WordNet: where it is read from, what words mean, which of them are kinds of one thing."""
 
 import functools
+import gc
 import itertools
 import os
 import socket
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import nltk
@@ -35,9 +37,14 @@ TOYS = {
 @pytest.fixture
 def anew():
     """WordNet is opened anew in the test, and after it."""
-    taxonomy.wordnet.cache_clear()
+    for cached in (wordnet.wordnet, wordnet.above):
+        cached.cache_clear()
     yield
-    taxonomy.wordnet.cache_clear()
+    for cached in (wordnet.wordnet, wordnet.above):
+        cached.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # NLTK leaves its files to the collector
+        gc.collect()
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -82,6 +89,101 @@ def test_ours_is_read_wherever_it_lies_and_whoever_may_write_it(
     monkeypatch.setattr(nltk.data, "path", [])
     monkeypatch.setattr(wordnet.resources, "path", lambda *parts: place)
     assert taxonomy.senses("dog")[0] == "dog.n.01"
+
+
+SMALL = {  # a word of each part of speech
+    "index.noun": "cat n 1 0 1 0 00000000\n",
+    "data.noun": "00000000 05 n 01 cat 0 000 | a small animal\n",
+    "index.verb": "run v 1 0 1 0 00000000\n",
+    "data.verb": "00000000 38 v 01 run 0 000 00 | go fast\n",
+    "index.adj": "red a 1 0 1 0 00000000\n",
+    "data.adj": "00000000 00 a 01 red 0 000 | of the colour of blood\n",
+    "index.adv": "fast r 1 0 1 0 00000000\n",
+    "data.adv": "00000000 02 r 01 fast 0 000 | quickly\n",
+    **dict.fromkeys(("noun.exc", "verb.exc", "adj.exc", "adv.exc"), ""),
+}
+
+
+@pytest.fixture
+def small(anew, tmp_path, monkeypatch):
+    """A WordNet of four words in the place of ours, or the user's own in a folder."""
+    path = resources.path
+    with zipfile.ZipFile(path("wordnet", "wordnet.zip")) as archive:
+        lexnames = archive.read("wordnet/lexnames").decode()
+
+    def ours_at(place, *parts):
+        return place if parts[0] == "wordnet" else path(*parts)
+
+    def make(ours: bool, **changes: str):
+        files = (
+            {"lexnames": lexnames} | SMALL | {k.replace("_", "."): v for k, v in changes.items()}
+        )
+        own = tmp_path / "corpora" / "wordnet"
+        own.mkdir(parents=True)
+        for name, text in files.items():
+            (own / name).write_text(text)
+        for place in (tmp_path, *tmp_path.rglob("*")):
+            place.chmod(0o755 if place.is_dir() else 0o644)
+        place = tmp_path / "wordnet.zip"
+        with zipfile.ZipFile(place, "w") as archive:  # as it is, so that a byte is found in it
+            for name in files:
+                archive.write(own / name, f"wordnet/{name}")
+        monkeypatch.setattr(nltk.data, "path", [] if ours else [str(tmp_path)])
+        monkeypatch.setattr(resources, "path", functools.partial(ours_at, place))
+        return place
+
+    return make
+
+
+BROKEN = r"WordNet's files in .*; got broken ones \(.*Take them away"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_small_wordnet_is_read(small, ours) -> None:
+    small(ours)
+    assert taxonomy.definition("cat.n.01") == "a small animal"
+    assert [taxonomy.senses(w, p) for w, p in (("run", "VERB"), ("red", "ADJ"), ("fast", "ADV"))]
+
+
+def test_a_part_of_ours_is_told(small) -> None:
+    place = small(True)
+    place.write_bytes(place.read_bytes()[:900])
+    with pytest.raises(DaamkitError, match=BROKEN):
+        taxonomy.senses("cat")
+
+
+def test_a_bit_of_ours_is_told_when_it_is_read(small) -> None:
+    place = small(True)
+    place.write_bytes(place.read_bytes().replace(b"a small animal", b"a smalm animal"))
+    assert taxonomy.senses("run", "VERB") == ["run.v.01"]
+    for ask in (taxonomy.senses, taxonomy.sense, taxonomy.hypernyms, taxonomy.definition):
+        with pytest.raises(DaamkitError, match=BROKEN):
+            ask("cat.n.01")
+
+
+@pytest.mark.filterwarnings("ignore:No WordNet synset found")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "00000000 05 n 01 cat 0 000 a small animal\n",
+        "00000001 05 n 01 cat 0 000 | a small animal\n",
+        "00000000 05 n 09 cat 0 000 | a small animal\n",
+        "00000000 05 n 01 cat 0 001 @ 00000900 n 0000 | a small animal\n",
+        "",
+    ],
+)
+def test_a_line_of_the_users_own_is_told_when_it_is_read(small, line) -> None:
+    small(False, data_noun=line)
+    assert taxonomy.senses("run", "VERB") == ["run.v.01"]
+    with pytest.raises(DaamkitError, match=BROKEN):
+        taxonomy.hypernyms("cat")
+
+
+@pytest.mark.parametrize("name", ["index_noun", "index_adv"])
+def test_an_empty_index_of_the_users_own_is_told(small, name) -> None:
+    small(False, **{name: ""})
+    with pytest.raises(DaamkitError, match=r"no word in the index of '[nr]'"):
+        taxonomy.senses("cat")
 
 
 def test_the_shipped_files_are_whole() -> None:

@@ -1,6 +1,7 @@
 """Pooling, views of steps, layers and heads, masses, special tokens."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,20 @@ def test_layers_chosen_by_name_are_pooled_whatever_the_rule(full, sd):
 def test_argmax_of_nothing(full):
     with pytest.raises(DaamkitError, match="words to choose from"):
         full.maps.argmax([])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_argmax_of_what_is_not_finite(full, value):
+    spoiled = {
+        name: replace(each, values=each.values.clone()) for name, each in full.maps.layers.items()
+    }
+    column = full.maps.prompt.word("car").columns[0]
+    for each in spoiled.values():
+        each.values[..., column, 0, 0] = float(value)
+    maps = replace(full.maps, layers=spoiled)
+    assert maps.argmax(["red", "cat"]).max() == 1
+    with pytest.raises(DaamkitError, match="finite map of 'car'; got infinite or missing"):
+        maps.argmax(["cat", "car"])
 
 
 def test_argmax_gives_each_pixel_one_word(full):

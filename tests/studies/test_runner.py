@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,7 @@ from daamkit.errors import DaamkitError
 from daamkit.studies import runner, seals
 from daamkit.studies.locks import HeldError
 from daamkit.studies.relations import Relations
+from daamkit.studies.session import Session
 from daamkit.studies.shards import DamagedError, ShardWarning, manifest, rows
 from daamkit.studies.study import Study
 from tests import stub_study
@@ -764,6 +766,37 @@ def test_an_exception_in_a_worker_is_readable(own_ray, tmp_path) -> None:
     with pytest.raises(DaamkitError, match="^wanted the name of a model; got 'nothing'.*toybox"):
         run(study, tmp_path, engine="ray", workers=1)
     assert not shards(tmp_path)
+
+
+def test_a_worker_that_is_killed_for_the_third_time_is_told(tmp_path, whole, monkeypatch) -> None:
+    """Ray has begun it again twice; what was done by then is kept."""
+    ray, util = ModuleType("ray"), ModuleType("ray.util")
+    names = ("RayTaskError", "RayActorError", "WorkerCrashedError")
+    ray.exceptions = SimpleNamespace(**{name: type(name, (Exception,), {}) for name in names})
+    ray.is_initialized, ray.cluster_resources = (lambda: True), dict
+    actor = SimpleNamespace(remote=lambda study, threads: study)
+    ray.remote = lambda **options: lambda kind: actor
+
+    class Pool:
+        def __init__(self, workers):
+            (self.study,) = workers
+
+        def map_unordered(self, work, items):
+            session = Session(self.study, Pipe())
+            for start, batch in items[:2]:
+                yield start, runner._measure(self.study, session, start, batch)
+            raise ray.exceptions.RayActorError(
+                "The actor died unexpectedly.\n\tclass_name: _Worker"
+            )
+
+    util.ActorPool = Pool
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.util", util)
+    told = r"one that was ended for the third time \(The actor died unexpectedly\.\)"
+    with pytest.raises(DaamkitError, match=told):
+        run(Stub(), tmp_path, engine="ray", workers=1, pipe=None)
+    assert len(shards(tmp_path)) == 2
+    assert_same(run(Stub(), tmp_path), whole)
 
 
 def test_without_ray_the_error_says_how_to_get_it(monkeypatch, tmp_path) -> None:

@@ -94,6 +94,18 @@ def test_images_of_two_sizes_are_an_error_and_none_are_none() -> None:
     assert oracle.features([]).shape == (0, 128)
 
 
+def test_defaults_of_torch_that_a_script_has_set_do_not_matter(some) -> None:
+    images, wanted = [some[0].image], oracle.features([some[0].image])
+    torch.set_default_dtype(torch.bfloat16)
+    oracle.trained.cache_clear()
+    try:
+        with torch.device("meta"):  # as `torch.set_default_device` has it
+            assert np.array_equal(oracle.features(images), wanted)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        oracle.trained.cache_clear()
+
+
 def test_labels_are_the_scene(some) -> None:
     for scene in some[:20]:
         maps = teacher.labels(scene)

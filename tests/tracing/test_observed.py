@@ -9,6 +9,7 @@ from diffusers import (
     StableDiffusionPipeline,
     T2IAdapter,
 )
+from diffusers.models.attention_processor import AttnProcessor2_0
 from PIL import Image
 
 import daamkit
@@ -172,6 +173,79 @@ def test_grounding_is_no_self_attention_and_its_boxes_are_there_in_extra_passes(
         assert np.allclose(plain, generate(pipe, "a red cat", **options), atol=1e-4)
     with daamkit.guide(pipe, daamkit.AttendAndExcite(["cat"], scale_factor=0.0)):
         assert np.array_equal(plain, generate(pipe, "a red cat", **options))
+
+
+class Masked(AttnProcessor2_0):
+    """Weighs what attention says by numbers that the caller gave: each region's, or each row's."""
+
+    def __call__(self, attn, hidden_states, *args, numbers=None, of=None, **kwargs):
+        said = super().__call__(attn, hidden_states, *args, **kwargs)
+        weights = (of or {}).get("rows", numbers)
+        if of is not None:  # a row's
+            return said * weights.view(-1, 1, 1)
+        return said * weights.sum() if numbers is not None else said
+
+
+def masked(kind: type = StableDiffusionPipeline):
+    pipe = kind(**tiny.sd().components, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.unet.set_attn_processor(Masked())
+    return pipe
+
+
+NOTHING = daamkit.SelfAttentionGuidance(threshold=float("inf"))
+
+
+def test_what_attention_is_given_may_be_as_long_as_the_batch_by_chance():
+    """Two regions, and two rows: nobody knows whose they are, unless it is said."""
+    pipe, two = masked(), torch.tensor([0.4, 0.9])
+    given = {"cross_attention_kwargs": {"numbers": two}}
+    plain = generate(pipe, "a cat", **given)
+    with daamkit.trace(pipe), daamkit.edit(pipe, daamkit.Silence("cat")):
+        generate(pipe, "a cat", **given)  # all of the batch
+    wanted = r"cross_attention_kwargs\['numbers'\] .*as long as the batch, 2, for a pass of 1 row\."
+    with daamkit.guide(pipe, NOTHING), pytest.raises(DaamkitError, match=wanted):
+        generate(pipe, "a cat", **given)
+    three = {"cross_attention_kwargs": {"numbers": torch.tensor([0.4, 0.5, 0.4])}}
+    with daamkit.guide(pipe, NOTHING):
+        shared = {"cross_attention_kwargs": {"numbers": two[None]}}
+        assert np.allclose(plain, generate(pipe, "a cat", **shared), atol=1e-4)
+        assert np.allclose(plain, generate(pipe, "a cat", **three), atol=1e-4)
+
+
+def test_rows_that_a_pipeline_gives_attention_are_those_of_the_extra_pass():
+    class Giving(StableDiffusionPipeline):
+        """Each row its own number, put into what the caller gave."""
+
+        def prepare_extra_step_kwargs(self, *args, **kwargs):
+            self.cross_attention_kwargs["of"] = {"rows": torch.tensor([0.4, 1.3])}
+            return super().prepare_extra_step_kwargs(*args, **kwargs)
+
+    pipe = masked(Giving)
+    plain = generate(pipe, "a cat", cross_attention_kwargs={})
+    with daamkit.guide(pipe, NOTHING):
+        assert np.allclose(plain, generate(pipe, "a cat", cross_attention_kwargs={}), atol=1e-4)
+
+
+def test_an_inversion_of_several_vectors():
+    """In another case diffusers puts only the first vector there, which is refused."""
+    pipe, read = tiny.sd(), []
+    pipe.load_textual_inversion({"<thing>": torch.randn(3, 32)})
+
+    def note(module, args, kwargs):
+        read.extend((*args, *kwargs.values())[0].tolist())
+
+    handle = pipe.text_encoder.register_forward_pre_hook(note, with_kwargs=True)
+    with daamkit.trace(pipe) as tracer:
+        generate(pipe, "a <thing> and a cat")
+    handle.remove()
+    said = pipe.tokenizer.convert_ids_to_tokens(read[0])
+    assert said[2:5] == ["<thing>", "<thing>_1", "<thing>_2"] and said[7] == "cat</w>"
+    assert tracer.run.maps.word("cat").word.columns == (7,)
+    assert tracer.run.maps.word("<thing>").word.columns == (2, 3, 4)
+    wanted = r"text_encoder to read 'a <THING> and a cat', the prompt; got 'a <thing> ?and a cat'"
+    with pytest.raises(DaamkitError, match=wanted), daamkit.trace(pipe):
+        generate(pipe, "a <THING> and a cat")
 
 
 def test_inputs_given_by_position_stay_there(sd):

@@ -1,0 +1,69 @@
+"""Batch rows: what a family says of them, and which inputs have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from daamkit.attention.calls import Pass
+from daamkit.errors import DaamkitError
+
+if TYPE_CHECKING:
+    from daamkit.attention.families.family import Reading
+
+# What callers may hand on to attention processors, and what of it is known to have no rows.
+_HANDED_ON = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")
+_SHARED = ("ip_adapter_masks",)
+
+
+def require(reading: Reading, samples: int) -> None:
+    """Check that each batch row is in one branch, and each image has a row in all of them.
+
+    Raises
+    ------
+    DaamkitError
+        If the family says otherwise.
+    """
+    total = len(reading.noisy)
+    named = [range(total)[rows] for rows in reading.branches.values()]
+    if sorted(row for rows in named for row in rows) != [*range(total)] or any(
+        len(rows) != samples for rows in named
+    ):
+        raise DaamkitError(
+            wanted=f"each of {total} batch rows in one branch, a row an image ({samples}) in each",
+            got=f"{reading.branches}",
+            mend="let the family's `read` name them all, by `call.branches` or `call.rows`",
+        )
+
+
+def selected(now: Pass, rows: Sequence[int]) -> dict[str, Any]:
+    """The inputs of some batch rows alone, for an extra pass: `Family.select`.
+
+    Raises
+    ------
+    DaamkitError
+        If the caller gave attention a tensor of which nobody knows whether it has rows. What a
+        pipeline gives has: it has made as many of them as the batch.
+    """
+    total = max(own.stop for own in now.branches.values())
+    for name in _HANDED_ON if len(rows) < total else ():
+        for key, value in (now.call.arguments.get(name) or {}).items():
+            if key not in _SHARED and _is_long(value, total):
+                raise DaamkitError(
+                    wanted=f"{name}[{key!r}] of which is known whether each batch row has its own",
+                    got=f"a tensor that is as long as the batch, {total}, for a pass of {len(rows)}"
+                    f" row{'s' * (len(rows) > 1)}",
+                    mend="if all rows share it, put an axis of length 1 in front of it; if not, "
+                    "let the pipeline put it in, as diffusers' GLIGEN pipeline does",
+                )
+    return now.family.select(now, rows)
+
+
+def _is_long(value: Any, total: int) -> bool:
+    """Whether a tensor in it, however deep, is as long as the batch."""
+    if isinstance(value, dict | list | tuple):
+        inner = value.values() if isinstance(value, dict) else value
+        return any(_is_long(each, total) for each in inner)
+    return isinstance(value, Tensor) and value.ndim > 0 and len(value) == total
