@@ -61,6 +61,16 @@ def ask(page: Page, code: str) -> Any:
     return cells.last.locator(".jp-OutputArea-output")
 
 
+def restart(page: Page) -> None:
+    """The kernel begins anew and knows nothing of what the page shows."""
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.locator('.lm-Menu [data-command="kernelmenu:restart"]').click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    page.get_by_text("| Idle").wait_for(timeout=60_000)
+    page.mouse.move(0, 0)
+
+
 def test_pointing_and_clicking_reach_python(chromium: Browser, lab: str, tmp_path: Path) -> None:
     notebook = nbformat.read(FIRST, as_version=4)
     for cell in notebook.cells:
@@ -126,5 +136,16 @@ def test_pointing_and_clicking_reach_python(chromium: Browser, lab: str, tmp_pat
     page.keyboard.press("x")
     page.wait_for_timeout(200)
     assert page.locator(".jp-Notebook-cell").count() == count
+
+    restart(page)
+    before = view.locator(".columns canvas").first.screenshot()
+    first.hover()
+    page.wait_for_timeout(300)
+    assert view.locator(".columns canvas").first.screenshot() != before
+    first.click()
+    expect(first).to_have_attribute("aria-pressed", "true")
+    view.get_by_role("tab", name="share").click()
+    view.get_by_role("button", name="HTML", exact=True).click()
+    expect(view.get_by_text("There is no kernel any more")).to_be_visible()
     assert not wrong, wrong
     context.close()

@@ -1,19 +1,31 @@
 """The playground in JupyterLab: type, generate, stop, guide, compare, and run what was copied."""
 
+import base64
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from daamkit.views.playground import opening
-from tests.browser.test_jupyter import ask, lab  # noqa: F401 - a fixture
+from daamkit.views.page import page as write
+from daamkit.views.playground import Playground, opening
+from daamkit.views.playground.traits import PlaygroundTraits
+from tests.browser.test_jupyter import ask, lab, restart  # noqa: F401 - a fixture
 
 
 def shot(page: Page | Locator, name: str) -> None:
     if shots := os.environ.get("DAAMKIT_SHOTS"):
         page.screenshot(path=f"{shots}/{name}.png")
+
+
+def unreadable(page: Page) -> list[Any]:
+    """What an axe scan finds in the playground."""
+    found = Axe().run(page, ".daamkit-playground").response["violations"]
+    return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
 
 
 def test_from_a_prompt_to_the_code(chromium: Browser, lab: str, tmp_path: Path) -> None:  # noqa: F811
@@ -64,6 +76,7 @@ def test_from_a_prompt_to_the_code(chromium: Browser, lab: str, tmp_path: Path) 
     view.locator('[data-method="AttendAndExcite"]').check()
     generate("done: a monkey and a turtle, seed 51, AttendAndExcite")
     expect(made).to_have_count(3)
+    expect(view.locator(".generate")).to_be_enabled()
     shot(view, "playground-alone")
 
     view.locator(".copy").click()
@@ -89,5 +102,77 @@ def test_from_a_prompt_to_the_code(chromium: Browser, lab: str, tmp_path: Path) 
     view.locator(".change").click()
     expect(view.locator(".cells figcaption").last).to_have_text("what differs", timeout=120_000)
     shot(page, "playground-changed")
+
+    view.locator("summary").click()
+    assert unreadable(page) == []
+    bars = page.locator(".jp-OutputArea-output").filter(has_text=re.compile(r"/(6|500) \["))
+    expect(bars).to_have_count(0)  # the pipeline's own
+    restart(page)
+    for name in (".generate", ".save"):
+        view.locator(name).click()
+        expect(view.locator(".problem")).to_have_text("No kernel: run the cell again.")
     assert not wrong, wrong
+    context.close()
+
+
+FILL = """(rows) => Object.entries(rows).forEach(([name, list]) => daamkitModel.set(
+  name, list.map(([text, png]) => [text, Uint8Array.from(atob(png), (c) => c.charCodeAt(0))])))"""
+HEARD = """() => daamkitModel.listeners.filter(([event]) => event === "msg:custom")
+  .forEach(([, listener]) => listener({ kind: "heard" }))"""
+
+LAB_DARK = {  # as JupyterLab's dark theme has them
+    "--jp-layout-color1": "#212121",
+    "--jp-border-color1": "#616161",
+    "--jp-brand-color1": "#2196f3",
+    "--jp-content-font-color1": "#fff",
+    "--jp-content-font-color2": "rgba(255,255,255,.7)",
+}
+DRESS = """(colours) => Object.entries(colours).forEach(([name, value]) =>
+  document.documentElement.style.setProperty(name, value))"""
+
+
+@pytest.fixture(scope="module")
+def made() -> Playground:
+    play = Playground("toybox", "a red cat next to a blue car")
+    play.steps, play.methods, play.subjects = 2, ["AttendAndExcite"], ["cat", "car"]
+    play.generate()
+    play.wait(60)
+    return play
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "lab-dark"])
+def test_a_phone_shows_it_and_silence_is_told(
+    scheme, chromium: Browser, made: Playground, tmp_path: Path
+) -> None:
+    names = PlaygroundTraits.class_own_traits(sync=True)
+    state = {name: getattr(made, name) for name in names} | {"_still": ""}
+    rows = {
+        name: [[text, base64.b64encode(png).decode()] for text, png in state.pop(name)]
+        for name in ("cells", "history")
+    }
+    state |= dict.fromkeys(rows, [])
+    file = tmp_path / "page.html"
+    file.write_text(write("playground", str(made._esm), str(made._css), state, "<p>still</p>"))
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, color_scheme=scheme.split("-")[-1]
+    )
+    page = context.new_page()
+    page.clock.install()
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    page.evaluate(FILL, rows)
+    page.evaluate(DRESS, LAB_DARK if scheme == "lab-dark" else {})
+    expect(page.locator(".cells img")).to_have_count(3)
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert unreadable(page) == []
+    shot(page, f"playground-phone-{scheme}")
+
+    problem = page.locator(".problem")
+    page.locator(".generate").click()
+    expect(problem).to_be_hidden()
+    page.clock.fast_forward(9_000)
+    expect(problem).to_contain_text("No kernel has answered")
+    page.evaluate(HEARD)
+    expect(problem).to_be_hidden()
     context.close()

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 import numpy as np
 import pytest
+import torch
 
 import daamkit
 from daamkit import cli
@@ -16,8 +18,9 @@ from daamkit.cli import play as play_verb
 from daamkit.errors import DaamkitError
 from daamkit.views.playground import Playground, opening
 from daamkit.views.playground.previews import small
-from daamkit.views.playground.recipe import Recipe, words
+from daamkit.views.playground.recipe import Recipe, loading, opened, words
 from daamkit.views.png import from_uri
+from tests.families.every import CASES
 
 
 @pytest.fixture
@@ -59,6 +62,74 @@ def test_a_picture_is_made_shown_and_made_again_by_its_code(play) -> None:
     assert copied.record["guidance"] == run.record["guidance"]
 
 
+def test_code_opens_the_model_in_its_precision_and_on_its_device(toybox) -> None:
+    pipe = daamkit.load("toybox", dtype=torch.bfloat16)
+    play = Playground(pipe, "a red cat", keep=("site",), previews=0)
+    play.steps = 1
+    play.width = play.height = 32
+    run = drawn(play)
+    assert "pipe = daamkit.load('toybox', dtype=torch.bfloat16)\n" in play.code
+    assert np.array_equal(pixels(again(play.code)), pixels(run))
+    play.pipe.vae.float()
+    kinds = "{'default': torch.bfloat16, 'vae': torch.float32}"
+    assert opened(play.pipe) == f"pipe = daamkit.load('toybox', dtype={kinds})"
+    assert opened(toybox) == "pipe = daamkit.load('toybox')"
+
+
+def test_code_moves_the_model_where_it_was() -> None:
+    weight = SimpleNamespace(dtype=torch.float16, device=torch.device("cuda", 0))
+    parts = {"scheduler": object(), "unet": SimpleNamespace(parameters=lambda: iter([weight]))}
+    pipe = SimpleNamespace(name_or_path="some/model", components=parts)
+    moved = "daamkit.load('some/model', dtype=torch.float16).to('cuda')"
+    assert opened(pipe) == f"pipe = {moved}"
+    assert loading("m", device=torch.device("cuda", 1)) == "daamkit.load('m').to('cuda:1')"
+    assert opened(SimpleNamespace()).startswith("# pipe")
+
+
+STOPS = {  # whether a pipeline can be stopped between its steps
+    "pixart": False,  # nobody is called back
+    "hunyuanvideo": False,
+    "lumina2": False,  # called back, and goes on
+    "flux": True,
+    "sd3": True,
+    "wan": True,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The config attributes:UserWarning")
+@pytest.mark.parametrize("name", STOPS)
+def test_any_pipeline_tells_its_steps_and_is_stopped_where_it_can_be(
+    name, monkeypatch, capsys
+) -> None:
+    case = CASES[name]
+    call = {"num_inference_steps": 4} | case.call
+    monkeypatch.setattr(Recipe, "options", lambda recipe: dict(call))
+    play = Playground(case.build(), "a red cat", keep=("site",))
+    play.pipe.set_progress_bar_config(disable=False)
+    play.steps, told, seen = 4, [], []
+
+    def hear(change: Any) -> None:
+        told.append(change["new"].split(",")[0])
+        if change["new"].startswith("step 1 of") and STOPS[name]:
+            play.stop()
+
+    play.observe(hear, "status")
+    play.observe(lambda change: seen.append([caption for caption, _ in change["new"]]), "cells")
+    run = drawn(play)
+    made = 2 if STOPS[name] else 4
+    assert told[1:-1] == [f"step {number} of 4" for number in range(1, made + 1)]
+    assert run.maps.steps == made and len(seen) > 1
+    assert [each[-3:] for each in seen] == [["a", "red", "cat"]] * len(seen)
+    assert ("stopped after 2" in play.history[0][0]) == ("def stop" in play.code) == STOPS[name]
+    assert play.history[0][1] and len(play.inspector.runs) == 1
+    assert "it/s" not in capsys.readouterr().err and "progress_bar" not in vars(play.pipe)
+    if not STOPS[name]:
+        assert play.unstoppable.startswith(type(play.pipe).__name__)
+        with pytest.raises(DaamkitError, match="can be stopped between its steps"):
+            play.stop()
+
+
 def test_stopped_it_keeps_what_was_made_and_says_so_in_code(play) -> None:
     steps: list[str] = []
 
@@ -70,8 +141,8 @@ def test_stopped_it_keeps_what_was_made_and_says_so_in_code(play) -> None:
     play.steps = 6
     play.observe(stop, "status")
     run = drawn(play)
-    assert run.maps.steps == 1 and not any(each.startswith("step 2") for each in steps)
-    assert play.history[0][0].endswith("stopped after 1 steps")
+    assert run.maps.steps == 2 and not any(each.startswith("step 3") for each in steps)
+    assert play.history[0][0].endswith("stopped after 2 steps")
     assert np.array_equal(pixels(again(play.code)), pixels(run))
     play.unobserve(stop, "status")
     assert drawn(play).maps.steps == 6
@@ -223,12 +294,12 @@ def test_the_dice_and_the_words(play) -> None:
 def test_code_is_text_that_python_reads_whatever_the_prompt() -> None:
     nasty = 'a "cat" \\ \'dog\'\n"""); import os'
     recipe = Recipe(nasty, 3, methods=("AttendAndExcite", "SynGen"), scale=4.5, width=64, height=32)
-    compile(recipe.code(None), "code", "exec")
-    assert repr(nasty) in recipe.code("toybox") and "guidance_scale=4.5" in recipe.code(None)
-    assert json.dumps("nouns") not in recipe.code(None) and "'nouns'" in recipe.code(None)
+    compile(recipe.code(), "code", "exec")
+    assert repr(nasty) in recipe.code() and "guidance_scale=4.5" in recipe.code()
+    assert json.dumps("nouns") not in recipe.code() and "'nouns'" in recipe.code()
 
 
-def test_play_opens_a_notebook_of_one_cell(tmp_path, monkeypatch) -> None:
+def test_play_opens_a_notebook_of_one_cell(tmp_path, monkeypatch, capsys) -> None:
     ran: list[list[str]] = []
     done = subprocess.CompletedProcess([], 0)
     monkeypatch.setattr(
@@ -236,13 +307,32 @@ def test_play_opens_a_notebook_of_one_cell(tmp_path, monkeypatch) -> None:
     )
     file = tmp_path / "new" / "play.ipynb"
     told = ["play", "--model", "some/model", "--notebook", str(file), "--in", "lab"]
+    told += ["--device", "cpu"]
     assert cli.main(told) == 0
+    assert capsys.readouterr().err == "daamkit: in JupyterLab, run the cell: Shift+Enter\n"
     assert ran == [[sys.executable, "-m", "jupyterlab", str(file)]]
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
-    assert notebook.cells[0].source.endswith("daamkit.Playground('some/model')")
-    file.write_text(file.read_text().replace("some/model", "mine"))
-    assert cli.main(told) == 0 and "mine" in file.read_text()  # what is there stays
+    assert notebook.cells[0].source.endswith("daamkit.Playground(daamkit.load('some/model'))")
+    assert cli.main(told) == 0 and "stays as it is" not in capsys.readouterr().err
+    file.write_text(file.read_text().replace("'some/model'", "'mine'"))
+    assert cli.main(told) == 0 and "'mine'" in file.read_text()  # what is there stays
+    assert "play.ipynb is there and stays as it is, without 'some/model'" in capsys.readouterr().err
+
+
+def test_play_opens_a_model_in_a_precision_on_a_device(tmp_path, monkeypatch, capsys) -> None:
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(play_verb.subprocess, "run", lambda command, check: done)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    file = tmp_path / "play.ipynb"
+    told = ["play", "--notebook", str(file), "--in", "lab", "--dtype"]
+    assert cli.main([*told, "float16"]) == 0
+    load = "daamkit.load('toybox', dtype=torch.float16).to('cuda')"
+    source = nbformat.read(file, as_version=4).cells[0].source
+    assert source == f"import daamkit\nimport torch\n\ndaamkit.Playground({load})"
+    assert "stays" not in capsys.readouterr().err
+    assert cli.main([*told, "bfloat16", "--device", "mps"]) == 0
+    assert "without torch.bfloat16, 'mps'" in capsys.readouterr().err
 
 
 def test_play_says_what_to_install(tmp_path, monkeypatch) -> None:

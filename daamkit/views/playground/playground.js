@@ -15,11 +15,34 @@ const PLAIN = {
 };
 
 function render({ model, el }) {
-  const ask = (kind, more = {}) => model.send({ kind, ...more });
-  const set = (name, value) => {
-    model.set(name, value);
-    model.save_changes();
+  // Python answers each question; where no answer comes, there is no kernel, or it is at work.
+  let deaf = "";
+  let asked = 0;
+  const say = (text) => {
+    clearTimeout(asked);
+    deaf = text;
+    wrong();
   };
+  const tell = (act) => {
+    try {
+      act();
+    } catch {
+      say("No kernel: run the cell again.");
+    }
+  };
+  const ask = (kind, more = {}) => {
+    clearTimeout(asked);
+    asked = setTimeout(() => say("No kernel has answered: it is at work, or gone; then run the cell again."), 8000);
+    tell(() => model.send({ kind, ...more }));
+  };
+  const heard = (message) => {
+    if (message.kind === "heard") say("");
+  };
+  const set = (name, value) =>
+    tell(() => {
+      model.set(name, value);
+      model.save_changes();
+    });
   const drawings = [];
   const shows = (names, draw) => {
     drawings.push([names.map((name) => `change:${name}`).join(" "), draw]);
@@ -51,6 +74,7 @@ function render({ model, el }) {
 
   const generate = button("generate", "Generate (Ctrl+Enter)", () => begin(), "Generate");
   const stop = button("stop", "stop, and keep what was made so far", () => ask("stop"), "Stop");
+  const lasts = element("span", { class: "lasts", hidden: !model.get("unstoppable") }, model.get("unstoppable"));
   const bar = element("progress", { max: 1, "aria-label": "progress" });
   const status = element("span", { class: "status", role: "status" });
   const problem = element("p", { class: "problem", role: "alert" });
@@ -80,7 +104,7 @@ function render({ model, el }) {
     element("div", { class: "row settings" }, seed.node, dice, ...fields.map((field) => field.node)),
     element("div", { class: "row" }, element("span", { class: "name" }, "guide"), ticks),
     element("div", { class: "row" }, element("span", { class: "name" }, "with"), methods),
-    element("div", { class: "row" }, generate, stop, bar, status),
+    element("div", { class: "row" }, generate, stop, lasts, bar, status),
     problem,
     cells,
     element("div", { class: "row" }, element("span", { class: "name" }, "same seed, change"), word, "to", to, change),
@@ -114,7 +138,7 @@ function render({ model, el }) {
   function enable() {
     const [busy, some] = [model.get("busy"), model.get("history").length > 0];
     generate.disabled = busy;
-    stop.disabled = !busy;
+    stop.disabled = !busy || model.get("unstoppable") !== "";
     save.disabled = copy.disabled = !some;
     change.disabled = busy || !some || to.value.trim() === "";
     root.setAttribute("aria-busy", busy);
@@ -155,10 +179,11 @@ function render({ model, el }) {
     bar.style.visibility = model.get("busy") ? "visible" : "hidden";
   });
   shows(["status"], () => { status.textContent = model.get("status"); });
-  shows(["problem"], () => {
-    problem.textContent = model.get("problem");
-    problem.hidden = !model.get("problem");
-  });
+  function wrong() {
+    problem.textContent = deaf || model.get("problem");
+    problem.hidden = problem.textContent === "";
+  }
+  shows(["problem"], wrong);
   shows(["code"], () => {
     code.textContent = model.get("code") || "Generate a picture: here stands the Python that makes it again.";
     told.textContent = "";
@@ -169,19 +194,21 @@ function render({ model, el }) {
       const pin = element("input", { type: "checkbox", "aria-label": `compare ${title}` });
       pin.checked = model.get("pinned").includes(at);
       pin.addEventListener("change", () => set("pinned", toggled(model.get("pinned"), at, pin.checked)));
-      const picture = thumbnail(png, title);
+      const picture = thumbnail(png, title, ""); // the caption names the button
       const choose = element("button", { type: "button", "aria-pressed": String(model.get("shown") === at), title }, picture);
       choose.addEventListener("click", () => set("shown", at));
       return element("div", { class: "made" }, choose, element("label", {}, pin, " compare"));
     })));
 
-  const heard = drawings;
-  for (const [names, draw] of heard) model.on(names, draw);
+  for (const [names, draw] of drawings) model.on(names, draw);
+  model.on("msg:custom", heard);
   prompt.value = model.get("prompt");
   hideStill(model.get("_still"), 1);
   el.append(root);
   return () => {
-    for (const [names, draw] of heard) model.off(names, draw);
+    for (const [names, draw] of drawings) model.off(names, draw);
+    model.off("msg:custom", heard);
+    clearTimeout(asked);
     hideStill(model.get("_still"), -1);
     fillPictures(cells, []);
     fillPictures(history, []);
@@ -202,8 +229,8 @@ function button(name, title, act, text) {
   return node;
 }
 
-function thumbnail(png, caption) {
-  const image = element("img", { alt: caption, draggable: "false" });
+function thumbnail(png, caption, alt = caption) {
+  const image = element("img", { alt, draggable: "false" });
   image.src = URL.createObjectURL(new Blob([png], { type: "image/png" }));
   return element("figure", {}, image, element("figcaption", {}, caption));
 }

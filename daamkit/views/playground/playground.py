@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from daamkit.views import modules, still
 from daamkit.views.inspector import Inspector
 from daamkit.views.labels import told_apart
 from daamkit.views.playground import previews
-from daamkit.views.playground.progress import Watching, sentence
-from daamkit.views.playground.recipe import Recipe, free, model_of
+from daamkit.views.playground.progress import Watching, sentence, unstoppable
+from daamkit.views.playground.recipe import Recipe, free, opened
 from daamkit.views.playground.traits import PlaygroundTraits
 from daamkit.views.widget import COLOURS, LIVE
 
@@ -61,9 +61,9 @@ class Playground(PlaygroundTraits):
         Places of pictures that the inspector below compares; none: the one shown.
     inspector
         The `Inspector` below, or None.
-    busy, progress, status, problem
+    busy, progress, status, problem, unstoppable
         Whether a picture is being made; how far it is, from 0 to 1; the same in words; what went
-        wrong, as a sentence.
+        wrong, as a sentence; that the pipeline cannot be stopped, as another, or "" if it can.
     code
         Python that makes the picture shown again, bit for bit.
     folder
@@ -72,7 +72,7 @@ class Playground(PlaygroundTraits):
     Notes
     -----
     A picture is made in a thread, so that the notebook stays usable: only leave that pipeline alone
-    until it is done.
+    until it is done. Of a video, the frame in the middle is shown.
 
     Examples
     --------
@@ -107,6 +107,7 @@ class Playground(PlaygroundTraits):
         self._stopping = threading.Event()
         self._below = ipywidgets.VBox()
         super().__init__(prompt=prompt)
+        self.set_trait("unstoppable", unstoppable(self.pipe))
         self.on_msg(self._asked)
 
     # -- verbs
@@ -142,7 +143,19 @@ class Playground(PlaygroundTraits):
         self.prompt, self.seed = recipe.prompt, recipe.seed
 
     def stop(self) -> None:
-        """Make no further step; what was made so far is decoded and kept."""
+        """Make no further step; what was made so far is decoded and kept.
+
+        Raises
+        ------
+        DaamkitError
+            If the pipeline is `unstoppable`.
+        """
+        if self.unstoppable:
+            raise DaamkitError(
+                wanted="a pipeline that can be stopped between its steps",
+                got=type(self.pipe).__name__,
+                mend="wait until it is done",
+            )
         self._stopping.set()
 
     def wait(self, timeout: float | None = None) -> Run | None:
@@ -185,13 +198,6 @@ class Playground(PlaygroundTraits):
         self.set_trait("status", f"saved as {target}")
         return target
 
-    def _shown(self) -> int:
-        if self.shown is None:
-            raise DaamkitError(
-                wanted="a picture", got="none yet", mend="generate one: `playground.generate()`"
-            )
-        return int(self.shown)
-
     # -- the thread
 
     def _begin(self, recipe: Recipe, before: int | None) -> None:
@@ -201,36 +207,32 @@ class Playground(PlaygroundTraits):
                 got="a second one",
                 mend="wait for it, or stop it: `playground.stop()`",
             )
+        recipe = replace(recipe, opened=opened(self.pipe))
         self._stopping.clear()
-        self.set_trait("busy", True)
-        self.set_trait("problem", "")
-        self.set_trait("progress", 0.0)
-        self.set_trait("status", "starting")
+        begun = {"busy": True, "problem": "", "progress": 0.0, "status": "starting"}
+        for name, value in begun.items():
+            self.set_trait(name, value)
         self._thread = threading.Thread(target=self._work, args=(recipe, before), daemon=True)
         self._thread.start()
 
     def _work(self, recipe: Recipe, before: int | None) -> None:
         """Make a picture and show it; whatever goes wrong is said, and ends nothing else."""
         try:
-            heard = Watching(self, recipe, self.previews, self._stopping)
-            step = heard.step if self._tells() else None
-            run = recipe.make(self.pipe, step, self.previews > 0)
-            self._done(run, heard.recipe, before)
+            watching = Watching(self, recipe, self.previews, self._stopping)
+            run = recipe.make(self.pipe, watching.hears, self.previews > 0)
+            self._done(run, watching.recipe, before)
         except Exception as error:
             self.set_trait("problem", sentence(error))
             self.set_trait("status", "")
         finally:
             self.set_trait("busy", False)
 
-    def _tells(self) -> bool:
-        """Whether the pipeline calls back after each step."""
-        return "callback_on_step_end" in inspect.signature(type(self.pipe).__call__).parameters
-
     def _done(self, run: Run, recipe: Recipe, before: int | None) -> None:
         place = len(self.runs)
         self.runs.append(run)
         self.recipes.append(recipe)
-        self.set_trait("history", [*self.history, [recipe.title, previews.small(run.image)]])
+        picture = previews.small(previews.middle(run).image)
+        self.set_trait("history", [*self.history, [recipe.title, picture]])
         self.set_trait("status", f"done: {recipe.title}")
         self.set_trait("progress", 1.0)
         if before is None:
@@ -251,32 +253,28 @@ class Playground(PlaygroundTraits):
         """The maps and code of the picture shown; the inspector of it, or of those pinned."""
         if change["name"] == "shown" and self.shown is not None:
             recipe = self.recipes[self.shown]
-            self.set_trait("code", recipe.code(model_of(self.pipe)))
+            self.set_trait("code", recipe.code())
             self.set_trait("cells", previews.cells(self.runs[self.shown], list(recipe.subjects)))
         places = list(self.pinned) or [each for each in (self.shown,) if each is not None]
         if not places or (change["name"] == "shown" and self.pinned):
             return
         old = self.inspector
         names = told_apart(self.history[place][0] for place in places)
-        self.inspector = Inspector([self.runs[place] for place in places], names=names)
+        runs = [previews.middle(self.runs[place]) for place in places]
+        self.inspector = Inspector(runs, names=names)
         self._below.children = (self.inspector,)
         if old is not None:
             old.close()
 
     def _asked(self, _: Any, message: Any, __: Any) -> None:
-        """A button was pressed."""
+        """A button was pressed: the page is told that somebody hears it."""
+        self.send({"kind": "heard"})
         try:
-            match message.get("kind"):
-                case "generate":
-                    self.generate()
-                case "stop":
-                    self.stop()
-                case "dice":
-                    self.dice()
-                case "save":
-                    self.save()
-                case "change":
-                    self.change(str(message.get("word")), str(message.get("to")))
+            match message:
+                case {"kind": "change", "word": word, "to": to}:
+                    self.change(str(word), str(to))
+                case {"kind": "generate" | "stop" | "dice" | "save" as verb}:
+                    getattr(self, verb)()
         except Exception as error:
             self.set_trait("problem", sentence(error))
 

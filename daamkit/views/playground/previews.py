@@ -18,6 +18,7 @@ Cell = list[Any]  # caption and PNG
 
 def cells(run: Run, subjects: list[str]) -> list[Cell]:
     """The picture and the maps of its words, on one scale; of some words if they are named."""
+    run = middle(run)
     found = run.maps.words()
     named = dict(zip(labels([each.word for each in found]), found, strict=True))
     chosen = {name: named[name] for name in subjects if name in named} or named
@@ -30,6 +31,7 @@ def cells(run: Run, subjects: list[str]) -> list[Cell]:
 
 def difference(before: Run, after: Run) -> list[Cell]:
     """Two pictures and how far apart their colours are, or the two alone if they differ in size."""
+    before, after = middle(before), middle(after)
     if before.image is None or after.image is None:
         return []
     rows: list[Cell] = [["before", small(before.image)], ["after", small(after.image)]]
@@ -39,6 +41,11 @@ def difference(before: Run, after: Run) -> list[Cell]:
         share = apart / max(float(apart.max()), 1e-9)
         rows.append(["what differs", small(Image.fromarray(palettes.colours(share)))])
     return rows
+
+
+def middle(run: Run) -> Run:
+    """Of a video, the frame in the middle; of an image, the run itself."""
+    return run.frames[len(run.frames) // 2]
 
 
 def small(image: Image.Image | None) -> bytes:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+
+from tqdm import tqdm
 
 from daamkit import compat
 from daamkit.errors import DaamkitError
@@ -34,13 +39,36 @@ class Watching:
         self, shown: PlaygroundTraits, recipe: Recipe, every: int, stopping: threading.Event
     ) -> None:
         self.shown, self.recipe, self.every, self.stopping = shown, recipe, every, stopping
-        self.began = time.monotonic()
+        self.began, self.done = time.monotonic(), 0
 
-    def step(
-        self, tracer: Any, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]
-    ) -> dict[str, Any]:
-        """`callback_on_step_end`, with the tracer first."""
-        total, done = self.recipe.steps, step + 1
+    @contextmanager
+    def hears(self, pipe: Any, tracer: Any) -> Iterator[dict[str, Any]]:
+        """While it lasts, the bar of progress that every pipeline has tells of steps, undrawn.
+
+        Yields
+        ------
+        options
+            For the pipeline's call: what stops it.
+        """
+
+        def bar(iterable: Any = None, total: int | None = None) -> Any:
+            silent = tqdm(iterable, total=total, disable=True)
+            silent.update = lambda n=1: self.step(tracer)
+            return silent
+
+        before = vars(pipe).get("progress_bar")
+        pipe.progress_bar = bar
+        try:
+            yield {} if unstoppable(pipe) else {"callback_on_step_end": self.end}
+        finally:
+            del pipe.progress_bar
+            if before is not None:
+                pipe.progress_bar = before
+
+    def step(self, tracer: Any) -> None:
+        """A step is done."""
+        self.done += 1
+        total, done = self.recipe.steps, self.done
         left = (time.monotonic() - self.began) / done * max(total - done, 0)
         self.shown.set_trait("progress", min(done / total, 1.0))
         self.shown.set_trait("status", f"step {done} of {total}, {left:.0f} s left")
@@ -49,11 +77,22 @@ class Watching:
                 meant = run.record.get("previews")  # none of what has no small picture
                 seen = replace(run, image=from_uri(meant[-1]) if meant else None)
                 self.shown.set_trait("cells", previews.cells(seen, list(self.recipe.subjects)))
-        if self.stopping.is_set() and done < total:
+
+    def end(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        """`callback_on_step_end`: makes this step the last if that is wanted."""
+        if self.stopping.is_set() and step + 1 < (compat.planned_passes(pipe) or 0):
             compat.interrupt(pipe)
-            if self.recipe.stopped is None:
-                self.recipe = replace(self.recipe, stopped=done)
+            self.recipe = replace(self.recipe, stopped=step + 1)
         return tensors
+
+
+def unstoppable(pipe: Any) -> str:
+    """That a pipeline cannot be stopped between its steps, as a sentence; "" if it can."""
+    kind = type(pipe)
+    hears = "callback_on_step_end" in inspect.signature(kind.__call__).parameters
+    if hears and hasattr(kind, "interrupt"):
+        return ""
+    return f"{kind.__name__} cannot be stopped: it makes all its steps."
 
 
 def sentence(error: Exception) -> str:

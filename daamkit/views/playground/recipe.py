@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ METHODS = {
     "PerturbedAttentionGuidance": False,
     "SmoothedEnergyGuidance": False,
 }
-# `callback_on_step_end` with the tracer first: tracer, pipe, step, time, tensors
-Step = Callable[[Any, Any, int, Any, dict[str, Any]], dict[str, Any]]
+FLOAT32 = "torch.float32"  # what `daamkit.load` opens a model in
+# Given a pipeline and its tracer, around a call, for which it has further arguments
+Watch = Callable[[Any, Any], AbstractContextManager[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Recipe:
         What the trace does not sum over; see `trace`.
     stopped
         After how many steps it was stopped; None: it was not.
+    opened
+        The line of Python that has opened its pipeline, or what there is to say; see `opened`.
     """
 
     prompt: str
@@ -60,6 +63,7 @@ class Recipe:
     subjects: tuple[str, ...] = ()
     keep: tuple[str, ...] = ("step", "site", "head")
     stopped: int | None = None
+    opened: str = "# pipe: the pipeline that the playground was given"
 
     @property
     def title(self) -> str:
@@ -74,9 +78,9 @@ class Recipe:
             found |= {"height": self.height, "width": self.width}
         return found if self.scale is None else found | {"guidance_scale": self.scale}
 
-    def make(self, pipe: Any, step: Step | None = None, previews: bool = False) -> Run:
-        """Make the picture, traced; `step` is called after each step, with the tracer first;
-        `previews` keeps what the model means in each, where it can be shown small."""
+    def make(self, pipe: Any, watch: Watch | None = None, previews: bool = False) -> Run:
+        """Make the picture, traced and watched; `previews` keeps what the model means in each step,
+        where it can be shown small."""
         import torch
 
         options = self.options()
@@ -85,8 +89,8 @@ class Recipe:
                 around.enter_context(daamkit.guide(pipe, *map(self._method, self.methods)))
             kept = None if previews else False
             tracer = around.enter_context(daamkit.trace(pipe, keep=self.keep, previews=kept))
-            if step is not None:
-                options["callback_on_step_end"] = partial(step, tracer)
+            if watch is not None:
+                options |= around.enter_context(watch(pipe, tracer))
             pipe(self.prompt, generator=torch.Generator().manual_seed(self.seed), **options)
         return tracer.run
 
@@ -101,20 +105,9 @@ class Recipe:
         found = [(s, 0) if twice else s for s, twice in zip(self.subjects, repeated, strict=True)]
         return found or "nouns"
 
-    def code(self, model: str | None) -> str:
-        """The same as Python, which gives the same picture bit for bit.
-
-        Parameters
-        ----------
-        model
-            What `daamkit.load` opens; None: the code begins with a pipeline that is there.
-        """
-        lines = ["import daamkit", "import torch", ""]
-        lines += [
-            f"pipe = daamkit.load({model!r})"
-            if model is not None
-            else "# pipe: the pipeline that the playground was given"
-        ]
+    def code(self) -> str:
+        """The same as Python, which gives the same picture bit for bit."""
+        lines = ["import daamkit", "import torch", "", self.opened]
         context = f"daamkit.trace(pipe, keep={self.keep!r}) as tracer"
         for name in self.methods:
             given = repr(self.asked()) if METHODS[name] else ""
@@ -165,12 +158,33 @@ def words(prompt: str) -> dict[str, tuple[int, int]]:
     return dict(zip(names, spans, strict=True))
 
 
-def model_of(pipe: Any) -> str | None:
-    """What `daamkit.load` opens this pipeline by, as far as the pipeline tells."""
+def opened(pipe: Any) -> str:
+    """The line of Python that opens this pipeline, in its precision and on its device, as far as
+    the pipeline tells."""
     name = str(getattr(pipe, "name_or_path", "") or "")
-    if name and Path(name) == Path(resources.path("toybox")):
-        return "toybox"
-    return name or None
+    if not name:
+        return Recipe.opened
+    if Path(name) == Path(resources.path("toybox")):
+        name = "toybox"
+    weights = {
+        part: weight
+        for part, of in pipe.components.items()
+        for weight in itertools.islice(getattr(of, "parameters", tuple)(), 1)
+    }
+    types = {part: str(weight.dtype) for part, weight in weights.items()}
+    ((most, _),) = Counter(types.values()).most_common(1)
+    others = {"default": most} | {part: kind for part, kind in types.items() if kind != most}
+    each = ", ".join(f"{part!r}: {kind}" for part, kind in others.items())
+    dtype = f"{{{each}}}" if len(others) > 1 else most
+    return f"pipe = {loading(name, dtype, next(iter(weights.values())).device)}"
+
+
+def loading(model: str, dtype: str = FLOAT32, device: Any = "cpu") -> str:
+    """The Python that opens a model, in a precision ("torch.float16") and on a device."""
+    how = "" if dtype == FLOAT32 else f", dtype={dtype}"
+    place = str(device).removesuffix(":0")
+    where = "" if place in ("cpu", "meta") else f".to({place!r})"
+    return f"daamkit.load({model!r}{how}){where}"
 
 
 def _variable(name: str) -> str:

@@ -37,6 +37,7 @@ class PlaygroundTraits(Widget):
     progress = traitlets.Float(0.0, read_only=True).tag(sync=True)
     status = traitlets.Unicode("", read_only=True).tag(sync=True)
     problem = traitlets.Unicode("", read_only=True).tag(sync=True)
+    unstoppable = traitlets.Unicode("", read_only=True).tag(sync=True)
     code = traitlets.Unicode("", read_only=True).tag(sync=True)
     cells: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # [caption, PNG]
     history: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # [title, PNG]
@@ -60,6 +61,13 @@ class PlaygroundTraits(Widget):
         """Set another seed, any."""
         self.seed = random.SystemRandom().randrange(SEEDS)
         return self.seed
+
+    def _shown(self) -> int:
+        if self.shown is None:
+            raise DaamkitError(
+                wanted="a picture", got="none yet", mend="generate one: `playground.generate()`"
+            )
+        return int(self.shown)
 
     @traitlets.observe("prompt")
     def _new_words(self, change: Any) -> None:
