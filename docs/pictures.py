@@ -155,7 +155,7 @@ def readings(pipe: object) -> Image.Image:
 def inspectors(pipe: object) -> None:
     """As it opens, and with both nouns pinned."""
     made = inspector(pipe)
-    inspected(made, "light", 640, 492).save(FOLDER / "inspector.png", optimize=True)
+    inspected(made, "light", 640, 530).save(FOLDER / "inspector.png", optimize=True)
     made.pins, made.pixel = ["monkey", "turtle"], (60, 60)
     inspected(made, "dark", 1120, 720).save(FOLDER / "inspector-dark.png", optimize=True)
 
