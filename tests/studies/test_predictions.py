@@ -69,7 +69,7 @@ def test_who_knows_nothing_has_no_more_than_the_controls(few, tmp_path):
 
 def test_the_script_of_the_page(few, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    script = re.search(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)[1]
+    script = re.search(r"```py\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)[1]
     assert main(["score", "--truth", "truth"]) == 0
     assert f"{len(few)} words" in capsys.readouterr().out
     exec(script, {})
