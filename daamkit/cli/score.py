@@ -37,7 +37,7 @@ def _score(asked: argparse.Namespace) -> int:
             mend="try `daamkit score --truth truth`, then `daamkit score maps`",
         )
     if asked.truth is not None:
-        print(f"{len(predictions.ids())} words in {predictions.write(asked.truth)}")
+        print(f"{len(predictions.truth())} words in {predictions.write(asked.truth)}")
         return 0
     table = predictions.score(asked.folder)
     about = {"truth": predictions.VERSION, "sha256": predictions.DIGEST}

@@ -32,8 +32,8 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.studies import localisation, predictions, truths
-from daamkit.studies.denoised import Denoised, exact
+from daamkit.studies import localisation, truths
+from daamkit.studies.denoised import Denoised, both, exact
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
 from daamkit.toybox import claims
@@ -98,7 +98,7 @@ class AttributionStudy(Located):
     @cached_property
     def _scenes(self) -> list[Scene]:
         """Of both splits in turn."""
-        return predictions.both(-(-self.n // (len(self.levels) + 1)), self.seed)
+        return both(-(-self.n // (len(self.levels) + 1)), self.seed)
 
     @cached_property
     def _methods(self) -> dict[str, Attribution]:

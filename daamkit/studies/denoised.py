@@ -16,7 +16,7 @@ from daamkit.attention.taps import Tap
 from daamkit.maps.run import Run
 from daamkit.toybox import claims
 from daamkit.toybox.oracle import SMALLEST
-from daamkit.toybox.scenes import Scene
+from daamkit.toybox.scenes import SPLITS, Scene, sample
 from daamkit.tracing.trace import trace
 
 Mask = Bool[np.ndarray, "height width"]
@@ -118,3 +118,9 @@ def exact(scene: Scene) -> dict[int, Mask]:
         if names.count(claim.name) == 1
     }
     return {i: mask for i, mask in masks.items() if mask.sum() >= SMALLEST}
+
+
+def both(many: int, seed: int) -> list[Scene]:
+    """Scenes in turn: of compositions that the toy models have seen in training, and of others."""
+    each = [sample((many + 1) // 2, seed, split=split) for split in SPLITS[1:]]
+    return [scene for pair in zip(*each, strict=True) for scene in pair][:many]

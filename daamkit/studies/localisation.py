@@ -136,13 +136,17 @@ def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, Word
     seed
         Of the noise; give each image another.
     """
-    word, order = own[noun], list(own)
+    word, others = own[noun], without_noise(own, noun)
     rng = torch.Generator().manual_seed(1000 * seed + noun)
     noise = torch.rand(word.values.shape, generator=rng, dtype=torch.float32, device="cpu")
-    found = {
-        "centre prior": replace(word, values=_centre(word.size)),
-        "smooth noise": replace(word, values=_smooth(noise)),
-    }
+    smooth = {"smooth noise": replace(word, values=_smooth(noise))}
+    return {"centre prior": others.pop("centre prior")} | smooth | others
+
+
+def without_noise(own: Mapping[int, WordMap], noun: int) -> dict[str, WordMap]:
+    """Those `controls` that no dice are thrown for, and no size of map makes dear."""
+    word, order = own[noun], list(own)
+    found = {"centre prior": replace(word, values=_centre(word.size))}
     if len(own) > 1:
         found["other word"] = own[order[(order.index(noun) + 1) % len(own)]]
     return found

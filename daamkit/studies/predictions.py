@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,9 @@ from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
 from daamkit.studies import localisation
-from daamkit.studies.denoised import exact
-from daamkit.toybox import claims, scenes
-from daamkit.toybox.scenes import SPLITS, Scene
+from daamkit.studies.denoised import both, exact
+from daamkit.toybox import claims
+from daamkit.toybox.scenes import SPLITS
 
 VERSION, MANY, SEED = 1, 300, 0
 DIGEST = "0cdaeff33b0c81e3c5da0a759f14e190b1c1fe6c9de72e9588ee097cb9325cc4"
@@ -43,12 +42,6 @@ TRUTH = folders.Kind("truth", "truth.json", belongs=re.compile(r"truth\.(parquet
 YOURS = "yours"
 LARGEST = 4096  # of an array's side
 COLUMNS = ("id", "prompt", "word", "start", "end", "split", "image", "mask")
-
-
-def both(many: int, seed: int) -> list[Scene]:
-    """Scenes in turn: of compositions that the toy models have seen in training, and of others."""
-    each = [scenes.sample((many + 1) // 2, seed, split=split) for split in SPLITS[1:]]
-    return [scene for pair in zip(*each, strict=True) for scene in pair][:many]
 
 
 @cache
@@ -146,8 +139,7 @@ def score(folder: Path) -> pd.DataFrame:
         own = {int(row.id[4:]): maps[row.id] for row in part.itertuples()}
         for row in part.itertuples():
             noun = int(row.id[4:])
-            given = {YOURS: own[noun]} | localisation.controls(own, noun, int(number))
-            del given["smooth noise"]
+            given = {YOURS: own[noun]} | localisation.without_noise(own, noun)
             named = {"split": row.split, "prompt": row.prompt, "image": number, "noun": noun}
             for method, found in given.items():
                 ap = ranking.average_precision(found.expand(absolute=True).numpy(), row.mask)
@@ -210,8 +202,3 @@ def _array(file: Path, row: Any) -> Float[np.ndarray, "y x"]:
             wanted=wanted, got="numbers that are not finite", mend="save numbers alone"
         )
     return values
-
-
-def ids() -> Sequence[str]:
-    """The names of the maps that are wanted."""
-    return truth()["id"].tolist()

@@ -19,7 +19,6 @@ from daamkit.attention.sites import Grid, Kind, Site
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
-from daamkit.maps.layers import Layer
 from daamkit.maps.related import Related, Relation
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
@@ -212,31 +211,12 @@ class Relating(Tap):
         store, chosen = self.stores[relation], self.relations[relation]
         words = self.words[relation][sample] if relation in self.words else ()
         text = self.texts[sample].prompt
-        layers = {}
-        for slot in store.plan.slots:
-            if slot.name not in store.sums:
-                continue
-            values = store.sums[slot.name][sample]
-            if "step" in store.plan.keep:
-                values = values[self.passes]
-            values = values[..., : len(words), :] if words else values
-            values = values.unflatten(-1, slot.grid)
-            frames = slot.grid[0] if len(slot.grid) > 2 else 0
-            if frames:
-                values = values.movedim(-3, -4)
-            if relation.endswith("text"):
-                values = values[..., : text.columns]
-            sites = results.seen(store, slot)
-            layers[slot.name] = Layer(
-                slot.name,
-                sites,
-                slot.group,
-                slot.heads * len(sites),
-                values.clone().cpu(),
-                slot.order,
-                frames=frames,
-                ran=results.steps_of(self.passes, self.ran[sites[0]]),
-            )
+        found = results.layers_of(store, sample, self.passes, self.ran, len(words) or None)
+        many = text.columns if relation.endswith("text") else None
+        layers = {  # pooling rules are of words' maps
+            name: replace(layer, values=layer.values[..., :many].clone(), left_out=())
+            for name, layer in found.items()
+        }
         pixels = () if words or chosen == "all" else tuple(sources.pixels(chosen))
         sources.require_places(pixels, self.grid, self.size, run.maps.size)
         steps = len(self.passes)
