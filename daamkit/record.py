@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -18,13 +19,17 @@ PACKAGES = ("daamkit", "torch", "diffusers", "transformers", "numpy")
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | {k: v for k, v in found.items() if v is not None}
+
+
+@cache
+def _version(package: str) -> str | None:
+    """Asked once: what was imported stays, whatever is installed meanwhile."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 @runtime_checkable

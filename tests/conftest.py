@@ -75,6 +75,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--parity-seed", type=int, default=0, help="first seed of the parity tests with diffusers"
     )
+    parser.addoption(
+        "--parity-seeds", type=int, default=1, help="from how many seeds, one after the other"
+    )
 
 
 @pytest.fixture
@@ -85,6 +88,11 @@ def every_line(pytestconfig: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def parity_seed(pytestconfig: pytest.Config) -> int:
     return pytestconfig.getoption("parity_seed")
+
+
+@pytest.fixture(scope="session")
+def parity_seeds(pytestconfig: pytest.Config, parity_seed: int) -> range:
+    return range(parity_seed, parity_seed + pytestconfig.getoption("parity_seeds"))
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,15 @@ def test_a_package_that_cannot_be_imported_harms_no_other(kinds, installed) -> N
         kinds.find("pathlib:Nothing")
 
 
+def test_packages_are_read_once_until_another_comes(kinds, installed, monkeypatch) -> None:
+    assert kinds.names() == ["own"]
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "entry_points", None)
+        assert kinds.names() == ["own"]
+    installed("late", "daamkit.things", "class Thing: pass", late="late:Thing")
+    assert kinds.names() == ["own", "late"]
+
+
 # -- each kind where it is used
 
 
