@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
 from daamkit.maps.tokens import Token
 from daamkit.measures import ratings
-from daamkit.studies import promptfiles, shards
+from daamkit.studies import predictions, promptfiles, shards
 from daamkit.vision.annotation import MaskFolder
 
 SECONDS, MEMORY = 2.0, 500 * 2**20  # of one case
@@ -121,6 +122,8 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
     kind, noted = folders.Kind("fuzz", "b.txt"), place / "noted"
     folders.write(noted, kind, _two_texts)
     (place / "coco" / "annotations").mkdir(parents=True)
+    np.save(place / "0.npy", np.random.default_rng(0).random((8, 8), np.float32))
+    scored = SimpleNamespace(word="cat", prompt="a cat")
     vocab = _vocab()
 
     def in_run(name: str) -> tuple[bytes, Callable[[bytes], Any], bool]:
@@ -207,6 +210,11 @@ def readers(place: Path) -> Iterator[dict[str, tuple[bytes, Callable[[bytes], An
         "prompts .parquet": (
             (place / "p.parquet").read_bytes(),
             file("p.parquet", promptfiles.prompts_in),
+            False,
+        ),
+        "map of daamkit score": (
+            (place / "0.npy").read_bytes(),
+            file("0.npy", lambda p: predictions.array(p, scored)),
             False,
         ),
         "CoNLL-U": (

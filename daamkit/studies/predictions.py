@@ -163,12 +163,12 @@ def _summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _map(folder: Path, row: Any) -> WordMap:
     file = folder / f"{row.id}.npy"
-    values = _array(file, row)
+    values = array(file, row)
     word = Word(row.word, row.start, row.end, ())
     return WordMap(torch.from_numpy(values), word, row.mask.shape)
 
 
-def _array(file: Path, row: Any) -> Float[np.ndarray, "y x"]:
+def array(file: Path, row: Any) -> Float[np.ndarray, "y x"]:
     """A prediction.
 
     Raises
@@ -180,11 +180,11 @@ def _array(file: Path, row: Any) -> Float[np.ndarray, "y x"]:
     try:
         raw = files.content(file, 8 * LARGEST**2 + 4096)
         values = np.load(io.BytesIO(raw), allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:  # NumPy's for broken files are of many kinds
         missing = isinstance(error, FileNotFoundError)
         raise DaamkitError(
             wanted=wanted,
-            got="no such file" if missing else f"{error}",
+            got="no such file" if missing else f"{type(error).__name__}: {error}",
             mend="write one with `numpy.save` for each id of the truth, "
             "`daamkit score --truth FOLDER`",
         ) from error

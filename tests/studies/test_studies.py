@@ -35,6 +35,7 @@ BRIEF = {  # what else makes a study short
     "self_attention": {"settings": ("none", "cfg"), "scenes": 16, "sets": 1},
     "adjectives": {"n": 3},
     "guidance_effects": {"methods": ("self_attention",)},
+    "attribution": {"n": 4, "levels": (300,)},
 }
 
 
