@@ -54,9 +54,11 @@ function makeFigure(contents, column, view) {
     if (node.hidden) return;
     const { step } = state;
     if (column.previews[step] && !column.meant.has(step)) readPreview(column, step).then(view.show);
-    const key = `${seen.key}/${Boolean(column.meant.get(step))}`;
-    if (painted !== key) paint(state, seen);
-    painted = key;
+    const reading = column.meant.get(step) === null; // until then it stays as it is: painted once
+    if (painted !== seen.key && !(reading && painted)) {
+      paint(state, seen);
+      painted = reading ? "" : seen.key;
+    }
     mark(box, point, column, state);
     tip.show(state);
   }

@@ -39,7 +39,7 @@ async function readColumn(column) {
 export async function readPreview(column, step) {
   if (column.meant.size > 12) column.meant.delete(column.meant.keys().next().value);
   column.meant.set(step, null); // it is being read
-  const picture = await pixelsOf(column.previews[step], column);
+  const picture = await pixelsOf(column.previews[step], column).catch(() => column.picture);
   column.meant.set(step, { picture, grey: greyOf(picture) });
 }
 

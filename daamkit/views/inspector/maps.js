@@ -84,10 +84,13 @@ export function strengthOf(column, word, state) {
 // The value that is shown strongest: of all words of all runs, or the word's own in a column.
 export function topOf(contents, column, word, state) {
   if (state.scale === "own") return mapOf(contents, column, word, state)?.peak ?? 0;
-  let most = 0;
-  for (const each of contents.columns)
-    for (let i = 0; i < contents.words.length; i++) most = Math.max(most, strengthOf(each, i, state));
-  return most;
+  const { step, site, head } = state;
+  const key = JSON.stringify([contents.columns.length, step, site, head]);
+  if (contents.top?.key !== key) {
+    const strengths = contents.columns.flatMap((each) => contents.words.map((_, i) => strengthOf(each, i, state)));
+    contents.top = { key, strength: Math.max(0, ...strengths) };
+  }
+  return contents.top.strength;
 }
 
 // A word's value at a pixel, and whether its mask has it.
