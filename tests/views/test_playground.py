@@ -144,6 +144,9 @@ def test_stopped_it_keeps_what_was_made_and_says_so_in_code(play) -> None:
     assert run.maps.steps == 2 and not any(each.startswith("step 3") for each in steps)
     assert play.history[0][0].endswith("stopped after 2 steps")
     assert np.array_equal(pixels(again(play.code)), pixels(run))
+    meant = from_uri(run.record["previews"][-1])
+    assert play.history[0][1] == play.cells[0][1] == small(meant)  # not its half noise
+    assert np.array_equal(pixels(run), pixels(play.runs[0]))
     play.unobserve(stop, "status")
     assert drawn(play).maps.steps == 6
 

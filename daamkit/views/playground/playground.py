@@ -27,8 +27,6 @@ from daamkit.views.playground.recipe import Recipe, free, opened
 from daamkit.views.playground.traits import PlaygroundTraits
 from daamkit.views.widget import COLOURS, LIVE
 
-_HERE = Path(__file__).parent
-
 
 class Playground(PlaygroundTraits):
     """Type a prompt, draw, tick words to guide, compare, and take the code away.
@@ -72,7 +70,8 @@ class Playground(PlaygroundTraits):
     Notes
     -----
     A picture is made in a thread, so that the notebook stays usable: only leave that pipeline alone
-    until it is done. Of a video, the frame in the middle is shown.
+    until it is done. Shown is of a video the frame in the middle, and of a picture that was stopped
+    what the model meant then; `runs` has what the pipeline made.
 
     Examples
     --------
@@ -86,8 +85,8 @@ class Playground(PlaygroundTraits):
     attend_and_excite = daamkit.AttendAndExcite(['cat'])
     """
 
-    _esm = modules.join(_HERE / "playground.js")
-    _css = COLOURS + (_HERE / "playground.css").read_text(encoding="utf-8")
+    _esm = modules.join(Path(__file__).with_suffix(".js"))
+    _css = COLOURS + Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 
     def __init__(
         self,
@@ -231,7 +230,7 @@ class Playground(PlaygroundTraits):
         place = len(self.runs)
         self.runs.append(run)
         self.recipes.append(recipe)
-        picture = previews.small(previews.middle(run).image)
+        picture = previews.small(self._seen(place).image)
         self.set_trait("history", [*self.history, [recipe.title, picture]])
         self.set_trait("status", f"done: {recipe.title}")
         self.set_trait("progress", 1.0)
@@ -240,7 +239,7 @@ class Playground(PlaygroundTraits):
             return
         self.pinned = [before, place]
         self.shown = place
-        self.set_trait("cells", previews.difference(self.runs[before], run))
+        self.set_trait("cells", previews.difference(self._seen(before), self._seen(place)))
         if self.inspector is not None:
             self.inspector.difference = True
             common = [word for word in self.inspector.words if word in self.words]
@@ -248,20 +247,21 @@ class Playground(PlaygroundTraits):
 
     # -- what is seen
 
+    def _seen(self, place: int) -> Run:
+        return previews.seen(self.runs[place], self.recipes[place].stopped is not None)
+
     @traitlets.observe("shown", "pinned")
     def _look(self, change: Any) -> None:
         """The maps and code of the picture shown; the inspector of it, or of those pinned."""
         if change["name"] == "shown" and self.shown is not None:
             recipe = self.recipes[self.shown]
             self.set_trait("code", recipe.code())
-            self.set_trait("cells", previews.cells(self.runs[self.shown], list(recipe.subjects)))
+            self.set_trait("cells", previews.cells(self._seen(self.shown), list(recipe.subjects)))
         places = list(self.pinned) or [each for each in (self.shown,) if each is not None]
         if not places or (change["name"] == "shown" and self.pinned):
             return
-        old = self.inspector
-        names = told_apart(self.history[place][0] for place in places)
-        runs = [previews.middle(self.runs[place]) for place in places]
-        self.inspector = Inspector(runs, names=names)
+        old, names = self.inspector, told_apart(self.history[place][0] for place in places)
+        self.inspector = Inspector([*map(self._seen, places)], names=names)
         self._below.children = (self.inspector,)
         if old is not None:
             old.close()
@@ -282,11 +282,10 @@ class Playground(PlaygroundTraits):
         """The pictures made so far, or what this is."""
         if not self.runs:
             return {"text/html": f"<p>Playground: {escape(self.prompt)} (nothing made yet)</p>"}
+        runs = [*map(self._seen, range(len(self.runs)))]
         names = told_apart(title for title, _ in self.history)
-        return {
-            "text/html": still.html(self.runs, names=names),
-            "image/png": base64.b64encode(still.png(*self.runs)).decode(),
-        }
+        picture = base64.b64encode(still.png(*runs)).decode()
+        return {"text/html": still.html(runs, names=names), "image/png": picture}
 
     def _ipython_display_(self) -> None:
         """The still picture, then the controls with the inspector below."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from daamkit.maps.run import Run
 from daamkit.views import palettes, plots
 from daamkit.views.labels import labels
-from daamkit.views.png import png
+from daamkit.views.png import from_uri, png
 
 SIDE = 160  # longest side of a small picture, pixels
 Cell = list[Any]  # caption and PNG
@@ -18,7 +19,6 @@ Cell = list[Any]  # caption and PNG
 
 def cells(run: Run, subjects: list[str]) -> list[Cell]:
     """The picture and the maps of its words, on one scale; of some words if they are named."""
-    run = middle(run)
     found = run.maps.words()
     named = dict(zip(labels([each.word for each in found]), found, strict=True))
     chosen = {name: named[name] for name in subjects if name in named} or named
@@ -31,7 +31,6 @@ def cells(run: Run, subjects: list[str]) -> list[Cell]:
 
 def difference(before: Run, after: Run) -> list[Cell]:
     """Two pictures and how far apart their colours are, or the two alone if they differ in size."""
-    before, after = middle(before), middle(after)
     if before.image is None or after.image is None:
         return []
     rows: list[Cell] = [["before", small(before.image)], ["after", small(after.image)]]
@@ -43,9 +42,14 @@ def difference(before: Run, after: Run) -> list[Cell]:
     return rows
 
 
-def middle(run: Run) -> Run:
-    """Of a video, the frame in the middle; of an image, the run itself."""
-    return run.frames[len(run.frames) // 2]
+def seen(run: Run, stopped: bool) -> Run:
+    """What is shown: of a video, the frame in the middle; of what was stopped, whose own pixels are
+    half noise, the picture that the model meant then, where it was kept."""
+    run = run.frames[len(run.frames) // 2]
+    meant = run.record.get("previews") if stopped else None
+    if run.image is None or not meant:
+        return run
+    return replace(run, image=from_uri(meant[-1]).resize(run.image.size))
 
 
 def small(image: Image.Image | None) -> bytes:

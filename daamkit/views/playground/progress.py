@@ -75,7 +75,8 @@ class Watching:
         if self.every and done % self.every == 0 and done < total:
             for run in tracer.so_far()[:1]:
                 meant = run.record.get("previews")  # none of what has no small picture
-                seen = replace(run, image=from_uri(meant[-1]) if meant else None)
+                image = from_uri(meant[-1]) if meant else None
+                seen = replace(previews.seen(run, stopped=False), image=image)
                 self.shown.set_trait("cells", previews.cells(seen, list(self.recipe.subjects)))
 
     def end(self, pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
