@@ -716,6 +716,12 @@ def lines(svg: Path | str) -> list[tuple[str, str, str]]:
             for (about, said), own in zip(found, colour, strict=True)]  # fmt: skip
 
 
+def marks(svg: str) -> list[dict[str, str]]:
+    """Boxes and places that are marked in the pictures, each as its attributes."""
+    found = re.findall(r"<(?:rect|circle) ([^>]*?stroke=[^>]*?)/?>", svg.partition("<image")[2])
+    return [dict(re.findall(r'([\w-]+)="([^"]*)"', each)) for each in found]
+
+
 @pytest.mark.parametrize(
     "now",
     [
@@ -733,7 +739,9 @@ def test_the_legend_is_the_librarys(now, page, pair, runs, tmp_path) -> None:
         setattr(pair, name, list(runs[0].maps.layers)[value] if name == "site" else value)
     look(page, pair, tmp_path)
     own = pair._sheet()
-    assert lines(saved(page, "SVG", tmp_path)) == lines(own.svg())
+    svg = saved(page, "SVG", tmp_path)
+    assert lines(svg) == lines(own.svg()) and marks(svg.read_text()) == marks(own.svg())
+    assert len(marks(own.svg())) == 8 * ("region" in now)  # a box, a place, each twice, in each run
     for i, each in enumerate(own.seen):  # and so is what it tells of
         shown = page.locator("figure:visible canvas").nth(i).evaluate("(c) => c.toDataURL()")
         data = base64.b64decode(shown.partition(",")[2])

@@ -349,6 +349,12 @@ def test_what_is_seen_is_written(run: Run, other: Run, tmp_path) -> None:
     with Image.open(inspector.save(tmp_path / "seen.png")) as sheet:
         assert sheet.width == 16 + 2 * (384 + 16) and sheet.height > 384
     inspector.word = None
+    plain = np.asarray(inspector._sheet().png()).astype(int)
+    inspector.region, inspector.pixel = (8, 16, 40, 64), (20, 30)
+    marked = np.asarray(inspector._sheet().png()).astype(int)[: plain.shape[0]]
+    changed = np.abs(marked - plain[: len(marked)]).max(-1) > 99
+    assert changed.any(0)[16:400].any() and changed.any(0)[416:].any()  # in both pictures
+    inspector.region = inspector.pixel = None
     svg = inspector.save(tmp_path / "seen.svg").read_text()
     assert "&lt;other&gt;" in svg and svg.count("<image") == 2
     assert 'fill="#0072b2">cat</text>' in svg  # in the prompt and in the legend

@@ -38,6 +38,7 @@ export function asSvg(contents, view) {
   let x = MARGIN;
   for (const figure of figures) {
     parts.push(drawn("image", { href: figure.canvas.toDataURL("image/png"), x, y: top, width: wide(figure), height: side }));
+    parts.push(...marks(figure.column, [x, top], side, { ...state, ...(view.pointing && { pixel: null }) }));
     text(figure.column.name, x, top + side + 20, { bold: true });
     text(figure.column.made, x, top + side + 40, { tint: SOFT, size: 13 });
     x += wide(figure) + MARGIN;
@@ -49,6 +50,20 @@ export function asSvg(contents, view) {
     drawn("rect", { width: "100%", height: "100%", fill: "white" }), ...parts,
   );
   return { text: new XMLSerializer().serializeToString(svg), width, height };
+}
+
+// The box that was drawn and the pixel that was clicked, in white with a dark edge.
+function marks({ width, height }, [left, top], side, { region, pixel }) {
+  const scale = side / height;
+  const edged = (shape, at) => [["black", 4], ["white", 2]].map(([stroke, wide]) => drawn(shape, { ...at, fill: "none", stroke, "stroke-width": wide }));
+  const found = [];
+  if (region !== null && region[2] <= height && region[3] <= width) {
+    const [y, x] = [top + scale * region[0], left + scale * region[1]];
+    found.push(...edged("rect", { x, y, width: scale * (region[3] - region[1]), height: scale * (region[2] - region[0]) }));
+  }
+  if (pixel !== null && pixel[0] < height && pixel[1] < width)
+    found.push(...edged("circle", { cx: left + scale * (pixel[1] + 0.5), cy: top + scale * (pixel[0] + 0.5), r: 7 }));
+  return found;
 }
 
 // What the colours mean, and what the view is narrowed to. `legend.py` says the same.

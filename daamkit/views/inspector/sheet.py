@@ -23,6 +23,9 @@ from daamkit.views.png import data_uri
 
 GAP, LINE = 16, 24
 INK, SOFT = "#1b2230", "#5a6270"
+ROUND = 7  # radius of a marked place
+EDGES = (("black", 4, 2), ("white", 2, 1))  # of marks: colour, width, how far outside of it
+Mark = tuple[str, float, float, float, float]  # "rect" or "ellipse"; left, top, width, height
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,17 @@ class Sheet:
         Words with their hues, and what the colours mean.
     right
         Whether the prompt is read from the right.
+    region, pixel
+        A box (top, left, bottom, right) and a place (y, x) that are marked in each picture that has
+        them.
     """
 
     seen: Sequence[Seen]
     prompt: Sequence[tuple[str, int | None]]
     legend: Sequence[tuple[str, int | None]]
     right: bool = False
+    region: tuple[int, int, int, int] | None = None
+    pixel: tuple[int, int] | None = None
 
     @classmethod
     def from_state(
@@ -92,7 +100,8 @@ class Sheet:
         legend: list[tuple[str, int | None]] = [(label[word], hue) for word, hue in hues.items()]
         single = None if state.single is None else label[state.single]
         legend.append((told(state, single, runs), None))
-        return cls(seen, [*pieces, (prompt[at:], None)], legend, from_right(prompt))
+        every = [*pieces, (prompt[at:], None)]
+        return cls(seen, every, legend, from_right(prompt), state.region, state.pixel)
 
     @property
     def side(self) -> int:
@@ -138,17 +147,33 @@ class Sheet:
                 yield Caption(at, y, part, tint, size, hue is not None, right)
                 x += wide
 
+    def _marks(self, each: Seen, left: float, top: float) -> list[Mark]:
+        """In the page's pixels, of a picture whose corner lies there."""
+        height, width = each.pixels.shape[:2]
+        scale, found = self.side / height, list[Mark]()
+        if (box := self.region) is not None and box[2] <= height and box[3] <= width:
+            corners = (left + scale * box[1], top + scale * box[0])
+            found.append(("rect", *corners, scale * (box[3] - box[1]), scale * (box[2] - box[0])))
+        if (at := self.pixel) is not None and at[0] < height and at[1] < width:
+            y, x = top + scale * (at[0] + 0.5), left + scale * (at[1] + 0.5)
+            found.append(("ellipse", x - ROUND, y - ROUND, 2 * ROUND, 2 * ROUND))
+        return found
+
     def png(self) -> Image.Image:
         """The page as pixels."""
         texts, top, height = self.texts()
         page = Image.new("RGB", (self.width, height), "white")
-        x = GAP
+        pen, x = ImageDraw.Draw(page), GAP
         for each in self.seen:
             size = (self._width(each), self.side)
             image = Image.fromarray(each.pixels).resize(size, Image.Resampling.BICUBIC)
             page.paste(image, (x, top))
+            for shape, left, above, wide, tall in self._marks(each, x, top):
+                draw = pen.rectangle if shape == "rect" else pen.ellipse
+                for colour, width, out in EDGES:  # what is drawn lies within its bounds
+                    bounds = (left - out, above - out, left + wide + out, above + tall + out)
+                    draw(bounds, outline=colour, width=width)
             x += size[0] + GAP
-        pen = ImageDraw.Draw(page)
         for text in texts:
             font = _font(text.size, text.bold)
             anchor = "rs" if text.right else "ls"
@@ -164,6 +189,14 @@ class Sheet:
             parts.append(
                 f'<image href="{uri}" x="{x}" y="{top}" width="{width}" height="{self.side}"/>'
             )
+            for shape, left, above, wide, tall in self._marks(each, x, top):
+                place = f'x="{left:g}" y="{above:g}" width="{wide:g}" height="{tall:g}"'
+                if shape == "ellipse":
+                    centre = f'cx="{left + wide / 2:g}" cy="{above + tall / 2:g}"'
+                    shape, place = "circle", f'{centre} r="{ROUND}"'
+                for colour, stroke, _ in EDGES:
+                    edge = f'fill="none" stroke="{colour}" stroke-width="{stroke}"'
+                    parts.append(f"<{shape} {place} {edge}/>")
             x += width + GAP
         for text in texts:
             more = ' font-weight="bold"' if text.bold else ""
