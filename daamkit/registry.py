@@ -245,6 +245,7 @@ studies = Registry(
         "guidance_effects": "studies.guidance_effects:GuidanceEffects",
         "reliability": "studies.reliability:Reliability",
         "attribution": "studies.attribution:AttributionStudy",
+        "faithfulness": "studies.faithfulness:Faithfulness",
     },
 )
 # Each of these is called with the device on which it shall run.

@@ -69,6 +69,13 @@ def load(model: Any, **options: Any) -> Any:
     return _open(name, options)
 
 
+def usual_device() -> str:
+    """A GPU by CUDA if there is one, else the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def move(pipe: Any, device: Any) -> Any:
     """A pipeline on a device, "cpu", "cuda", "mps".
 

@@ -1,14 +1,13 @@
 """Pipelines that the tests share. Each test leaves them as they were: that is what is tested."""
 
+import gc
+
 import hypothesis
 import pytest
-import transformers
-
-from tests import tiny
 
 hypothesis.settings.register_profile("busy", deadline=None)  # a time is no property of the code
 hypothesis.settings.load_profile("busy")
-transformers.logging.set_verbosity_error()  # says at every import that torchvision is missing
+gc.set_threshold(50_000, 20, 20)  # millions of objects lie about that stay
 
 
 SLOW = {  # left out by `-m "not slow"`: folders, files, or tests by the beginning of their names
@@ -66,6 +65,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Keep transformers from saying that torchvision is missing, where tests run."""
+    if getattr(session.config.option, "dist", "no") == "no" or hasattr(
+        session.config, "workerinput"
+    ):
+        import transformers
+
+        transformers.logging.set_verbosity_error()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-line",
@@ -97,11 +106,15 @@ def parity_seeds(pytestconfig: pytest.Config, parity_seed: int) -> range:
 
 @pytest.fixture(scope="session")
 def sd():
+    from tests import tiny
+
     return tiny.sd()
 
 
 @pytest.fixture(scope="session")
 def sdxl():
+    from tests import tiny
+
     return tiny.sdxl()
 
 

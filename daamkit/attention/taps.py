@@ -121,6 +121,10 @@ class Attention:
     def value(self, value: Float[Tensor, "batch keyheads keys channels"]) -> None:
         self._value = value
 
+    def every_key(self) -> Float[Tensor, "batch heads keys channels"]:
+        """The keys of each head, where grouped queries share them."""
+        return _of_each_head(self.key, self.query.shape[1])
+
     def every_value(self) -> Float[Tensor, "batch heads keys channels"]:
         """The values of each head, where grouped queries share them."""
         return _of_each_head(self.value, self.query.shape[1])

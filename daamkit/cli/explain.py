@@ -60,7 +60,7 @@ def explain(asked: argparse.Namespace) -> int:
     report.claim(asked.out)
 
     pipe = daamkit.load(asked.model, dtype=getattr(torch, asked.dtype))
-    zoo.move(pipe, asked.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    zoo.move(pipe, asked.device or zoo.usual_device())
     pipe.set_progress_bar_config(desc="generating", disable=False)
     options = {
         "guidance_scale": asked.guidance,

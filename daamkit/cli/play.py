@@ -32,12 +32,11 @@ def add(verbs: Any) -> None:
 
 
 def _play(asked: argparse.Namespace) -> int:
-    import torch
-
+    from daamkit import zoo
     from daamkit.views.playground import opening
 
     command, file = opening.command(asked.notebook, asked.program), asked.notebook
-    device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = asked.device or zoo.usual_device()
     model = (asked.model, f"torch.{asked.dtype}", device)
     if missing := opening.missing(file, *model):
         tell(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
+from torch.nn import functional as F
 
 from daamkit import prompts
 from daamkit.attention.calls import Pass
@@ -36,6 +40,10 @@ class Silence(OfWords):
         Otherwise the words' part of the output is left out and all else stays.
     prompt
         What `prompt_embeds` stand for.
+    where
+        (height, width), or one for each image: the part of the picture whose cells lose the words,
+        of any size; a cell does where half of it is meant. All else attends as before, other text
+        too. None: everything.
     layers, heads, steps, branch
         Where and when attention is changed, as for every `Edit`.
 
@@ -43,13 +51,14 @@ class Silence(OfWords):
     ------
     DaamkitError
         When the first pass begins: if a prompt has no such word, or there are not as many lists as
-        prompts.
+        prompts or masks as images; and if `where` is given without `renormalize`.
     """
 
     words: Asked | Sequence[Any]
     occurrence: Occurrence | None = None
     renormalize: bool = True
     prompt: prompts.Texts = None
+    where: Tensor | np.ndarray | None = None
     _read: list[Read] = field(default_factory=list, init=False, repr=False)
     _columns: list[list[int]] = field(default_factory=list, init=False, repr=False)
 
@@ -58,6 +67,7 @@ class Silence(OfWords):
         if now.index or self.branch not in now.branches:
             return
         self._read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
+        self._require_parts()
         each = self._each(now.call.images_per_prompt)
         self._columns = [
             sorted(
@@ -78,10 +88,50 @@ class Silence(OfWords):
         if not silent.any():
             return output
         if self.renormalize:
-            attention.mask = _without(attention.mask, silent[:, :, None])
+            hidden = silent[:, :, None]
+            if self.where is not None:
+                hidden = hidden & self._meant(attention)[:, None, :, None]
+            attention.mask = _without(attention.mask, hidden)
         else:
             attention.value = attention.value.masked_fill(_shared(silent, attention), 0)
         return attention.fused()
+
+    def _meant(self, attention: Attention) -> Bool[Tensor, "samples queries"]:
+        """The queries that are cells of the part that is meant."""
+        *frames, height, width = attention.layout.grid
+        part = torch.as_tensor(self.where, dtype=torch.float32, device=attention.query.device)
+        part = part.expand(len(self._read), *part.shape[-2:])
+        cells = F.adaptive_avg_pool2d(part, (height, width)).flatten(1) >= 0.5
+        cells = cells.repeat(1, math.prod(frames))
+        found = cells.new_zeros(len(cells), attention.query.shape[2])
+        for row, place in enumerate(attention.layout.cells_of(slice(0, len(cells)))):
+            found[row, place] = cells[row]
+        return found
+
+    def _require_parts(self) -> None:
+        if self.where is None:
+            return
+        shape, images = np.shape(self.where), len(self._read)
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != images):
+            raise DaamkitError(
+                wanted=f"a part of the picture (height, width), or one for each of {images} images",
+                got=f"an array of the shape {tuple(shape)}",
+                mend="pass a mask, such as `run.maps.word('cat').mask()`",
+            )
+        if not self.renormalize:
+            raise DaamkitError(
+                wanted="`where` with `renormalize`",
+                got="renormalize=False",
+                mend="leave `renormalize` on",
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """The part as its share of the picture."""
+        said, part = super().settings(), self.where
+        if part is not None:
+            meant = torch.as_tensor(part, dtype=torch.float32, device="cpu")
+            said["where"] = round(meant.mean().item(), 6)
+        return said
 
     def _each(self, images_per_prompt: int) -> list[list[Any]]:
         """The words of each image."""

@@ -25,8 +25,7 @@ def encoded(now: Pass, concept: str, *, first: bool) -> Float[Tensor, "tokens ch
     columns = {c for word in text.prompt.words() for c in (word.parts or (word.columns,))[-1]}
     shift = min(span.start for span in spans) + registers(call) - _padded(call, text, embeds)
     own = [key - shift for key in text.keys(spans, columns)]
-    known = now.family.whole or first  # others drop places from within
-    if not own or not known or max(own) >= embeds.shape[1]:
+    if not own or len(now.text) > 1 or max(own) >= embeds.shape[1]:
         raise DaamkitError(
             wanted=f"the places of {concept!r} in what the text encoders make of it",
             got=f"{type(call.pipe).__name__}, of which these are not known",
@@ -50,8 +49,8 @@ def embedded(now: Pass, text: str) -> Float[Tensor, "1 places channels"]:
     given |= {name: value for name, value in alone.items() if name in known}
     with torch.no_grad():
         made = pipe.encode_prompt(**given)
-    embeds: Tensor = made[0] if isinstance(made, tuple) else made
-    return embeds
+    embeds: Tensor | list[Tensor] = made[0] if isinstance(made, tuple) else made
+    return embeds[0][None] if isinstance(embeds, list) else embeds
 
 
 def keys(now: Pass, places: int) -> Sequence[Sequence[Span]]:

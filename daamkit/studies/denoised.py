@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from daamkit.attention.taps import Tap
 from daamkit.maps.run import Run
 from daamkit.toybox import claims
 from daamkit.toybox.oracle import SMALLEST
-from daamkit.toybox.scenes import SPLITS, Scene, sample
+from daamkit.toybox.scenes import SIDE, SPLITS, Scene, sample
 from daamkit.tracing.trace import trace
 
 Mask = Bool[np.ndarray, "height width"]
@@ -39,13 +39,19 @@ class Denoised:
     Parameters
     ----------
     pipe
-        A Stable Diffusion of the toy world; it stays as it is, and its parts are shared.
+        A Stable Diffusion or a Flux of the toy world; it stays as it is, and its parts are shared.
     """
 
     def __init__(self, pipe: Any) -> None:
-        self.scheduler = OneStep.from_config(pipe.scheduler.config)
-        parts = pipe.components | {"scheduler": self.scheduler}
-        self.pipe = type(pipe)(**parts, requires_safety_checker=False)
+        parts, more = dict(pipe.components), {"requires_safety_checker": False}
+        self.flows = isinstance(pipe.scheduler, FlowMatchEulerDiscreteScheduler)
+        if self.flows:
+            plain = {"shift": 1.0, "use_dynamic_shifting": False}
+            self.scheduler: Any = type(pipe.scheduler).from_config(pipe.scheduler.config, **plain)
+            more = {}
+        else:
+            self.scheduler = OneStep.from_config(pipe.scheduler.config)
+        self.pipe = type(pipe)(**parts | {"scheduler": self.scheduler}, **more)
         self.pipe.set_progress_bar_config(disable=True)
 
     def runs(
@@ -65,33 +71,16 @@ class Denoised:
         seeds
             Of the noise that each is mixed with.
         level
-            Time step of the schedule, from 0 (hardly any noise) to 999.
+            Time step of the schedule, from 0 (hardly any noise) to 999; of a Flux, whose paths are
+            straight, the share of noise in thousandths.
         taps
             What watches or changes attention besides.
         options
             Of `trace`.
         """
-        self.scheduler.level = level
-        noisy = self._noisy(scenes, seeds, level)
-        with attach(self.pipe, *taps), trace(self.pipe, **options) as tracer:
-            self.pipe(
-                [scene.caption for scene in scenes],
-                latents=noisy,
-                num_inference_steps=1,
-                guidance_scale=1.0,
-            )
-        return tracer.runs
+        from daamkit.toybox.training.denoiser import packed
 
-    def _noisy(
-        self, scenes: Sequence[Scene], seeds: Sequence[int], level: int
-    ) -> Float[Tensor, "scenes channels y x"]:
-        from daamkit.toybox.training import autoencoder
-
-        pipe = self.pipe
-        images = autoencoder.as_tensor(np.stack([scene.image for scene in scenes]))
-        with torch.no_grad():
-            clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
-        clean = clean * pipe.vae.config.scaling_factor
+        clean = self._latents(scenes)
         noise = torch.stack(
             [
                 torch.randn(
@@ -103,7 +92,28 @@ class Denoised:
                 for each, seed in zip(clean, seeds, strict=True)
             ]
         ).to(clean)
-        return self.scheduler.add_noise(clean, noise, torch.tensor([level], device=clean.device))
+        call: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 1.0}
+        if self.flows:
+            sigma = max(level, 1) / 1000
+            noisy = (1 - sigma) * clean + sigma * noise
+            call["latents"] = packed(noisy)
+            call |= {"sigmas": [sigma], "height": SIDE, "width": SIDE}
+        else:
+            self.scheduler.level = level
+            time = torch.tensor([level], device=clean.device)
+            call["latents"] = self.scheduler.add_noise(clean, noise, time)
+        with attach(self.pipe, *taps), trace(self.pipe, **options) as tracer:
+            self.pipe([scene.caption for scene in scenes], **call)
+        return tracer.runs
+
+    def _latents(self, scenes: Sequence[Scene]) -> Float[Tensor, "scenes channels y x"]:
+        from daamkit.toybox.training import autoencoder
+
+        pipe = self.pipe
+        images = autoencoder.as_tensor(np.stack([scene.image for scene in scenes]))
+        with torch.no_grad():
+            clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
+        return clean * pipe.vae.config.scaling_factor
 
 
 def exact(scene: Scene) -> dict[int, Mask]:

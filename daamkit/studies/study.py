@@ -90,7 +90,7 @@ class Study:
     @property
     def resolved_device(self) -> str:
         """The device that `device` means."""
-        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return self.device or zoo.usual_device()
 
     def open(self) -> Any:
         """The pipeline that `model` names, on its device."""

@@ -126,12 +126,6 @@ class Concepts(Tap):
         every = [site for own in families.sites(call.pipe).values() for site in own]
         sites = [site for site in every if site.reads_text]
         self.joint = any(site.kind == "joint" for site in sites)
-        if self.joint and any(site.kind == "text" for site in every):
-            raise DaamkitError(
-                wanted="a model whose text meets the image as the encoder has made it",
-                got=f"{type(call.pipe).__name__}, which lets the prompt's words mix before",
-                mend="leave `concepts` out for this model",
-            )
         double = [site for site in sites if site.group == "double"]  # the paper's layers
         sites = double if self.joint and double else sites
         sites = [

@@ -37,7 +37,8 @@ class Keys(Tap):
 
 
 class Stream(Tap):
-    """Of two rows, the second's text looks at itself and at the first's image.
+    """Of two rows, the second's text looks at itself and at the first's image; before it meets the
+    image each of its places looks at itself alone, as if it were the only one.
 
     Attributes
     ----------
@@ -54,15 +55,19 @@ class Stream(Tap):
         self.seen: dict[str, Attention] = {}
 
     def wants(self, site: Site) -> bool:
-        return site.kind == "joint"
+        return site.kind in ("joint", "text")
 
     def edit(self, attention: Attention, output: Output) -> Output:
         registers = vectors.registers(attention.now.call)
         own = places(attention.layout.text[1])[registers:][: self.count]
+        if attention.site.kind == "text":
+            output = output.clone()
+            output[1][:, own] = attention.every_value()[1][:, own]
+            return output
         cells = attention.layout.cells_of(slice(0, 1))[0]
         key, value = (
             torch.cat([both[1:, :, own], both[:1, :, cells]], 2)
-            for both in (attention.key, attention.value)
+            for both in (attention.every_key(), attention.every_value())
         )
         query, scale = attention.query[1:, :, own], attention.scale
         said = F.scaled_dot_product_attention(query, key, value, scale=scale)[0]
@@ -84,9 +89,7 @@ def draw(now: Pass, tap: Tap, samples: Sequence[int], vectors: Sequence[Tensor |
     own = now.holding("cond")
     first = own.branches["cond"].start
     inputs = selected(own, [first + sample for sample in samples])
-    for row, each in enumerate(vectors):
-        if each is not None:
-            inputs = reworded(inputs, row, each)
+    inputs = reworded(own, inputs, vectors)
     inputs = now.family.write(inputs, scaled(now, now.noisy[list(samples)]))
     args, kwargs = own.arguments(inputs)
     with extra_passes(now.call.pipe, tap), torch.no_grad(), contextlib.suppress(Ended):

@@ -168,6 +168,11 @@ def test_a_phone_shows_it_and_silence_is_told(
     assert unreadable(page) == []
     shot(page, f"playground-phone-{scheme}")
 
+    chip = page.locator('.ticks [data-word="red"]')
+    chip.press("Enter")  # it is made anew, and the keyboard stays where it was
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    expect(chip).to_be_focused()
+
     problem = page.locator(".problem")
     page.locator(".generate").click()
     expect(problem).to_be_hidden()

@@ -84,6 +84,56 @@ def test_silence_is_the_attention_without_that_column(sd, renormalize, heads):
         assert torch.equal(own, fused[: rows.start])
 
 
+@pytest.mark.parametrize("size", [(48, 64), (6, 8)])
+def test_silence_in_a_part_of_the_picture(sd, size):
+    """Its cells attend without the word, all others as before, in every layer."""
+    part = np.zeros(size, bool)
+    part[: size[0] // 2, : size[1] // 4] = True  # above, on the left
+    call = {"height": 48, "width": 64, "steps": 1}
+    plain, everywhere, here = Outputs(), Outputs(), Outputs()
+    for tap, edits in (
+        (plain, []),
+        (everywhere, [daamkit.Silence("cat")]),
+        (here, [daamkit.Silence("cat", where=part)]),
+    ):
+        with attach(sd, *edits, tap):
+            generate(sd, "a red cat", **call)
+    first = next(iter(plain.seen))
+    attention, own = here.seen[first]
+    rows = attention.branches["cond"]
+    height, width = attention.layout.grid
+    cells = np.zeros((height, width), bool)
+    cells[: height // 2, : width // 4] = True
+    chosen = torch.from_numpy(cells.flatten())
+    (_, before), (_, without) = plain.seen[first], everywhere.seen[first]
+    assert torch.allclose(own[rows][:, :, chosen], without[rows][:, :, chosen], atol=1e-6)
+    assert torch.allclose(own[rows][:, :, ~chosen], before[rows][:, :, ~chosen], atol=1e-6)
+    assert not torch.allclose(without[rows], before[rows], atol=1e-4)
+
+
+def test_a_part_of_the_picture_is_one_or_one_an_image(sd):
+    nothing, all_of_it = np.zeros((2, 8, 8), bool), np.ones((2, 8, 8), bool)
+    two = {"prompt": ["a red cat", "a cat"], "height": 32, "width": 32}
+    assert np.array_equal(
+        edited(sd, daamkit.Silence("cat", where=nothing), **two), generate(sd, **two)
+    )
+    mixed = np.stack([nothing[0], all_of_it[0]])
+    found = edited(sd, daamkit.Silence("cat", where=mixed), **two)
+    whole, plain = edited(sd, daamkit.Silence("cat"), **two), generate(sd, **two)
+    assert np.abs(found[0] - plain[0]).max() < 1e-5 < np.abs(found[0] - whole[0]).max()
+    assert np.abs(found[1] - whole[1]).max() < 1e-5 < np.abs(found[1] - plain[1]).max()
+    for wrong, told in (
+        ({"where": np.ones((3, 8, 8), bool)}, r"one for each of 2 images.*\(3, 8, 8\)"),
+        ({"where": np.ones(8, bool)}, r"shape \(8,\)"),
+        ({"where": all_of_it, "renormalize": False}, "with `renormalize`"),
+    ):
+        with pytest.raises(DaamkitError, match=told):
+            edited(sd, daamkit.Silence("cat", **wrong), **two)
+    with daamkit.edit(sd, daamkit.Silence("cat", where=mixed)), daamkit.trace(sd) as tracer:
+        generate(sd, **two)
+    assert tracer.runs[0].record["edits"][0]["settings"]["where"] == 0.5
+
+
 def test_two_silences_are_one_of_both(sd):
     both = edited(sd, daamkit.Silence(["cat", "car"]))
     assert np.allclose(both, edited(sd, daamkit.Silence("cat"), daamkit.Silence("car")), atol=1e-5)
@@ -143,7 +193,7 @@ def test_an_edit_is_in_the_record_and_gone_after_the_context(sd):
     assert entry["edit"] == "Silence"
     assert entry["settings"] == {
         "words": "cat", "occurrence": None, "renormalize": True, "prompt": None,
-        "layers": None, "heads": None, "steps": [0], "branch": "cond",
+        "where": None, "layers": None, "heads": None, "steps": [0], "branch": "cond",
     }  # fmt: skip
     assert not np.array_equal(before, during)
     assert np.array_equal(before, generate(sd, PROMPT))

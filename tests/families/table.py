@@ -36,7 +36,7 @@ METHODS: dict[str, Callable[[str], Method]] = {
 }
 HEAD = (
     "family", "pipeline", "attention", "text encoders", "branches", "picture",
-    "furthest from a softmax", "guided by",
+    "furthest from a softmax", "guided by", "concepts",
 )  # fmt: skip
 
 
@@ -60,7 +60,21 @@ def row(name: str, case: Case) -> list[str]:
         "the same" if torch.equal(plain, traced) else "**another**",
         f"{max(seen.error.values()):.0e}",
         ", ".join(each for each in METHODS if guided(case, pipe, each)) or "none",
+        concepts(case, pipe),
     ]
+
+
+def concepts(case: Case, pipe: Any) -> str:
+    """How words are found that the prompt has not got, or that they are refused."""
+    try:
+        with daamkit.trace(pipe, concepts=["fox", "tree"]) as tracer:
+            generate(case, pipe, PROMPT, **case.alone)
+    except daamkit.DaamkitError:
+        return "refused"
+    names = tracer.run.maps.concepts.layers
+    sites = [site for own in families.sites(pipe).values() for site in own]
+    kinds = {site.kind for site in sites if site.name in names}
+    return {"cross": "keys", "joint": "texts of their own"}[kinds.pop()]
 
 
 def guided(case: Case, pipe: Any, method: str) -> bool:

@@ -8,6 +8,10 @@ import torch
 import daamkit
 from daamkit import prompts
 from daamkit.attention import families, hooks
+from daamkit.attention.sites import places
+from daamkit.errors import DaamkitError
+from daamkit.prompts import vectors
+from daamkit.tracing import extra
 from tests.families import every
 from tests.families.checks import Seen
 from tests.families.every import CASES, TWO, generate
@@ -192,3 +196,47 @@ def test_what_is_denoised_is_put_back_in_the_type_of_its_inputs(case, batch):
         made = family.write(inputs, noisy.float())[family.image]
         for one, other in zip(made, small, strict=True):
             assert one.dtype == torch.bfloat16 and torch.equal(one, other)
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """The keys that concepts have where they first meet the image, in each pass of theirs."""
+    keys, own = [], extra.Stream.edit
+
+    def edit(stream, attention, output):
+        if attention.site.name == stream.sites[0]:
+            registers = vectors.registers(attention.now.call)
+            at = places(attention.layout.text[1])[registers:][: stream.count]
+            keys.append(attention.every_key()[1, :, at].clone())
+        return own(stream, attention, output)
+
+    monkeypatch.setattr(extra.Stream, "edit", edit)
+    return keys
+
+
+def test_concepts_leave_the_picture_and_do_not_hear_each_other(case, pipe, alone, heard):
+    several = ("hunyuandit", "hidream", "hunyuanvideo")  # texts of several encoders, apart
+    if case in [CASES[name] for name in several]:
+        refused = pytest.raises(DaamkitError, match="of which these are not known")
+        with refused, daamkit.trace(pipe, concepts=["fox"]):
+            generate(case, pipe, **case.alone)
+        return
+    found = []
+    for concepts in (["fox", "tree"], ["fox", "car"], ["dog", "car"]):
+        heard.clear()
+        with daamkit.trace(pipe, concepts=concepts) as tracer:
+            assert torch.equal(generate(case, pipe, **case.alone), alone[0])
+        found.append((tracer.run.maps, heard[0] if heard else None))
+    (one, fox), (other, with_car), (last, dog) = found
+    assert set(one.concepts.layers) <= set(one.layers)
+    assert not torch.equal(other.concept("fox").values, last.concept("dog").values)
+    if fox is None:  # cells look at text alone: each concept is scored beside the prompt by itself
+        pair = (maps.concept("fox").values for maps in (one, other))
+        assert torch.allclose(*pair, rtol=1e-4)
+        return
+    shares = one.concepts.layers.values()
+    assert all(
+        torch.allclose(each.values.sum(-3), torch.tensor(float(one.steps))) for each in shares
+    )
+    assert torch.equal(fox[:, 0], with_car[:, 0]) and not torch.equal(fox[:, 1], with_car[:, 1])
+    assert torch.equal(dog[:, 1], with_car[:, 1]) and not torch.equal(dog[:, 0], fox[:, 0])

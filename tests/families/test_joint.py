@@ -1,6 +1,7 @@
 """Models whose text and image attend in one softmax: each is read for what it is."""
 
 import dataclasses
+import sys
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from diffusers import (
     AutoencoderKLQwenImage,
     Flux2KleinKVPipeline,
     FluxKontextPipeline,
+    QwenImageEditPipeline,
+    QwenImageEditPlusPipeline,
     QwenImageLayeredPipeline,
     QwenImageTransformer2DModel,
 )
@@ -20,7 +23,6 @@ from daamkit.attention import families, hooks
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.columns import of_keys
 from daamkit.attention.taps import Tap
-from daamkit.toybox import flux
 from tests.families import every
 from tests.families import tiny_joint as tiny
 from tests.families.checks import Moving
@@ -231,6 +233,46 @@ def test_the_picture_to_edit_is_none_of_the_cells():
     assert tracer.run.maps.word("cat").size == (48, 32)
 
 
+class Heard(Tap):
+    """The text that enters the denoiser, and which of its places are a word's."""
+
+    def __init__(self, word):
+        self.word = word
+
+    def begin(self, now):
+        self.text = now.text[0][0]
+
+    def wants(self, site):
+        return site.kind == "joint"
+
+    def observe(self, attention):
+        (read,) = prompts.texts(attention.now.call, "cond")
+        (spans,) = attention.layout.text
+        self.places = read.keys(spans, read.prompt.word(self.word).columns)
+
+
+@pytest.mark.parametrize(("kind", "pictures"), [
+    (QwenImageEditPipeline, 1), (QwenImageEditPlusPipeline, 1), (QwenImageEditPlusPipeline, 2),
+])  # fmt: skip
+def test_pictures_in_the_chat_shift_no_word(kind, pictures, monkeypatch):
+    """As many places of the text as they are large stand before the prompt's."""
+    module = sys.modules[kind.__module__]
+    real = module.calculate_dimensions
+    monkeypatch.setattr(module, "calculate_dimensions", lambda area, ratio: real(48 * 64, ratio))
+    pipe = tiny.qwen(kind=kind)
+    picture = Image.new("RGB", (32, 48), "red")
+    options = {"image": [picture] * pictures if pictures > 1 else picture, "output_type": "latent"}
+    plain = tiny.generate(pipe, "a red cat", **options)
+    cat, dog = Heard("cat"), Heard("dog")
+    for tap in (cat, dog):
+        with hooks.attach(pipe, tap), daamkit.trace(pipe) as tracer:
+            found = tiny.generate(pipe, f"a red {tap.word}", **options)
+        assert torch.equal(found, plain) == (tap is cat)
+    assert [each.word.text for each in tracer.run.maps.words()] == ["a", "red", "dog"]
+    changed = (cat.text != dog.text).any(-1).nonzero().flatten()  # what follows has heard it
+    assert cat.places[0] == dog.places[0] == changed[0] > 2 * pictures
+
+
 def test_layers_skipped_by_guidance_are_a_branch_of_their_own():
     pipe = tiny.sd3()
     skipping = SHORT | {
@@ -301,12 +343,7 @@ def test_a_word_that_clip_cuts_off_is_read_by_t5():
 
 
 def test_the_miniature_flux_is_read():
-    toy = daamkit.load("toybox")
-    tokenizer = flux.learn_t5_tokenizer(tiny.CAPTIONS)
-    pipe = flux.assemble(
-        flux.transformer(), flux.t5(tokenizer), tokenizer, toy.text_encoder, toy.tokenizer, toy.vae
-    )
-    tiny.quiet(pipe)
+    pipe = tiny.toybox_flux()
     with daamkit.trace(pipe) as tracer:
         pipe("a red cat", num_inference_steps=1, max_sequence_length=32)
     assert tracer.run.maps.size == (128, 128)

@@ -4,6 +4,9 @@ Images of 48 x 32 pixels are 12 x 8 cells (Qwen-Image: 6 x 4).
 """
 
 import json
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import (
@@ -32,12 +35,15 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2TokenizerFast,
+    Qwen2VLImageProcessorPil,
+    Qwen2VLProcessor,
     Qwen3Config,
     Qwen3ForCausalLM,
     T5Config,
     T5EncoderModel,
 )
 
+import daamkit
 from daamkit.toybox import flux
 from tests import tiny
 
@@ -177,12 +183,15 @@ CHAT = (
 )
 
 
-def bytes_tokenizer() -> Qwen2TokenizerFast:
+PICTURED = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+
+
+def bytes_tokenizer(more: Sequence[str] = ()) -> Qwen2TokenizerFast:
     """Byte-level pairs merged as the captions have them, in the form of Qwen's, with a chat."""
     learnt = Tokenizer(models.BPE())
     learnt.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     learnt.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *more]
     trainer = trainers.BpeTrainer(
         vocab_size=360, special_tokens=special, show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -205,10 +214,13 @@ def decoder(tokenizer, layers: int) -> dict:
     }  # fmt: skip
 
 
-def qwen(seed: int = 0) -> QwenImagePipeline:
-    """Qwen-Image: 8 pixels a cell."""
+def qwen(seed: int = 0, kind: Any = QwenImagePipeline) -> Any:
+    """Qwen-Image, or one of those that edit pictures: 8 pixels a cell."""
     torch.manual_seed(seed)
-    tokenizer = bytes_tokenizer()
+    edits = kind is not QwenImagePipeline
+    tokenizer = bytes_tokenizer(PICTURED if edits else ())
+    places = tokenizer.convert_tokens_to_ids(PICTURED) if edits else ()
+    names = ("vision_start_token_id", "vision_end_token_id", "image_token_id", "video_token_id")
     rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10_000.0}
     vision = {
         "depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "patch_size": 14,
@@ -216,7 +228,9 @@ def qwen(seed: int = 0) -> QwenImagePipeline:
         "out_hidden_size": WIDTH,
     }  # fmt: skip
     config = Qwen2_5_VLConfig(
-        text_config=decoder(tokenizer, 2) | {"rope_parameters": rope}, vision_config=vision
+        text_config=decoder(tokenizer, 2) | {"rope_parameters": rope},
+        vision_config=vision,
+        **dict(zip(names, places, strict=False)),
     )
     transformer = QwenImageTransformer2DModel(
         patch_size=2, in_channels=16, out_channels=4, num_layers=3, attention_head_dim=16,
@@ -226,16 +240,31 @@ def qwen(seed: int = 0) -> QwenImagePipeline:
         base_dim=8, z_dim=4, dim_mult=[1, 1, 1], num_res_blocks=1,
         temperal_downsample=[False, True], latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
     )  # fmt: skip
-    pipe = QwenImagePipeline(
+    parts = {"processor": reader_of_pictures(tokenizer)} if edits else {}
+    pipe = kind(
         scheduler=scheduler(),
         vae=vae.eval(),
         text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
         tokenizer=tokenizer,
         transformer=spread(transformer, seed),
+        **parts,
     )
-    before, _ = pipe.prompt_template_encode.split("{}")
+    before = re.split(r"<\|vision_start\|>|\{\}", pipe.prompt_template_encode)[0]
     pipe.prompt_template_encode_start_idx = len(tokenizer(before).input_ids)
     return quiet(pipe)
+
+
+def reader_of_pictures(tokenizer: Qwen2TokenizerFast) -> Qwen2VLProcessor:
+    """A place for each 14 x 14 pixels."""
+    pictures = Qwen2VLImageProcessorPil(
+        patch_size=14, merge_size=1, size={"shortest_edge": 14 * 28, "longest_edge": 28 * 28}
+    )
+    reader = Qwen2VLProcessor.__new__(Qwen2VLProcessor)
+    reader.image_processor, reader.tokenizer, reader.video_processor = pictures, tokenizer, None
+    *_, reader.image_token, reader.video_token = PICTURED
+    *_, reader.image_token_id, reader.video_token_id = tokenizer.convert_tokens_to_ids(PICTURED)
+    reader.chat_template = None
+    return reader
 
 
 def flux2_parts(seed: int, guidance_embeds: bool) -> dict:
@@ -275,6 +304,13 @@ def flux2(seed: int = 0) -> Flux2Pipeline:
     config = Mistral3Config(text_config=text, vision_config=vision, image_token_index=5)
     encoder = Mistral3ForConditionalGeneration(config).eval()
     return quiet(Flux2Pipeline(**parts, text_encoder=encoder))
+
+
+def toybox_flux() -> FluxPipeline:
+    """The joint-attention toybox, untrained; text and pictures are coded as the toybox does."""
+    toy, tokenizer = daamkit.load("toybox"), flux.learn_t5_tokenizer(CAPTIONS)
+    parts = toy.text_encoder, toy.tokenizer, toy.vae
+    return quiet(flux.assemble(flux.transformer(), flux.t5(tokenizer), tokenizer, *parts))
 
 
 def generate(pipe, prompt="a red cat next to a glowing lantern", seed: int = 0, **options):

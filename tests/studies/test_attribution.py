@@ -11,6 +11,8 @@ from daamkit.studies import localisation, runner
 from daamkit.studies.attribution import AttributionStudy
 from daamkit.studies.denoised import Denoised, exact
 from daamkit.toybox import scenes
+from daamkit.toybox.training.denoiser import packed
+from tests.families import tiny_joint
 
 METHODS = ("daam", "propagation", "occlusion", "tests.studies.test_attribution:Knowing")
 KNOWN: dict[str, dict] = {}  # by caption: the exact masks by noun
@@ -94,6 +96,33 @@ def test_one_step_leaves_the_pipeline_alone(toybox):
     assert toybox.scheduler is scheduler and toybox.unet is unet
     distance = [np.abs(np.asarray(run.image, float) - scene.image).mean() for run in (low, high)]
     assert distance[0] < distance[1]
+
+
+def test_a_flux_denoises_as_its_paths_are_straight():
+    """What it predicts, times the noise's share, is what is taken away."""
+    pipe = tiny_joint.toybox_flux()
+    (scene,) = scenes.sample(1, 5)
+    kept = []
+    whole = pipe.transformer.forward
+
+    def forward(*args, **kwargs):
+        made = whole(*args, **kwargs)
+        kept.append((kwargs["hidden_states"], made[0]))
+        return made
+
+    pipe.transformer.forward = forward
+    runs = Denoised(pipe).runs([scene, scene], [1, 2], 400)
+    (noisy, velocity), own = kept[0], Denoised(pipe)._latents([scene, scene])
+    noise = torch.stack(
+        [torch.randn(4, 32, 32, generator=torch.Generator().manual_seed(i)) for i in (1, 2)]
+    )
+    assert torch.allclose(noisy, packed(0.6 * own + 0.4 * noise), atol=1e-6)
+    clean = pipe._unpack_latents(noisy - 0.4 * velocity, 128, 128, pipe.vae_scale_factor)
+    with torch.no_grad():
+        image = pipe.vae.decode(clean / pipe.vae.config.scaling_factor).sample
+    wanted = ((image / 2 + 0.5).clamp(0, 1) * 255).round().permute(0, 2, 3, 1).numpy()
+    for run, pixels in zip(runs, wanted, strict=True):
+        assert np.abs(np.asarray(run.image, float) - pixels).max() <= 1
 
 
 def test_settings_that_cannot_be():

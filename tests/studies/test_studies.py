@@ -36,6 +36,7 @@ BRIEF = {  # what else makes a study short
     "adjectives": {"n": 3},
     "guidance_effects": {"methods": ("self_attention",)},
     "attribution": {"n": 4, "levels": (300,)},
+    "faithfulness": {"n": 4, "levels": (300,), "methods": ("daam", "propagation")},
 }
 
 

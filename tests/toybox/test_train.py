@@ -43,8 +43,9 @@ def test_a_run_goes_on_where_it_stopped_and_exports(trained, tmp_path, capsys):
     assert tracer.run.maps.word("cat").mask().shape == (128, 128)
 
 
-def test_hours_end_the_training_and_grids_show_it(trained, capsys):
+def test_hours_end_the_training_and_grids_show_it(trained, capsys, monkeypatch):
     out, small = trained
+    monkeypatch.setattr(train, "GRID_STEPS", 2)
     before = torch.load(out / "denoiser.pt", weights_only=True)["seen"]
     train.main([*small, "--hours", "0.0003", "--grid", "8", "--batch", "4", "--device", "cpu"])
     state = torch.load(out / "denoiser.pt", weights_only=True)

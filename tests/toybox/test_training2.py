@@ -26,6 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
     out = tmp_path_factory.mktemp("flux") / "flux"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latents, "SHARD", SMALL)
+        patch.setattr(training, "READ", 400)
         training.main(["--out", str(out), "--samples", "32", "--grid", "0", "--shards", "2"])
     return out
 

@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from daamkit.attention.calls import Pass
 from daamkit.errors import DaamkitError
+
+Vectors = Float[Tensor, "_ channels"]  # as text encoders make them
 
 
 def reworded(
-    inputs: dict[str, Any], row: int, vectors: Float[Tensor, "places channels"]
+    now: Pass, inputs: dict[str, Any], vectors: Sequence[Vectors | None]
 ) -> dict[str, Any]:
-    """Inputs whose text in one row begins with other vectors; its pooled text is zeros.
+    """Inputs whose text in some rows begins with other vectors; there its pooled text is zeros.
 
     Parameters
     ----------
+    now
+        The pass whose inputs they are, or those of some of its rows.
     inputs
-        Of a pass; they are not changed.
-    row
-        Which row of the batch.
+        They are not changed.
     vectors
-        As the text encoders make them.
+        For each row of the inputs; None: as it is.
 
     Raises
     ------
     DaamkitError
-        If the text is not one tensor, or shorter.
+        If the text is not one input, or shorter.
     """
-    given = inputs.get("encoder_hidden_states")
-    if not isinstance(given, Tensor) or given.ndim != 3 or given.shape[1] < len(vectors):
+    name = next((name for name, each in now.inputs.items() if each is now.text[0]), None)
+    given = inputs[name] if name is not None else ()
+    longest = max(len(each) for each in vectors if each is not None)
+    if name is None or min(map(len, given)) < longest:
         raise DaamkitError(
-            wanted=f"a text of {len(vectors)} places or more, to put concepts in their places",
+            wanted=f"a text of {longest} places or more, to put concepts in their places",
             got="one that is kept otherwise or is shorter",
             mend="name fewer concepts, or leave them out for this model",
         )
-    made = inputs | {"encoder_hidden_states": given.clone()}
-    made["encoder_hidden_states"][row, : len(vectors)] = vectors.to(given)
+    rows = [
+        row if own is None else torch.cat([own.to(row), row[len(own) :]])
+        for row, own in zip(given, vectors, strict=True)
+    ]
+    made = inputs | {name: torch.stack(rows) if isinstance(given, Tensor) else rows}
     if isinstance(inputs.get("pooled_projections"), Tensor):
-        made["pooled_projections"] = inputs["pooled_projections"].clone()
-        made["pooled_projections"][row] = 0
+        pooled = inputs["pooled_projections"].clone()
+        pooled[[own is not None for own in vectors]] = 0
+        made["pooled_projections"] = pooled
     return made

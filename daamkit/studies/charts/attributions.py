@@ -70,6 +70,27 @@ def attribution(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def faithfulness(table: pd.DataFrame) -> Figure:
+    """A row a method: is its map where the word works?
+
+    Parameters
+    ----------
+    table
+        set, method, area, and deletion, insertion with their intervals (deletion_low ...).
+    """
+    figure, axes = pieces.sheet(2, (11, 5), sharey=True)
+    order = table.groupby("method")["area"].mean().sort_values(ascending=False)
+    names = {method: str(method) for method in order.index}
+    titles = {"deletion": "Silenced where the map is high", "insertion": "Left there alone"}
+    for ax, (measure, title) in zip(axes, titles.items(), strict=True):
+        values = (measure, f"{measure}_low", f"{measure}_high")
+        pieces.points(ax, table, "method", "set", values=values, names=names)
+        ax.axvline(0.5, color="0.6", linestyle=":")  # what knows nothing
+        pieces.label_axes(ax, title, f"area under the curve of {measure}")
+    pieces.legend(axes[0], below=True)
+    return figure
+
+
 def parts_of_speech(table: pd.DataFrame) -> Figure:
     """A panel a measure, a row a tag.
 

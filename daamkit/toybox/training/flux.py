@@ -42,6 +42,7 @@ from daamkit.toybox.training.denoiser import FluxDenoiser, ids, packed, upper
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
 TOLD = 0.5  # weight of what lies in each place, at the start
 TOLD_UNTIL = 0.5  # part of the samples
+READ = 8_000  # scenes whose captions the tokenizer learns from
 WINDOW, WINDOW_UNTIL = 11, 0.7  # places a side that a step sees, until that part of the samples
 
 
@@ -227,7 +228,7 @@ def main(argv: list[str] | None = None) -> None:
     if asked.start and not (asked.out / "tokenizer_2").exists():
         shutil.copytree(asked.start / "tokenizer_2", asked.out / "tokenizer_2")
     if not (asked.out / "tokenizer_2").exists():
-        drawn = scenes.sample(8_000, asked.seed, world=2, split="training")
+        drawn = scenes.sample(READ, asked.seed, world=2, split="training")
         captions = [scene.caption for scene in drawn]
         flux.learn_t5_tokenizer(captions).save_pretrained(asked.out / "tokenizer_2")
     train(

@@ -33,6 +33,8 @@ from daamkit.toybox import pipeline, scenes, tokenizer
 from daamkit.toybox.training import autoencoder, latents, loop
 from daamkit.toybox.training.loop import COOLING, Progress
 
+GRID_STEPS = 25  # of its pictures
+
 
 class UNetDenoiser(nn.Module):
     """The UNet and its text encoder, trained together."""
@@ -186,7 +188,7 @@ def draw_grid(out: Path, place: Path, world: int = 1) -> None:
     pipe.set_progress_bar_config(disable=True)
     prompts = [scene.caption for scene in scenes.sample(12, seed=1_000_000, world=world)]
     generators = [torch.Generator().manual_seed(index) for index in range(len(prompts))]
-    images = pipe(prompts, generator=generators, num_inference_steps=25).images
+    images = pipe(prompts, generator=generators, num_inference_steps=GRID_STEPS).images
     make_image_grid(images, rows=2, cols=6).save(place)
 
 

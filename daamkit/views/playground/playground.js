@@ -160,7 +160,7 @@ function render({ model, el }) {
   });
   shows(["words", "subjects"], () => {
     const chosen = model.get("subjects");
-    ticks.replaceChildren(...model.get("words").map((name) => {
+    refill(ticks, model.get("words").map((name) => {
       const pressed = chosen.includes(name);
       const chip = element("button", { type: "button", "data-word": name, "aria-pressed": String(pressed) }, name);
       chip.addEventListener("click", () => set("subjects", toggled(model.get("subjects"), name, !pressed)));
@@ -238,7 +238,15 @@ function thumbnail(png, caption, alt = caption) {
 // New pictures in the place of old ones, whose memory is given back.
 function fillPictures(place, nodes) {
   for (const image of place.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+  refill(place, nodes);
+}
+
+// New buttons in the place of old ones; who was at the third is at the third.
+function refill(place, nodes) {
+  const all = () => [...place.querySelectorAll("button, input")];
+  const at = all().indexOf(document.activeElement);
   place.replaceChildren(...nodes);
+  all()[at]?.focus({ preventScroll: true });
 }
 
 export default { render };
