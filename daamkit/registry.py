@@ -246,6 +246,7 @@ studies = Registry(
         "reliability": "studies.reliability:Reliability",
         "attribution": "studies.attribution:AttributionStudy",
         "faithfulness": "studies.faithfulness:Faithfulness",
+        "interventions": "studies.interventions:Interventions",
     },
 )
 # Each of these is called with the device on which it shall run.

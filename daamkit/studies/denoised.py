@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from jaxtyping import Bool, Float
+from PIL import Image
 from torch import Tensor
 
 from daamkit.attention.hooks import attach
@@ -78,6 +79,14 @@ class Denoised:
         options
             Of `trace`.
         """
+        with trace(self.pipe, **options) as tracer:
+            self.pictures(scenes, seeds, level, taps)
+        return tracer.runs
+
+    def pictures(
+        self, scenes: Sequence[Scene], seeds: Sequence[int], level: int, taps: Sequence[Tap] = ()
+    ) -> list[Image.Image]:
+        """The same, untraced: what each scene is taken for."""
         from daamkit.toybox.training.denoiser import packed
 
         clean = self._latents(scenes)
@@ -102,18 +111,20 @@ class Denoised:
             self.scheduler.level = level
             time = torch.tensor([level], device=clean.device)
             call["latents"] = self.scheduler.add_noise(clean, noise, time)
-        with attach(self.pipe, *taps), trace(self.pipe, **options) as tracer:
-            self.pipe([scene.caption for scene in scenes], **call)
-        return tracer.runs
+        with attach(self.pipe, *taps):
+            made: list[Image.Image] = self.pipe([scene.caption for scene in scenes], **call).images
+        return made
 
     def _latents(self, scenes: Sequence[Scene]) -> Float[Tensor, "scenes channels y x"]:
         from daamkit.toybox.training import autoencoder
 
-        pipe = self.pipe
-        images = autoencoder.as_tensor(np.stack([scene.image for scene in scenes]))
+        pipe, places = self.pipe, {id(scene): at for at, scene in enumerate(scenes)}
+        once = [scenes[at] for at in places.values()]
+        images = autoencoder.as_tensor(np.stack([scene.image for scene in once]))
         with torch.no_grad():
             clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
-        return clean * pipe.vae.config.scaling_factor
+        numbers = [list(places).index(id(scene)) for scene in scenes]
+        return clean[numbers] * pipe.vae.config.scaling_factor
 
 
 def exact(scene: Scene) -> dict[int, Mask]:

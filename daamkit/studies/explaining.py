@@ -1,5 +1,4 @@
-"""Studies of what methods of attribution say of drawn scenes, and of what is generated from their
-captions."""
+"""Studies of what methods of attribution say of drawn scenes."""
 
 from __future__ import annotations
 
@@ -7,27 +6,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
 
 import numpy as np
 
 from daamkit import registry
-from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
 from daamkit.attribution.method import Again, Attribution
 from daamkit.edits.silence import Silence
-from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.studies import localisation, truths
-from daamkit.studies.denoised import Denoised, both, exact
-from daamkit.studies.located import Located
+from daamkit.studies.denoised import exact
+from daamkit.studies.drawn_scenes import GENERATED, OfScenes, called
 from daamkit.studies.session import Case, Row, Session
 from daamkit.toybox import claims
-from daamkit.toybox.scenes import SPLITS, Scene
-
-GENERATED = -1  # the level of an image that is generated
 
 
 @dataclass(frozen=True)
@@ -60,56 +53,21 @@ class Explained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explaining(Located):
-    """Settings of such a study; see `Study` for the common ones.
+class Explaining(OfScenes):
+    """Settings of such a study; see `OfScenes`.
 
     Attributes
     ----------
-    levels
-        To which a scene is noised: time steps of the schedule, from 0 to 999.
     methods
         By their names in `registry.attributions`; none: all that are known.
-    truth
-        Where the things of generated images are; see `truths.truth`.
     """
 
-    parses: ClassVar[bool] = False
-    generates: ClassVar[bool] = True  # whether each scene's caption is a case too
-    levels: tuple[int, ...] = (300, 600)
     methods: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.prompts is not None or not all(0 <= level < 1000 for level in self.levels):
-            raise DaamkitError(
-                wanted="scenes of the toy world, and levels from 0 to 999",
-                got=f"prompts={self.prompts!r}, levels={self.levels}",
-                mend="leave `prompts` out; `daamkit study objects` takes prompts of any kind",
-            )
 
     def check(self) -> None:
         """Truth, and the methods."""
         super().check()
         _ = self._methods
-
-    def cases(self) -> list[Case]:
-        """Each scene at each level, then its caption: prompt, seed, split, scene (which of its
-        split) and level."""
-        return [
-            {"prompt": scene.caption, "seed": self.seed + i, "level": level}
-            | {"split": SPLITS[1 + i % 2], "scene": i // 2}
-            for i, scene in enumerate(self._scenes)
-            for level in self._levels
-        ][: self.n]
-
-    @property
-    def _levels(self) -> tuple[int, ...]:
-        return (*self.levels, GENERATED) if self.generates else self.levels
-
-    @cached_property
-    def _scenes(self) -> list[Scene]:
-        """Of both splits in turn."""
-        return both(-(-self.n // len(self._levels)), self.seed)
 
     @cached_property
     def _methods(self) -> dict[str, Attribution]:
@@ -118,14 +76,9 @@ class Explaining(Located):
 
     # -- one image
 
-    def scene(self, case: Case) -> Scene:
-        """The scene of a case."""
-        return self._scenes[SPLITS.index(case["split"]) - 1 + 2 * case["scene"]]
-
     def explained(self, session: Session, case: Case) -> Explained:
         """A case's image, and every method's map of every noun that is there."""
-        scene = self.scene(case)
-        draw = self._drawing(session, case, scene)
+        scene, draw = self.scene(case), self.drawing(session, case)
         run = draw()
         asked = claims.parse(scene.caption)
         nouns = localisation.words(run.maps, asked)
@@ -149,26 +102,12 @@ class Explaining(Located):
             cost[name] = {"generations": again.count, "seconds": seconds}
         for noun in masks:
             maps[noun] |= localisation.controls(pooled, noun, case["seed"])
-        said = {"set": _called(case["level"]), "split": case["split"], "prompt": case["prompt"]}
+        said = {"set": called(case["level"]), "split": case["split"], "prompt": case["prompt"]}
         named = {
             noun: said | {"seed": case["seed"], "noun": noun, "word": asked.things[noun].name}
             for noun in masks
         }
         return Explained(run, masks, words, maps, named, cost, _Again(draw, silenced))
-
-    def _drawing(self, session: Session, case: Case, scene: Scene) -> Callable[..., Run]:
-        """Draws the case's image, under taps."""
-        options: dict[str, Any] = {"self_attention": True}
-
-        def denoise(*taps: Tap) -> Run:
-            denoised = Denoised(session.pipe)
-            return denoised.runs([scene], [case["seed"]], case["level"], taps, **options)[0]
-
-        def generate(*taps: Tap) -> Run:
-            with attach(session.pipe, *taps):
-                return session.runs([case["prompt"]], [case["seed"]], **options)[0]
-
-        return generate if case["level"] == GENERATED else denoise
 
 
 class _Again:
@@ -185,7 +124,3 @@ class _Again:
         if alone.words not in self.silenced:
             self.silenced[alone.words] = self.draw(alone)
         return self.silenced[alone.words]
-
-
-def _called(level: int) -> str:
-    return "generated" if level == GENERATED else f"drawn, noise {level}"

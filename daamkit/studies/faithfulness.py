@@ -44,7 +44,7 @@ class Faithfulness(Explaining):
     """
 
     name: ClassVar[str] = "faithfulness"
-    fewest: ClassVar[int] = 4
+    fewest: ClassVar[int] = 2
     generates: ClassVar[bool] = False
     n: int = 600
 
@@ -75,10 +75,9 @@ class Faithfulness(Explaining):
     def _pictures(self, session: Session, case: Case, word: Word, where: Any) -> np.ndarray:
         """The picture with a word silenced in each of some places."""
         edit = Silence([word], where=where)
-        edit.choose(session.pipe)
         scenes, seeds = [self.scene(case)] * len(where), [case["seed"]] * len(where)
-        runs = Denoised(session.pipe).runs(scenes, seeds, case["level"], [edit], keep=())
-        return np.stack([pixels(run).numpy() for run in runs])
+        found = Denoised(session.pipe).pictures(scenes, seeds, case["level"], [edit])
+        return np.stack([np.asarray(each.convert("RGB"), np.float32) / 255 for each in found])
 
     # -- what they say
 

@@ -25,7 +25,7 @@ class Works:
 
 @pytest.fixture(scope="module")
 def study():
-    return Faithfulness(n=4, steps=2, levels=(600,), methods=("daam", WORKS), seed=60)
+    return Faithfulness(n=2, steps=2, levels=(600,), methods=("daam", WORKS), seed=60)
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,8 @@ BRIEF = {  # what else makes a study short
     "adjectives": {"n": 3},
     "guidance_effects": {"methods": ("self_attention",)},
     "attribution": {"n": 4, "levels": (300,)},
-    "faithfulness": {"n": 4, "levels": (300,), "methods": ("daam", "propagation")},
+    "faithfulness": {"n": 2, "levels": (300,), "methods": ("daam",)},
+    "interventions": {"n": 6, "levels": (600,)},
 }
 
 

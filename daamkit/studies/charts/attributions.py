@@ -91,6 +91,30 @@ def faithfulness(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def interventions(table: pd.DataFrame) -> Figure:
+    """A row an edit and a panel a control: how much more changes in the word's own mask.
+
+    Parameters
+    ----------
+    table
+        set, edit, pos, and over_outside, over_moved, over_by_another with their intervals.
+    """
+    controls = {"over_outside": "than outside of it", "over_moved": "than in it, moved",
+                "over_by_another": "than another's noun does"}  # fmt: skip
+    edits = list(dict.fromkeys(table["edit"]))
+    size = (13, 1.2 + 2.6 * len(edits))
+    figure, axes = pieces.sheet(len(controls), size, rows=len(edits))
+    panels = [(edit, control) for edit in edits for control in controls]
+    for ax, (edit, control) in zip(axes, panels, strict=True):
+        part = table[(table["edit"] == edit) & table[control].notna()]
+        values = (control, f"{control}_low", f"{control}_high")
+        pieces.points(ax, part, "pos", "set", values=values)
+        pieces.zero(ax)
+        pieces.label_axes(ax, f"{edit}: more change in its mask", controls[control])
+    pieces.legend(axes[-1], below=True)
+    return figure
+
+
 def parts_of_speech(table: pd.DataFrame) -> Figure:
     """A panel a measure, a row a tag.
 

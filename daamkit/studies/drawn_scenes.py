@@ -1,0 +1,90 @@
+"""Studies of drawn scenes, whose masks are exact, and of what is generated from their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from daamkit.attention.hooks import attach
+from daamkit.attention.taps import Tap
+from daamkit.errors import DaamkitError
+from daamkit.maps.run import Run
+from daamkit.studies.denoised import Denoised, both
+from daamkit.studies.located import Located
+from daamkit.studies.session import Case, Session
+from daamkit.toybox.scenes import SPLITS, Scene
+
+GENERATED = -1  # the level of an image that is generated
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfScenes(Located):
+    """Settings of such a study; see `Study` for the common ones.
+
+    Attributes
+    ----------
+    levels
+        To which a scene is noised: time steps of the schedule, from 0 to 999.
+    truth
+        Where the things of generated images are; see `truths.truth`.
+    """
+
+    parses: ClassVar[bool] = False
+    generates: ClassVar[bool] = True  # whether each scene's caption is a case too
+    levels: tuple[int, ...] = (300, 600)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prompts is not None or not all(0 <= level < 1000 for level in self.levels):
+            raise DaamkitError(
+                wanted="scenes of the toy world, and levels from 0 to 999",
+                got=f"prompts={self.prompts!r}, levels={self.levels}",
+                mend="leave `prompts` out; `daamkit study objects` takes prompts of any kind",
+            )
+
+    def cases(self) -> list[Case]:
+        """Each scene at each level, then its caption: prompt, seed, split, scene (which of its
+        split) and level."""
+        return [
+            {"prompt": scene.caption, "seed": self.seed + i, "level": level}
+            | {"split": SPLITS[1 + i % 2], "scene": i // 2}
+            for i, scene in enumerate(self._scenes)
+            for level in self._levels
+        ][: self.n]
+
+    @property
+    def _levels(self) -> tuple[int, ...]:
+        return (*self.levels, GENERATED) if self.generates else self.levels
+
+    @cached_property
+    def _scenes(self) -> list[Scene]:
+        """Of both splits in turn."""
+        return both(-(-self.n // len(self._levels)), self.seed)
+
+    # -- one image
+
+    def scene(self, case: Case) -> Scene:
+        """The scene of a case."""
+        return self._scenes[SPLITS.index(case["split"]) - 1 + 2 * case["scene"]]
+
+    def drawing(self, session: Session, case: Case) -> Callable[..., Run]:
+        """Draws the case's image, under taps."""
+        options: dict[str, Any] = {"self_attention": True}
+        scene = self.scene(case)
+
+        def denoise(*taps: Tap) -> Run:
+            denoised = Denoised(session.pipe)
+            return denoised.runs([scene], [case["seed"]], case["level"], taps, **options)[0]
+
+        def generate(*taps: Tap) -> Run:
+            with attach(session.pipe, *taps):
+                return session.runs([case["prompt"]], [case["seed"]], **options)[0]
+
+        return generate if case["level"] == GENERATED else denoise
+
+
+def called(level: int) -> str:
+    """What cases of a level are called."""
+    return "generated" if level == GENERATED else f"drawn, noise {level}"
