@@ -20,7 +20,7 @@ demo: env
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal  # a process for each core
 
 test: env browser lint
-	$(PYTEST)
+	$(PYTEST) --durations=30 --durations-min=10
 
 quick: env lint  # without notebooks, browser, site, trainings and studies
 	$(PYTEST) -m "not slow"
