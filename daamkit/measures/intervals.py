@@ -275,3 +275,12 @@ def ratio(
     if len(sums) < 2:
         return found, np.nan, np.nan
     return found, *number_interval(sums, others, level, draws, seed)
+
+
+def columns(name: str) -> tuple[str, str, str]:
+    """What a table calls a mean and the ends of its interval.
+
+    >>> columns("ap")
+    ('ap', 'ap_low', 'ap_high')
+    """
+    return name, f"{name}_low", f"{name}_high"

@@ -108,15 +108,15 @@ class AttributionStudy(Explaining):
         row: Row = {"set": part["set"].iloc[0], "method": name, "n": len(part)}
         for measure in ("ap", "cause"):
             found = intervals.mean(part[measure].to_numpy(), prompts, within=(0, 1))
-            row |= dict(zip(_bounds(measure), found, strict=True))
+            row |= dict(zip(intervals.columns(measure), found, strict=True))
         if name == OWN:
-            row |= dict.fromkeys(_bounds("cause"), np.nan)
+            row |= dict.fromkeys(intervals.columns("cause"), np.nan)
         if name != "daam" and len(daam):
             keys = ["seed", "noun"]
             both = part.merge(daam[[*keys, "ap"]], on=keys, suffixes=("", "_daam"))
             pair = both["ap"].to_numpy(), both["ap_daam"].to_numpy()
             found = intervals.gain(*pair, both["prompt"].tolist(), within=(-1, 1))
-            row |= dict(zip(_bounds("over_daam"), found, strict=True))
+            row |= dict(zip(intervals.columns("over_daam"), found, strict=True))
         once = part.drop_duplicates("seed")
         return row | {key: float(once[key].mean()) for key in ("generations", "seconds")}
 
@@ -125,10 +125,6 @@ class AttributionStudy(Explaining):
         from daamkit.studies import charts
 
         return charts.attribution(tables["attribution"])
-
-
-def _bounds(name: str) -> tuple[str, str, str]:
-    return name, f"{name}_low", f"{name}_high"
 
 
 def _long(rows: pd.DataFrame) -> pd.DataFrame:

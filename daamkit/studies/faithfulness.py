@@ -107,14 +107,13 @@ class Faithfulness(Explaining):
         row: Row = {"set": part["set"].iloc[0], "method": name, "n": len(part)}
         for measure in ("area", *CURVES):
             found = intervals.mean(part[measure].to_numpy(), part["prompt"].tolist())
-            row |= dict(zip((measure, f"{measure}_low", f"{measure}_high"), found, strict=True))
+            row |= dict(zip(intervals.columns(measure), found, strict=True))
         if name != "daam" and len(daam):
             keys = ["seed", "noun"]
             both = part.merge(daam[[*keys, "area"]], on=keys, suffixes=("", "_daam"))
             pair = both["area"].to_numpy(), both["area_daam"].to_numpy()
             found = intervals.gain(*pair, both["prompt"].tolist())
-            names = ("over_daam", "over_daam_low", "over_daam_high")
-            row |= dict(zip(names, found, strict=True))
+            row |= dict(zip(intervals.columns("over_daam"), found, strict=True))
         return row
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:

@@ -120,16 +120,12 @@ def _gains(rows: pd.DataFrame, by: str) -> pd.DataFrame:
         row: Row = dict(zip(("set", "edit", by), names, strict=True))
         prompts, inside = part["prompt"].tolist(), part["inside"].to_numpy()
         mean = intervals.mean(inside, prompts, within=(0, 1))
-        row |= dict(zip(_bounds("inside"), mean, strict=True))
+        row |= dict(zip(intervals.columns("inside"), mean, strict=True))
         for control in CONTROLS:
             gain = intervals.gain(inside, part[control].to_numpy(), prompts, within=(-1, 1))
-            row |= dict(zip(_bounds(f"over_{control}"), gain, strict=True))
+            row |= dict(zip(intervals.columns(f"over_{control}"), gain, strict=True))
         found.append(row | {"n": len(part)})
     return pd.DataFrame(found)
-
-
-def _bounds(name: str) -> tuple[str, str, str]:
-    return name, f"{name}_low", f"{name}_high"
 
 
 def _shows(mask: Bool[np.ndarray, "height width"]) -> bool:
