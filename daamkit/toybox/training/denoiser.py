@@ -14,6 +14,9 @@ from daamkit import resources
 from daamkit.toybox import flux, pipeline
 from daamkit.toybox.training import latents
 
+BLOCKS = ("transformer_blocks.", "t5.encoder.block.", "encoder.layers.")
+BIAS = "relative_attention_bias"  # T5's, a table of positions
+
 
 class FluxDenoiser(nn.Module):
     """The transformer and its two text encoders, trained together."""
@@ -54,6 +57,16 @@ class FluxDenoiser(nn.Module):
             txt_ids=torch.zeros(text.shape[1], 3, device=text.device),
         ).sample
         return velocity, self.reading(self._behind.pop())
+
+    def matrices(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters, parted: matrices within the blocks, and all else (embeddings, biases,
+        norms, what goes in and out)."""
+        within: list[Tensor] = []
+        others: list[Tensor] = []
+        for name, parameter in self.named_parameters():
+            in_block = any(blocks in name for blocks in BLOCKS) and BIAS not in name
+            (within if in_block and parameter.ndim == 2 else others).append(parameter)
+        return within, others
 
     def load_weights(self, folder: Path) -> int:
         """Take the weights of an exported pipeline; returns how many samples they have seen."""
