@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import transformers
 from diffusers import (
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
@@ -35,7 +36,6 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2TokenizerFast,
-    Qwen2VLImageProcessorPil,
     Qwen2VLProcessor,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -256,7 +256,9 @@ def qwen(seed: int = 0, kind: Any = QwenImagePipeline) -> Any:
 
 def reader_of_pictures(tokenizer: Qwen2TokenizerFast) -> Qwen2VLProcessor:
     """A place for each 14 x 14 pixels."""
-    pictures = Qwen2VLImageProcessorPil(
+    older, later = "Qwen2VLImageProcessor", "Qwen2VLImageProcessorPil"  # without torchvision
+    kind = getattr(transformers, later if hasattr(transformers, later) else older)
+    pictures = kind(
         patch_size=14, merge_size=1, size={"shortest_edge": 14 * 28, "longest_edge": 28 * 28}
     )
     reader = Qwen2VLProcessor.__new__(Qwen2VLProcessor)
