@@ -2,65 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
+from typing import Any
 
 from daamkit.maps.run import Run
 
+MEASURES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "tokens": lambda row: str(row["tokens"]),
+    "mass": lambda row: f"{row['mass']:.3f}",
+    "area": lambda row: f"{row['area']:.1%}",
+    "centre": lambda row: f"{row['centre_y']:.0f}, {row['centre_x']:.0f}",
+    "peak at": lambda row: f"{row['peak_y']}, {row['peak_x']}",
+    "peak value": lambda row: f"{row['peak']:.3g}",
+}
+COMPARED = ("mass", "area", "peak value")  # what several runs are compared by
+
 
 def facts(runs: Mapping[str, Run], threshold: float = 0.4) -> str:
-    """A section of HTML a run; its name is told where there are several."""
-    parts = []
+    """Two tables as HTML, each with a column a run."""
+    return (
+        f"<section><h2>Words as numbers</h2>{_cuts(runs)}"
+        '<div class=scroll tabindex=0 role=region aria-label="words as numbers">'
+        f"{_words(runs, threshold)}</div>{_note(runs, threshold)}{_made(runs)}</section>"
+    )
+
+
+MEANT = {
+    "tokens": "how many pieces the model reads the word in",
+    "mass": "share of all attention that the word receives",
+    "area": "share of the image in its mask at {:g} of its maximum",
+    "centre": "(y, x) of the map's weight, in pixels",
+    "peak at": "(y, x) of the map's maximum, in pixels",
+    "peak value": "the map's maximum, a probability, summed over steps as the pooling has it",
+}
+CLAIM = (
+    "A map shows where the model looked for a word (DAAM); that the word caused what is seen there "
+    "is a further claim."
+)
+
+
+def _note(runs: Mapping[str, Run], threshold: float) -> str:
+    told = " ".join(f"{name}: {MEANT[name]}." for name in _measures(runs))
+    return f"<p class=note>{told.format(threshold)} {CLAIM}</p>"
+
+
+def _measures(runs: Mapping[str, Run]) -> tuple[str, ...]:
+    return COMPARED if len(runs) > 1 else tuple(MEASURES)
+
+
+def _cuts(runs: Mapping[str, Run]) -> str:
+    """What models have not read of their prompts."""
+    told = ""
     for name, run in runs.items():
-        of = f": {escape(name)}" if len(runs) > 1 else ""
-        cuts = run.maps.prompt.cuts
-        cut = (
-            f"<p class=note>The model has read the prompt up to character {min(cuts.values())}; "
-            f"its limit is {run.maps.prompt.limit} tokens.</p>"
-            if cuts
-            else ""
+        if cuts := run.maps.prompt.cuts:
+            of = f"{escape(name)}: the" if len(runs) > 1 else "The"
+            told += (
+                f"<p class=note>{of} model has read the prompt up to character "
+                f"{min(cuts.values())}; its limit is {run.maps.prompt.limit} tokens.</p>"
+            )
+    return told
+
+
+def _words(runs: Mapping[str, Run], threshold: float) -> str:
+    """A row a word, all measures of one run, or those compared of several."""
+    measures = _measures(runs)
+    tables = [_by_label(run, threshold) for run in runs.values()]
+    labels = dict.fromkeys(label for table in tables for label in table)
+    body = ""
+    for label in labels:
+        rows = [table.get(label) for table in tables]
+        cells = "".join(
+            f"<td>{'' if row is None else MEASURES[measure](row)}</td>"
+            for measure in measures
+            for row in rows
         )
-        parts.append(
-            f"<section><h2>Words as numbers{of}</h2>{cut}"
-            f'<div class=scroll tabindex=0 role=region aria-label="words as numbers{of}">'
-            f"{_table(run, threshold)}</div>"
-            f"<h2>How it was made{of}</h2>{_how(run)}</section>"
+        body += f"<tr><th scope=row>{escape(label)}</th>{cells}</tr>"
+    if len(runs) == 1:
+        head = _heads(("word", *measures))
+    else:
+        head = "<td></td>" + "".join(
+            f"<th scope=colgroup colspan={len(runs)}>{measure}</th>" for measure in measures
         )
-    return "".join(parts) + _NOTE.format(threshold)
+        head += f"</tr><tr>{_heads(('word', *[*runs] * len(measures)))}"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-_NOTE = """<p class=note>tokens: how many pieces the model reads the word in. mass: share of all
-attention that the word receives. area: share of the image in its mask at {:g} of its maximum.
-centre (of the map's weight) and peak at (where it is highest): (y, x) in pixels. peak value: the
-attention there, a probability, summed over steps as the pooling has it. A map shows where the model
-looked for a word (DAAM); that the word caused what is seen there is a further claim.</p>"""
+def _by_label(run: Run, threshold: float) -> dict[str, dict[str, Any]]:
+    rows = run.table(threshold).to_dict("records")
+    words = run.maps.prompt.words()
+    return {word.label: row for word, row in zip(words, rows, strict=True)}
 
 
-def _table(run: Run, threshold: float) -> str:
-    rows, words = [], run.maps.prompt.words()
-    for word, row in zip(words, run.table(threshold).to_dict("records"), strict=True):
+def _heads(names: tuple[str, ...]) -> str:
+    return "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
+
+
+def _made(runs: Mapping[str, Run]) -> str:
+    """A row a fact; what all runs share is told once."""
+    made = [_how(run) for run in runs.values()]
+    known = dict.fromkeys(name for facts in made for name in facts)
+    if not known:
+        return ""
+    body = ""
+    for name in known:
+        values = [facts.get(name, "") for facts in made]
+        shared = len(set(values)) == 1
         cells = (
-            escape(word.label),
-            str(row["tokens"]),
-            f"{row['mass']:.3f}",
-            f"{row['area']:.1%}",
-            f"{row['centre_y']:.0f}, {row['centre_x']:.0f}",
-            f"{row['peak_y']}, {row['peak_x']}",
-            f"{row['peak']:.3g}",
+            f"<td colspan={len(runs)}>{escape(values[0])}</td>"
+            if shared
+            else "".join(f"<td>{escape(value)}</td>" for value in values)
         )
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    names = ("word", "tokens", "mass", "area", "centre", "peak at", "peak value")
-    head = "".join(f"<th scope=col>{name}</th>" for name in names)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        body += f"<tr><th scope=row>{name}</th>{cells}</tr>"
+    head = f"<thead><tr><td></td>{_heads(tuple(runs))}</tr></thead>" if len(runs) > 1 else ""
+    return (
+        '<h2>How it was made</h2><div class=scroll tabindex=0 role=region aria-label="how it was '
+        f'made"><table class=made>{head}<tbody>{body}</tbody></table></div>'
+    )
 
 
-def _how(run: Run) -> str:
+def _how(run: Run) -> dict[str, str]:
     record, arguments = run.record, run.record.get("arguments", {})
     if not record:
-        return ""
+        return {}
     model, seed = record.get("model", {}), record.get("seed") or {}
     fresh = "" if seed.get("fresh", True) else ", used before"
-    facts = {
+    told = {
         "model": model.get("name"),
         "revision": model.get("revision"),
         "seed": f"{seed['seed']}{fresh}" if seed else None,
@@ -74,9 +141,4 @@ def _how(run: Run) -> str:
         "pooling": run.maps.rule,
         "versions": ", ".join(f"{name} {v}" for name, v in record.get("versions", {}).items()),
     }
-    rows = "".join(
-        f"<dt>{name}</dt><dd>{escape(str(value))}</dd>"
-        for name, value in facts.items()
-        if value not in (None, "")
-    )
-    return f"<dl>{rows}</dl>"
+    return {name: str(value) for name, value in told.items() if value not in (None, "")}

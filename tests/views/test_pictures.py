@@ -72,6 +72,27 @@ def test_a_table_tells_of_each_of_its_columns() -> None:
     assert len(names) == 6 and all(name in said for name in names)
 
 
+def test_several_runs_stand_in_one_table_a_column_each() -> None:
+    first, second = made(), made()
+    second.record["seed"] = {"seed": 8, "fresh": True}
+    page = facts({"one": first, "<two>": second})
+    assert page.count("<table") == 2 and page.count("<h2>") == 2
+    words, how = re.findall("<table.*?</table>", page, re.S)
+    assert re.findall("<th scope=col>(.*?)</th>", words) == ["word", *["one", "&lt;two&gt;"] * 3]
+    cat = re.search("<th scope=row>cat</th>(.*?)</tr>", words)
+    area = f"{first.table().set_index('word').loc['cat', 'area']:.1%}"
+    assert cat and re.findall("<td>(.*?)</td>", cat[1])[2:4] == [area, area]
+    assert "<th scope=row>seed</th><td>0</td><td>8</td>" in how
+    assert f"<th scope=row>pooling</th><td colspan=2>{first.maps.rule}</td>" in how
+
+
+def test_a_word_that_one_prompt_lacks_has_empty_cells() -> None:
+    page = facts({"one": made(), "two": made("a cat and a bear")})
+    dog = re.search("<th scope=row>dog</th>(.*?)</tr>", page)
+    cells = re.findall("<td>(.*?)</td>", dog[1]) if dog else []
+    assert all(cells[::2]) and cells[1::2] == ["", "", ""]
+
+
 def test_a_map_is_an_array_of_the_images_size() -> None:
     word = made().maps.word("cat")
     array = np.asarray(word)
