@@ -6,7 +6,8 @@
 Two pipelines: a Stable Diffusion 1.5 UNet of full size with random weights (512 x 512, 2 steps,
 CFG), and the toybox (25 steps, CFG). Untraced and traced generations alternate, the order turning
 round by round; what is printed are medians over the rounds with their range. Run it on a quiet
-machine: beside other work the ratio is noise.
+machine: beside other work the ratio is noise. What is not noise is counted too: the operations of
+torch that a generation calls, and the numbers that they make.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from rounds import beside, told
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from transformers import CLIPTextConfig, CLIPTextModel
 
 import daamkit
@@ -61,6 +64,20 @@ def stable_diffusion_15(device: str, dtype: torch.dtype) -> StableDiffusionPipel
         requires_safety_checker=False,
     )
     return pipe.to(device, dtype)
+
+
+class Work(TorchDispatchMode):
+    """Counts the operations that are called, and the numbers in the tensors that they return."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.operations += 1
+        self.numbers += sum(t.numel() for t in tree_leaves(made) if isinstance(t, torch.Tensor))
+        return made
 
 
 class Peak:
@@ -112,8 +129,10 @@ def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, Any]:
         memory = peak.read()  # synchronizes
         return time.perf_counter() - started, memory
 
+    counted: dict[Callable, Work] = {}
     for generate in (plain, traced):
-        generate()  # warm-up
+        with Work() as counted[generate]:  # the warm-up
+            generate()
     results: dict[Callable, list[tuple[float, int | None]]] = {plain: [], traced: []}
     for index in range(rounds):
         for generate in (plain, traced) if index % 2 == 0 else (traced, plain):
@@ -124,6 +143,8 @@ def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, Any]:
     started = time.perf_counter()
     tracer.run.maps.pool()
     return {
+        "operations_ratio": round(counted[traced].operations / counted[plain].operations, 4),
+        "numbers_ratio": round(counted[traced].numbers / counted[plain].numbers, 4),
         "time_ratio": told([t[0] / p[0] for t, p in pairs], 4),
         "memory_ratio": told([t[1] / p[1] for t, p in pairs], 4) if pairs[0][0][1] else None,
         "untraced_seconds": told([p[0] for _, p in pairs]),

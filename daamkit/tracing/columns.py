@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -62,11 +63,25 @@ def gathered(
     shares: Float[Tensor, "samples heads cells keys"], runs: KeyRuns, width: int, start: int
 ) -> Float[Tensor, "samples heads cells columns"]:
     """What the keys from `start` on get, summed into columns."""
-    columns = shares.new_zeros((*shares.shape[:-1], width))
-    for own, first, merged in runs:
-        keys = slice(own.start - start, own.stop - start)
-        if merged:
-            columns[..., first] += shares[..., keys].sum(-1)
-        else:
-            columns[..., first : first + keys.stop - keys.start] += shares[..., keys]
-    return columns
+    parts = [
+        (shares[..., keys.start - start : keys.stop - start], first, merged)
+        for keys, first, merged in runs
+    ]
+    if not _one_after_the_other(runs, width):
+        columns = shares.new_zeros((*shares.shape[:-1], width))
+        for part, first, merged in parts:
+            own = columns[..., first : first + (1 if merged else part.shape[-1])]
+            own += part.sum(-1, keepdim=True) if merged else part
+        return columns
+    summed = [part.sum(-1, keepdim=True) if merged else part for part, _, merged in parts]
+    return torch.cat(summed, -1)
+
+
+def _one_after_the_other(runs: KeyRuns, width: int) -> bool:
+    """Whether each column has keys once, the first column first."""
+    done = 0
+    for keys, first, merged in runs:
+        if first != done:
+            return False
+        done += 1 if merged else keys.stop - keys.start
+    return done == width
