@@ -159,6 +159,16 @@ function makeWeights(cells, pixels) {
   return { at, weights };
 }
 
+// The highest level of each row: most rows have no mask, and are passed over.
+export function highestOf(map) {
+  if (map.highest) return map.highest;
+  const { levels, width, height } = map;
+  map.highest = new Uint8Array(height);
+  for (let y = 0, i = 0; y < height; y++)
+    for (const end = i + width; i < end; i++) if (levels[i] > map.highest[y]) map.highest[y] = levels[i];
+  return map.highest;
+}
+
 // For each x of a column the place of its cell in a row of a map.
 export function across({ width }, map) {
   if (map.across) return map.across;
@@ -169,6 +179,9 @@ export function across({ width }, map) {
 
 // The first level that is in the mask at a threshold.
 export const cutAt = (contents, threshold) => Math.round(threshold * contents.cuts) + 1;
+
+// 1 where a level is in the mask, else 0: without a branch, which costs much at a mask's edges.
+export const reaches = (level, cut) => (cut - 1 - level) >>> 31;
 
 // A level as a value: the middle of what it stands for.
 export function valueOf(contents, map, level) {

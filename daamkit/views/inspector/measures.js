@@ -1,26 +1,28 @@
 // Numbers of what is seen: overlap of two masks, words at a pixel, words in a region.
-import { cutAt, mapOf, valueAt, valueOf } from "./maps.js";
+import { cutAt, highestOf, mapOf, reaches, valueAt, valueOf } from "./maps.js";
 
 // As `measures.overlap`: IoU, and the shared part of the dependent's and of the head's area.
 export function overlapOf(contents, a, b, threshold) {
   const cut = cutAt(contents, threshold);
-  const counts = jointOf(a, b);
+  const [ofA, ofB, highestA, highestB] = [a.levels, b.levels, highestOf(a), highestOf(b)];
   let head = 0;
   let dependent = 0;
   let both = 0;
-  for (let pair = 0; pair < 65536; pair++) {
-    const count = counts[pair];
-    if (count === 0) continue;
-    const [inA, inB] = [pair >> 8 >= cut, (pair & 255) >= cut];
-    if (inA) head += count;
-    if (inB) dependent += count;
-    if (inA && inB) both += count;
+  for (let y = 0; y < a.height; y++) {
+    if (highestA[y] < cut && highestB[y] < cut) continue;
+    for (let i = y * a.width, end = i + a.width; i < end; i++) {
+      const inA = reaches(ofA[i], cut);
+      const inB = reaches(ofB[i], cut);
+      head += inA;
+      dependent += inB;
+      both += inA & inB;
+    }
   }
   const share = (whole) => (whole ? both / whole : 0);
   return { iou: share(head + dependent - both), iod: share(dependent), ioh: share(head) };
 }
 
-// How many pixels have which level in the one map and which in the other: for all thresholds.
+// How many pixels have which level in the one map and which in the other.
 export function jointOf(a, b) {
   if (a.joint?.other === b) return a.joint.counts;
   const counts = new Uint32Array(65536);
@@ -52,8 +54,8 @@ export function wordsIn(contents, column, region, state) {
     const [top, left, bottom, right] = [0, 1, 2, 3].map((i) => (i < 2 ? Math.floor : Math.ceil)(region[i] / map.times));
     const area = (bottom - top) * (right - left);
     map.counts ??= countIn(map, [0, 0, map.height, map.width]);
-    const key = region.join();
-    if (map.within?.key !== key) map.within = { key, counts: countsIn(map, [top, left, bottom, right]) };
+    const cells = [top, left, bottom, right];
+    if (map.within?.cells.join() !== cells.join()) map.within = { cells, counts: countsIn(map, cells) };
     const within = map.within.counts;
     let [part, total, mask, both] = [0, 0, 0, 0];
     for (let level = 0; level < 256; level++) {
@@ -72,15 +74,31 @@ export function wordsIn(contents, column, region, state) {
   return rows.sort((a, b) => b.inside - a.inside);
 }
 
-// How many cells of a region have which level; of a large one, by what lies around it.
-function countsIn(map, [top, left, bottom, right]) {
-  const { width, height } = map;
-  if (2 * (bottom - top) * (right - left) <= width * height) return countIn(map, [top, left, bottom, right]);
-  const counts = map.counts.slice();
-  const around = [[0, 0, top, width], [bottom, 0, height, width], [top, 0, bottom, left], [top, right, bottom, width]];
-  for (const part of around) countIn(map, part, counts, -1);
+// How many cells of a region have which level: from what is known of none, of all, or of the region
+// before, whichever differs least.
+function countsIn(map, region) {
+  const none = { cells: [0, 0, 0, 0], counts: new Float64Array(256) };
+  const all = { cells: [0, 0, map.height, map.width], counts: map.counts };
+  const work = ({ cells }) => areaOf(outside(cells, region)) + areaOf(outside(region, cells));
+  const known = [none, all, map.within ?? none].sort((a, b) => work(a) - work(b))[0];
+  const counts = known.counts.slice();
+  for (const part of outside(known.cells, region)) countIn(map, part, counts, -1);
+  for (const part of outside(region, known.cells)) countIn(map, part, counts, 1);
   return counts;
 }
+
+// What of a region lies outside of another: above, below, left and right of what they share.
+function outside([top, left, bottom, right], other) {
+  const clip = (x, low, high) => Math.min(Math.max(x, low), high);
+  const [above, below] = [clip(other[0], top, bottom), clip(other[2], top, bottom)];
+  const [before, after] = [clip(other[1], left, right), clip(other[3], left, right)];
+  return [
+    [top, left, above, right], [below, left, bottom, right],
+    [above, left, below, before], [above, after, below, right],
+  ];
+}
+
+const areaOf = (regions) => regions.reduce((sum, [top, left, bottom, right]) => sum + (bottom - top) * (right - left), 0);
 
 function countIn({ levels, width }, [top, left, bottom, right], counts = new Float64Array(256), by = 1) {
   for (let y = top; y < bottom; y++)

@@ -1,6 +1,6 @@
 // The image and what lies over it, a pixel a number (alpha, blue, green, red). `painting.py` makes
 // the same. Nothing is allocated for a pixel.
-import { across, cutAt, mapOf, sharesOf, topOf, valueOf } from "./maps.js";
+import { across, cutAt, highestOf, mapOf, reaches, sharesOf, topOf, valueOf } from "./maps.js";
 import { jointOf } from "./measures.js";
 
 const [HEAT, HUE] = [0.65, 0.7]; // opacity over grey of a single map, and of a word's hue
@@ -45,20 +45,11 @@ function masksOf(layers, cut) {
   const cells = layers[0].levels.length;
   const masks = held("masks", Uint8Array, cells).fill(0);
   layers.forEach(({ map, levels, highest }, k) => {
-    const bit = 1 << k;
     for (let y = 0; y < map.height; y++)
       if (highest[y] >= cut)
-        for (let i = y * map.width, end = i + map.width; i < end; i++) if (levels[i] >= cut) masks[i] |= bit;
+        for (let i = y * map.width, end = i + map.width; i < end; i++) masks[i] |= reaches(levels[i], cut) << k;
   });
   return masks;
-}
-
-// The highest level of each row: most rows have no mask, and are passed over.
-function highestOf({ levels, width, height }) {
-  const highest = new Uint8Array(height);
-  for (let y = 0, i = 0; y < height; y++)
-    for (const end = i + width; i < end; i++) if (levels[i] > highest[y]) highest[y] = levels[i];
-  return highest;
 }
 
 function strongest(layers, here, i) {
@@ -88,8 +79,7 @@ function layerOf(contents, column, word, hue, state) {
   const tint = new Uint8Array(3 * 256); // of each grey
   for (let grey = 0; grey < 256; grey++)
     for (let c = 0; c < 3; c++) tint[3 * grey + c] = mix(contents.hues[hue][c], grey, HUE);
-  map.highest ??= highestOf(map);
-  return { map, levels: map.levels, highest: map.highest, shares, opacity, tint };
+  return { map, levels: map.levels, highest: highestOf(map), shares, opacity, tint };
 }
 
 function tinted(under, grey, { levels, opacity, tint }, cell) {
@@ -153,7 +143,7 @@ function lookUp(column, map, levels, ofPixels, ofCells, table, out) {
 // A mask's cells that touch the outside, and on large images those that touch these.
 function outline(map, cut) {
   const { levels, width, height } = map;
-  const highest = (map.highest ??= highestOf(map));
+  const highest = highestOf(map);
   const taken = held("taken", Uint8Array, levels.length).fill(0);
   let edge = [];
   for (let y = 0; y < height; y++)
