@@ -12,15 +12,19 @@ export function makeScrubber(name, most, go) {
   const next = () => {
     now = (now + 1) % (most + 1);
     go(now);
-    if (!now) stop();
+    if (now) wait();
+    else stop();
+  };
+  const wait = () => { // for the eye, then for the frame: a slow machine shows each place too
+    const own = setTimeout(() => requestAnimationFrame(() => timer === own && next()), 160);
+    timer = own;
   };
   const start = () => {
     play.textContent = "pause";
-    timer = setInterval(next, 160);
     next();
   };
   const stop = () => {
-    clearInterval(timer);
+    clearTimeout(timer);
     timer = null;
     play.textContent = "play";
   };
