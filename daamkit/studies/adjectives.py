@@ -18,7 +18,7 @@ from daamkit.attention.hooks import attach
 from daamkit.edits.replay import Replay, Tape
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.measures.intervals import gain, means, paired, ratio
+from daamkit.measures.intervals import columns, gain, means, paired, ratio
 from daamkit.studies import prompts, truths
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
@@ -209,5 +209,5 @@ def _against(wide: pd.DataFrame, change: str, region: str) -> dict[str, float]:
     return {
         **dict(zip(("over_article", "over_low", "over_high"), over, strict=True)),
         "p": paired((own - article).to_numpy(), clusters),
-        **dict(zip(("of_noun", "of_noun_low", "of_noun_high"), share, strict=True)),
+        **dict(zip(columns("of_noun"), share, strict=True)),
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from daamkit.measures.intervals import Kind, gain, mean, paired
+from daamkit.measures.intervals import Kind, columns, gain, mean, paired
 
 BASE = "none"  # the method that is none
 
@@ -55,7 +55,7 @@ def compare(
                 if method != BASE:
                     both = wide[method].to_numpy(), wide[BASE].to_numpy()
                     found = gain(*both, clusters)
-                    row |= dict(zip(("gain", "gain_low", "gain_high"), found, strict=True))
+                    row |= dict(zip(columns("gain"), found, strict=True))
                     row["p"] = paired(both[0] - both[1], clusters)
                 out.append(row)
     return pd.DataFrame(out)

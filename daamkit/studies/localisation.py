@@ -236,7 +236,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
             clusters = table.index.get_level_values("prompt").tolist()
             both = table[method].to_numpy(), table[best].to_numpy()
             over = intervals.gain(*both, clusters, within=(-1, 1))
-            row |= dict(zip(("above", "above_low", "above_high"), over, strict=True))
+            row |= dict(zip(intervals.columns("above"), over, strict=True))
         out.append(row)
     return pd.DataFrame(out)
 

@@ -16,7 +16,7 @@ import pandas as pd
 from daamkit.language import parsing
 from daamkit.language.parsing import Pair
 from daamkit.maps.run import Run
-from daamkit.measures import syntax
+from daamkit.measures import intervals, syntax
 from daamkit.measures.intervals import mean
 from daamkit.measures.syntax import Cut
 from daamkit.studies.session import Case, Row, Session
@@ -121,5 +121,5 @@ def _means(pairs: pd.DataFrame) -> dict[str, float]:
         name = name if name == "dominance" else f"m{name}"
         prompts = pairs["prompt"].tolist()
         found = mean(values.to_numpy(), prompts, kind="number", within=(least, 1))
-        row |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+        row |= dict(zip(intervals.columns(name), found, strict=True))
     return row

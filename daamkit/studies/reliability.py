@@ -20,7 +20,7 @@ from torch import Tensor
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
-from daamkit.measures import calibration, reliability
+from daamkit.measures import calibration, intervals, reliability
 from daamkit.measures.overlap import iou
 from daamkit.measures.reliability import SIGNS, TARGETS
 from daamkit.studies import drawing, prompts, truths
@@ -206,7 +206,7 @@ def _scores(group: str, drawn: pd.DataFrame, noisy: pd.DataFrame, target: str) -
 
 
 def _with_interval(measure: str, rows: pd.DataFrame, said: str, target: str) -> Row:
-    columns = (measure, f"{measure}_low", f"{measure}_high")
+    columns = intervals.columns(measure)
     values, happened = rows[said].to_numpy(float), rows[target].to_numpy(float) > 0
     if np.isnan(values).any():
         return dict.fromkeys(columns, np.nan)

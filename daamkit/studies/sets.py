@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from daamkit.measures.intervals import mean
+from daamkit.measures.intervals import columns, mean
 from daamkit.studies.session import Row
 
 
@@ -18,7 +18,7 @@ def pooled(each: pd.DataFrame) -> pd.DataFrame:
         for name in ("fid", "change", "precision", "recall"):
             within = (0, 1) if name in ("precision", "recall") else (-np.inf, np.inf)
             found = mean(part[name].to_numpy(float), kind="number", within=within)
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+            row |= dict(zip(columns(name), found, strict=True))
         known = [name for name in ("seconds", "gigabytes", "over_cfg") if name in part]
         out.append(row | part[known].mean().to_dict())
     return pd.DataFrame(out)
