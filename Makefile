@@ -63,9 +63,9 @@ train: env
 
 train2: env  # world 2; each goes on where it stopped
 	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --samples 150000 --resume
-	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox2 --world 2 --drawn build/flux \
-		--samples 300000 --resume
-	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox2 --world 2
+	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --drawn build/flux \
+		--samples 150000 --resume
+	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2
 
 studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours
 	$(BIN)/daamkit study objects --n 400 --out build/studies/objects

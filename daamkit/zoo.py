@@ -10,7 +10,7 @@ from typing import Any
 from daamkit import compat
 from daamkit.errors import DaamkitError
 
-SHIPPED = ("toybox", "toybox-flux")
+SHIPPED = ("toybox", "toybox-2", "toybox-flux")
 
 
 def load(model: Any, **options: Any) -> Any:
@@ -19,9 +19,9 @@ def load(model: Any, **options: Any) -> Any:
     Parameters
     ----------
     model
-        "toybox" (a UNet), "toybox-flux" (joint attention), a folder that diffusers has saved, or
-        an id of the Hub ("stable-diffusion-v1-5/stable-diffusion-v1-5"). A pipeline is returned as
-        it is.
+        "toybox" (a UNet), "toybox-2" (a UNet of world 2), "toybox-flux" (joint attention), a
+        folder that diffusers has saved, or an id of the Hub
+        ("stable-diffusion-v1-5/stable-diffusion-v1-5"). A pipeline is returned as it is.
     options
         For ``from_pretrained``: ``dtype`` (default float32), ``revision``, ``variant``, ...
 
@@ -45,10 +45,10 @@ def load(model: Any, **options: Any) -> Any:
         return model
     name = str(model)
     _import()
-    if name == "toybox":
+    if name in ("toybox", "toybox-2"):
         from daamkit.toybox import pipeline
 
-        return pipeline.toybox(**options)
+        return (pipeline.toybox if name == "toybox" else pipeline.toybox_2)(**options)
     if name == "toybox-flux":
         from daamkit.toybox import flux
 

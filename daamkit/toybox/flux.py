@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from typing import Any
@@ -16,13 +15,10 @@ from diffusers import (
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
 
-from daamkit import resources
-from daamkit.errors import DaamkitError
 from daamkit.toybox import pipeline
 
 WIDTH, HEADS = 192, 4
 SIDE = pipeline.LATENT_SIDE // 2  # places a side: latents are packed 2 x 2
-TRAINING = "training.json"  # beside the weights: how many samples they have seen, of how many
 PIECES = 400  # of words, in the T5 tokenizer's vocabulary
 
 
@@ -120,22 +116,7 @@ def toybox_flux(**options: Any) -> FluxPipeline:
     DaamkitError
         If its weights are not there, or have not seen all their samples.
     """
-    got = "no weights: this version of daamkit ships none"
-    try:
-        folder = resources.path("toybox-flux")
-        told = folder / TRAINING
-        far = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
-        got = f"weights that have seen {far.get('seen')} of {far.get('samples')} samples"
-        done = far.get("seen", 0) >= far.get("samples", 0)
-    except DaamkitError:
-        done = False
-    if not done:
-        raise DaamkitError(
-            wanted="the joint-attention toybox, toybox-flux",
-            got=got,
-            mend="train it with `python -m daamkit.toybox.training.flux --out build/flux`, write "
-            "it with `--export FOLDER`, and name that folder",
-        )
+    folder = pipeline.finished("toybox-flux", "daamkit.toybox.training.flux")
     pipe = FluxPipeline.from_pretrained(
         folder, local_files_only=True, **pipeline.in_float32(options)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from daamkit import resources
+from daamkit.errors import DaamkitError
 
 LATENT_SIDE = 32
+TRAINING = "training.json"  # beside weights: how many samples they have seen, of how many
 
 
 def autoencoder() -> AutoencoderKL:
@@ -113,6 +116,50 @@ def toybox(**options: Any) -> StableDiffusionPipeline:
     """
     return StableDiffusionPipeline.from_pretrained(
         resources.path("toybox"), local_files_only=True, **in_float32(options)
+    )
+
+
+def toybox_2(**options: Any) -> StableDiffusionPipeline:
+    """The UNet of world 2, in float32 on the CPU, once its training is done.
+
+    Parameters
+    ----------
+    options
+        For ``from_pretrained``; ``dtype`` among them.
+
+    Raises
+    ------
+    DaamkitError
+        If its weights are not there, or have not seen all their samples.
+    """
+    folder = finished("toybox-2", "daamkit.toybox.training.unet --world 2")
+    return StableDiffusionPipeline.from_pretrained(
+        folder, local_files_only=True, **in_float32(options)
+    )
+
+
+def finished(name: str, training: str) -> Path:
+    """The folder of a model of world 2 whose training is done; `training` is the module of it.
+
+    Raises
+    ------
+    DaamkitError
+        If its weights are not there, or have not seen all their samples.
+    """
+    got = "no weights: this version of daamkit ships none"
+    try:
+        folder = resources.path(name)
+        far = json.loads((folder / TRAINING).read_text(encoding="utf-8"))
+        if far["seen"] >= far["samples"]:
+            return folder
+        got = f"weights that have seen {far['seen']} of {far['samples']} samples"
+    except (DaamkitError, FileNotFoundError):
+        pass
+    raise DaamkitError(
+        wanted=f"the toybox {name}",
+        got=got,
+        mend=f"train it with `python -m {training} --out build/{name}`, write it with `--export "
+        "FOLDER`, and name that folder",
     )
 
 

@@ -46,6 +46,16 @@ def test_a_matrix_and_its_transpose_take_transposed_steps():
     assert (length < 0.03).all() and (length > 0.005).all()
 
 
+def test_a_convolution_steps_as_its_matrix():
+    value = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(1))
+    gradient = torch.randn(6, 5, 3, 3, generator=torch.Generator().manual_seed(2))
+    kernel = torch.nn.Parameter(value.clone(memory_format=torch.channels_last))
+    matrix = torch.nn.Parameter(value.flatten(1).clone())
+    kernel.grad, matrix.grad = gradient.clone(), gradient.flatten(1).clone()
+    Muon([kernel, matrix], [], 1e-1).step()
+    torch.testing.assert_close(kernel.data.flatten(1), matrix.data)
+
+
 def test_it_goes_on_from_what_was_kept():
     def run(model, optimizer, steps):
         for step in range(steps):

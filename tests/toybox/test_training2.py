@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 
 from daamkit import resources
 from daamkit.errors import DaamkitError
-from daamkit.toybox import flux, oracle, scenes, sprites
+from daamkit.toybox import flux, oracle, pipeline, scenes, sprites
 from daamkit.toybox.training import flux as training
 from daamkit.toybox.training import latents, loop, unet
 from daamkit.toybox.training import oracle as teacher
+from daamkit.toybox.training.muon import Muon
 
 SMALL = 32  # scenes a shard
 
@@ -57,7 +58,7 @@ def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch)
         patch.setattr(resources, "_PACKAGE", tmp_path / "package")
         with pytest.raises(DaamkitError, match=r"seen \d+ of 1000000 samples.*--export"):
             flux.toybox_flux()
-    seen = json.loads((place / flux.TRAINING).read_text())["seen"]
+    seen = json.loads((place / pipeline.TRAINING).read_text())["seen"]
     again, whole = training.FluxDenoiser(trained), training.averaged(trained)[0]
     assert again.load_weights(place) == seen
     for own, given in ((again.transformer, whole.transformer), (again.t5, whole.text_encoder_2)):
@@ -153,6 +154,46 @@ def test_the_unet_learns_from_the_same_shards(trained, tmp_path):
     assert not (tmp_path / "unet" / "latents-000.safetensors").exists()
     pipe.set_progress_bar_config(disable=True)
     assert pipe("a tiger", num_inference_steps=1).images[0].size == (128, 128)
+
+
+def test_the_unet_goes_on_from_exported_weights(trained, tmp_path, monkeypatch):
+    given = ["--world", "2", "--grid", "0", "--drawn", str(trained), "--shards", "1"]
+    first, second, data = tmp_path / "first", tmp_path / "second", tmp_path / "data" / "toybox-2"
+    unet.main(["--out", str(first), "--samples", "16", *given, "--start", "data/toybox"])
+    unet.main(["--out", str(first), "--samples", "64", "--world", "2", "--export", str(data)])
+    unet.main(["--out", str(second), "--samples", "32", *given, "--start", str(data)])
+    state = torch.load(second / "denoiser.pt", weights_only=True)
+    assert (state["seen"], state["steps"]) == (32, 2)
+    known = pipeline.toybox().unet.state_dict()
+    for name, value in unet.averaged(first)[0].unet.state_dict().items():
+        assert (value - known[name]).abs().max() < 0.02  # a step away from world 1's, no more
+    monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "package")
+    with pytest.raises(DaamkitError, match=r"toybox-2.*seen 16 of 64 samples.*--world 2"):
+        pipeline.toybox_2()
+    loop.tell_how_far(data, 64, 64)
+    assert pipeline.toybox_2().unet.config.sample_size == pipeline.LATENT_SIDE
+
+
+def test_a_checkpoint_of_another_optimizer_is_named(tmp_path):
+    model = torch.nn.Linear(3, 2)
+    loop.keep(tmp_path / "model.pt", model, torch.optim.AdamW(model.parameters()), seen=3)
+    other = Muon([model.weight], [model.bias], 1e-3)
+    with pytest.raises(DaamkitError, match="another model or optimizer.*--out"):
+        loop.resume(tmp_path / "model.pt", model, other, "cpu")
+    with pytest.raises(DaamkitError, match="another model or optimizer"):
+        loop.resume(tmp_path / "model.pt", torch.nn.Linear(4, 2), other, "cpu")
+
+
+def test_the_oracle_of_world_2_begins_with_what_that_of_world_1_knows():
+    known, model = oracle.trained(1), oracle.Oracle(2)
+    teacher.begin(model, 2, known, 1)
+    image = torch.rand(1, 3, 128, 128)
+    ours, theirs = model(image), known(image)
+    names = [list(oracle.HEADS_OF[world]["name"]) for world in (1, 2)]
+    both = [names[1].index(name) for name in names[0]]
+    torch.testing.assert_close(ours["name"][:, both], theirs["name"])
+    for head in ("colour", "texture", "centre"):
+        torch.testing.assert_close(ours[head], theirs[head])
 
 
 def test_an_oracle_of_world_2_learns_and_reads(tmp_path):

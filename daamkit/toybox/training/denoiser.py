@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from transformers import T5TokenizerFast
 
 from daamkit import resources
 from daamkit.toybox import flux, pipeline
-from daamkit.toybox.training import latents
+from daamkit.toybox.training import latents, loop
 
 BLOCKS = ("transformer_blocks.", "t5.encoder.block.", "encoder.layers.")
 BIAS = "relative_attention_bias"  # T5's, a table of positions
@@ -77,7 +76,7 @@ class FluxDenoiser(nn.Module):
             (self.clip, pipe.text_encoder),
         ):
             own.load_state_dict(given.state_dict())
-        return int(json.loads((folder / flux.TRAINING).read_text(encoding="utf-8"))["seen"])
+        return loop.how_far(folder)
 
 
 def packed(images: Tensor) -> Tensor:
@@ -93,7 +92,8 @@ def upper(caption: str) -> str:
 
 
 def ids(model: FluxDenoiser, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
-    """Token ids of both encoders, padded as `FluxPipeline` pads them."""
-    options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-    t5_ids = model.t5_tokenizer(texts, max_length=length, **options).input_ids
-    return t5_ids, model.clip_tokenizer(texts, max_length=77, **options).input_ids
+    """Token ids of both encoders: T5's padded as `FluxPipeline` pads them, CLIP's to the longest
+    (what it pools is not moved by what comes after)."""
+    options = {"truncation": True, "return_tensors": "pt"}
+    t5_ids = model.t5_tokenizer(texts, padding="max_length", max_length=length, **options).input_ids
+    return t5_ids, model.clip_tokenizer(texts, padding=True, max_length=77, **options).input_ids

@@ -24,9 +24,9 @@ machine.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -42,8 +42,6 @@ from daamkit.toybox.training.denoiser import FluxDenoiser, ids, packed, upper
 from daamkit.toybox.training.muon import Muon
 
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
-TOLD = 0.5  # weight of what lies in each place, at the start
-TOLD_UNTIL = 0.5  # part of the samples
 READ = 8_000  # scenes whose captions the tokenizer learns from
 WINDOW, WINDOW_UNTIL = 11, 0.7  # places a side that a step sees, until that part of the samples
 
@@ -109,20 +107,21 @@ def train(
         at = times.view(-1, 1, 1)
         noisy = (1 - at) * clean + at * noise
         places = visible(seen / samples, rng)
-        velocity, inside = model(
-            noisy[:, places].to(device),
-            times.to(device),
-            t5_ids.to(device),
-            clip_ids.to(device),
-            places.to(device),
-        )
-        loss = F.mse_loss(velocity, (noise - clean)[:, places].to(device))
-        told = TOLD * max(0.0, 1 - seen / (TOLD_UNTIL * samples))
+        with loop.half(device), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mismatch dtype")  # torch: a norm is not fused
+            velocity, inside = model(
+                noisy[:, places].to(device),
+                times.to(device),
+                t5_ids.to(device),
+                clip_ids.to(device),
+                places.to(device),
+            )
+        loss = F.mse_loss(velocity.float(), (noise - clean)[:, places].to(device))
         total = loss
-        if told:
+        if told := loop.told(seen, samples):
             labels = shard.labels[rows].flatten(1)[:, places].long().to(device)
             weight = told * (1 - times).to(device).view(-1, 1)  # noise hides what lies where
-            each = F.cross_entropy(inside.transpose(1, 2), labels, reduction="none")
+            each = F.cross_entropy(inside.float().transpose(1, 2), labels, reduction="none")
             total = loss + (weight * each).mean()
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
         seen, steps = seen + batch, steps + 1
@@ -191,9 +190,7 @@ def export(out: Path, place: Path, samples: int) -> None:
     pipe.vae.register_to_config(_name_or_path="")  # where it lay here is nobody's business
     pipe.to(torch.float16).save_pretrained(place)
     loop.portable(place)
-    told = json.dumps({"seen": seen, "samples": samples}) + "\n"
-    (place / flux.TRAINING).write_text(told, encoding="utf-8")
-    print(f"{place}: after {seen} of {samples} samples")
+    loop.tell_how_far(place, seen, samples)
 
 
 def main(argv: list[str] | None = None) -> None:

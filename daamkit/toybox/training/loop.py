@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import tempfile
@@ -16,7 +17,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from daamkit.errors import DaamkitError
+from daamkit.toybox.pipeline import TRAINING
+
 COOLING = 0.2  # part of the samples over which the rate falls to a thirtieth
+TOLD = 0.5  # weight of what lies in each place, at the start
+TOLD_UNTIL = 0.5  # part of the samples
 
 
 def rate(seen: int, samples: int, peak: float, warmup: int = 6400, floor: float = 1 / 30) -> float:
@@ -24,6 +30,11 @@ def rate(seen: int, samples: int, peak: float, warmup: int = 6400, floor: float 
     cooling = min(max(0.0, (seen / samples - (1 - COOLING)) / COOLING), 1.0)
     falling = floor + (1 - floor) * math.cos(math.pi / 2 * cooling) ** 2
     return peak * min(1.0, (seen + 1) / warmup) * falling
+
+
+def told(seen: int, samples: int) -> float:
+    """Weight, after `seen` samples, of telling what lies in each place: falls to zero half-way."""
+    return TOLD * max(0.0, 1 - seen / (TOLD_UNTIL * samples))
 
 
 def half(device: str | torch.device) -> torch.autocast:
@@ -68,12 +79,25 @@ def keep(place: Path, model: nn.Module, optimizer: torch.optim.Optimizer, **coun
 def resume(
     place: Path, model: nn.Module, optimizer: torch.optim.Optimizer, device: str
 ) -> dict[str, Any]:
-    """Put a checkpoint's weights in place, and return what else it holds; nothing without one."""
+    """Put a checkpoint's weights in place, and return what else it holds; nothing without one.
+
+    Raises
+    ------
+    DaamkitError
+        If it is of another model or optimizer.
+    """
     if not place.exists():
         return {}
     state: dict[str, Any] = torch.load(place, map_location=device, weights_only=True)
-    model.load_state_dict(state.pop("model"))
-    optimizer.load_state_dict(state.pop("optimizer"))
+    try:
+        model.load_state_dict(state.pop("model"))
+        optimizer.load_state_dict(state.pop("optimizer"))
+    except (RuntimeError, ValueError) as error:
+        raise DaamkitError(
+            wanted=f"a checkpoint of this training in {place}",
+            got=f"that of another model or optimizer ({str(error).strip().splitlines()[0]})",
+            mend="name another folder with --out; --start goes on from exported weights",
+        ) from error
     return state
 
 
@@ -119,6 +143,19 @@ class Progress:
         return self.begun_at + int(
             done * max(1.0, (deadline - self.started) / (now - self.started))
         )
+
+
+def tell_how_far(place: Path, seen: int, samples: int) -> None:
+    """Write beside exported weights how many samples they have seen, of how many."""
+    told = json.dumps({"seen": seen, "samples": samples}) + "\n"
+    (place / TRAINING).write_text(told, encoding="utf-8")
+    print(f"{place}: after {seen} of {samples} samples")
+
+
+def how_far(place: Path) -> int:
+    """How many samples exported weights have seen; 0 where nothing is told of it."""
+    file = place / TRAINING
+    return int(json.loads(file.read_text(encoding="utf-8"))["seen"]) if file.exists() else 0
 
 
 def portable(place: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daamkit.toybox.training import loop
+
 MOMENTUM, ROUNDS = 0.95, 5
 COEFFICIENTS = (3.4445, -4.775, 2.0315)  # of the quintic of Jordan's Muon
 SCALE = 0.2  # a matrix's steps are then as long as AdamW's, and share its rate and decay
@@ -16,11 +18,11 @@ SCALE = 0.2  # a matrix's steps are then as long as AdamW's, and share its rate 
 
 class Muon(torch.optim.AdamW):
     """AdamW whose steps of `matrices` are made orthogonal (K. Jordan 2024, scaled as in arXiv
-    2502.16982).
+    2502.16982). A convolution's weight counts as the matrix (out, in x height x width).
 
     A matrix's gradient, with Nesterov momentum, is replaced by the nearest matrix with orthonormal
-    rows or columns, by five rounds of a Newton-Schulz iteration, in float32: `torch.optim.Muon`
-    works in bfloat16, in which a CPU without AVX-512 takes tens of times as long.
+    rows or columns, by five rounds of a Newton-Schulz iteration, in bfloat16 only where the machine
+    is fast at it: `torch.optim.Muon` always works in it.
     """
 
     def __init__(
@@ -42,30 +44,32 @@ class Muon(torch.optim.AdamW):
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
         alike: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
-        for matrix in group["params"]:
-            if matrix.grad is not None:
-                alike[tuple(sorted(matrix.shape))].append(matrix)
-        for (_, longer), matrices in alike.items():
-            wide = [matrix.shape[0] <= matrix.shape[1] for matrix in matrices]
-            ahead = [self._ahead(matrix) for matrix in matrices]
-            steps = orthogonal(
-                torch.stack([g if is_wide else g.T for g, is_wide in zip(ahead, wide, strict=True)])
+        for weight in group["params"]:
+            if weight.grad is not None:
+                alike[tuple(sorted(weight.flatten(1).shape))].append(weight)
+        for (_, longer), weights in alike.items():
+            wide = [weight.shape[0] < longer for weight in weights]
+            ahead = [self._ahead(weight).flatten(1) for weight in weights]
+            stacked = torch.stack(
+                [g if is_wide else g.T for g, is_wide in zip(ahead, wide, strict=True)]
             )
-            for matrix, step, is_wide in zip(matrices, steps, wide, strict=True):
-                matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                way = step if is_wide else step.T
-                matrix.add_(way, alpha=-group["lr"] * SCALE * longer**0.5)
-                matrix.grad = None
+            with loop.half(stacked.device):
+                steps = orthogonal(stacked)
+            for weight, step, is_wide in zip(weights, steps, wide, strict=True):
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                way = (step if is_wide else step.T).reshape(weight.shape)
+                weight.add_(way, alpha=-group["lr"] * SCALE * longer**0.5)
+                weight.grad = None
 
-    def _ahead(self, matrix: Tensor) -> Tensor:
+    def _ahead(self, weight: Tensor) -> Tensor:
         """The gradient with Nesterov momentum."""
-        assert matrix.grad is not None
-        state = self.state[matrix]
+        assert weight.grad is not None
+        state = self.state[weight]
         if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(matrix)
-            state["step"] = torch.zeros((), device=matrix.device)  # AdamW reads it when it resumes
-        state["momentum"].lerp_(matrix.grad, 1 - MOMENTUM)
-        ahead: Tensor = matrix.grad.lerp(state["momentum"], MOMENTUM)
+            state["momentum"] = torch.zeros_like(weight)
+            state["step"] = torch.zeros((), device=weight.device)  # AdamW reads it when it resumes
+        state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
+        ahead: Tensor = weight.grad.lerp(state["momentum"], MOMENTUM)
         return ahead
 
 

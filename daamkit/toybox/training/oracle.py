@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from daamkit.toybox import scenes
 from daamkit.toybox.captions import PLACES, Noun, Sentence
 from daamkit.toybox.layouts import SCALES, Placed
-from daamkit.toybox.oracle import HEADS_OF, REACH, Oracle
+from daamkit.toybox.oracle import HEADS_OF, REACH, Oracle, trained
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.sprites import COLOURS, EVERYTHING, NAMES, SIZES, TEXTURES, THINGS
 from daamkit.toybox.training import autoencoder, latents, loop
@@ -167,6 +167,28 @@ def loss(scores: dict[str, Tensor], maps: Tensor, count: int = len(THINGS)) -> T
     return total + 0.2 * (away * things).sum() / things.sum().clamp(min=1)
 
 
+def answers(world: int) -> dict[str, list[tuple[str, str]]]:
+    """What each row of an oracle's two last layers stands for."""
+    rows = [(head, value) for head, values in HEADS_OF[world].items() for value in values]
+    likeness = [*rows[len(HEADS_OF[world]["name"]) :], ("centre", "y"), ("centre", "x")]
+    return {"name": rows[: len(HEADS_OF[world]["name"])], "likeness": likeness}
+
+
+def begin(model: Oracle, world: int, other: Oracle, known: int) -> None:
+    """Give the oracle of a world what the oracle of the world `known` has learned: all its weights,
+    of the last layers those rows whose answers both have."""
+    weights = other.state_dict()
+    for layer, wanted in answers(world).items():
+        given = answers(known)[layer]
+        for part in (f"{layer}.weight", f"{layer}.bias"):
+            mine = model.state_dict()[part].clone()
+            for row, answer in enumerate(wanted):
+                if answer in given:
+                    mine[row] = weights[part][given.index(answer)]
+            weights[part] = mine
+    model.load_state_dict(weights)
+
+
 def teach(
     out: Path,
     images: int,
@@ -177,7 +199,8 @@ def teach(
 ) -> None:
     """Train the oracle; ``oracle.safetensors``, or ``oracle-2`` of world 2, goes to the folder.
 
-    The autoencoder that spoils pictures is the folder's, or the shipped one.
+    The autoencoder that spoils pictures is the folder's, or the shipped one. World 2's begins with
+    what the shipped oracle of world 1 knows.
     """
     name = "oracle" if world == 1 else f"oracle-{world}"
     place, checkpoint = out / f"{name}.safetensors", out / f"{name}.pt"
@@ -186,7 +209,10 @@ def teach(
     torch.manual_seed(seed)
     own = (out / "autoencoder.safetensors").exists()
     auto = autoencoder.trained(out).to(device) if own else latents.autoencoder(device)
-    model = Oracle(world).to(device)
+    model = Oracle(world)
+    if world == 2:
+        begin(model, 2, trained(1), 1)
+    model = model.to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-2)
     seen = resume(checkpoint, model, optimizer, device).get("seen", 0)

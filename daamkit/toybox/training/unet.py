@@ -3,10 +3,12 @@
     python -m daamkit.toybox.training.unet --out build/toybox --samples 400000
     python -m daamkit.toybox.training.unet --out build/toybox --samples 600000 --resume
     python -m daamkit.toybox.training.unet --out build/toybox --hours 2 --resume
-    python -m daamkit.toybox.training.unet --out build/toybox2 --world 2 --samples 300000
+    python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --samples 150000
 
 With ``--world 2`` the tokenizer and the autoencoder are the shipped ones, and the scenes are the
-shards of `latents`, which hold no composition of `heldout`.
+shards of `latents`, which hold no composition of `heldout`. As in `training.flux`, for the first
+half of the samples places within the UNet also tell what lies in them, and what was exported early
+can be gone on with on another machine, with `--start`. Weights learn by Muon.
 
 Each stage leaves its result in the folder, and a later call goes on from there; `--export` writes
 the pipeline that diffusers opens. With `--hours` the denoiser stops in time, however many samples
@@ -26,14 +28,17 @@ import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.utils import make_image_grid
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from daamkit import compat, resources
 from daamkit.toybox import pipeline, scenes, tokenizer
 from daamkit.toybox.training import autoencoder, latents, loop
 from daamkit.toybox.training.loop import COOLING, Progress
+from daamkit.toybox.training.muon import Muon
 
 GRID_STEPS = 25  # of its pictures
+BLOCKS = ("down_blocks.", "mid_block.", "up_blocks.", "encoder.layers.")
 
 
 class UNetDenoiser(nn.Module):
@@ -43,10 +48,38 @@ class UNetDenoiser(nn.Module):
         super().__init__()
         self.tokenizer = pipeline.tokenizer(out / "tokenizer")
         self.unet, self.text = pipeline.unet(), pipeline.text_encoder(self.tokenizer)
+        self.reading = nn.Linear(self.unet.config.block_out_channels[-1], len(latents.NAMES))
+        self._behind: list[Tensor] = []
+        self.unet.up_blocks[0].register_forward_hook(
+            lambda module, given, made: self._behind.append(made)
+        )
 
-    def forward(self, noisy: torch.Tensor, times: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    def forward(self, noisy: Tensor, times: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocity (n, 4, 32, 32), and scores of `latents.NAMES` (n, 16, 16, names)."""
+        self._behind.clear()
         text = self.text(input_ids=ids).last_hidden_state
-        return self.unet(noisy, times, text).sample
+        velocity = self.unet(noisy, times, text).sample
+        return velocity, self.reading(self._behind.pop().permute(0, 2, 3, 1))
+
+    def matrices(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters, parted: weights within the blocks, and all else (embeddings, biases,
+        norms, what goes in and out)."""
+        within: list[Tensor] = []
+        others: list[Tensor] = []
+        for name, parameter in self.named_parameters():
+            in_block = any(blocks in name for blocks in BLOCKS)
+            (within if in_block and parameter.ndim > 1 else others).append(parameter)
+        return within, others
+
+    def load_weights(self, folder: Path) -> int:
+        """Take the weights of an exported pipeline; returns how many samples of world 2 they have
+        seen."""
+        pipe = StableDiffusionPipeline.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32, low_cpu_mem_usage=False
+        )
+        self.unet.load_state_dict(pipe.unet.state_dict())
+        self.text.load_state_dict(pipe.text_encoder.state_dict())
+        return loop.how_far(folder)
 
 
 class SceneLessons:
@@ -54,9 +87,9 @@ class SceneLessons:
 
     world: int
 
-    def at(self, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def at(self, seen: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Those to draw a batch from, once the model has seen so many samples: latents
-        (n, 4, 32, 32), ids (n, 77)."""
+        (n, 4, 32, 32), ids (n, 77), and what lies in each place (n, 16, 16) where that is known."""
         raise NotImplementedError
 
 
@@ -67,9 +100,9 @@ class Cached(SceneLessons):
 
     def __init__(self, out: Path) -> None:
         data = load_file(out / "latents.safetensors")
-        self.all = (data["latents"], data["ids"])
+        self.all = (data["latents"], data["ids"], None)
 
-    def at(self, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def at(self, seen: int) -> tuple[Tensor, Tensor, Tensor | None]:
         return self.all
 
 
@@ -83,13 +116,13 @@ class Shards(SceneLessons):
         self.tokenizer = pipeline.tokenizer(out / "tokenizer")
         self.autoencoder, self.number = latents.autoencoder(device), -1
 
-    def at(self, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def at(self, seen: int) -> tuple[Tensor, Tensor, Tensor | None]:
         number = seen // latents.SHARD % self.shards
         if number != self.number:
             shard = latents.shard(self.folder, number, self.autoencoder)
             options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
             ids = self.tokenizer(shard.captions, max_length=77, **options).input_ids
-            self.number, self.now = number, (shard.latents, ids)
+            self.number, self.now = number, (shard.latents, ids, shard.labels)
         return self.now
 
 
@@ -105,22 +138,27 @@ def train_denoiser(
     grid: int = 0,
     compiled: bool = False,
     lessons: SceneLessons | None = None,
+    start: Path | None = None,
 ) -> None:
     """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty.
 
     With `hours`, as many samples in all as that leaves time for. `lessons` are by default the
-    latents in the folder.
+    latents in the folder. `start` is an exported pipeline to begin with.
     """
     lessons = lessons or Cached(out)
     torch.manual_seed(seed)
-    model = UNetDenoiser(out).to(device)
+    model, seen = UNetDenoiser(out), 0
+    if start is not None:
+        seen = model.load_weights(start)
+    model = model.to(device)
     model.unet.to(memory_format=torch.channels_last)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=1e-3)
+    weights, others = model.matrices()
+    optimizer = Muon(weights, others, peak, betas=(0.9, 0.99), weight_decay=1e-3)
     empty = torch.tensor(model.tokenizer("", padding="max_length").input_ids)
     signal = pipeline.scheduler().alphas_cumprod
-    seen, steps, options = 0, 0, {"batch": batch, "seed": seed, "peak": peak, "decay": decay}
+    steps, options = seen // batch, {"batch": batch, "seed": seed, "peak": peak, "decay": decay}
     checkpoint = out / "denoiser.pt"
     if state := loop.resume(checkpoint, model, optimizer, device):
         average, seen, steps = state["average"], state["seen"], state["steps"]
@@ -139,7 +177,7 @@ def train_denoiser(
 
     while seen < samples:
         rng = torch.Generator().manual_seed(seed * 1_000_003 + steps)
-        known, ids = lessons.at(seen)
+        known, ids, labels = lessons.at(seen)
         rows = torch.randint(0, len(known), (batch,), generator=rng)
         clean = known[rows].float()
         tokens = ids[rows].long()
@@ -151,11 +189,16 @@ def train_denoiser(
         velocity = a.sqrt() * noise - (1 - a).sqrt() * clean
         noisy = noisy.to(device).contiguous(memory_format=torch.channels_last)
         with loop.half(device):
-            prediction = predict(noisy, times.to(device), tokens.to(device))
+            prediction, inside = predict(noisy, times.to(device), tokens.to(device))
         snr = a / (1 - a)
         weight = (snr.clamp(max=5) / (snr + 1)).to(device)
         loss = (weight * (prediction.float() - velocity.to(device)) ** 2).mean()
-        loop.descend(loss, optimizer, loop.rate(seen, samples, peak))
+        total = loss
+        if labels is not None and (told := loop.told(seen, samples)):
+            right = labels[rows].long().to(device)
+            each = F.cross_entropy(inside.float().permute(0, 3, 1, 2), right, reduction="none")
+            total = loss + told * (a.squeeze(1).to(device) * each).mean()
+        loop.descend(total, optimizer, loop.rate(seen, samples, peak))
         hot = seen < samples * (1 - COOLING)
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
@@ -178,6 +221,7 @@ def averaged(out: Path) -> tuple[StableDiffusionPipeline, int]:
     model, auto = UNetDenoiser(out), autoencoder.trained(out)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state["average"][name])
+    compat.clear_hooks(model.unet.up_blocks[0])
     pipe = pipeline.assemble(model.unet.eval(), model.text.eval(), auto, model.tokenizer)
     return pipe, state["seen"]
 
@@ -192,12 +236,12 @@ def draw_grid(out: Path, place: Path, world: int = 1) -> None:
     make_image_grid(images, rows=2, cols=6).save(place)
 
 
-def export(out: Path, place: Path) -> None:
-    """Write the averaged weights as a float16 pipeline folder."""
+def export(out: Path, place: Path, samples: int) -> None:
+    """Write the averaged weights as a float16 pipeline folder, and how far they are."""
     pipe, seen = averaged(out)
     pipe.to(torch.float16).save_pretrained(place)
     loop.portable(place)
-    print(f"{place}: after {seen} samples")
+    loop.tell_how_far(place, seen, samples)
 
 
 def world_2(out: Path, shards: int, drawn: Path | None, device: str) -> Shards:
@@ -246,13 +290,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--decay", type=float, default=0.999, help="of the average of its weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from what lies in --out")
+    parser.add_argument("--start", type=Path, help="an exported pipeline to begin with")
     parser.add_argument("--export", type=Path, help="write the pipeline here and stop")
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda"
     )
     asked = parser.parse_args(argv)
     if asked.export:
-        export(asked.out, asked.export)
+        export(asked.out, asked.export, asked.samples)
         return
     if asked.out.exists() and not asked.resume:
         parser.error(
@@ -279,6 +324,7 @@ def main(argv: list[str] | None = None) -> None:
         asked.grid,
         asked.compile,
         lessons,
+        asked.start,
     )
 
 
