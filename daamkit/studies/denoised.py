@@ -118,30 +118,30 @@ class Denoised:
     def _latents(self, scenes: Sequence[Scene]) -> Float[Tensor, "scenes channels y x"]:
         from daamkit.toybox.training import autoencoder
 
-        pipe, places = self.pipe, {id(scene): at for at, scene in enumerate(scenes)}
-        once = [scenes[at] for at in places.values()]
+        pipe, once = self.pipe, list({id(scene): scene for scene in scenes}.values())
         images = autoencoder.as_tensor(np.stack([scene.image for scene in once]))
         with torch.no_grad():
             clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
-        numbers = [list(places).index(id(scene)) for scene in scenes]
-        return clean[numbers] * pipe.vae.config.scaling_factor
+        place = {id(scene): at for at, scene in enumerate(once)}
+        return clean[[place[id(scene)] for scene in scenes]] * pipe.vae.config.scaling_factor
 
 
 def exact(scene: Scene) -> dict[int, Mask]:
     """Where the things of a drawn scene are, by their numbers in its caption; without things that
     are named twice in different phrases, or hardly show."""
     asked = claims.parse(scene.caption).things
-    nouns = {word.start: word for word in scene.words if word.pos == "NOUN"}
+    words = {word.start: word for word in scene.words}
     names = [claim.name for claim in asked]
     masks = {
-        i: scene.mask(nouns[claim.start])
+        i: scene.mask(words[claim.start])
         for i, claim in enumerate(asked)
         if names.count(claim.name) == 1
     }
     return {i: mask for i, mask in masks.items() if mask.sum() >= SMALLEST}
 
 
-def both(many: int, seed: int) -> list[Scene]:
-    """Scenes in turn: of compositions that the toy models have seen in training, and of others."""
-    each = [sample((many + 1) // 2, seed, split=split) for split in SPLITS[1:]]
+def both(many: int, seed: int, world: int = 1) -> list[Scene]:
+    """Scenes in turn: of compositions that the models of world 2 have seen in training, and of
+    others."""
+    each = [sample((many + 1) // 2, seed, world=world, split=split) for split in SPLITS[1:]]
     return [scene for pair in zip(*each, strict=True) for scene in pair][:many]

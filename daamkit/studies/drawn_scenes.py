@@ -14,6 +14,7 @@ from daamkit.maps.run import Run
 from daamkit.studies.denoised import Denoised, both
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Session
+from daamkit.studies.study import in_world
 from daamkit.toybox.scenes import SPLITS, Scene
 
 GENERATED = -1  # the level of an image that is generated
@@ -27,6 +28,9 @@ class OfScenes(Located):
     ----------
     levels
         To which a scene is noised: time steps of the schedule, from 0 to 999.
+    world
+        Of which toy world the scenes are, 1 or 2. Compositions are seen or held out for models of
+        world 2; that of world 1 has seen them all.
     truth
         Where the things of generated images are; see `truths.truth`.
     """
@@ -34,9 +38,11 @@ class OfScenes(Located):
     parses: ClassVar[bool] = False
     generates: ClassVar[bool] = True  # whether each scene's caption is a case too
     levels: tuple[int, ...] = (300, 600)
+    world: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        in_world(self.world)
         if self.prompts is not None or not all(0 <= level < 1000 for level in self.levels):
             raise DaamkitError(
                 wanted="scenes of the toy world, and levels from 0 to 999",
@@ -61,7 +67,7 @@ class OfScenes(Located):
     @cached_property
     def _scenes(self) -> list[Scene]:
         """Of both splits in turn."""
-        return both(-(-self.n // len(self._levels)), self.seed)
+        return both(-(-self.n // len(self._levels)), self.seed, self.world)
 
     # -- one image
 

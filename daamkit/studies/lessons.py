@@ -31,8 +31,10 @@ SHARE = 0.1  # of the heads are kept
 SEED = 900_000  # of the scenes; no study draws from here
 
 
-def learn(pipe: Any, model: str, count: int, levels: Sequence[int] = LEVELS) -> Lesson:
-    """What so many scenes teach of a model.
+def learn(
+    pipe: Any, model: str, count: int, levels: Sequence[int] = LEVELS, world: int = 1
+) -> Lesson:
+    """What so many scenes of a world teach of a model.
 
     Layers: non-negative least squares of the masks on the layers' maps and a constant. Heads: the
     tenth with the highest mean average precision.
@@ -40,7 +42,7 @@ def learn(pipe: Any, model: str, count: int, levels: Sequence[int] = LEVELS) -> 
     denoised = Denoised(pipe)
     columns: dict[str, list[np.ndarray]] = defaultdict(list)
     masks, precision = list[np.ndarray](), defaultdict[Head, list[float]](list)
-    for i, scene in enumerate(scenes.sample(count, SEED, split="training")):
+    for i, scene in enumerate(scenes.sample(count, SEED, world=world, split="training")):
         (run,) = denoised.runs([scene], [SEED + i], levels[i % len(levels)])
         nouns = localisation.words(run.maps, claims.parse(scene.caption))
         for noun, mask in exact(scene).items():
@@ -74,10 +76,11 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("model", help="a toy model's name or folder")
     parser.add_argument("--scenes", type=int, default=400, help="how many to learn from")
+    parser.add_argument("--world", type=int, default=1, choices=[1, 2], help="that they are of")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     parser.add_argument("--also", nargs="*", default=[], help="fingerprints under other versions")
     asked = parser.parse_args(argv)
-    found = learn(zoo.load(asked.model), Path(asked.model).name, asked.scenes)
+    found = learn(zoo.load(asked.model), Path(asked.model).name, asked.scenes, world=asked.world)
     found = replace(found, also=asked.also)
     record.write_learned(found, asked.out)
     print(f"{asked.out}: {len(found.layers)} layers, {len(found.heads)} heads")

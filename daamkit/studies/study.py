@@ -164,6 +164,12 @@ class Study:
         return runner.run(self, out, **options)
 
 
+def in_world(number: int) -> None:
+    """Refuse what is no toy world's number."""
+    if number not in (1, 2):
+        raise DaamkitError(wanted="world 1 or 2", got=f"world={number}", mend="take one")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Captioned(Study):
     """Settings of a study of captions; see `Study` for the others.
@@ -180,8 +186,7 @@ class Captioned(Study):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.world not in (1, 2):
-            raise DaamkitError(wanted="world 1 or 2", got=f"world={self.world}", mend="take one")
+        in_world(self.world)
 
     def cases(self) -> list[Case]:
         """A prompt each."""
