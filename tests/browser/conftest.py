@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
+from tests.browser.firefox import Firefox
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -28,14 +30,17 @@ def chromium(play: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture(scope="session")
-def firefox(play: Playwright) -> Iterator[Browser]:
-    """Playwright's own build, the only one that it drives: `playwright install firefox`."""
-    if not Path(play.firefox.executable_path).exists():
-        pytest.skip("playwright's Firefox is not installed")
-    browser = play.firefox.launch()
+@pytest.fixture
+def firefox(tmp_path: Path) -> Iterator[Firefox]:
+    """Where it is installed."""
+    place = next(filter(None, map(shutil.which, ("firefox", "firefox-esr"))), None)
+    if place is None:
+        pytest.skip("Firefox is not installed")
+    (tmp_path / "profile").mkdir()
+    browser = Firefox(place, tmp_path / "profile")
     yield browser
     browser.close()
+    assert not browser.wrong, browser.wrong
 
 
 @pytest.fixture

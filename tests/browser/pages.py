@@ -63,7 +63,11 @@ def pixels(page: Page, column: int = 0) -> np.ndarray:
     """What a canvas shows, (height, width, 3)."""
     settle(page)
     canvas = page.locator(".columns canvas").nth(column)
-    uri = canvas.evaluate("(canvas) => canvas.toDataURL('image/png')")
+    return decoded(canvas.evaluate("(canvas) => canvas.toDataURL('image/png')"))
+
+
+def decoded(uri: str) -> np.ndarray:
+    """A picture, (height, width, 3), from its data URI."""
     data = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 

@@ -22,7 +22,19 @@ from daamkit.measures.syntax import relations
 from daamkit.views import palettes
 from daamkit.views.inspector import Inspector
 from tests import pictures
-from tests.browser.pages import away, look, painted, pixels, point, settle, shown, state, word
+from tests.browser.firefox import Firefox
+from tests.browser.pages import (
+    away,
+    decoded,
+    look,
+    painted,
+    pixels,
+    point,
+    settle,
+    shown,
+    state,
+    word,
+)
 from tests.views.runs import made
 
 PROMPT = "a red cat next to a blue car"
@@ -870,20 +882,34 @@ def test_it_can_be_read_by_all(scheme, page, pair, tmp_path) -> None:
     assert all(name.strip() for name in names)
 
 
-def test_firefox_shows_the_same(firefox: Browser, inspector, tmp_path) -> None:
-    page = firefox.new_page(viewport={"width": 1280, "height": 800})
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    look(page, inspector, tmp_path)
-    assert np.array_equal(pixels(page), painted(inspector))
-    word(page, "red").hover()
+def test_firefox_shows_the_same(firefox: Firefox, inspector, tmp_path) -> None:
+    frames = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+    def seen() -> np.ndarray:
+        firefox.evaluate(frames)
+        uri = "() => document.querySelector('.columns canvas').toDataURL('image/png')"
+        return decoded(firefox.evaluate(uri))
+
+    def middle(selector: str) -> tuple[float, float]:
+        x, y = firefox.evaluate(
+            """(selector) => { const box = document.querySelector(selector).getBoundingClientRect();
+              return [box.x + box.width / 2, box.y + box.height / 2]; }""",
+            selector,
+        )
+        return x, y
+
+    firefox.goto(inspector.save(tmp_path / "page.html").as_uri())
+    ready = "document.documentElement.hasAttribute('data-ready')"
+    firefox.evaluate(f"async () => {{ while (!{ready}) await new Promise(requestAnimationFrame) }}")
+    assert np.array_equal(seen(), painted(inspector))
+    firefox.move(*middle('.word[data-word="red"]'))
     inspector.word = "red"
-    assert np.array_equal(pixels(page), painted(inspector))
-    word(page, "red").click()
-    point(page, 0.5, 0.5)
-    assert state(page, "pins") == ["red"] and state(page, "pixel") is not None
-    page.close()
-    assert not wrong, wrong
+    assert np.array_equal(seen(), painted(inspector))
+    firefox.move(*middle('.word[data-word="red"]'), click=True)
+    firefox.move(*middle(".columns canvas"))
+    firefox.evaluate(frames)
+    pins, pixel = firefox.evaluate("() => ['pins', 'pixel'].map((name) => daamkitModel.get(name))")
+    assert pins == ["red"] and pixel is not None
 
 
 def test_it_can_be_seen_with_forced_colours(page, inspector, tmp_path) -> None:
