@@ -67,19 +67,7 @@ def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch)
     out = ["--out", str(tmp_path / "on"), "--start", str(place), "--scenes", str(trained)]
     training.main([*out, "--samples", str(seen + 16), "--grid", "0", "--shards", "2"])
     state = torch.load(tmp_path / "on" / "denoiser.pt", weights_only=True)
-    assert (state["seen"], state["steps"]) == (seen + 16, seen // 16 + 1)
-
-
-def test_a_step_sees_a_window_then_all():
-    rng = torch.Generator().manual_seed(0)
-    found = [training.visible(0.1, rng) for _ in range(50)]
-    side = training.WINDOW
-    for places in found:
-        rows, columns = places // flux.SIDE, places % flux.SIDE
-        assert len(places) == side**2 and places.equal(places.sort().values)
-        assert rows.max() - rows.min() == columns.max() - columns.min() == side - 1
-    assert len({int(places[0]) for places in found}) > 10
-    assert training.visible(training.WINDOW_UNTIL, rng).equal(torch.arange(flux.SIDE**2))
+    assert (state["seen"], state["steps"]) == (seen + 16, seen // 8 + 2)
 
 
 def test_any_sequence_length_is_taken(trained):
@@ -123,6 +111,19 @@ def test_labels_of_places_say_what_lies_most_in_each():
             assert set(labels[there]) <= {latents.NAMES.index(thing.name)}
         empty = (cells.sum(0) + scene.ground.reshape(16, 8, 16, 8).sum((1, 3))) == 0
         assert not labels[empty].any()
+
+
+def test_a_place_tells_which_ninth_of_its_thing_it_is():
+    labels = np.zeros((1, 16, 16), np.uint8)
+    cat, car, grass = (latents.NAMES.index(name) for name in ("cat", "car", "grass"))
+    labels[0, 12:] = grass
+    labels[0, 1:7, 2:8], labels[0, 9:12, 0:3], labels[0, 2, 12] = cat, car, cat
+    told = latents.answers(labels)[0].numpy()
+    np.testing.assert_array_equal(told // latents.PARTS, labels[0])
+    parts = told % latents.PARTS
+    np.testing.assert_array_equal(parts[1:7:2, 2:8:2], np.arange(9).reshape(3, 3))
+    np.testing.assert_array_equal(parts[9:12, 0:3], np.arange(9).reshape(3, 3))
+    assert parts[2, 12] == 0 and not parts[12:].any()  # one place; no thing
 
 
 def test_a_shard_is_drawn_once_and_is_of_the_training_split(trained):

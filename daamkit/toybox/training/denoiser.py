@@ -28,7 +28,7 @@ class FluxDenoiser(nn.Module):
         self.clip_tokenizer = pipeline.tokenizer(resources.path("toybox") / "tokenizer")
         self.transformer = flux.transformer()
         self.t5, self.clip = flux.t5(self.t5_tokenizer), pipeline.text_encoder(self.clip_tokenizer)
-        self.reading = nn.Linear(flux.WIDTH, len(latents.NAMES))
+        self.reading = nn.Linear(flux.WIDTH, len(latents.NAMES) * latents.PARTS)
         side = torch.arange(flux.SIDE)
         places = torch.stack(
             [torch.zeros(flux.SIDE, flux.SIDE), *torch.meshgrid(side, side, indexing="ij")], -1
@@ -40,10 +40,9 @@ class FluxDenoiser(nn.Module):
         )
 
     def forward(
-        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor, seen: Tensor
+        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Velocity (n, seen, 16) and scores of `latents.NAMES` (n, seen, names) of the places
-        `seen` (indices of the 256), which are those of `noisy` (n, seen, 16)."""
+        """Velocity (n, 256, 16), and scores of `latents.answers` (n, 256, answers)."""
         text = self.t5(input_ids=t5_ids).last_hidden_state
         pooled = self.clip(input_ids=clip_ids).pooler_output
         self._behind.clear()
@@ -52,7 +51,7 @@ class FluxDenoiser(nn.Module):
             encoder_hidden_states=text,
             pooled_projections=pooled,
             timestep=times,
-            img_ids=self.places[seen],
+            img_ids=self.places,
             txt_ids=torch.zeros(text.shape[1], 3, device=text.device),
         ).sample
         return velocity, self.reading(self._behind.pop())

@@ -1,7 +1,7 @@
 """Train the joint-attention toybox on scenes of world 2.
 
-    python -m daamkit.toybox.training.flux --out build/flux --samples 150000
-    python -m daamkit.toybox.training.flux --out build/flux --samples 150000 --resume
+    python -m daamkit.toybox.training.flux --out build/flux --samples 300000
+    python -m daamkit.toybox.training.flux --out build/flux --samples 300000 --resume
     python -m daamkit.toybox.training.flux --out build/flux --export data/toybox-flux
     python -m daamkit.toybox.training.flux --out build/again --start data/toybox-flux
 
@@ -13,12 +13,11 @@ Rectified flow (arXiv 2209.03003) with logit-normal times (arXiv 2403.03206), on
 empty. Text is padded to 32 tokens, in the second half to 64, 128 and 512 now and then, since Flux
 lets the image look at padding.
 
-For the first half of the samples the image's places behind the double blocks also tell what lies in
-them (a linear reading, cross-entropy), with a weight that falls to zero by then: the idea of REPA
-(arXiv 2410.06940), ended early. And until `WINDOW_UNTIL` a step sees a window of the places only,
-somewhere else each time, which takes half of the time (scattered places, as MaskDiT's, arXiv
-2306.09305, left things in pieces). Matrices learn by Muon. All three spare hours of a small
-machine.
+Until `loop.TOLD_UNTIL` the image's places behind the double blocks also tell which part of what
+lies in them (a linear reading, cross-entropy), with a weight that falls to zero by then: the idea
+of REPA (arXiv 2410.06940), ended early. Times lie towards the noise, where things take their shape.
+Matrices learn by Muon. All three spare hours of a small machine; what did not is to see a part of
+the places only, scattered (as MaskDiT's, arXiv 2306.09305) or in a window.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ from pathlib import Path
 import torch
 from diffusers import FluxPipeline
 from diffusers.utils import make_image_grid
-from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit import compat
@@ -43,15 +41,15 @@ from daamkit.toybox.training.muon import Muon
 
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
 READ = 8_000  # scenes whose captions the tokenizer learns from
-WINDOW, WINDOW_UNTIL = 11, 0.7  # places a side that a step sees, until that part of the samples
+TO_NOISE = 1.0  # of the times' logits: where things take their shape (SD3's shift of 3 is 1.1)
 
 
 def train(
     out: Path,
     samples: int,
-    batch: int = 16,
+    batch: int = 8,
     seed: int = 0,
-    peak: float = 8e-4,
+    peak: float = 6e-4,
     decay: float = 0.9995,
     device: str = "cpu",
     hours: float | None = None,
@@ -102,26 +100,21 @@ def train(
         length = LENGTHS[int(torch.multinomial(torch.tensor(HOW_OFTEN), 1, generator=rng))]
         length = length if seen > samples / 2 else LENGTHS[0]
         t5_ids, clip_ids = ids(model, texts, length)
-        times = torch.randn(batch, generator=rng).sigmoid()
+        times = (torch.randn(batch, generator=rng) + TO_NOISE).sigmoid()
         noise = torch.randn(clean.shape, generator=rng)
         at = times.view(-1, 1, 1)
         noisy = (1 - at) * clean + at * noise
-        places = visible(seen / samples, rng)
         with loop.half(device), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Mismatch dtype")  # torch: a norm is not fused
             velocity, inside = model(
-                noisy[:, places].to(device),
-                times.to(device),
-                t5_ids.to(device),
-                clip_ids.to(device),
-                places.to(device),
+                noisy.to(device), times.to(device), t5_ids.to(device), clip_ids.to(device)
             )
-        loss = F.mse_loss(velocity.float(), (noise - clean)[:, places].to(device))
+        loss = F.mse_loss(velocity.float(), (noise - clean).to(device))
         total = loss
         if told := loop.told(seen, samples):
-            labels = shard.labels[rows].flatten(1)[:, places].long().to(device)
+            right = shard.answers[rows].flatten(1).to(device)
             weight = told * (1 - times).to(device).view(-1, 1)  # noise hides what lies where
-            each = F.cross_entropy(inside.float().transpose(1, 2), labels, reduction="none")
+            each = F.cross_entropy(inside.float().transpose(1, 2), right, reduction="none")
             total = loss + (weight * each).mean()
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
         seen, steps = seen + batch, steps + 1
@@ -136,15 +129,6 @@ def train(
             draw_grid(out, out / f"grid-{seen}.png")
         if late:
             return
-
-
-def visible(part: float, rng: torch.Generator) -> Tensor:
-    """Indices of the places that a step sees after that part of the samples, in order."""
-    places = torch.arange(flux.SIDE**2).view(flux.SIDE, flux.SIDE)
-    if part < WINDOW_UNTIL:
-        top, left = torch.randint(0, flux.SIDE - WINDOW + 1, (2,), generator=rng).tolist()
-        places = places[top : top + WINDOW, left : left + WINDOW]
-    return places.flatten()
 
 
 def averaged(out: Path) -> tuple[FluxPipeline, int]:
@@ -199,7 +183,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("build/flux"), help="where stages lie")
-    parser.add_argument("--samples", type=int, default=150_000, help="samples to see in all")
+    parser.add_argument("--samples", type=int, default=300_000, help="samples to see in all")
     parser.add_argument("--hours", type=float, help="stop after so long; --resume goes on")
     parser.add_argument("--grid", type=int, default=20_000, help="a picture every so many samples")
     parser.add_argument(
@@ -209,8 +193,8 @@ def main(argv: list[str] | None = None) -> None:
         help=f"{latents.SHARD} scenes each, before they come again",
     )
     parser.add_argument("--scenes", type=Path, help="folder of the scenes' latents; default: --out")
-    parser.add_argument("--batch", type=int, default=16, help="samples a step")
-    parser.add_argument("--peak", type=float, default=8e-4, help="learning rate")
+    parser.add_argument("--batch", type=int, default=8, help="samples a step")
+    parser.add_argument("--peak", type=float, default=6e-4, help="learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from what lies in --out")
     parser.add_argument("--start", type=Path, help="an exported pipeline to begin with")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
+from scipy import ndimage
 
 from daamkit import files, resources
 from daamkit.toybox import scenes, sprites
@@ -20,17 +21,18 @@ from daamkit.toybox.training.autoencoder import as_tensor
 
 PLACE = 8  # pixels a side of a place of the joint-attention model
 NAMES = ("", *sprites.EVERYTHING, *PLACES)
+PARTS = 9  # of a thing: the ninths of its box
 SHARD = 1600  # scenes
 BATCH = 32  # encoded at once
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Drawn scenes as latents (n, 4, 32, 32) float16, what lies in each place (n, 16, 16) uint8, an
-    index into `NAMES`, and their captions."""
+    """Drawn scenes as latents (n, 4, 32, 32) float16, what is to be told of each place (`answers`),
+    and their captions."""
 
     latents: torch.Tensor
-    labels: torch.Tensor
+    answers: torch.Tensor
     captions: list[str]
 
 
@@ -47,6 +49,23 @@ def place_labels(scene: Scene) -> np.ndarray:
     return votes.argmax(0).astype(np.uint8)
 
 
+def answers(labels: np.ndarray) -> torch.Tensor:
+    """What a model is to tell of each place, (n, 16, 16): its label and which ninth of its thing
+    lies there, as label * PARTS + 0 (above, to the left) to 8; of what is no thing always 0.
+
+    Things of one name that touch count as one.
+    """
+    told = labels.astype(np.int64) * PARTS
+    for image, known in zip(told, labels, strict=True):
+        for label in set(known[(known > 0) & (known <= len(sprites.EVERYTHING))].tolist()):
+            pieces, _ = ndimage.label(known == label, np.ones((3, 3)))
+            for index, box in enumerate(ndimage.find_objects(pieces), 1):
+                own = pieces[box] == index
+                down, right = (np.arange(side) * 3 // side for side in own.shape)
+                image[box] += own * (down[:, None] * 3 + right)
+    return torch.from_numpy(told)
+
+
 def shard(out: Path, number: int, auto: AutoencoderKL, seed: int = 0) -> Shard:
     """Scenes ``number * SHARD`` and on of the training split, from the folder or drawn now.
 
@@ -57,7 +76,7 @@ def shard(out: Path, number: int, auto: AutoencoderKL, seed: int = 0) -> Shard:
         _draw(place, range(number * SHARD, (number + 1) * SHARD), auto, seed)
     data = load_file(place)
     captions = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
-    return Shard(data["latents"], data["labels"], captions)
+    return Shard(data["latents"], answers(data["labels"].numpy()), captions)
 
 
 @torch.no_grad()

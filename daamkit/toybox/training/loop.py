@@ -22,7 +22,7 @@ from daamkit.toybox.pipeline import TRAINING
 
 COOLING = 0.2  # part of the samples over which the rate falls to a thirtieth
 TOLD = 0.5  # weight of what lies in each place, at the start
-TOLD_UNTIL = 0.5  # part of the samples
+TOLD_UNTIL = 0.7  # part of the samples
 
 
 def rate(seen: int, samples: int, peak: float, warmup: int = 6400, floor: float = 1 / 30) -> float:
@@ -33,7 +33,7 @@ def rate(seen: int, samples: int, peak: float, warmup: int = 6400, floor: float 
 
 
 def told(seen: int, samples: int) -> float:
-    """Weight, after `seen` samples, of telling what lies in each place: falls to zero half-way."""
+    """Weight, after `seen` samples, of telling what lies in each place: falls to zero."""
     return TOLD * max(0.0, 1 - seen / (TOLD_UNTIL * samples))
 
 

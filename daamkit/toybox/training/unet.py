@@ -6,9 +6,9 @@
     python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --samples 150000
 
 With ``--world 2`` the tokenizer and the autoencoder are the shipped ones, and the scenes are the
-shards of `latents`, which hold no composition of `heldout`. As in `training.flux`, for the first
-half of the samples places within the UNet also tell what lies in them, and what was exported early
-can be gone on with on another machine, with `--start`. Weights learn by Muon.
+shards of `latents`, which hold no composition of `heldout`. As in `training.flux`, places
+within the UNet also tell what lies in them at first, weights learn by Muon, and what was exported
+early can be gone on with on another machine, with `--start`.
 
 Each stage leaves its result in the folder, and a later call goes on from there; `--export` writes
 the pipeline that diffusers opens. With `--hours` the denoiser stops in time, however many samples
@@ -48,14 +48,15 @@ class UNetDenoiser(nn.Module):
         super().__init__()
         self.tokenizer = pipeline.tokenizer(out / "tokenizer")
         self.unet, self.text = pipeline.unet(), pipeline.text_encoder(self.tokenizer)
-        self.reading = nn.Linear(self.unet.config.block_out_channels[-1], len(latents.NAMES))
+        width = self.unet.config.block_out_channels[-1]
+        self.reading = nn.Linear(width, len(latents.NAMES) * latents.PARTS)
         self._behind: list[Tensor] = []
         self.unet.up_blocks[0].register_forward_hook(
             lambda module, given, made: self._behind.append(made)
         )
 
     def forward(self, noisy: Tensor, times: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Velocity (n, 4, 32, 32), and scores of `latents.NAMES` (n, 16, 16, names)."""
+        """Velocity (n, 4, 32, 32), and scores of `latents.answers` (n, 16, 16, answers)."""
         self._behind.clear()
         text = self.text(input_ids=ids).last_hidden_state
         velocity = self.unet(noisy, times, text).sample
@@ -89,7 +90,7 @@ class SceneLessons:
 
     def at(self, seen: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Those to draw a batch from, once the model has seen so many samples: latents
-        (n, 4, 32, 32), ids (n, 77), and what lies in each place (n, 16, 16) where that is known."""
+        (n, 4, 32, 32), ids (n, 77), and `latents.answers` where they are known."""
         raise NotImplementedError
 
 
@@ -122,7 +123,7 @@ class Shards(SceneLessons):
             shard = latents.shard(self.folder, number, self.autoencoder)
             options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
             ids = self.tokenizer(shard.captions, max_length=77, **options).input_ids
-            self.number, self.now = number, (shard.latents, ids, shard.labels)
+            self.number, self.now = number, (shard.latents, ids, shard.answers)
         return self.now
 
 
@@ -177,7 +178,7 @@ def train_denoiser(
 
     while seen < samples:
         rng = torch.Generator().manual_seed(seed * 1_000_003 + steps)
-        known, ids, labels = lessons.at(seen)
+        known, ids, answers = lessons.at(seen)
         rows = torch.randint(0, len(known), (batch,), generator=rng)
         clean = known[rows].float()
         tokens = ids[rows].long()
@@ -194,8 +195,8 @@ def train_denoiser(
         weight = (snr.clamp(max=5) / (snr + 1)).to(device)
         loss = (weight * (prediction.float() - velocity.to(device)) ** 2).mean()
         total = loss
-        if labels is not None and (told := loop.told(seen, samples)):
-            right = labels[rows].long().to(device)
+        if answers is not None and (told := loop.told(seen, samples)):
+            right = answers[rows].to(device)
             each = F.cross_entropy(inside.float().permute(0, 3, 1, 2), right, reduction="none")
             total = loss + told * (a.squeeze(1).to(device) * each).mean()
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
