@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from daamkit.guidance.attend_and_excite import AttendAndExcite as AttendAndExcite
     from daamkit.guidance.classifier import ClassifierGuidance as ClassifierGuidance
     from daamkit.guidance.denoising import guide as guide
+    from daamkit.guidance.divide_and_bind import DivideAndBind as DivideAndBind
     from daamkit.guidance.perturbed import (
         PerturbedAttentionGuidance as PerturbedAttentionGuidance,
     )
@@ -61,6 +62,7 @@ _WHERE = {
     "ClassifierGuidance": "guidance.classifier:ClassifierGuidance",
     "Collection": "maps.collection:Collection",
     "DaamkitError": "errors:DaamkitError",
+    "DivideAndBind": "guidance.divide_and_bind:DivideAndBind",
     "Exchange": "edits.exchange:Exchange",
     "HeatMaps": "maps.heatmaps:HeatMaps",
     "Identity": "edits.identity:Identity",

@@ -210,6 +210,7 @@ guidance_methods = Registry(
     "daamkit.guidance_methods",
     {
         "attend_and_excite": "guidance.attend_and_excite:AttendAndExcite",
+        "divide_and_bind": "guidance.divide_and_bind:DivideAndBind",
         "syngen": "guidance.syngen:SynGen",
         "self_attention": "guidance.self_attention:SelfAttentionGuidance",
         "perturbed": "guidance.perturbed:PerturbedAttentionGuidance",

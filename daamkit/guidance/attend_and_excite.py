@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from daamkit.guidance.descent import (
     leaf,
     tell_unmade,
 )
-from daamkit.guidance.subjects import Subjects, find
+from daamkit.guidance.subjects import Columns, Subjects, find
 from daamkit.maps.prompt import Prompt
 from daamkit.prompts import by_place
 from daamkit.record import plain
@@ -170,14 +170,14 @@ class AttendAndExcite(Method):
     ) -> Float[Tensor, 1 * latent]:
         """One image's step: refine until the threshold is reached, then move once more."""
         latents = leaf(now.noisy[sample : sample + 1])
-        loss, iterations, norm = self._loss(now, latents, sample), 0, 0.0
+        (loss, lacking), iterations, norm = self._loss(now, latents, sample), 0, 0.0
         target = 1 - threshold if threshold is not None and size else torch.inf
-        behind = loss.item() > max(0.0, target)
+        behind = lacking > max(0.0, target)
         while behind and iterations < self.max_refinement_steps:
             iterations += 1
-            behind = loss.item() > max(0.0, target)  # the step past the threshold is still made
+            behind = lacking > max(0.0, target)  # the step past the threshold is still made
             latents = leaf(descend(now, latents, loss, size)[0])
-            loss = self._loss(now, latents, sample)
+            loss, lacking = self._loss(now, latents, sample)
         moved = latents
         if moves and size:
             moved, norm = descend(now, latents, loss, size)
@@ -186,18 +186,45 @@ class AttendAndExcite(Method):
         self.note(now, sample, loss=loss.item(), iterations=iterations, gradient=norm, moved=far)
         return moved
 
-    def _loss(self, now: Pass, latents: Tensor, sample: int) -> Float[Tensor, ""]:
-        """max over subjects of max(0, 1 - the greatest attention to it)."""
+    def _loss(self, now: Pass, latents: Tensor, sample: int) -> tuple[Float[Tensor, ""], float]:
+        """The objective, and how much attention the worst subject lacks."""
         maps = attend(now, latents, sample, attn_res=self.attn_res, eager=self.exact)
-        columns = self._subjects[sample]
         start, end = self._starts[sample], self._ends[sample]
         if end is None and self._words[sample] < maps.shape[-1]:
             end = -1  # no word's, unless a tokenizer writes no end
         text = (maps[..., start:end] * self.softmax_scale).softmax(-1)
-        most = [self._blur(text[..., [c - start for c in each]].sum(-1)).max() for each in columns]
-        loss = max((1 - each).clamp(min=0) for each in most)
+
+        def seen(columns: Columns) -> Float[Tensor, "frames 1 y x"]:
+            return self._blur(text[..., [column - start for column in columns]].sum(-1))
+
+        images = [seen(columns) for columns in self._subjects[sample]]
+        lacking = max((1 - each.max()).clamp(min=0) for each in images)
+        loss = self.objective(now, sample, images, lacking, seen)
         check(now, "loss", loss.item())
-        return loss
+        return loss, lacking.item()
+
+    def objective(
+        self,
+        now: Pass,
+        sample: int,
+        images: list[Tensor],
+        lacking: Float[Tensor, ""],
+        seen: Callable[[Columns], Tensor],
+    ) -> Float[Tensor, ""]:
+        """What is made small: max over subjects of max(0, 1 - the greatest attention to it).
+
+        Parameters
+        ----------
+        now, sample
+            The step, and which image of the call.
+        images
+            The smoothed map of each subject, (frames, 1, y, x).
+        lacking
+            What the worst subject's greatest attention is short of 1.
+        seen
+            The smoothed map of any tokens.
+        """
+        return lacking
 
     def _blur(self, image: Float[Tensor, "*frames y x"]) -> Float[Tensor, "frames 1 y x"]:
         image = image.reshape(-1, 1, *image.shape[-2:])  # of a video, each frame alone

@@ -16,7 +16,7 @@ from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid
 from daamkit.attention.taps import Image
 from daamkit.errors import DaamkitError
-from daamkit.guidance import subjects
+from daamkit.guidance import pairs
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Method, count, is_first_pass
 from daamkit.guidance.descent import (
@@ -27,13 +27,8 @@ from daamkit.guidance.descent import (
     leaf,
     tell_unmade,
 )
-from daamkit.guidance.subjects import Columns, Subject
-from daamkit.language import parsing
-from daamkit.language.binding import bound
-from daamkit.maps.prompt import Prompt
-
-Pairs = Sequence[tuple[Subject, list[Subject]]]  # nouns with their modifiers
-Sets = list[tuple[Columns, list[Columns]]]
+from daamkit.guidance.pairs import Pairs, Sets
+from daamkit.guidance.subjects import Columns
 
 
 @dataclass(eq=False)
@@ -99,7 +94,12 @@ class SynGen(Method):
 
     def read(self, call: Call) -> None:
         texts = prompts.by_place(call, "cond", self.prompt)
-        self._sets = self._parsed(call, texts) if self.pairs is None else self._given(call, texts)
+        if self.pairs is None:
+            self._sets, found = pairs.parsed(texts, self.parser)
+            for sample, named in enumerate(found):
+                self.notes(call, sample).pairs = named
+        else:
+            self._sets = pairs.given(call, texts, self.pairs)
         self._words = [[c for word in text.words() for c in word.columns] for text in texts]
         if not any(self._sets) and self.unbound == "refuse":
             raise DaamkitError(
@@ -142,40 +142,6 @@ class SynGen(Method):
         self.note(now, sample, loss=misbinding.item(), gradient=norm)
         return latents.detach()
 
-    def _parsed(self, call: Call, texts: list[Prompt]) -> list[Sets]:
-        """What the parser finds in each image's prompt, as far as the model has read it."""
-        sets = []
-        for sample, text in enumerate(texts):
-            wordless = not any(character.isalnum() for character in text.text)
-            found = [] if wordless else bound(parsing.parse(text.text, self.parser))
-            found = [
-                [word for word in words if text.reads(word.start, word.end)] for words in found
-            ]
-            found = [words for words in found if len(words) > 1]
-            columns = [[text.span(word.start, word.end).columns for word in own] for own in found]
-            sets.append([(noun, modifiers) for noun, *modifiers in columns])
-            self.notes(call, sample).pairs = [
-                (noun.text, [m.text for m in own]) for noun, *own in found
-            ]
-        return sets
-
-    def _given(self, call: Call, texts: list[Prompt]) -> list[Sets]:
-        """The tokens of the pairs that were given, for each image."""
-        pairs: list[Any] = list(self.pairs or [])
-        each = [pairs] * len(texts)
-        if any(isinstance(own, list) for own in pairs):
-            each = [own for own in pairs for _ in range(call.images_per_prompt)]
-        if len(each) != len(texts):
-            raise DaamkitError(
-                wanted=f"a list of pairs for each of {len(texts) // call.images_per_prompt} "
-                "prompts",
-                got=f"{len(pairs)} lists",
-                mend="give one list for each, or a single one whose words every prompt has",
-            )
-        return [
-            [_columns(text, pair) for pair in own] for text, own in zip(texts, each, strict=True)
-        ]
-
 
 def loss(
     maps: Float[Tensor, "*frames y x tokens"], sets: Sets, words: Sequence[int]
@@ -213,17 +179,3 @@ def distance(p: Float[Tensor, " cells"], q: Float[Tensor, " cells"]) -> Float[Te
 def _distribution(maps: Tensor, columns: Columns) -> Float[Tensor, " cells"]:
     mass = maps[..., list(columns)].sum(-1).flatten()
     return (mass / mass.sum()).clamp(min=torch.finfo(maps.dtype).eps)
-
-
-def _columns(prompt: Prompt, pair: Any) -> tuple[Columns, list[Columns]]:
-    match pair:
-        case (noun, [*modifiers]) if isinstance(pair, tuple) and isinstance(pair[1], list):
-            if modifiers:
-                return subjects.locate(prompt, noun), [
-                    subjects.locate(prompt, m) for m in modifiers
-                ]
-    raise DaamkitError(
-        wanted="a noun with a list of its modifiers",
-        got=repr(pair),
-        mend="write ('cat', ['red', 'big'])",
-    )

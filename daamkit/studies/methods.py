@@ -10,6 +10,7 @@ from daamkit import registry
 from daamkit.errors import DaamkitError
 from daamkit.guidance.attend_and_excite import AttendAndExcite
 from daamkit.guidance.denoising import Method
+from daamkit.guidance.divide_and_bind import DivideAndBind
 from daamkit.guidance.perturbed import PerturbedAttentionGuidance
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.guidance.smoothed import SmoothedEnergyGuidance
@@ -32,6 +33,7 @@ def _alone(method: Callable[..., Method], **settings: Any) -> Callable[[Subjects
 METHODS: dict[str, Callable[[Subjects], list[Method]]] = {
     "none": lambda subjects: [],
     "attend_and_excite": _excite(),
+    "divide_and_bind": lambda subjects: [DivideAndBind(subjects, out_of=PAPER)],
     "self_attention": _alone(SelfAttentionGuidance),
     "syngen": _alone(SynGen, out_of=PAPER, unbound="leave"),
     "perturbed": _alone(PerturbedAttentionGuidance),

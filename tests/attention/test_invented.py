@@ -193,6 +193,7 @@ def test_rows_that_are_in_no_branch_or_in_two_are_refused(studio, monkeypatch, r
 
 @pytest.mark.parametrize("method", [
     daamkit.AttendAndExcite(["cat"], scale_factor=200.0),
+    daamkit.DivideAndBind(["cat"], scale_factor=2000.0, pairs=[("cat", ["red"])]),
     daamkit.SynGen([("cat", ["red"])], scale_factor=200.0, max_iter_to_alter=2),
 ])  # fmt: skip
 def test_it_is_guided(studio, method):

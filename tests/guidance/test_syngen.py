@@ -20,8 +20,9 @@ from daamkit.errors import DaamkitError
 from daamkit.guidance import aggregation, syngen
 from daamkit.guidance.denoising import Method
 from daamkit.guidance.descent import StepsWarning
-from daamkit.guidance.syngen import SynGen, bound, distance
+from daamkit.guidance.syngen import SynGen, distance
 from daamkit.language import parsing
+from daamkit.language.binding import bound
 from tests import tiny
 from tests.attention.test_restoration import snapshot
 

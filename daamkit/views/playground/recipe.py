@@ -19,6 +19,7 @@ from daamkit.views.labels import told_apart
 # Guidance methods of the public face, and whether they are told which words to guide.
 METHODS = {
     "AttendAndExcite": True,
+    "DivideAndBind": True,
     "SynGen": False,
     "SelfAttentionGuidance": False,
     "PerturbedAttentionGuidance": False,
