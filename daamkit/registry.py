@@ -240,6 +240,7 @@ studies = Registry(
         "parts_of_speech": "studies.parts_of_speech:PartsOfSpeech",
         "relations": "studies.relations:Relations",
         "cohyponyms": "studies.cohyponyms:Cohyponyms",
+        "likeness": "studies.likeness:Likeness",
         "adjectives": "studies.adjectives:Adjectives",
         "neglect": "studies.neglect:Neglect",
         "self_attention": "studies.self_attention:SelfAttention",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 VOCABULARIES: dict[str, tuple[Mapping[str, Sequence[str]], int]] = {  # with a breadth each:
     "toybox": ({"animal": sprites.ANIMALS, "object": sprites.OBJECTS}, 1000),  # bags, bowls are kin
+    "toybox-2": (sprites.CATEGORIES, 1000),
     "coco": (taxonomy.COCO, taxonomy.BREADTH),
 }
 AUTHORS = "authors"  # the classes of COCO that the DAAM authors grouped, and their groups
@@ -50,8 +51,8 @@ class Cohyponyms(Located):
     n
         How many images, half of each group.
     vocabulary
-        "toybox" or "coco": whose things are paired. Or "authors": the 40 pairs of the DAAM
-        authors, who grouped COCO's classes by hand (`taxonomy.grouped`).
+        "toybox", "toybox-2" (of world 2) or "coco": whose things are paired. Or "authors": the 40
+        pairs of the DAAM authors, who grouped COCO's classes by hand (`taxonomy.grouped`).
     steps_up, breadth
         Which are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary. The
         authors' pairs need neither.
@@ -72,24 +73,22 @@ class Cohyponyms(Located):
 
     def cases(self) -> list[Case]:
         """Pairs of both groups in turn; a pair with its n-th image stands in either order."""
+        related = self._kin()
+        found = pairs([*zip(related["a"], related["b"], strict=True)], self.n // 2, self.seed)
+        return [
+            asked(group, a, b) | {"seed": self.seed + i}
+            for i, two in enumerate(zip(*found, strict=True))
+            for group, (a, b) in zip(GROUPS, two, strict=True)
+        ]
+
+    def _kin(self) -> pd.DataFrame:
+        """The pairs of the vocabulary that are co-hyponyms, in columns a and b."""
         if self.prompts is not None:
             raise DaamkitError(
                 wanted="pairs of a vocabulary",
                 got=f"a file of prompts, {self.prompts}",
                 mend="leave the prompts out and choose `vocabulary`",
             )
-        related = self._kin()
-        found = pairs([*zip(related["a"], related["b"], strict=True)], self.n // 2, self.seed)
-        cases = []
-        for i, two in enumerate(zip(*found, strict=True)):
-            for group, (a, b) in zip(GROUPS, two, strict=True):
-                prompt = f"{prompts.article(a)} and {prompts.article(b)}"
-                case = {"prompt": prompt, "a": a, "b": b, "group": group}
-                cases.append(case | {"seed": self.seed + i})
-        return cases
-
-    def _kin(self) -> pd.DataFrame:
-        """The pairs of the vocabulary that are co-hyponyms, in columns a and b."""
         if self.vocabulary == AUTHORS:
             return taxonomy.grouped()
         if self.vocabulary not in VOCABULARIES:
@@ -151,7 +150,7 @@ class Cohyponyms(Located):
             "logistic": logistic(
                 {"co-hyponyms": chief["group"] == GROUPS[0], "overlap": chief["iou"]},
                 chief["both"],
-                _pair(chief),
+                pair_of(chief),
             ),
             "sweep": pd.DataFrame(sweep),
         }
@@ -161,6 +160,12 @@ class Cohyponyms(Located):
         from daamkit.studies import charts
 
         return charts.cohyponyms(tables["groups"], tables["sweep"])
+
+
+def asked(group: str, a: str, b: str) -> Case:
+    """A pair as a case, without its seed."""
+    prompt = f"{prompts.article(a)} and {prompts.article(b)}"
+    return {"prompt": prompt, "a": a, "b": b, "group": group}
 
 
 def pairs(
@@ -218,7 +223,8 @@ def pairs(
     return chosen, [others[i] for i in rng.permutation(n)]
 
 
-def _pair(rows: pd.DataFrame) -> list[str]:
+def pair_of(rows: pd.DataFrame) -> list[str]:
+    """Which pair each row is of, in whatever order."""
     return [" ".join(sorted(two)) for two in zip(rows["a"], rows["b"], strict=True)]
 
 
@@ -228,13 +234,13 @@ def _groups(rows: pd.DataFrame, column: str) -> list[dict[str, Any]]:
     parts = [rows[rows["group"] == group] for group in GROUPS]
     kind: Kind = "share" if column == "both" else "number"
     for group, part in zip(GROUPS, parts, strict=True):
-        found = mean(part[column].to_numpy(float), _pair(part), kind=kind, within=(0, 1))
-        pairs_there = len(set(_pair(part)))
+        found = mean(part[column].to_numpy(float), pair_of(part), kind=kind, within=(0, 1))
+        pairs_there = len(set(pair_of(part)))
         row = {"measure": column, "group": group, "images": len(part), "pairs": pairs_there}
         out.append(row | dict(zip(("mean", "low", "high"), found, strict=True)))
     a, b = (part[column].to_numpy(float) for part in parts)
-    gap = difference(a, b, _pair(parts[0]), _pair(parts[1]), kind=kind)
+    gap = difference(a, b, pair_of(parts[0]), pair_of(parts[1]), kind=kind)
     row = {"measure": column, "group": "difference", "images": len(rows)}
-    row["pairs"] = len(set(_pair(rows)))
+    row["pairs"] = len(set(pair_of(rows)))
     out.append(row | dict(zip(("mean", "low", "high", "p"), gap, strict=True)))
     return out

@@ -33,6 +33,17 @@ COMPOUNDS = (
 )  # fmt: skip
 NAMES = ("Mount Fuji", "Tokyo Tower", "the Statue of Liberty", "Saturn", "Santa Claus")
 EVERYTHING = THINGS + MORE + COMPOUNDS + NAMES
+CATEGORIES = {  # of `taxonomy`, where WordNet has the thing in it
+    "animal": BEINGS,
+    "food": (
+        "apple", "banana", "tomato", "cookie", "donut", "pumpkin", "mushroom", "ice cream",
+        "birthday cake", "hot dog",
+    ),
+    "object": (
+        *(name for name in OBJECTS if name != "apple"), "boat", "wheel", "ball", "umbrella",
+        "snowman", "teddy bear", "fire engine", "alarm clock",
+    ),
+}  # fmt: skip
 # Co-hyponyms: carnivores, seats, containers.
 FAMILIES = (
     ("cat", "dog", "bear", "lion"),
@@ -100,6 +111,30 @@ def original(name: str) -> Image.Image:
     _check("thing", name, EVERYTHING)
     with Image.open(resources.path("sprites", f"{file_name(name)}.png")) as image:
         return image.convert("RGBA")
+
+
+def likeness(a: str, b: str) -> float:
+    """How alike two things look as they come: of the pixels that either covers, both centred in
+    squares of their longer sides, the share that both cover in like colours.
+
+    A pixel of colours half the scale apart, in the mean of red, green and blue, counts nothing.
+
+    >>> round(likeness("coin", "cookie"), 2), round(likeness("flamingo", "bird"), 2)
+    (0.63, 0.32)
+    """
+    (one, there), (other, here) = (_square(name) for name in (a, b))
+    alike = np.clip(1 - 2 * np.abs(one - other).mean(-1), 0, 1)
+    return float((np.minimum(there, here) * alike).sum() / np.maximum(there, here).sum())
+
+
+@cache
+def _square(name: str, side: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """A sprite in the middle of a square: colours (y, x, 3) and opacity (y, x), from 0 to 1."""
+    image = original(name)
+    whole = Image.new("RGBA", (max(image.size),) * 2)
+    whole.paste(image, ((whole.width - image.width) // 2, (whole.height - image.height) // 2))
+    pixels = np.asarray(whole.resize((side, side), Image.Resampling.BOX), np.float64) / 255
+    return pixels[..., :3], pixels[..., 3]
 
 
 def tint(image: Image.Image, rgb: tuple[int, int, int]) -> Image.Image:

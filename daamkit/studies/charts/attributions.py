@@ -184,6 +184,29 @@ def cohyponyms(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     return figure
 
 
+def likeness(cells: pd.DataFrame, effects: pd.DataFrame) -> Figure:
+    """Overlap of maps in each of four cells, and what kinship and looks add to it.
+
+    Parameters
+    ----------
+    cells
+        measure ("both", "iou"), group, mean, low, high.
+    effects
+        measure, effect, mean, low, high.
+    """
+    figure, (left, right) = pieces.sheet(2, (9, 3.4))
+    overlap = cells[cells["measure"] == "iou"]
+    pieces.points(left, overlap, "group")
+    left.set_ylim(-0.6, overlap["group"].nunique() - 0.4)
+    pieces.label_axes(left, "Overlap of two things' maps (IoU, max 0.4)", "IoU")
+    gained = effects[effects["measure"] == "iou"]
+    pieces.points(right, gained, "effect")
+    pieces.zero(right)
+    right.set_ylim(-0.6, gained["effect"].nunique() - 0.4)
+    pieces.label_axes(right, "What adds to it", "difference of IoU")
+    return figure
+
+
 def adjectives(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     """What moves inside and outside of the thing, and outside over what counts as visible.
 
