@@ -248,6 +248,7 @@ studies = Registry(
         "reliability": "studies.reliability:Reliability",
         "attribution": "studies.attribution:AttributionStudy",
         "faithfulness": "studies.faithfulness:Faithfulness",
+        "agreement": "studies.agreement:Agreement",
         "interventions": "studies.interventions:Interventions",
     },
 )

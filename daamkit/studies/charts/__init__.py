@@ -3,6 +3,7 @@ intervals."""
 
 from daamkit.studies.charts.attributions import (
     adjectives,
+    agreement,
     attribution,
     cohyponyms,
     faithfulness,
@@ -17,6 +18,7 @@ from daamkit.studies.charts.probabilities import reliability
 
 __all__ = [
     "adjectives",
+    "agreement",
     "attribution",
     "cohyponyms",
     "effects",

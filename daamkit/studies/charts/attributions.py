@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daamkit.measures.intervals import columns
 from daamkit.views import palettes, pieces, plots
 
 _SHAPES = {
@@ -62,7 +63,7 @@ def attribution(table: pd.DataFrame) -> Figure:
     order = table.groupby("method")["ap"].mean().sort_values(ascending=False)
     names = {method: str(method) for method in order.index}
     for ax, measure in ((left, "ap"), (right, "cause")):
-        values = (measure, f"{measure}_low", f"{measure}_high")
+        values = columns(measure)
         pieces.points(ax, table, "method", "set", values=values, names=names)
     pieces.label_axes(left, "Finds the thing", "average precision of its pixels")
     pieces.label_axes(right, "Finds what the word does", "share of the change, in as many pixels")
@@ -83,10 +84,38 @@ def faithfulness(table: pd.DataFrame) -> Figure:
     names = {method: str(method) for method in order.index}
     titles = {"deletion": "Silenced where the map is high", "insertion": "Left there alone"}
     for ax, (measure, title) in zip(axes, titles.items(), strict=True):
-        values = (measure, f"{measure}_low", f"{measure}_high")
+        values = columns(measure)
         pieces.points(ax, table, "method", "set", values=values, names=names)
         ax.axvline(0.5, color="0.6", linestyle=":")  # what knows nothing
         pieces.label_axes(ax, title, f"area under the curve of {measure}")
+    pieces.legend(axes[0], below=True)
+    return figure
+
+
+def agreement(table: pd.DataFrame) -> Figure:
+    """A row a kind of pair and a panel a method: how alike two maps are.
+
+    Parameters
+    ----------
+    table
+        set, method, and models, noise, noise_other, nouns with their intervals.
+    """
+    pairs = {"models": "two models", "noise": "one model, other noise",
+             "noise_other": "the other model, other noise",
+             "nouns": "two models, another noun"}  # fmt: skip
+    methods = list(dict.fromkeys(table["method"]))
+    figure, axes = pieces.sheet(len(methods), (3.4 + 3.6 * len(methods), 3.4), sharey=True)
+    for ax, method in zip(axes, methods, strict=True):
+        part = table[table["method"] == method]
+        rows = [
+            {"set": row["set"], "pair": said}
+            | dict(zip(pieces.VALUES, row[[*columns(pair)]], strict=True))
+            for _, row in part.iterrows()
+            for pair, said in pairs.items()
+        ]
+        pieces.points(ax, pd.DataFrame(rows), "pair", "set")
+        pieces.label_axes(ax, str(method), "Spearman's correlation of maps")
+        pieces.zero(ax)
     pieces.legend(axes[0], below=True)
     return figure
 
@@ -107,7 +136,7 @@ def interventions(table: pd.DataFrame) -> Figure:
     panels = [(edit, control) for edit in edits for control in controls]
     for ax, (edit, control) in zip(axes, panels, strict=True):
         part = table[(table["edit"] == edit) & table[control].notna()]
-        values = (control, f"{control}_low", f"{control}_high")
+        values = columns(control)
         pieces.points(ax, part, "pos", "set", values=values)
         pieces.zero(ax)
         pieces.label_axes(ax, f"{edit}: more change in its mask", controls[control])
@@ -145,14 +174,14 @@ def relations(table: pd.DataFrame, sweep: pd.DataFrame) -> Figure:
     figure, (left, middle, right) = pieces.sheet(3, (13, 5), sharey=True)
     parts = []
     for measure in _OVERLAPS:
-        columns = [f"m{measure}{end}" for end in ("", "_low", "_high")]
-        part = table[["relation", "pairs", *columns]].assign(measure=measure)
+        named = columns(f"m{measure}")
+        part = table[["relation", "pairs", *named]].assign(measure=measure)
         part.columns = pd.Index(["relation", "n", *pieces.VALUES, "measure"])
         parts.append(part)
     plots.relations(pd.concat(parts, ignore_index=True), ax=left)
     pieces.label_axes(left, "Overlap of head and dependent", "share")
     names = {row["relation"]: f"{row['relation']} ({row['pairs']})" for _, row in table.iterrows()}
-    dominance = ("dominance", "dominance_low", "dominance_high")
+    dominance = columns("dominance")
     pieces.points(middle, table, "relation", values=dominance, names=names)
     pieces.zero(middle)
     pieces.label_axes(middle, "Dominance at max 0.4", "dependent  <  mIoD - mIoH  <  head")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from daamkit.measures.intervals import columns
 from daamkit.views import pieces, plots
 
 _GAINS = {
@@ -20,7 +21,7 @@ _EFFECTS = {
     "iou": "map on its thing (mIoU, there in both)", "truer": "own image over the other (IoU)",
     "overlap": "overlap of two things' maps (IoU)", "entropy": "entropy of a thing's map",
 }  # fmt: skip
-_GAIN = ("gain", "gain_low", "gain_high")
+_GAIN = columns("gain")
 
 
 def neglect(table: pd.DataFrame, localisation: pd.DataFrame) -> Figure:
@@ -101,14 +102,14 @@ def self_attention(
         At which threshold masks and frequencies are shown.
     """
     figure, (left, middle, right) = pieces.sheet(3, (14, 4.6))
-    pieces.points(left, table, "setting", values=("fid", "fid_low", "fid_high"))
+    pieces.points(left, table, "setting", values=columns("fid"))
     left.tick_params(axis="y", labelsize=8)
     pieces.label_axes(left, "Quality of the images (smaller is better)", "FID")
     part, controls = masks[masks["psi"] == psi], []
     for control in ("random", "centre"):
-        columns = [f"over_{control}", f"{control}_low", f"{control}_high"]
-        own = part[["layer", *columns]].assign(control=f"more than {control} masks")
-        controls.append(own.rename(columns=dict(zip(columns, pieces.VALUES, strict=True))))
+        named = [f"over_{control}", f"{control}_low", f"{control}_high"]
+        own = part[["layer", *named]].assign(control=f"more than {control} masks")
+        controls.append(own.rename(columns=dict(zip(named, pieces.VALUES, strict=True))))
     pieces.points(middle, pd.concat(controls), "layer", "control")
     pieces.zero(middle)
     pieces.legend(middle, below=True)

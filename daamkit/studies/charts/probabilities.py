@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from daamkit.measures.intervals import columns
 from daamkit.views import pieces
 
 _TARGETS = {"present": "the thing is there", "located": "and its map is on it"}
@@ -31,7 +32,7 @@ def reliability(diagram: pd.DataFrame | None, signs: pd.DataFrame) -> Figure:
         left, "Does it come true?", "probability said", "share that happened", grid="both"
     )
     pieces.legend(left, below=True)
-    values = ("auroc", "auroc_low", "auroc_high")
+    values = columns("auroc")
     pieces.points(right, signs, "sign", "target", values=values, keys=_TARGETS)
     right.axvline(0.5, color=pieces.INK, linewidth=0.8)
     pieces.label_axes(right, "What tells, each sign by itself", "AUROC (0.5: nothing)")
