@@ -65,7 +65,7 @@ class Neglect(Located):
     seeds
         Images of each prompt; case i has seed + i, for every method.
     methods
-        Names that `methods.named` knows, "none" among them, and of `redraw.SCORES`.
+        Names that `methods.named` knows, "none" among them, of `redraw.SCORES`, and "search".
     redraws
         From how many images of a prompt "redraw" takes the best, the unguided one among them.
         Attend-and-Excite computes 1.3 times as much as an unguided image without refinement, with
@@ -85,7 +85,7 @@ class Neglect(Located):
     seeds: int = 1
     methods: tuple[str, ...] = (
         "none", "attend_and_excite", "self_attention", "syngen", "attend_and_excite+self_attention",
-        *redraw.SCORES,
+        *redraw.SCORES, redraw.SEARCH,
     )  # fmt: skip
     redraws: int = 2
     clip: str = "toybox"
@@ -94,10 +94,10 @@ class Neglect(Located):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in self.methods:
-            if name not in redraw.SCORES:
+            if name not in (*redraw.SCORES, redraw.SEARCH):
                 methods.named(name, [["cat"]])
         if BASE not in self.methods or not 1 < len(set(self.methods)) == len(self.methods):
-            known = [*list(methods.METHODS)[1:], *redraw.SCORES]
+            known = [*list(methods.METHODS)[1:], *redraw.SCORES, redraw.SEARCH]
             raise DaamkitError(
                 wanted=f"{BASE!r} and methods to compare with it, each once",
                 got=", ".join(self.methods) or "no method",
@@ -191,32 +191,25 @@ class Neglect(Located):
         """
         rows: list[list[Row]] = [[] for _ in cases]
         told, again = {}, None
+
+        def draw(asked: Sequence[Case], guidance: Sequence[Method]) -> list[list[Row]]:
+            return self._drawn(session, asked, guidance)[0]
+
         for name in self.methods:
             if name in redraw.SCORES:
-                again = again or self._again(session, cases)
-                for own, images in zip(rows, again, strict=True):
-                    own += [row | {"method": name} for row in redraw.best(images, name)]
+                again = again or redraw.again(session, cases, draw, self.redraws)
+                images = [redraw.best(each, name) for each in again]
                 told[name] = [{"method": name, "images": self.redraws}]
-                continue
-            subjects = [methods.subject_columns(session.pipe, case) for case in cases]
-            images, told[name] = self._drawn(session, cases, methods.named(name, subjects))
+            elif name == redraw.SEARCH:
+                images = redraw.searched(session, cases, draw)
+                told[name] = [{"method": name, "noises": redraw.SEARCHED}]
+            else:
+                subjects = [methods.subject_columns(session.pipe, case) for case in cases]
+                images, told[name] = self._drawn(session, cases, methods.named(name, subjects))
             for own, found in zip(rows, images, strict=True):
                 own += [row | {"method": name} for row in found]
         session.record = {**session.record, "guidance": told}
         return rows
-
-    def _again(self, session: Session, cases: Sequence[Case]) -> list[list[list[Row]]]:
-        """The rows of each case's images to choose from."""
-        watch = redraw.watch([methods.subject_columns(session.pipe, case) for case in cases])
-        found = []
-        for turn in range(self.redraws):
-            fresh = [case | {"seed": redraw.fresh(case["seed"], turn)} for case in cases]
-            drawn, _ = self._drawn(session, fresh, watch)
-            said = [{"seed": case["seed"]} for case in cases]
-            found.append(
-                [[row | seed for row in own] for own, seed in zip(drawn, said, strict=True)]
-            )
-        return [list(images) for images in zip(*found, strict=True)]
 
     def _drawn(
         self, session: Session, cases: Sequence[Case], guidance: Sequence[Method]

@@ -45,6 +45,14 @@ class Session:
         """Cases to measure together; more leave the caches of a CPU (benchmarks/studies.py)."""
         return AT_ONCE if self.pipe.device.type == "cpu" else 1_000_000
 
+    def call(self, texts: Sequence[str], seeds: Sequence[int]) -> Any:
+        """What the pipeline makes of these prompts, under the study's settings."""
+        call: dict[str, Any] = {"num_inference_steps": self.study.steps}
+        if self.study.guidance is not None:
+            call["guidance_scale"] = self.study.guidance
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return self.pipe(list(texts), generator=generators, **call)
+
     def runs(
         self,
         texts: Sequence[str],
@@ -56,13 +64,9 @@ class Session:
 
         Options are those of `trace`. An image is the same in whatever batch, up to rounding.
         """
-        call: dict[str, Any] = {"num_inference_steps": self.study.steps}
-        if self.study.guidance is not None:
-            call["guidance_scale"] = self.study.guidance
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         guided = guide(self.pipe, *methods) if methods else nullcontext()
         with guided, trace(self.pipe, **options) as tracer:
-            made = self.pipe(list(texts), generator=generators, **call)
+            made = self.call(texts, seeds)
         if any(getattr(made, "nsfw_content_detected", None) or []):
             raise DaamkitError(
                 wanted="images to measure",

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
 from daamkit.measures.overlap import ioa, iou
-from daamkit.studies import captions, gains, neglect, outcomes, prompts, redraw, runner
+from daamkit.studies import captions, gains, methods, neglect, outcomes, prompts, redraw, runner
 from daamkit.studies.neglect import Neglect
 from daamkit.studies.session import Session
 from daamkit.toybox import claims, oracle, scenes
@@ -244,6 +244,26 @@ def test_a_redraw_is_the_unguided_image_or_a_fresh_one(rows, toybox) -> None:
             assert min(abs(wide.loc[number, name] - each) for each in known) < 1e-3
     losses = images[images["method"] == "redraw_loss"]["loss_mean"]
     assert losses.notna().all() and (losses > 0).all()
+
+
+def test_a_search_draws_the_noise_that_looks_best_at_its_first_step(toybox, monkeypatch) -> None:
+    monkeypatch.setattr(redraw, "SEARCHED", 4)
+    of = study(n=2, methods=("none", "search"))
+    rows = measured(of, toybox)
+    images = rows[(rows["part"] == "image") & (rows["method"] == "search")]
+    plain, clip = Session(of, toybox), alignment.clip()
+    for case, (_, image) in zip(of.cases(), images.iterrows(), strict=True):
+        seeds = [redraw.fresh(case["seed"], turn) for turn in range(4)]
+        first = []
+        for seed in seeds:  # each noise alone, all steps
+            watched = redraw.watch([methods.subject_columns(toybox, case)])
+            (run,) = plain.runs([case["prompt"]], [seed], methods=watched)
+            first.append(run.record["guidance"][0]["steps"][0]["loss"])
+        (run,) = plain.runs([case["prompt"]], [seeds[int(np.argmin(first))]])
+        wanted = float(clip.similarity([run.image], [case["prompt"]])[0, 0])
+        assert image["clip_full"] == pytest.approx(wanted, abs=1e-3)
+        assert image["seed"] == case["seed"]
+        assert len(set(np.round(first, 6))) == 4
 
 
 def test_losses_are_what_the_method_noted(rows) -> None:
