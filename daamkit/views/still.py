@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import TypeVar
 
-import matplotlib
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from daamkit.maps.collection import Collection, Runs, several
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
-from daamkit.views import plots
+from daamkit.views import fonts, plots
 from daamkit.views.png import data_uri
 from daamkit.views.png import png as file
 
@@ -73,14 +71,14 @@ def png(run: Run, *others: Run) -> bytes:
     """The same as one picture."""
     cells = [_cells(_middle(each).maps) for each in (run, *others)]
     rows = [row for each in cells for row in _rows(each)]
-    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    font, line = ImageFont.truetype(fonts / "DejaVuSans.ttf", 12), 18
+    line = 18
     heights = [max(image.height for _, _, image in row) + line + 6 for row in rows]
     page = Image.new("RGB", ((SIDE + 6) * max(map(len, rows)), sum(heights)), "white")
     pen, y = ImageDraw.Draw(page), 0
     for row, height in zip(rows, heights, strict=True):
         for i, (text, _, image) in enumerate(row):
             page.paste(image, (i * (SIDE + 6), y))
+            font = fonts.font(12, text + "…")
             while pen.textlength(text, font) > SIDE:
                 text = text.removesuffix("…")[:-1] + "…"
             pen.text((i * (SIDE + 6), y + height - line - 4), text, "black", font)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from html import escape
-from pathlib import Path
 
-import matplotlib
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
-from daamkit.views import palettes
+from daamkit.views import fonts, palettes
 from daamkit.views.inspector import painting
 from daamkit.views.inspector.arcs import from_right
 from daamkit.views.inspector.contents import HUES
@@ -139,7 +136,7 @@ class Sheet:
             for part in text.split(" ") if hue is None else [text]:
                 if not part:
                     continue
-                wide = _font(size, hue is not None).getlength(part + " ")
+                wide = fonts.font(size, part, hue is not None).getlength(part + " ")
                 if x + wide > self.width - 2 * GAP and x > 0:
                     x, y = 0.0, y + LINE
                 at = self.width - GAP - x if right else GAP + x
@@ -175,7 +172,7 @@ class Sheet:
                     draw(bounds, outline=colour, width=width)
             x += size[0] + GAP
         for text in texts:
-            font = _font(text.size, text.bold)
+            font = fonts.font(text.size, text.text, text.bold)
             anchor = "rs" if text.right else "ls"
             pen.text((text.x, text.y), text.text, text.colour, font, anchor=anchor)
         return page
@@ -214,9 +211,3 @@ class Sheet:
 
 def _hue(place: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*palettes.distinct(HUES)[place])
-
-
-@cache
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf", size)
