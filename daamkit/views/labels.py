@@ -24,8 +24,9 @@ def labels(words: Iterable[Word]) -> list[str]:
     return [word.label for word in words]
 
 
-def made(run: Run) -> str:
-    """By which model, seed and steps: "toybox, seed 51, 25 steps", as far as they are known."""
+def made(run: Run, name: str = "") -> str:
+    """By which model, seed and steps: "toybox, seed 51, 25 steps", as far as they are known and its
+    name does not tell them."""
     record = run.record
     seed = (record.get("seed") or {}).get("seed")
     steps = record.get("arguments", {}).get("num_inference_steps")
@@ -34,7 +35,7 @@ def made(run: Run) -> str:
         f"seed {seed}" if seed is not None else None,
         f"{steps} steps" if steps else None,
     )
-    return ", ".join(str(fact) for fact in facts if fact)
+    return ", ".join(str(fact) for fact in facts if fact and fact not in name.split(", "))
 
 
 def called(runs: Iterable[Run]) -> list[str]:

@@ -110,3 +110,13 @@ def test_what_is_read_from_the_right_ends_on_the_right() -> None:
     assert right < 20 < 400 < left
     left, right = ink("a cat")
     assert left < 20 < 400 < right
+
+
+def test_a_seed_that_the_name_tells_is_not_said_again() -> None:
+    inspector = Inspector(made("a cat", 1), made("a cat", 2))
+    texts, _, _ = inspector._sheet().texts()
+    said = [text.text for text in texts]
+    assert "unguided, seed 1" in said and "unguided, seed 2" in said
+    assert not any(text.startswith("seed") for text in said)
+    alone = [text.text for text in Inspector(made("a cat", 1))._sheet().texts()[0]]
+    assert "unguided" in alone and "seed 1" in alone

@@ -125,7 +125,7 @@ def column(
         "video": video,
         "frame": place,
         "prompt": run.prompt,
-        "made": made(run),
+        "made": made(run, name),
         "height": height,
         "width": width,
         "image": None if run.image is None else data_uri(run.image),

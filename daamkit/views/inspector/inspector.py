@@ -232,7 +232,7 @@ class Inspector(Traits):
     def _sheet(self) -> Sheet:
         state = self._state()
         seen = [
-            Seen(painting.paint(self.runs, state, name), name, made(self.runs[name]))
+            Seen(painting.paint(self.runs, state, name), name, made(self.runs[name], name))
             for name in self.columns
         ]
         return Sheet.from_state(seen, self._about["prompt"], self._words, state, self.runs)
