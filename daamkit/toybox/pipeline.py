@@ -149,11 +149,12 @@ def finished(name: str, training: str) -> Path:
     got = "no weights: this version of daamkit ships none"
     try:
         folder = resources.path(name)
-        far = json.loads((folder / TRAINING).read_text(encoding="utf-8"))
-        if far["seen"] >= far["samples"]:
+        told = folder / TRAINING
+        far = json.loads(told.read_text(encoding="utf-8")) if told.exists() else None
+        if far is None or far["seen"] >= far["samples"]:
             return folder
         got = f"weights that have seen {far['seen']} of {far['samples']} samples"
-    except (DaamkitError, FileNotFoundError):
+    except DaamkitError:
         pass
     raise DaamkitError(
         wanted=f"the toybox {name}",

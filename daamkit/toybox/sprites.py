@@ -148,7 +148,9 @@ def tint(image: Image.Image, rgb: tuple[int, int, int]) -> Image.Image:
         The colour of middling light, 0 to 255.
     """
     pixels = np.asarray(image, np.float32)
-    light = pixels[..., :3] @ np.array([0.30, 0.59, 0.11], np.float32) / 255
+    red, green, blue = (pixels[..., channel] for channel in range(3))
+    # no product of matrices, whose rounding is another on other processors
+    light = (np.float32(0.30) * red + np.float32(0.59) * green + np.float32(0.11) * blue) / 255
     inside = light[pixels[..., 3] > 128]
     low, high = np.quantile(inside, (0.02, 0.98))
     shade = np.clip((light - low) / max(high - low, 1e-3), 0, 1)[..., None] * 0.60 + 0.60

@@ -38,6 +38,7 @@ BRIEF = {  # what else makes a study short
     "attribution": {"n": 4, "levels": (300,)},
     "faithfulness": {"n": 2, "levels": (300,), "methods": ("daam",)},
     "interventions": {"n": 6, "levels": (600,)},
+    "agreement": {"n": 4, "levels": (300,), "world": 1, "other": "toybox", "methods": ("daam",)},
 }
 
 
@@ -63,7 +64,11 @@ def test_a_study_that_is_not_there() -> None:
         find("colours")
 
 
-@pytest.mark.parametrize("name", registry.studies.names())
+@pytest.mark.parametrize(
+    "name",
+    # kin and look-alikes are of world 2, which the oracle that ships does not read: test_likeness
+    sorted({*registry.studies.names()} - {"likeness"}),
+)
 def test_every_study_runs_and_shows_what_it_found(name, toybox) -> None:
     study = find(name)(**{"n": 8, "steps": 3} | BRIEF.get(name, {}))
     rows = measured(study, toybox)
@@ -413,7 +418,10 @@ def test_a_segmenter_without_a_class_cannot_say() -> None:
         (lambda: Relations(dtype="fp16"), "float16, bfloat16"),
         (lambda: Relations(seed=-1), "a seed from 0"),
         (lambda: Cohyponyms(prompts="x.txt").cases(), "pairs of a vocabulary"),
-        (lambda: Cohyponyms(vocabulary="imagenet").cases(), "'toybox', 'coco' or 'authors'"),
+        (
+            lambda: Cohyponyms(vocabulary="imagenet").cases(),
+            "'toybox', 'toybox-2', 'coco' or 'authors'",
+        ),
         (lambda: Adjectives(frames="poems").cases(), "'toybox' or 'paper'"),
         (lambda: Adjectives(prompts="x.txt").cases(), "the file x.txt"),
         (lambda: truths.truth("masks:/nowhere"), "no such folder"),

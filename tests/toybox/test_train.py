@@ -35,7 +35,7 @@ def test_a_run_goes_on_where_it_stopped_and_exports(trained, tmp_path, capsys):
     assert (second["seen"], second["steps"]) == (32, 4)
     assert any(not torch.equal(first["model"][k], second["model"][k]) for k in first["model"])
     train.main(["--out", str(out), "--export", str(tmp_path / "pipe")])
-    assert "after 32 samples" in capsys.readouterr().out
+    assert "after 32 of 400000 samples" in capsys.readouterr().out
     pipe = daamkit.load(tmp_path / "pipe", low_cpu_mem_usage=False)
     pipe.set_progress_bar_config(disable=True)
     with daamkit.trace(pipe) as tracer:

@@ -27,13 +27,13 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.utils import make_image_grid
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from daamkit import compat, resources
 from daamkit.toybox import pipeline, scenes, tokenizer
 from daamkit.toybox.training import autoencoder, latents, loop
+from daamkit.toybox.training.lessons import Cached, SceneLessons, Shards
 from daamkit.toybox.training.loop import COOLING, Progress
 from daamkit.toybox.training.muon import Muon
 
@@ -81,50 +81,6 @@ class UNetDenoiser(nn.Module):
         self.unet.load_state_dict(pipe.unet.state_dict())
         self.text.load_state_dict(pipe.text_encoder.state_dict())
         return loop.how_far(folder)
-
-
-class SceneLessons:
-    """Where latents and their token ids come from, and of which world they are."""
-
-    world: int
-
-    def at(self, seen: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Those to draw a batch from, once the model has seen so many samples: latents
-        (n, 4, 32, 32), ids (n, 77), and `latents.answers` where they are known."""
-        raise NotImplementedError
-
-
-class Cached(SceneLessons):
-    """World 1: all latents of the folder at once."""
-
-    world = 1
-
-    def __init__(self, out: Path) -> None:
-        data = load_file(out / "latents.safetensors")
-        self.all = (data["latents"], data["ids"], None)
-
-    def at(self, seen: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        return self.all
-
-
-class Shards(SceneLessons):
-    """World 2: one shard of `latents` after the other, and again from the first."""
-
-    world = 2
-
-    def __init__(self, out: Path, shards: int, scenes_folder: Path, device: str) -> None:
-        self.shards, self.folder = shards, scenes_folder
-        self.tokenizer = pipeline.tokenizer(out / "tokenizer")
-        self.autoencoder, self.number = latents.autoencoder(device), -1
-
-    def at(self, seen: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        number = seen // latents.SHARD % self.shards
-        if number != self.number:
-            shard = latents.shard(self.folder, number, self.autoencoder)
-            options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-            ids = self.tokenizer(shard.captions, max_length=77, **options).input_ids
-            self.number, self.now = number, (shard.latents, ids, shard.answers)
-        return self.now
 
 
 def train_denoiser(
