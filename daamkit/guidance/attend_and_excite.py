@@ -199,13 +199,12 @@ class AttendAndExcite(Method):
 
         images = [seen(columns) for columns in self._subjects[sample]]
         lacking = max((1 - each.max()).clamp(min=0) for each in images)
-        loss = self.objective(now, sample, images, lacking, seen)
+        loss = self.objective(sample, images, lacking, seen)
         check(now, "loss", loss.item())
         return loss, lacking.item()
 
     def objective(
         self,
-        now: Pass,
         sample: int,
         images: list[Tensor],
         lacking: Float[Tensor, ""],
@@ -215,8 +214,8 @@ class AttendAndExcite(Method):
 
         Parameters
         ----------
-        now, sample
-            The step, and which image of the call.
+        sample
+            Which image of the call.
         images
             The smoothed map of each subject, (frames, 1, y, x).
         lacking

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit import prompts
-from daamkit.attention.calls import Call, Pass
+from daamkit.attention.calls import Call
 from daamkit.errors import DaamkitError
 from daamkit.guidance import pairs
 from daamkit.guidance.attend_and_excite import AttendAndExcite
@@ -25,8 +25,8 @@ class DivideAndBind(AttendAndExcite):
 
     The loss is the max over subjects s of scale_of_binding * (the sum over its modifiers m of
     JSD(m, s)) - TV(s). TV is the mean difference of neighbouring cells, down and across, of the
-    smoothed map (section 3.2); JSD is the Jensen-Shannon divergence, in nats, of two maps that are
-    each a softmax over cells (section 3.3). All else is as in `AttendAndExcite`: the refinement
+    smoothed map; JSD is the Jensen-Shannon divergence, in nats, of two maps that are
+    each a softmax over cells. All else is as in `AttendAndExcite`: the refinement
     too, whose thresholds are of the greatest attention, as in the authors' code.
 
     Parameters
@@ -37,7 +37,7 @@ class DivideAndBind(AttendAndExcite):
         Subjects with their modifiers, [("cat", ["red", "big"])], or such a list for each prompt.
         None: what the parser finds of the subjects, see `language.binding`; an empty list: none.
     scale_of_binding
-        Weight of the divergence; 1 is the paper's.
+        Weight of the divergence.
     parser
         Which spaCy pipeline parses, see `language.parsing.spacy_pipeline`.
 
@@ -48,10 +48,10 @@ class DivideAndBind(AttendAndExcite):
 
     Notes
     -----
-    The authors' code weighs the divergence by 5 and by 10 from steps 10 and 20 on, takes the
-    modifier's map from other layers, and cuts both maps off at a share of their peak; the paper has
-    none of this, nor is it here. Noted of each step: what `AttendAndExcite` notes; of each image,
-    the pairs that the parser found.
+    After the abstract of the paper and the authors' code, which also weighs the divergence by 5 and
+    by 10 from steps 10 and 20 on, takes the modifier's map from other layers, and cuts both maps
+    off at a share of their peak; none of this is here. Noted of each step: what `AttendAndExcite`
+    notes; of each image, the pairs that the parser found.
     """
 
     pairs: Pairs | Sequence[Pairs] | None = None
@@ -80,7 +80,6 @@ class DivideAndBind(AttendAndExcite):
 
     def objective(
         self,
-        now: Pass,
         sample: int,
         images: list[Tensor],
         lacking: Float[Tensor, ""],

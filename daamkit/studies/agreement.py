@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from daamkit import zoo
 from daamkit.maps.wordmap import WordMap
 from daamkit.measures import intervals, ranking
+from daamkit.studies import redraw
 from daamkit.studies.drawn_scenes import called
 from daamkit.studies.explaining import Explained, Explaining
 from daamkit.studies.session import Case, Row, Session
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELLS = 16  # a side, in which maps are compared
-APART = 1_000_003  # from one noise's seed to the other's
 PAIRS = ("models", "noise", "noise_other", "nouns")
 
 
@@ -76,7 +76,7 @@ class Agreement(Explaining):
         return [self._rows([session, second], case) for case in cases]
 
     def _rows(self, sessions: Sequence[Session], case: Case) -> list[Row]:
-        again = case | {"seed": case["seed"] + APART}
+        again = case | {"seed": redraw.fresh(case["seed"], 1)}
         one, other = (self.explained(session, case) for session in sessions)
         one_again, other_again = (self.explained(session, again) for session in sessions)
         rows: list[Row] = []

@@ -61,8 +61,8 @@ class FirstLook(AttendAndExcite):
         if self.losses:
             raise Looked
 
-    def objective(self, now: Pass, sample: int, *seen: Any) -> Tensor:
-        loss = super().objective(now, sample, *seen)
+    def objective(self, sample: int, *seen: Any) -> Tensor:
+        loss = super().objective(sample, *seen)
         self.losses.append(loss.item())
         return loss
 

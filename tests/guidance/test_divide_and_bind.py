@@ -52,8 +52,8 @@ def test_the_worst_subject_is_what_is_made_small(sd, monkeypatch):
     seen = []
 
     class Watched(DivideAndBind):
-        def objective(self, now, sample, images, lacking, see):
-            loss = super().objective(now, sample, images, lacking, see)
+        def objective(self, sample, images, lacking, see):
+            loss = super().objective(sample, images, lacking, see)
             modifiers = [see(columns) for columns in ((2,), (6,))]  # red, blue
             seen.append([each.detach().double().numpy()[0, 0] for each in (*images, *modifiers)])
             return loss

@@ -56,16 +56,6 @@ class FluxDenoiser(nn.Module):
         ).sample
         return velocity, self.reading(self._behind.pop())
 
-    def matrices(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The parameters, parted: matrices within the blocks, and all else (embeddings, biases,
-        norms, what goes in and out)."""
-        within: list[Tensor] = []
-        others: list[Tensor] = []
-        for name, parameter in self.named_parameters():
-            in_block = any(blocks in name for blocks in BLOCKS) and BIAS not in name
-            (within if in_block and parameter.ndim == 2 else others).append(parameter)
-        return within, others
-
     def load_weights(self, folder: Path) -> int:
         """Take the weights of an exported pipeline; returns how many samples they have seen."""
         pipe = FluxPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)

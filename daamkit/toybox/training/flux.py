@@ -36,8 +36,8 @@ from torch.nn import functional as F
 from daamkit import compat
 from daamkit.toybox import flux, scenes
 from daamkit.toybox.training import latents, loop
-from daamkit.toybox.training.denoiser import FluxDenoiser, ids, packed, upper
-from daamkit.toybox.training.muon import Muon
+from daamkit.toybox.training.denoiser import BIAS, BLOCKS, FluxDenoiser, ids, packed, upper
+from daamkit.toybox.training.muon import Muon, parted
 
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
 READ = 8_000  # scenes whose captions the tokenizer learns from
@@ -71,7 +71,7 @@ def train(
     model = model.to(device)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())
-    matrices, others = model.matrices()
+    matrices, others = parted(model, BLOCKS, but=BIAS)
     optimizer = Muon(matrices, others, peak, betas=(0.9, 0.99), weight_decay=1e-2)
     steps, checkpoint = seen // batch, out / "denoiser.pt"
     if state := loop.resume(checkpoint, model, optimizer, device):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from daamkit.toybox.training import loop
 
@@ -71,6 +71,19 @@ class Muon(torch.optim.AdamW):
         state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
         ahead: Tensor = weight.grad.lerp(state["momentum"], MOMENTUM)
         return ahead
+
+
+def parted(
+    model: nn.Module, blocks: Sequence[str], but: str | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """A model's parameters: weights within the blocks, but those named `but`, and all else
+    (embeddings, biases, norms, what goes in and out)."""
+    within: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        inside = any(block in name for block in blocks) and (but is None or but not in name)
+        (within if inside and parameter.ndim > 1 else others).append(parameter)
+    return within, others
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from daamkit.toybox import pipeline, scenes, tokenizer
 from daamkit.toybox.training import autoencoder, latents, loop
 from daamkit.toybox.training.lessons import Cached, SceneLessons, Shards
 from daamkit.toybox.training.loop import COOLING, Progress
-from daamkit.toybox.training.muon import Muon
+from daamkit.toybox.training.muon import Muon, parted
 
 GRID_STEPS = 25  # of its pictures
 BLOCKS = ("down_blocks.", "mid_block.", "up_blocks.", "encoder.layers.")
@@ -61,16 +61,6 @@ class UNetDenoiser(nn.Module):
         text = self.text(input_ids=ids).last_hidden_state
         velocity = self.unet(noisy, times, text).sample
         return velocity, self.reading(self._behind.pop().permute(0, 2, 3, 1))
-
-    def matrices(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The parameters, parted: weights within the blocks, and all else (embeddings, biases,
-        norms, what goes in and out)."""
-        within: list[Tensor] = []
-        others: list[Tensor] = []
-        for name, parameter in self.named_parameters():
-            in_block = any(blocks in name for blocks in BLOCKS)
-            (within if in_block and parameter.ndim > 1 else others).append(parameter)
-        return within, others
 
     def load_weights(self, folder: Path) -> int:
         """Take the weights of an exported pipeline; returns how many samples of world 2 they have
@@ -111,7 +101,7 @@ def train_denoiser(
     model.unet.to(memory_format=torch.channels_last)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     parameters = list(model.parameters())
-    weights, others = model.matrices()
+    weights, others = parted(model, BLOCKS)
     optimizer = Muon(weights, others, peak, betas=(0.9, 0.99), weight_decay=1e-3)
     empty = torch.tensor(model.tokenizer("", padding="max_length").input_ids)
     signal = pipeline.scheduler().alphas_cumprod
