@@ -2,7 +2,7 @@
 import { readPreview } from "./contents.js";
 import { shownWords } from "./hues.js";
 import { mapOf } from "./maps.js";
-import { differenceScale, paintDifference, paintHeat, paintWords, underOf } from "./paint.js";
+import { differenceScale, over, paintDifference, paintHeat, paintWords } from "./paint.js";
 import { follow } from "./pointer.js";
 import { makeTip } from "./tip.js";
 import { element } from "../elements.js";
@@ -75,9 +75,11 @@ function makeFigure(contents, column, view) {
     badge.textContent = lacks;
     badge.hidden = !lacks;
     if (alike) paintDifference(contents, column, map, base, scale, out);
-    else if (map) paintHeat(contents, column, single, state, out);
-    else if (single !== null) out.set(underOf(column, state).picture);
-    else paintWords(contents, column, shownWords(contents, state.pins), state, out);
+    else over(column, state, out, (ground, painted) => {
+      if (map) paintHeat(contents, column, ground, single, state, painted);
+      else if (single !== null) painted.set(ground.picture);
+      else paintWords(contents, column, ground, shownWords(contents, state.pins), state, painted);
+    });
     pen.putImageData(pixels, 0, 0);
     canvas.setAttribute("aria-label", describe(contents, column, state, single));
   }

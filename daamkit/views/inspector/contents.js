@@ -1,4 +1,5 @@
 // What Python sent: words, arcs, colours, and each run's pictures and maps behind a gzipped buffer.
+import { cellsOf } from "./maps.js";
 
 export function readAbout(model) {
   const about = model.get("_about");
@@ -35,12 +36,14 @@ async function readColumn(column) {
   };
 }
 
-// Reads what the model meant the image to be at a step, where that was kept.
+// Reads what the model meant the image to be at a step, where that was kept: in the cells of the
+// maps of parts, which it lies under.
 export async function readPreview(column, step) {
-  if (column.meant.size > 12) column.meant.delete(column.meant.keys().next().value);
+  if (column.meant.size > 64) column.meant.delete(column.meant.keys().next().value);
   column.meant.set(step, null); // it is being read
-  const picture = await pixelsOf(column.previews[step], column).catch(() => column.picture);
-  column.meant.set(step, { picture, grey: greyOf(picture) });
+  const { width, height } = cellsOf(column);
+  const picture = await pixelsOf(column.previews[step], { width, height }).catch(() => null);
+  column.meant.set(step, picture ? { picture, grey: greyOf(picture) } : undefined);
 }
 
 // An image as numbers: alpha, blue, green, red. Mid grey where there is none.

@@ -25,10 +25,15 @@ function makeMap(contents, column, word, state) {
     return { levels: column.whole(word), peak: column.peaks[word], times: 1, width, height };
   const part = partOf(column, word, state);
   if (part === null) return null;
+  const cells = cellsOf(column);
+  const { levels, most } = levelled(contents, enlarge(part.values, part.grid, [cells.height, cells.width]));
+  return { levels, peak: most * part.unit, ...cells };
+}
+
+// The cells of the map of a part: so many pixels a side, and how many of them.
+export function cellsOf({ width, height }) {
   const times = Math.ceil(Math.max(width, height) / FINEST);
-  const size = [Math.ceil(height / times), Math.ceil(width / times)];
-  const { levels, most } = levelled(contents, enlarge(part.values, part.grid, size));
-  return { levels, peak: most * part.unit, times, width: size[1], height: size[0] };
+  return { times, width: Math.ceil(width / times), height: Math.ceil(height / times) };
 }
 
 // A step's, a layer's or a head's cells, and what one unit of them is; null where not kept.
@@ -116,11 +121,12 @@ export function valueAt(contents, column, word, [y, x], state) {
 // Bicubic with cells as areas and a = -0.75, as the library enlarges: columns, then rows.
 export function enlarge(values, [rows, columns], [height, width]) {
   const wide = new Float32Array(rows * width);
+  const given = Float32Array.from(values);
   const along = weightsOf(columns, width);
   for (let y = 0; y < rows; y++)
     for (let x = 0, k = 0; x < width; x++) {
       let sum = 0;
-      for (const end = k + 4; k < end; k++) sum += along.weights[k] * values[y * columns + along.at[k]];
+      for (const end = k + 4; k < end; k++) sum += along.weights[k] * given[y * columns + along.at[k]];
       wide[y * width + x] = sum;
     }
   const large = new Float32Array(height * width);
@@ -161,20 +167,17 @@ function makeWeights(cells, pixels) {
 
 // The highest level of each row: most rows have no mask, and are passed over.
 export function highestOf(map) {
-  if (map.highest) return map.highest;
-  const { levels, width, height } = map;
-  map.highest = new Uint8Array(height);
-  for (let y = 0, i = 0; y < height; y++)
-    for (const end = i + width; i < end; i++) if (levels[i] > map.highest[y]) map.highest[y] = levels[i];
-  return map.highest;
+  return (map.highest ??= highestIn(map.levels, map.width, map.height));
 }
 
-// For each x of a column the place of its cell in a row of a map.
-export function across({ width }, map) {
-  if (map.across) return map.across;
-  map.across = new Uint16Array(width);
-  for (let x = 0; x < width; x++) map.across[x] = Math.floor(x / map.times);
-  return map.across;
+function highestIn(levels, width, height) {
+  const highest = new Uint8Array(height);
+  for (let y = 0, i = 0; y < height; y++) {
+    let most = 0;
+    for (const end = i + width; i < end; i++) most = Math.max(most, levels[i]);
+    highest[y] = most;
+  }
+  return highest;
 }
 
 // The first level that is in the mask at a threshold.

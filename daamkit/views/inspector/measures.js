@@ -1,22 +1,16 @@
 // Numbers of what is seen: overlap of two masks, words at a pixel, words in a region.
-import { cutAt, highestOf, mapOf, reaches, valueAt, valueOf } from "./maps.js";
+import { cutAt, mapOf, reaches, valueAt, valueOf } from "./maps.js";
 
 // As `measures.overlap`: IoU, and the shared part of the dependent's and of the head's area.
 export function overlapOf(contents, a, b, threshold) {
   const cut = cutAt(contents, threshold);
-  const [ofA, ofB, highestA, highestB] = [a.levels, b.levels, highestOf(a), highestOf(b)];
-  let head = 0;
-  let dependent = 0;
-  let both = 0;
-  for (let y = 0; y < a.height; y++) {
-    if (highestA[y] < cut && highestB[y] < cut) continue;
-    for (let i = y * a.width, end = i + a.width; i < end; i++) {
-      const inA = reaches(ofA[i], cut);
-      const inB = reaches(ofB[i], cut);
-      head += inA;
-      dependent += inB;
-      both += inA & inB;
-    }
+  const counts = jointOf(a, b);
+  let [head, dependent, both] = [0, 0, 0];
+  for (let pair = 0; pair < 65536; pair++) {
+    const [inA, inB] = [reaches(pair >> 8, cut), reaches(pair & 255, cut)];
+    head += inA * counts[pair];
+    dependent += inB * counts[pair];
+    both += inA * inB * counts[pair];
   }
   const share = (whole) => (whole ? both / whole : 0);
   return { iou: share(head + dependent - both), iod: share(dependent), ioh: share(head) };
@@ -26,9 +20,13 @@ export function overlapOf(contents, a, b, threshold) {
 export function jointOf(a, b) {
   if (a.joint?.other === b) return a.joint.counts;
   const counts = new Uint32Array(65536);
-  for (let i = 0; i < a.levels.length; i++) counts[(a.levels[i] << 8) | b.levels[i]]++;
+  countPairs(a.levels, b.levels, counts);
   a.joint = { other: b, counts };
   return counts;
+}
+
+function countPairs(first, second, counts) {
+  for (let i = 0; i < first.length; i++) counts[(first[i] << 8) | second[i]]++;
 }
 
 // The words by their share of what all words' maps have at a pixel; whether their masks have it.

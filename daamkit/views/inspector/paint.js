@@ -1,29 +1,28 @@
 // The image and what lies over it, a pixel a number (alpha, blue, green, red). `painting.py` makes
 // the same. Nothing is allocated for a pixel.
-import { across, cutAt, highestOf, mapOf, reaches, sharesOf, topOf, valueOf } from "./maps.js";
+import { cellsOf, cutAt, highestOf, mapOf, reaches, sharesOf, topOf, valueOf } from "./maps.js";
 import { jointOf } from "./measures.js";
 
 const [HEAT, HUE] = [0.65, 0.7]; // opacity over grey of a single map, and of a word's hue
 const mix = (over, under, opacity) => Math.floor(opacity * over + (1 - opacity) * under + 0.5);
 export const rgba = (red, green, blue) => (255 << 24) | (blue << 16) | (green << 8) | red;
-const by255 = (x) => (x + 1 + (x >> 8)) >> 8; // x / 255, rounded down, of 0 to 65534
 
 // Words over a picture: the higher a word's map, the more the picture is grey in its hue. Where
 // several masks lie on each other: stripes, or the one that is strongest there.
-export function paintWords(contents, column, shown, state, out) {
+export function paintWords(contents, column, ground, shown, state, out) {
   const layers = shown.map(({ word, hue }) => layerOf(contents, column, word, hue, state)).filter((layer) => layer);
   const striped = state.pins.length > 0;
-  const { picture, grey } = underOf(column, state);
+  const { picture, grey, width, height } = ground;
   out.set(picture);
   if (!layers.length) return;
   const cut = cutAt(contents, state.threshold);
   const masks = masksOf(layers, cut);
-  const { width, height } = column;
   const [{ map }] = layers;
-  const at = across(column, map);
+  const times = timesOf(ground, map);
+  const at = across(width, times);
   const stripe = Math.max(2, Math.floor(Math.min(height, width) / 42));
   for (let y = 0; y < height; y++) {
-    const row = Math.floor(y / map.times);
+    const row = Math.floor(y / times);
     if (!layers.some((layer) => layer.highest[row] >= cut)) continue; // the picture alone
     for (let x = 0, i = y * width; x < width; x++, i++) {
       const cell = row * map.width + at[x];
@@ -44,12 +43,14 @@ const ALONE = Int8Array.from(TURNS, (layers) => (layers.length === 1 ? layers[0]
 function masksOf(layers, cut) {
   const cells = layers[0].levels.length;
   const masks = held("masks", Uint8Array, cells).fill(0);
-  layers.forEach(({ map, levels, highest }, k) => {
-    for (let y = 0; y < map.height; y++)
-      if (highest[y] >= cut)
-        for (let i = y * map.width, end = i + map.width; i < end; i++) masks[i] |= reaches(levels[i], cut) << k;
-  });
+  layers.forEach((layer, k) => addMask(masks, layer, cut, k));
   return masks;
+}
+
+function addMask(masks, { map: { width, height }, levels, highest }, cut, k) {
+  for (let y = 0; y < height; y++)
+    if (highest[y] >= cut)
+      for (let i = y * width, end = i + width; i < end; i++) masks[i] |= reaches(levels[i], cut) << k;
 }
 
 function strongest(layers, here, i) {
@@ -66,9 +67,25 @@ function strongest(layers, here, i) {
   return best;
 }
 
-// The image, or what the model meant it to be at a step, where that was kept.
-export function underOf(column, { step }) {
-  return column.meant.get(step) ?? column;
+// Fills `out` with a picture under `fill(ground, pixels)`: the image, or, where that was kept, what the
+// model meant it to be at the step, in the cells of the maps of parts.
+export function over(column, { step }, out, fill) {
+  const meant = column.meant.get(step);
+  if (!meant) return fill(column, out);
+  const ground = { ...cellsOf(column), ...meant };
+  const cells = held("cells", Int32Array, ground.picture.length);
+  fill(ground, cells);
+  spread(cells, ground, out, column);
+}
+
+// Each cell as so many pixels a side.
+function spread(cells, ground, out, { width, height }) {
+  const at = across(width, ground.times);
+  for (let y = 0; y < height; y++) {
+    const [start, row] = [y * width, (y / ground.times) * ground.width];
+    if (y % ground.times) out.copyWithin(start, start - width, start);
+    else for (let x = 0; x < width; x++) out[start + x] = cells[row + at[x]];
+  }
 }
 
 function layerOf(contents, column, word, hue, state) {
@@ -76,25 +93,27 @@ function layerOf(contents, column, word, hue, state) {
   if (map === null) return null;
   const shares = sharesOf(contents, map, topOf(contents, column, word, state));
   const opacity = Uint8Array.from(shares, (share) => Math.floor(255 * share + 0.5));
-  const tint = new Uint8Array(3 * 256); // of each grey
-  for (let grey = 0; grey < 256; grey++)
-    for (let c = 0; c < 3; c++) tint[3 * grey + c] = mix(contents.hues[hue][c], grey, HUE);
+  const tint = Int32Array.from({ length: 256 }, (_, grey) => rgba(...contents.hues[hue].map((part) => mix(part, grey, HUE))));
   return { map, levels: map.levels, highest: highestOf(map), shares, opacity, tint };
 }
 
 function tinted(under, grey, { levels, opacity, tint }, cell) {
-  const over = opacity[levels[cell]];
-  const rest = 255 - over;
-  const at = 3 * grey;
-  return rgba(
-    by255((under & 255) * rest + tint[at] * over + 127),
-    by255(((under >> 8) & 255) * rest + tint[at + 1] * over + 127),
-    by255(((under >> 16) & 255) * rest + tint[at + 2] * over + 127),
-  );
+  const share = opacity[levels[cell]];
+  const hue = tint[grey];
+  const outer = blend(hue & TWO, under & TWO, share);
+  return (255 << 24) | outer | (blend((hue >> 8) & 255, (under >> 8) & 255, share) << 8);
+}
+
+// (share * over + (255 - share) * under + 127) / 255, rounded down: of two colours in one number.
+const TWO = 0xff00ff;
+
+function blend(over, under, share) {
+  const sum = (Math.imul(over, share) + Math.imul(under, 255 - share) + 0x7f007f) | 0;
+  return ((sum + 0x10001 + ((sum >>> 8) & TWO)) >>> 8) & TWO;
 }
 
 // One map: its colours over the grey image, and a white line around what reaches the threshold.
-export function paintHeat(contents, column, word, state, out) {
+export function paintHeat(contents, column, ground, word, state, out) {
   const map = mapOf(contents, column, word, state);
   const shares = sharesOf(contents, map, topOf(contents, column, word, state));
   contents.mixed ??= mixHeat(contents.heat);
@@ -107,7 +126,7 @@ export function paintHeat(contents, column, word, state, out) {
   const marked = held("marked", Uint8Array, map.levels.length);
   marked.set(map.levels);
   for (const cell of outline(map, cutAt(contents, state.threshold))) marked[cell] = LINE_LEVEL;
-  lookUp(column, map, marked, underOf(column, state).grey, null, table, out);
+  lookUp(ground, map, marked, ground.grey, null, table, out);
 }
 
 // Each of 256 colours over each grey.
@@ -130,11 +149,16 @@ function held(name, Kind, size) {
 
 const LINE_LEVEL = 255; // which no map has
 
+// How many pixels of the ground a map's cell is, a side; and for each x the place of its cell.
+const timesOf = (ground, map) => map.times / (ground.times ?? 1);
+const across = (width, times) => Uint16Array.from({ length: width }, (_, x) => Math.floor(x / times));
+
 // Each pixel's colour, from a table by the level of its cell and a number of the pixel or the cell.
-function lookUp(column, map, levels, ofPixels, ofCells, table, out) {
-  const at = across(column, map);
-  for (let y = 0, i = 0; y < column.height; y++)
-    for (let x = 0, row = Math.floor(y / map.times) * map.width; x < column.width; x++, i++) {
+function lookUp(ground, map, levels, ofPixels, ofCells, table, out) {
+  const times = timesOf(ground, map);
+  const at = across(ground.width, times);
+  for (let y = 0, i = 0; y < ground.height; y++)
+    for (let x = 0, row = Math.floor(y / times) * map.width; x < ground.width; x++, i++) {
       const cell = row + at[x];
       out[i] = table[(levels[cell] << 8) | (ofPixels === null ? ofCells[cell] : ofPixels[i])];
     }
