@@ -21,6 +21,7 @@ from daamkit.maps.run import Run
 from daamkit.measures.syntax import relations
 from daamkit.views import palettes
 from daamkit.views.inspector import Inspector
+from daamkit.views.png import data_uri
 from tests import pictures
 from tests.browser.firefox import Firefox
 from tests.browser.pages import (
@@ -331,6 +332,23 @@ def test_a_steps_map_lies_over_what_the_model_meant_then(page, toybox, tmp_path)
     seen = (pixels(page) for _ in range(50))  # it is read meanwhile
     assert any(np.abs(each - near).mean() < 2 for each in seen)
     assert np.abs(pixels(page) - without).mean() > 10
+
+
+def test_a_large_images_steps_lie_in_cells(page, tmp_path) -> None:
+    small = benchmark.make(2, 2, 64)
+    maps = dataclasses.replace(small.maps, size=(300, 601))
+    light = Image.linear_gradient("L").convert("RGB")
+    meant = [data_uri(light.rotate(turn)) for turn in (90, 180)]
+    run = Run(Image.new("RGB", (601, 300), "green"), {"cond": maps}, record={"previews": meant})
+    inspector = Inspector(run)
+    inspector.step = 1
+    for state_ in ({"pins": ["cats", "car"]}, {"pins": [], "word": "cats"}):
+        for name, value in state_.items():
+            setattr(inspector, name, value)
+        look(page, inspector, tmp_path)
+        near = painted(inspector).astype(int)
+        seen = (pixels(page).astype(int) for _ in range(50))  # it is read meanwhile
+        assert any(np.abs(each - near).mean() < 4 for each in seen)
 
 
 def test_heads_come_by_strength_and_narrow_the_map(page, inspector, runs, tmp_path) -> None:
