@@ -8,6 +8,7 @@ const FIELDS = {
 };
 const PLAIN = {
   AttendAndExcite: "Attend-and-Excite: no ticked word is left out",
+  DivideAndBind: "Divide & Bind: no ticked word is left out, adjectives keep to their nouns",
   SynGen: "SynGen: adjectives keep to their nouns",
   SelfAttentionGuidance: "Self-Attention Guidance: sharper",
   PerturbedAttentionGuidance: "Perturbed-Attention Guidance: firmer shapes",
@@ -83,6 +84,8 @@ function render({ model, el }) {
   const history = element("div", { class: "history", role: "group", "aria-label": "pictures made so far" });
 
   const word = element("select", { class: "word", "aria-label": "word to change" });
+  let changed = false; // by hand; until then it is the longest word
+  word.addEventListener("change", () => { changed = true; });
   const to = element("input", { class: "to", "aria-label": "what stands there instead", placeholder: "another word" });
   const change = button("change", "make it again with that word changed, and compare", () =>
     ask("change", { word: word.value, to: to.value.trim() }), "Change and compare");
@@ -168,7 +171,8 @@ function render({ model, el }) {
     }));
     const before = word.value;
     word.replaceChildren(...model.get("words").map((name) => element("option", {}, name)));
-    if (model.get("words").includes(before)) word.value = before;
+    const longest = model.get("words").reduce((found, each) => (each.length > found.length ? each : found), "");
+    word.value = model.get("words").includes(before) && changed ? before : longest;
   });
   shows(["methods"], () => {
     for (const box of methods.querySelectorAll("input")) box.checked = model.get("methods").includes(box.dataset.method);
@@ -194,7 +198,7 @@ function render({ model, el }) {
       const pin = element("input", { type: "checkbox", "aria-label": `compare ${title}` });
       pin.checked = model.get("pinned").includes(at);
       pin.addEventListener("change", () => set("pinned", toggled(model.get("pinned"), at, pin.checked)));
-      const picture = thumbnail(png, title, ""); // the caption names the button
+      const picture = thumbnail(png, model.get("_called")[at] ?? title, ""); // the caption names the button
       const choose = element("button", { type: "button", "aria-pressed": String(model.get("shown") === at), title }, picture);
       choose.addEventListener("click", () => set("shown", at));
       return element("div", { class: "made" }, choose, element("label", {}, pin, " compare"));

@@ -20,7 +20,7 @@ from daamkit.maps import saving
 from daamkit.maps.run import Run
 from daamkit.views import modules, still
 from daamkit.views.inspector import Inspector
-from daamkit.views.labels import told_apart
+from daamkit.views.labels import differing, told_apart
 from daamkit.views.playground import previews
 from daamkit.views.playground.progress import Watching, sentence, unstoppable
 from daamkit.views.playground.recipe import Recipe, free, opened
@@ -231,6 +231,8 @@ class Playground(PlaygroundTraits):
         self.runs.append(run)
         self.recipes.append(recipe)
         picture = previews.small(self._seen(place).image)
+        called = differing([each.facts for each in self.recipes])
+        self.set_trait("_called", called if place else [recipe.prompt])
         self.set_trait("history", [*self.history, [recipe.title, picture]])
         self.set_trait("status", f"done: {recipe.title}")
         self.set_trait("progress", 1.0)
@@ -260,7 +262,9 @@ class Playground(PlaygroundTraits):
         places = list(self.pinned) or [each for each in (self.shown,) if each is not None]
         if not places or (change["name"] == "shown" and self.pinned):
             return
-        old, names = self.inspector, told_apart(self.history[place][0] for place in places)
+        several = len(places) > 1
+        names = differing([self.recipes[place].facts for place in places]) if several else None
+        old = self.inspector
         self.inspector = Inspector([*map(self._seen, places)], names=names)
         self._below.children = (self.inspector,)
         if old is not None:

@@ -67,10 +67,17 @@ class Recipe:
     opened: str = "# pipe: the pipeline that the playground was given"
 
     @property
+    def facts(self) -> tuple[str, str, str, str]:
+        """What tells a picture of it from others: prompt, seed, methods, where it was stopped."""
+        stopped = "" if self.stopped is None else f"stopped after {self.stopped} steps"
+        methods = " + ".join(self.methods) or "unguided"
+        return self.prompt, f"seed {self.seed}", methods, stopped
+
+    @property
     def title(self) -> str:
         """What a picture of it is called."""
-        stopped = "" if self.stopped is None else f"stopped after {self.stopped} steps"
-        return ", ".join(filter(None, [self.prompt, f"seed {self.seed}", *self.methods, stopped]))
+        prompt, *others = self.facts
+        return ", ".join([prompt, *(fact for fact in others if fact not in ("", "unguided"))])
 
     def options(self) -> dict[str, Any]:
         """Arguments of the pipeline's call, but for the prompt and the generator."""

@@ -41,6 +41,7 @@ class PlaygroundTraits(Widget):
     code = traitlets.Unicode("", read_only=True).tag(sync=True)
     cells: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # [caption, PNG]
     history: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # [title, PNG]
+    _called = traitlets.List(traitlets.Unicode(), read_only=True).tag(sync=True)  # what differs
     _known = traitlets.List(traitlets.Unicode(), list(METHODS)).tag(sync=True)
 
     def recipe(self) -> Recipe:
