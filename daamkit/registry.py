@@ -224,6 +224,7 @@ attributions = Registry(  # made without arguments
     {
         "daam": "attribution.pooling:daam",
         "paper": "attribution.pooling:paper",
+        "text_to_image": "attribution.related:TextToImage",
         "propagation": "attribution.propagation:Propagation",
         "concepts": "attribution.concepts:ConceptAttention",
         "gradients": "attribution.gradients:GradientAttention",
@@ -247,6 +248,7 @@ studies = Registry(
         "guidance_effects": "studies.guidance_effects:GuidanceEffects",
         "reliability": "studies.reliability:Reliability",
         "attribution": "studies.attribution:AttributionStudy",
+        "layers": "studies.layers:Layers",
         "faithfulness": "studies.faithfulness:Faithfulness",
         "agreement": "studies.agreement:Agreement",
         "interventions": "studies.interventions:Interventions",

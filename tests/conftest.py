@@ -36,6 +36,7 @@ SLOW = {  # left out by `-m "not slow"`: folders, files, or tests by the beginni
     "tests/studies/test_faithfulness.py": "many generations",
     "tests/studies/test_guidance_effects.py": "many generations",
     "tests/studies/test_interventions.py": "many generations",
+    "tests/studies/test_layers.py": "many generations",
     "tests/studies/test_localisation.py": "many generations",
     "tests/studies/test_neglect.py": "many generations",
     "tests/studies/test_reliability.py": "many generations",

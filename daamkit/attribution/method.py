@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 
 Again = Callable[..., Run]  # draw the same prompt from the same seed, under these taps
+
+
+class Unsuited(DaamkitError):
+    """A method was asked of a model, or of a run, that does not bear it."""
 
 
 @runtime_checkable

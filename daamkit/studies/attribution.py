@@ -28,7 +28,6 @@ from daamkit.studies.session import Case, Row, Session
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CUTS = {f"{rule} {tau:g}": (rule, tau) for rule, tau in localisation.CUTS}
 OWN = "occlusion"  # measures what `cause` does, by the same means
 
 
@@ -69,8 +68,7 @@ class AttributionStudy(Explaining):
                 row["ap"] = ranking.average_precision(values, mask)
                 row["cause"] = ranking.within(moved, values, int(mask.sum()))
                 row |= found.cost.get(name, {"generations": 0, "seconds": 0.0})
-                scores = [cut["iou"] for cut in localisation.cuts(map_, mask)]
-                rows.append(row | dict(zip(CUTS, scores, strict=True)))
+                rows.append(row | localisation.at_cuts(map_, mask))
         return rows
 
     # -- what they say
@@ -91,7 +89,7 @@ class AttributionStudy(Explaining):
         ]
         table = pd.DataFrame(out)
         cut = [
-            localisation.summary(_long(each)).assign(set=name)
+            localisation.summary(localisation.long(each)).assign(set=name)
             for name, each in rows.groupby("set", sort=False)
         ]
         chosen = pd.concat(cut, ignore_index=True)[["set", "method", "miou", "low", "high", "cuts"]]
@@ -125,14 +123,6 @@ class AttributionStudy(Explaining):
         from daamkit.studies import charts
 
         return charts.attribution(tables["attribution"])
-
-
-def _long(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a cut, as `localisation` has them."""
-    keys = ["prompt", "seed", "noun", "method"]
-    long = rows.melt(keys, [*CUTS], "cut", "iou").rename(columns={"seed": "image"})
-    rule, tau = zip(*(CUTS[name] for name in long["cut"]), strict=True)
-    return long.assign(rule=rule, tau=tau)
 
 
 def _agreement(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,17 +7,46 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
+from daamkit import characters
+from daamkit.attention import families
 from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.studies.denoised import Denoised, both
+from daamkit.maps.words import Word
+from daamkit.studies import localisation, truths
+from daamkit.studies.denoised import Denoised, Mask, both, exact
 from daamkit.studies.located import Located
-from daamkit.studies.session import Case, Session
+from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import in_world
+from daamkit.toybox import claims
 from daamkit.toybox.scenes import SPLITS, Scene
 
 GENERATED = -1  # the level of an image that is generated
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A case's image, and its nouns by their numbers.
+
+    Attributes
+    ----------
+    run
+        The image, traced.
+    nouns
+        Which words all nouns are.
+    masks
+        Where the things are of those that are there.
+    named
+        What stands in all rows of these.
+    """
+
+    run: Run
+    nouns: dict[int, Word]
+    masks: dict[int, Mask]
+    named: dict[int, Row]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +104,30 @@ class OfScenes(Located):
         """The scene of a case."""
         return self._scenes[SPLITS.index(case["split"]) - 1 + 2 * case["scene"]]
 
+    def seen(self, case: Case, run: Run) -> Seen:
+        """The case's image, with the nouns whose things are there."""
+        asked = claims.parse(run.prompt)
+        masks = exact(self.scene(case))
+        if case["level"] == GENERATED:
+            names = [thing.name for thing in asked.things]
+            found = self.masks(run, case["prompt"], case["seed"], names)
+            own = truths.apart(np.stack(truths.certain(found, names, self.truth)))
+            masks = {noun: own[noun] for noun in masks if truths.present(own[noun])}
+        said = {"set": called(case["level"]), "split": case["split"], "prompt": case["prompt"]}
+        named: dict[int, Row] = {
+            noun: said | {"seed": case["seed"], "noun": noun, "word": asked.things[noun].name}
+            for noun in masks
+        }
+        return Seen(run, localisation.words(run.maps, asked), masks, named)
+
+    def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
+        """What is kept of the image of a prompt: options of `trace`."""
+        return {"self_attention": True}
+
     def drawing(self, session: Session, case: Case) -> Callable[..., Run]:
         """Draws the case's image, under taps."""
-        options: dict[str, Any] = {"self_attention": True}
         scene = self.scene(case)
+        options = self.tracing(session.pipe, scene.caption)
 
         def denoise(*taps: Tap) -> Run:
             denoised = Denoised(session.pipe)
@@ -89,6 +138,20 @@ class OfScenes(Located):
                 return session.runs([case["prompt"]], [case["seed"]], **options)[0]
 
         return generate if case["level"] == GENERATED else denoise
+
+
+def relations(pipe: Any, prompt: str) -> dict[str, Any]:
+    """Of a model with joint attention, what a prompt's nouns attend to: an option of `trace`."""
+    sites = [site for own in families.sites(pipe).values() for site in own]
+    if not any(site.kind == "joint" and site.observable for site in sites):
+        return {}
+    nouns = [
+        (noun, sum(match.start() < thing.start for match in found))
+        for thing in claims.parse(prompt).things
+        for noun in [prompt[thing.start : thing.end]]
+        for found in [characters.found(characters.finds(noun)[0], prompt)]
+    ]
+    return {"relations": {"text_to_image": nouns}}
 
 
 def called(level: int) -> str:

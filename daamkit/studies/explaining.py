@@ -6,21 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-
-import numpy as np
+from typing import Any
 
 from daamkit import registry
 from daamkit.attention.taps import Tap
-from daamkit.attribution.method import Again, Attribution
+from daamkit.attribution.method import Again, Attribution, Unsuited
 from daamkit.edits.silence import Silence
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
-from daamkit.studies import localisation, truths
-from daamkit.studies.denoised import exact
-from daamkit.studies.drawn_scenes import GENERATED, OfScenes, called
+from daamkit.studies import localisation
+from daamkit.studies.drawn_scenes import OfScenes, relations
 from daamkit.studies.session import Case, Row, Session
-from daamkit.toybox import claims
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Explaining(OfScenes):
     Attributes
     ----------
     methods
-        By their names in `registry.attributions`; none: all that are known.
+        By their names in `registry.attributions`; none: all that the model bears.
     """
 
     methods: tuple[str, ...] = ()
@@ -76,38 +73,37 @@ class Explaining(OfScenes):
 
     # -- one image
 
+    def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
+        """Self-attention, and what nouns attend to where a method wants that."""
+        related = relations(pipe, prompt) if "text_to_image" in self._methods else {}
+        return super().tracing(pipe, prompt) | related
+
     def explained(self, session: Session, case: Case) -> Explained:
         """A case's image, and every method's map of every noun that is there."""
-        scene, draw = self.scene(case), self.drawing(session, case)
-        run = draw()
-        asked = claims.parse(scene.caption)
-        nouns = localisation.words(run.maps, asked)
-        masks = exact(scene)
-        if case["level"] == GENERATED:
-            names = [thing.name for thing in asked.things]
-            found = self.masks(run, case["prompt"], case["seed"], names)
-            own = truths.apart(np.stack(truths.certain(found, names, self.truth)))
-            masks = {i: own[i] for i in masks if truths.present(own[i])}
-        words = {noun: nouns[noun] for noun in masks}
-        pooled = {i: run.maps.of(word) for i, word in nouns.items()}
-        maps: dict[int, dict[str, WordMap]] = {noun: {} for noun in masks}
+        draw = self.drawing(session, case)
+        seen = self.seen(case, draw())
+        words = {noun: seen.nouns[noun] for noun in seen.masks}
+        pooled = {noun: seen.run.maps.of(word) for noun, word in seen.nouns.items()}
+        maps: dict[int, dict[str, WordMap]] = {noun: {} for noun in words}
         cost: dict[str, dict[str, float]] = {}
         silenced: dict[Word, Run] = {}
-        for name, method in self._methods.items() if masks else ():
+        for name, method in self._methods.items() if words else ():
             again = _Again(draw, silenced)
             start = time.perf_counter()
-            for noun, made in zip(masks, method.maps(run, [*words.values()], again), strict=True):
+            try:
+                found = method.maps(seen.run, [*words.values()], again)
+            except Unsuited:
+                if name in self.methods:
+                    raise
+                continue
+            for noun, made in zip(words, found, strict=True):
                 maps[noun][name] = made
             seconds = time.perf_counter() - start
             cost[name] = {"generations": again.count, "seconds": seconds}
-        for noun in masks:
+        for noun in words:
             maps[noun] |= localisation.controls(pooled, noun, case["seed"])
-        said = {"set": called(case["level"]), "split": case["split"], "prompt": case["prompt"]}
-        named = {
-            noun: said | {"seed": case["seed"], "noun": noun, "word": asked.things[noun].name}
-            for noun in masks
-        }
-        return Explained(run, masks, words, maps, named, cost, _Again(draw, silenced))
+        again = _Again(draw, silenced)
+        return Explained(seen.run, seen.masks, words, maps, seen.named, cost, again)
 
 
 class _Again:

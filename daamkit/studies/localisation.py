@@ -41,6 +41,7 @@ CUTS: list[tuple[Rule, float]] = [
     *(("quantile", tau) for tau in (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
     ("otsu", 0.0),  # finds its own
 ]
+NAMES = {f"{rule} {tau:g}": (rule, tau) for rule, tau in CUTS}
 OVERLAP: dict[str, Any] = {"kind": "number", "within": (0, 1)}  # of an IoU, for its interval
 BASELINES = ("whole image", "centre prior", "other word", "smooth noise")
 
@@ -121,6 +122,21 @@ def cuts(found: WordMap, truth: Mask) -> list[dict[str, Any]]:
         {"rule": rule, "tau": tau, "iou": float(score)}
         for (rule, tau), score in zip(CUTS, scores, strict=True)
     ]
+
+
+def at_cuts(found: WordMap, truth: Mask) -> dict[str, float]:
+    """The same by the cut's name, "max 0.4": columns of a wide row."""
+    scores = [each["iou"] for each in cuts(found, truth)]
+    return dict(zip(NAMES, scores, strict=True))
+
+
+def long(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of wide rows (prompt, seed, noun, method, and the IoU at each of `NAMES`) a row a cut, as
+    `overlaps` has them; "image" is the seed."""
+    keys = ["prompt", "seed", "noun", "method"]
+    found = rows.melt(keys, [*NAMES], "cut", "iou").rename(columns={"seed": "image"})
+    rule, tau = zip(*(NAMES[name] for name in found["cut"]), strict=True)
+    return found.assign(rule=rule, tau=tau)
 
 
 def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, WordMap]:
@@ -227,10 +243,10 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     others = [name for name in folded["method"].unique() if name not in baselines]
     for method in [*others, *baselines]:
         part = folded[folded["method"] == method]
-        cuts = sorted({_cut(*each) for each in zip(part["rule"], part["tau"], strict=True)})
+        named = sorted({cut(*each) for each in zip(part["rule"], part["tau"], strict=True)})
         found = intervals.mean(part["iou"].to_numpy(), part["prompt"].tolist(), **OVERLAP)
         row = dict(zip(("miou", "low", "high"), found, strict=True))
-        row = {"method": method} | row | {"cuts": ", ".join(cuts)}
+        row = {"method": method} | row | {"cuts": ", ".join(named)}
         row |= {"nouns": len(part), "prompts": part["prompt"].nunique()}
         if method not in baselines:
             clusters = table.index.get_level_values("prompt").tolist()
@@ -259,7 +275,8 @@ def _means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     )
 
 
-def _cut(rule: str, tau: float) -> str:
+def cut(rule: str, tau: float) -> str:
+    """What a cut is called: \"max 0.4\"."""
     if rule == "otsu":
         return rule
     return f"{rule} {tau:g}" if tau else ""

@@ -71,6 +71,27 @@ def attribution(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def layers(table: pd.DataFrame) -> Figure:
+    """A row a part of the attention: how well it finds the thing, and what it has over what is
+    pooled today.
+
+    Parameters
+    ----------
+    table
+        set, kind, part, ap, iou_over with their intervals (ap_low ...).
+    """
+    order = table.drop_duplicates("part")
+    figure, (left, right) = pieces.sheet(2, (12, 1.5 + 0.24 * len(order)), sharey=True)
+    names = {part: str(part) for part in order["part"]}
+    pieces.points(left, table, "part", "set", values=columns("ap"), names=names)
+    pieces.points(right, table, "part", "set", values=columns("iou_over"), names=names)
+    pieces.label_axes(left, "Finds the thing", "average precision of its pixels")
+    pieces.label_axes(right, "Over what is pooled today", "gain of IoU")
+    pieces.zero(right)
+    pieces.legend(left, below=True)
+    return figure
+
+
 def faithfulness(table: pd.DataFrame) -> Figure:
     """A row a method: is its map where the word works?
 

@@ -1,0 +1,153 @@
+"""Which layers say where a noun's thing is: which kinds of block, which direction of joint
+attention, which steps? And would another choice be a better default than to pool all?
+
+Scenes are drawn and denoised in one step, and their captions generated, as in the study
+`attribution`. From the same runs each part of the attention is read by itself, and what is pooled
+today beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+
+from daamkit.maps.layers import Layer
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
+from daamkit.measures import intervals, ranking
+from daamkit.studies import localisation
+from daamkit.studies.drawn_scenes import OfScenes, Seen, relations
+from daamkit.studies.session import Case, Row, Session
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TODAY = "daam"  # the default pooling
+THIRDS = ("first", "middle", "last")  # of the steps, and of the layers in their order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers(OfScenes):
+    """Settings of the study; see `Study` for the common ones.
+
+    Attributes
+    ----------
+    n
+        How many cases: a scene at each level and generated, then the next.
+    levels, world, truth
+        As in `OfScenes`.
+    """
+
+    name: ClassVar[str] = "layers"
+    fewest: ClassVar[int] = 4
+    n: int = 600
+
+    def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
+        """Steps and sites apart, and what nouns attend to where attention is joint."""
+        return {"keep": ("step", "site")} | relations(pipe, prompt)
+
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
+        """A row a noun and part: set, split, prompt, seed, noun, word, kind ("pooling", "layer",
+        "block", "direction", "steps", "third" of the layers, "control"), part, ap, and the IoU at
+        every cut ("max 0.4")."""
+        return [self._rows(self.seen(case, self.drawing(session, case)()), case) for case in cases]
+
+    def _rows(self, seen: Seen, case: Case) -> list[Row]:
+        pooled = {noun: seen.run.maps.of(word) for noun, word in seen.nouns.items()}
+        rows: list[Row] = []
+        for noun, mask in seen.masks.items():
+            found = [*parts(seen.run, seen.nouns[noun])]
+            beside = localisation.controls(pooled, noun, case["seed"])
+            found += [("control", name, each) for name, each in beside.items()]
+            for kind, part, map_ in found:
+                row = seen.named[noun] | {"kind": kind, "part": part}
+                row["ap"] = ranking.average_precision(map_.expand(absolute=True).numpy(), mask)
+                rows.append(row | localisation.at_cuts(map_, mask))
+        return rows
+
+    def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """With 95% intervals over prompts:
+
+        "layers": for each set and part its kind, the mean "ap" and "iou" (at a cut chosen on other
+        prompts, "cuts"), the gain of each over what is pooled today ("ap_over", "iou_over"); n.
+        """
+        return {"layers": pd.DataFrame(self._lines(rows))}
+
+    def _lines(self, rows: pd.DataFrame) -> Iterator[Row]:
+        keys = ["prompt", "seed", "noun"]
+        for place, part in rows.groupby("set", sort=False):
+            long = localisation.long(part.assign(method=part["part"]))
+            cut = localisation.fold(long).rename(columns={"image": "seed"})
+            chosen = part.merge(cut[[*keys, "method", "iou", "rule", "tau"]],
+                                left_on=[*keys, "part"], right_on=[*keys, "method"])  # fmt: skip
+            today = chosen[chosen["part"] == TODAY][[*keys, "ap", "iou"]]
+            for (kind, name), own in chosen.groupby(["kind", "part"], sort=False):
+                prompts = own["prompt"].tolist()
+                line: Row = {"set": place, "kind": kind, "part": name, "n": len(own)}
+                both = own.merge(today, on=keys, suffixes=("", "_today"))
+                for measure in ("ap", "iou"):
+                    mean = intervals.mean(own[measure].to_numpy(), prompts, within=(0, 1))
+                    pair = both[measure].to_numpy(), both[f"{measure}_today"].to_numpy()
+                    more = intervals.gain(*pair, both["prompt"].tolist(), within=(-1, 1))
+                    line |= dict(zip(intervals.columns(measure), mean, strict=True))
+                    if name != TODAY:
+                        line |= dict(zip(intervals.columns(f"{measure}_over"), more, strict=True))
+                cuts = {
+                    localisation.cut(*each) for each in zip(own["rule"], own["tau"], strict=True)
+                }
+                yield line | {"cuts": ", ".join(sorted(cuts))}
+
+    def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
+        """How well each part finds the thing, and what it has over what is pooled today."""
+        from daamkit.studies import charts
+
+        return charts.layers(tables["layers"])
+
+
+def parts(run: Run, word: Word) -> Iterator[tuple[str, str, WordMap]]:
+    """Kind, name and map of every part of a run's attention to a word.
+
+    Parameters
+    ----------
+    run
+        Traced with steps and sites apart.
+    word
+        Of its prompt.
+    """
+    maps, layers = run.maps, list(run.maps.layers.values())
+    for rule in ("daam", "paper"):
+        yield "pooling", rule, maps.of(word, rule=rule)
+    for kind, name, chosen in _chosen(layers):
+        own = maps.select(sites=lambda layer, of=chosen: layer.name in of)
+        yield kind, name, own.of(word)
+    if maps.steps >= len(THIRDS):
+        for name, steps in _thirds(range(maps.steps)):
+            yield "steps", f"{name} steps", maps.select(steps=steps).of(word)
+    if related := run.related.get("text_to_image"):
+        yield "direction", "text to image", related.map(word)
+        for group in dict.fromkeys(layer.group for layer in related.layers.values()):
+            other = related.select(sites=lambda layer, of=group: layer.group == of)
+            yield "direction", f"text to image, {group}", other.map(word)
+
+
+def _chosen(layers: Sequence[Layer]) -> Iterator[tuple[str, str, set[str]]]:
+    """Kind and name of each choice of layers, and the names of those."""
+    for layer in layers:
+        yield "layer", layer.name, {layer.name}
+    for group in dict.fromkeys(layer.group for layer in layers):
+        yield "block", group, {layer.name for layer in layers if layer.group == group}
+    ordered = sorted(layers, key=lambda layer: layer.order)
+    if len(ordered) >= len(THIRDS):
+        for name, some in _thirds(ordered):
+            yield "third", f"{name} layers", {layer.name for layer in some}
+
+
+def _thirds(several: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    count = len(several)
+    ends = [round(count * i / len(THIRDS)) for i in range(len(THIRDS) + 1)]
+    for name, start, end in zip(THIRDS, ends, ends[1:], strict=False):
+        yield name, several[start:end]
