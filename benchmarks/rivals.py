@@ -1,0 +1,195 @@
+"""What attention-map-diffusers reads of each family's small pipeline, beside daamkit.
+
+    python -m benchmarks.rivals --rival build/rival            # a table in Markdown
+    python -m benchmarks.rivals --rival build/rival --write    # into docs/comparison.md
+
+The rival is installed alone into that folder and runs on this environment's diffusers. Every family
+draws one image (a video) of random weights three times: plain, under the rival's capture of what
+cells pay to text, under `daamkit.trace`. Of both is told how many of the layers that attend to text
+they read, whether the picture stays the same to the last bit, and how far the furthest probability,
+a mean over heads, is from a softmax of double precision over the queries and keys that the model used; of
+the rival also whose passes the overview shows that it saves: the prompt's ("cond"), or others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import daamkit
+from benchmarks.families import RIVAL, VERSION, install
+from daamkit.attention import families, hooks
+from daamkit.attention.taps import Attention, Output, Tap
+from tests.families.every import CASES, Case, generate
+
+PAGE = Path(__file__).parents[1] / "docs" / "comparison.md"
+BEGIN, END = "<!-- made by python -m benchmarks.rivals -->", "<!-- to here -->"
+RELATIONS = ("image->text", "video->text")
+OF = ("layers read", "picture", "furthest")
+HEAD = (
+    "family",
+    "layers",
+    f"{RIVAL}: {OF[0]}",
+    *OF[1:],
+    "its overview",
+    f"daamkit: {OF[0]}",
+    *OF[1:],
+)
+
+
+class Explicit(Tap):
+    """By site, of each pass in turn: the softmax of its queries and keys, a mean over heads."""
+
+    def __init__(self) -> None:
+        self.shares: dict[str, list[Tensor]] = defaultdict(list)
+        self.own: dict[str, list[dict[str, Tensor]]] = defaultdict(list)
+
+    def edit(self, attention: Attention, output: Output) -> Output:
+        scores = attention.query.double() @ attention.key.double().mT * attention.scale
+        if attention.mask is not None and attention.mask.dtype == torch.bool:
+            scores = scores.masked_fill(~attention.mask, -torch.inf)
+        elif attention.mask is not None:
+            scores = scores + attention.mask.double()
+        self.shares[attention.site.name].append(scores.softmax(-1).mean(1))
+        own = {name: attention.probabilities(name).mean(1) for name in attention.branches}
+        self.own[attention.site.name].append(own)
+        return output
+
+
+def row(name: str, case: Case) -> list[str]:
+    """What is seen of one family."""
+    pipe, explicit = case.build(), Explicit()
+    sites = [site for own in families.sites(pipe).values() for site in own]
+    read = [site.name for site in sites if site.kind in ("cross", "joint") and site.observable]
+    options = {key: v[0] if isinstance(v, list) else v for key, v in case.guided.items()}
+    plain = generate(case, pipe, **options)
+    with hooks.attach(pipe, explicit), daamkit.trace(pipe) as tracer:
+        traced = generate(case, pipe, **options)
+    ours = [
+        str(len(tracer.run.maps.layers)),
+        "same" if torch.equal(plain, traced) else "**another**",
+        f"{max(own_errors(explicit, read)):.0e}",
+    ]
+    return [name, str(len(read)), *theirs(case, pipe, options, plain, explicit), *ours]
+
+
+def own_errors(explicit: Explicit, read: list[str]) -> Iterator[float]:
+    """How far daamkit's probabilities are, site by site."""
+    for site in read:
+        for shares, own in zip(explicit.shares[site], explicit.own[site], strict=True):
+            rows = torch.cat([*own.values()])
+            yield float((rows - shares[: len(rows)]).nan_to_num().abs().max())
+
+
+def theirs(
+    case: Case, pipe: Any, options: dict[str, Any], plain: Tensor, explicit: Explicit
+) -> list[str]:
+    """The rival's layers, picture, distance, and whose passes its overview shows; or why there is
+    nothing."""
+    from attention_map_diffusers import AttentionCapture  # type: ignore[import-not-found]
+
+    try:
+        with AttentionCapture(pipe, relations=list(RELATIONS), timesteps="all") as capture:
+            captured = generate(case, pipe, **options)
+    except RuntimeError as error:
+        unknown = re.findall(r"\((\w{2,})\)", str(error))
+        return [f"refused: {', '.join(dict.fromkeys(unknown)) or error}", "", "", ""]
+    records = [each for each in capture.compute().records if each.data is not None]
+    found = by_site(records, explicit)
+    distances = [
+        distance(each, shares)
+        for site, own in found.items()
+        for each, shares in zip(own, explicit.shares[site], strict=True)
+    ]
+    return [
+        str(len(found)),
+        "same" if torch.equal(plain, captured) else "**another**",
+        f"{max(distances):.0e}",
+        " and ".join(sorted(overview(records, found, explicit))),
+    ]
+
+
+def by_site(records: Sequence[Any], explicit: Explicit) -> dict[str, list[Any]]:
+    """Its records by our names of their layers, pass by pass."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for each in records:
+        component, _, path = each.layer_id.partition(".")
+        name = each.layer_id if each.layer_id in explicit.shares else path
+        if name in explicit.shares:
+            found[name].append(each)
+    return found
+
+
+def distance(record: Any, shares: Tensor) -> float:
+    """How far its probabilities are, row by row, from those of the same pass."""
+    part = shares[:, slice(*record.q_range), slice(*record.k_range)]
+    data = record.data.double().mean(1)
+    if data.shape != part.shape:
+        raise ValueError(f"{record.layer_id}: {tuple(data.shape)} beside {tuple(part.shape)}")
+    return float((data - part).nan_to_num().abs().max())
+
+
+def overview(
+    records: Sequence[Any], found: dict[str, list[Any]], explicit: Explicit
+) -> Iterable[str]:
+    """The branches whose maps are averaged in the picture that it saves for one image."""
+    from attention_map_diffusers import visualization
+
+    names = set[str]()
+    chosen = {id(each) for each in visualization._select_guidance_records(records, None)}
+    for site, own in found.items():
+        for each, branches in zip(own, explicit.own[site], strict=True):
+            if id(each) not in chosen:
+                continue
+            data = visualization._prepare_data(each.data, None, 1)
+            for name, rows in branches.items():
+                part = rows[:, slice(*each.q_range), slice(*each.k_range)]
+                alike = [(row - other).abs().max() < 1e-6 for row in data for other in part]
+                names |= {name} if any(alike) else set()
+    return names
+
+
+def table() -> str:
+    """All of it, in Markdown."""
+    rows = []
+    for name, case in CASES.items():
+        rows.append(row(name, case))
+        print(*rows[-1], sep=" | ", flush=True)
+    lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
+    versions = [
+        f"{each} {metadata.version(each)}" for each in ("torch", "diffusers", "transformers")
+    ]
+    made = f"{RIVAL} {VERSION}, daamkit {daamkit.__version__}, {', '.join(versions)}."
+    return "\n".join([*lines, "", made])
+
+
+def main() -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rival", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--write", action="store_true", help="into docs/comparison.md")
+    asked = parser.parse_args()
+    install(asked.rival)
+    warnings.simplefilter("ignore")
+    made = table()
+    if not asked.write:
+        print(made)
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

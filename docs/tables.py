@@ -1,0 +1,112 @@
+"""Write the tables of finished studies into the pages that show them.
+
+    python docs/tables.py build/studies
+
+A page says in a comment which table it shows, and how; what stands between that and the closing
+comment is written anew:
+
+    <!-- table {"from": "layers/layers", "rows": ["part"], "columns": "set", "show": ["ap"]} -->
+    <!-- end -->
+
+- "from": the study's folder and its table, without ``.csv``.
+- "rows": columns whose values begin a line; "columns": one whose values are columns of the page.
+- "show": what a cell tells, a mean with its 95 % interval where the table has one; several as columns.
+- "where": only lines in which columns have these values.
+- "called": other names for heads and for what begins a line.
+
+Tables of studies that are not in the folder stay as they are, and are told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+PAGES = Path(__file__).parent
+BLOCK = re.compile(r"(<!-- table (\{.*?\}) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def cell(row: pd.Series, measure: str) -> str:
+    """A value with its interval, if it has one: "0.714 [0.693, 0.736]"; nothing where it is NaN."""
+    value = row[measure]
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return ""
+    if float(value).is_integer() and f"{measure}_low" not in row and "low" not in row:
+        return str(int(value))
+    ends = [f"{measure}_low", f"{measure}_high"]
+    ends = ends if ends[0] in row else ["low", "high"]
+    sign = "+" if measure.endswith(("over", "_daam", "gain")) or "_over" in measure else ""
+    low, high = (row.get(end, float("nan")) for end in ends)
+    shown = "" if pd.isna(low) else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+    return f"{value:{sign}.3f}{shown}"
+
+
+def markdown(frame: pd.DataFrame, spec: dict[str, Any]) -> str:
+    """The lines of a table as its comment describes it.
+
+    Raises
+    ------
+    KeyError
+        If the table has no such column.
+    """
+    called = spec.get("called", {})
+    for column, value in spec.get("where", {}).items():
+        frame = frame[frame[column].isin(value if isinstance(value, list) else [value])]
+    rows, across = spec["rows"], spec.get("columns")
+    kinds = list(dict.fromkeys(frame[across])) if across else [None]
+    heads = [*rows]
+    for kind in kinds:
+        for show in spec["show"]:
+            named = called.get(show, show) if len(spec["show"]) > 1 or not across else ""
+            heads.append(", ".join(filter(None, [str(called.get(kind, kind or "")), named])))
+    lines = [[called.get(head, head) for head in heads], ["---"] * len(heads)]
+    for names, part in frame.groupby(rows, sort=False, dropna=False):
+        line = [str(called.get(name, name)) for name in names]
+        for kind in kinds:
+            own = part[part[across] == kind] if across else part
+            line += [cell(own.iloc[0], show) if len(own) else "" for show in spec["show"]]
+        lines.append(line)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def fill(text: str, folder: Path) -> tuple[str, list[str]]:
+    """A page with its tables made anew, and the tables that the folder lacks."""
+    lacking: list[str] = []
+
+    def made(match: re.Match[str]) -> str:
+        spec = json.loads(match[2])
+        file = folder / f"{spec['from']}.csv"
+        if not file.exists():
+            lacking.append(spec["from"])
+            return match[0]
+        return f"{match[1]}{markdown(pd.read_csv(file), spec)}{match[4]}"
+
+    return BLOCK.sub(made, text), lacking
+
+
+def main() -> None:
+    """The command line of this file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="holds a folder of each study")
+    asked = parser.parse_args()
+    for page in sorted(PAGES.glob("*.md")):
+        before = page.read_text(encoding="utf-8")
+        after, lacking = fill(before, asked.folder)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+            print(f"{page.name}: written")
+        for name in lacking:
+            print(f"{page.name}: no {name}, left as it is")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Tables of studies come into the pages as their comments ask."""
+
+import pandas as pd
+import pytest
+
+from tests.test_docs import ROOT
+
+PAGE = """# Layers
+
+<!-- table {"from": "layers/layers", "rows": ["part"], "columns": "set", "show": ["ap"],
+  "where": {"kind": ["block", "pooling"]}, "called": {"daam": "all", "part": "what"}} -->
+old
+<!-- end -->
+
+<!-- table {"from": "gone/gone", "rows": ["a"], "show": ["b"]} -->
+kept
+<!-- end -->
+"""
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import tables
+
+    return tables
+
+
+def test_a_page_is_filled(tables, tmp_path):
+    rows = [
+        ("drawn", "pooling", "daam", 0.5, 0.45, 0.55, float("nan"), 4),
+        ("drawn", "block", "up", 0.25, 0.2, 0.3, -0.25, 4),
+        ("drawn", "layer", "up.1", 0.1, 0.0, 0.2, -0.4, 4),
+        ("generated", "block", "up", 1 / 3, float("nan"), float("nan"), 0.0, 4),
+    ]
+    names = ["set", "kind", "part", "ap", "ap_low", "ap_high", "iou_over", "n"]
+    (tmp_path / "layers").mkdir()
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "layers" / "layers.csv", index=False)
+    text, lacking = tables.fill(PAGE, tmp_path)
+    assert lacking == ["gone/gone"] and "kept" in text and "old" not in text
+    assert (
+        """| what | drawn | generated |
+| --- | --- | --- |
+| all | 0.500 [0.450, 0.550] |  |
+| up | 0.250 [0.200, 0.300] | 0.333 |
+<!-- end -->"""
+        in text
+    )
+    assert tables.fill(text, tmp_path)[0] == text
+
+
+def test_several_measures_are_columns(tables):
+    frame = pd.DataFrame({"part": ["up"], "n": [12], "iou_over": [0.5], "iou_over_low": [-0.1],
+                          "iou_over_high": [1.0], "cuts": ["max 0.4"]})  # fmt: skip
+    spec = {"rows": ["part"], "show": ["n", "iou_over", "cuts"], "called": {"iou_over": "gain"}}
+    assert (
+        tables.markdown(frame, spec)
+        == """| part | n | gain | cuts |
+| --- | --- | --- | --- |
+| up | 12 | +0.500 [-0.100, +1.000] | max 0.4 |
+"""
+    )
+
+
+def test_a_column_that_is_not_there(tables):
+    with pytest.raises(KeyError, match="cause"):
+        tables.markdown(pd.DataFrame({"part": ["up"]}), {"rows": ["part"], "show": ["cause"]})
