@@ -7,8 +7,9 @@ The rival is installed alone into that folder and runs on this environment's dif
 draws one image (a video) of random weights three times: plain, under the rival's capture of what
 cells pay to text, under `daamkit.trace`. Of both is told how many of the layers that attend to text
 they read, whether the picture stays the same to the last bit, and how far the furthest probability,
-a mean over heads, is from a softmax of double precision over the queries and keys that the model used; of
-the rival also whose passes the overview shows that it saves: the prompt's ("cond"), or others.
+a mean over heads, is from a softmax of double precision over the queries and keys that the model
+used; of the rival also whose passes the overview shows that it saves: the prompt's ("cond"), or
+others.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ comment is written anew:
 
 - "from": the study's folder and its table, without ``.csv``.
 - "rows": columns whose values begin a line; "columns": one whose values are columns of the page.
-- "show": what a cell tells, a mean with its 95 % interval where the table has one; several as columns.
+- "show": what a cell tells, a mean with its 95 % interval where there is one; several as columns.
 - "where": only lines in which columns have these values.
 - "called": other names for heads and for what begins a line.
 
