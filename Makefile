@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env browser demo test quick lowest lint docs notebooks train train2 studies clean
+.PHONY: env browser demo test quick lowest lint docs notebooks train train2 studies studies2 clean
 
 env: .venv/.installed
 
@@ -84,6 +84,16 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 	for name in objects parts_of_speech relations cohyponyms adjectives neglect self_attention \
 			guidance_effects reliability; do \
 		cp build/studies/$$name/$$name.png docs/images/; done
+
+SCENES := attribution:900 layers:600 faithfulness:600 interventions:600 relations:400 parts_of_speech:300
+
+studies2: env  # those of drawn scenes and captions, on both models of world 2; each goes on where it was
+	for model in toybox-2 toybox-flux; do for each in $(SCENES); do \
+		$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
+			--out build/studies/$$model/$${each%:*} || exit 1; \
+	done; done
+	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
+	$(BIN)/daamkit study likeness --model toybox-2 --out build/studies/likeness
 
 clean:
 	rm -rf .venv .lowest build demo explained docs/notebooks

@@ -21,13 +21,14 @@ import pandas as pd
 
 from daamkit.attribution.occlusion import Occlusion
 from daamkit.measures import intervals, ranking
-from daamkit.studies import localisation
+from daamkit.studies import localisation, robustness
 from daamkit.studies.explaining import Explaining
 from daamkit.studies.session import Case, Row, Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DAAM = "daam"  # what the others are held against
 OWN = "occlusion"  # measures what `cause` does, by the same means
 
 
@@ -80,11 +81,13 @@ class AttributionStudy(Explaining):
         prompts, "cuts") and "cause", the gain of ap over DAAM's, generations and seconds; n.
         "splits": ap, by whether the training has seen the composition.
         "agreement": of a noun's maps, Spearman's correlation of ap and cause over the methods.
+        "robustness": under how many settings (sets, splits, quarters of the prompts, cuts) each
+        method is better or worse than DAAM, as it is over all; see `robustness.held`.
         """
         out = [
             self._method(part, name, daam)
             for _, each in rows.groupby("set", sort=False)
-            for daam in [each[each["method"] == "daam"]]
+            for daam in [each[each["method"] == DAAM]]
             for name, part in each.groupby("method", sort=False)
         ]
         table = pd.DataFrame(out)
@@ -95,11 +98,16 @@ class AttributionStudy(Explaining):
         chosen = pd.concat(cut, ignore_index=True)[["set", "method", "miou", "low", "high", "cuts"]]
         chosen.columns = pd.Index(["set", "method", "iou", "iou_low", "iou_high", "cuts"])
         splits = intervals.means(rows, ["set", "split", "method"], "ap", within=(0, 1))
-        return {
+        found = {
             "attribution": table.merge(chosen, on=["set", "method"], how="left"),
             "splits": splits,
             "agreement": _agreement(rows),
         }
+        if DAAM in set(rows["method"]):
+            measures = {"ap": ("ap", *localisation.NAMES), "cause": ("cause",)}
+            known = rows.assign(cause=rows["cause"].where(rows["method"] != OWN))
+            found["robustness"] = robustness.held(known, measures, to=DAAM)
+        return found
 
     def _method(self, part: pd.DataFrame, name: str, daam: pd.DataFrame) -> Row:
         prompts = part["prompt"].tolist()
@@ -109,7 +117,7 @@ class AttributionStudy(Explaining):
             row |= dict(zip(intervals.columns(measure), found, strict=True))
         if name == OWN:
             row |= dict.fromkeys(intervals.columns("cause"), np.nan)
-        if name != "daam" and len(daam):
+        if name != DAAM and len(daam):
             keys = ["seed", "noun"]
             both = part.merge(daam[[*keys, "ap"]], on=keys, suffixes=("", "_daam"))
             pair = both["ap"].to_numpy(), both["ap_daam"].to_numpy()

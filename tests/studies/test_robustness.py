@@ -1,0 +1,64 @@
+"""In which share of settings a conclusion holds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from daamkit.studies.robustness import held
+
+
+def rows_of(gain: dict[str, float], cuts: tuple[float, float] = (0.1, -0.1)) -> pd.DataFrame:
+    """Eight prompts in two sets; a method that is as much better as `gain` says of each set."""
+    rows = []
+    for i in range(8):
+        for place, more in gain.items():
+            one = {"prompt": f"p{i}", "seed": f"{i} {place}", "noun": 0, "set": place}
+            one |= {"split": ("seen", "held-out")[i % 2]}
+            rows.append(one | {"method": "daam", "ap": 0.5, "max": 0.5, "otsu": 0.5})
+            values = {"ap": 0.5 + more, "max": 0.5 + cuts[0], "otsu": 0.5 + cuts[1]}
+            rows.append(one | {"method": "new"} | values)
+    return pd.DataFrame(rows)
+
+
+def shares(rows: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    found = held(rows, {"ap": ("ap", "max", "otsu")}, to="daam").set_index("setting")
+    return {name: (line["holds"], line["of"]) for name, line in found.iterrows()}
+
+
+def test_what_holds_everywhere() -> None:
+    found = held(rows_of({"a": 0.1, "b": 0.2}), {"ap": ("ap",)}, to="daam")
+    assert set(found["conclusion"]) == {"better"} and set(found["setting"]) == {
+        "set",
+        "split",
+        "seeds",
+    }
+    assert (found["share"] == 1).all() and set(found["method"]) == {"new"}
+
+
+def test_what_holds_in_one_set_of_two_and_at_one_cut_of_two() -> None:
+    found = shares(rows_of({"a": 0.3, "b": -0.1}))
+    assert found == {"set": (1, 2), "split": (2, 2), "seeds": (4, 4), "cut": (1, 2)}
+    worse = held(rows_of({"a": -0.3, "b": 0.1}), {"ap": ("ap", "max", "otsu")}, to="daam")
+    assert set(worse["conclusion"]) == {"worse"}
+    assert worse.set_index("setting").loc["cut", "share"] == 0.5
+
+
+def test_a_quarter_of_the_prompts_may_say_otherwise() -> None:
+    rows = rows_of({"a": 0.1})
+    rows.loc[(rows["method"] == "new") & rows["prompt"].isin(["p0", "p4"]), "ap"] = 0.4
+    assert shares(rows)["seeds"] == (3, 4)
+
+
+def test_what_was_not_measured_says_nothing() -> None:
+    rows = rows_of({"a": 0.1})
+    rows["cause"] = np.nan
+    found = held(rows, {"ap": ("ap",), "cause": ("cause",)}, to="daam")
+    assert set(found["measure"]) == {"ap"}
+
+
+def test_pairs_are_of_one_noun() -> None:
+    rows = rows_of({"a": 0.1})
+    turned = pd.concat([rows[rows["method"] == "new"][::-1], rows[rows["method"] == "daam"]])
+    assert shares(turned) == shares(rows)
+    with pytest.raises(KeyError):
+        held(rows.drop(columns="noun"), {"ap": ("ap",)}, to="daam")
