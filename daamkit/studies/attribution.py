@@ -21,7 +21,7 @@ import pandas as pd
 
 from daamkit.attribution.occlusion import Occlusion
 from daamkit.measures import intervals, ranking
-from daamkit.studies import localisation, robustness
+from daamkit.studies import cuts, localisation, robustness
 from daamkit.studies.explaining import Explaining
 from daamkit.studies.session import Case, Row, Session
 
@@ -69,7 +69,7 @@ class AttributionStudy(Explaining):
                 row["ap"] = ranking.average_precision(values, mask)
                 row["cause"] = ranking.within(moved, values, int(mask.sum()))
                 row |= found.cost.get(name, {"generations": 0, "seconds": 0.0})
-                rows.append(row | localisation.at_cuts(map_, mask))
+                rows.append(row | cuts.wide(map_, mask))
         return rows
 
     # -- what they say
@@ -92,7 +92,7 @@ class AttributionStudy(Explaining):
         ]
         table = pd.DataFrame(out)
         cut = [
-            localisation.summary(localisation.long(each)).assign(set=name)
+            localisation.summary(cuts.long(each)).assign(set=name)
             for name, each in rows.groupby("set", sort=False)
         ]
         chosen = pd.concat(cut, ignore_index=True)[["set", "method", "miou", "low", "high", "cuts"]]
@@ -104,7 +104,7 @@ class AttributionStudy(Explaining):
             "agreement": _agreement(rows),
         }
         if DAAM in set(rows["method"]):
-            measures = {"ap": ("ap", *localisation.NAMES), "cause": ("cause",)}
+            measures = {"ap": ("ap", *cuts.NAMES), "cause": ("cause",)}
             known = rows.assign(cause=rows["cause"].where(rows["method"] != OWN))
             found["robustness"] = robustness.held(known, measures, to=DAAM)
         return found

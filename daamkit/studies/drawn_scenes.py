@@ -28,7 +28,7 @@ GENERATED = -1  # the level of an image that is generated
 
 
 @dataclass(frozen=True)
-class Seen:
+class Known:
     """A case's image, and its nouns by their numbers.
 
     Attributes
@@ -104,7 +104,7 @@ class OfScenes(Located):
         """The scene of a case."""
         return self._scenes[SPLITS.index(case["split"]) - 1 + 2 * case["scene"]]
 
-    def seen(self, case: Case, run: Run) -> Seen:
+    def seen(self, case: Case, run: Run) -> Known:
         """The case's image, with the nouns whose things are there."""
         asked = claims.parse(run.prompt)
         masks = exact(self.scene(case))
@@ -118,7 +118,7 @@ class OfScenes(Located):
             noun: said | {"seed": case["seed"], "noun": noun, "word": asked.things[noun].name}
             for noun in masks
         }
-        return Seen(run, localisation.words(run.maps, asked), masks, named)
+        return Known(run, localisation.words(run.maps, asked), masks, named)
 
     def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
         """What is kept of the image of a prompt: options of `trace`."""

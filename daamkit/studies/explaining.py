@@ -15,7 +15,7 @@ from daamkit.edits.silence import Silence
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
-from daamkit.studies import localisation
+from daamkit.studies import cuts, localisation
 from daamkit.studies.drawn_scenes import OfScenes, relations
 from daamkit.studies.session import Case, Row, Session
 
@@ -41,7 +41,7 @@ class Explained:
     """
 
     run: Run
-    masks: dict[int, localisation.Mask]
+    masks: dict[int, cuts.Mask]
     words: dict[int, Word]
     maps: dict[int, dict[str, WordMap]]
     named: dict[int, Row]

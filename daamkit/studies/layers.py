@@ -19,8 +19,8 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.studies import localisation
-from daamkit.studies.drawn_scenes import OfScenes, Seen, relations
+from daamkit.studies import cuts, localisation
+from daamkit.studies.drawn_scenes import Known, OfScenes, relations
 from daamkit.studies.session import Case, Row, Session
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Layers(OfScenes):
         every cut ("max 0.4")."""
         return [self._rows(self.seen(case, self.drawing(session, case)()), case) for case in cases]
 
-    def _rows(self, seen: Seen, case: Case) -> list[Row]:
+    def _rows(self, seen: Known, case: Case) -> list[Row]:
         pooled = {noun: seen.run.maps.of(word) for noun, word in seen.nouns.items()}
         rows: list[Row] = []
         for noun, mask in seen.masks.items():
@@ -66,7 +66,7 @@ class Layers(OfScenes):
             for kind, part, map_ in found:
                 row = seen.named[noun] | {"kind": kind, "part": part}
                 row["ap"] = ranking.average_precision(map_.expand(absolute=True).numpy(), mask)
-                rows.append(row | localisation.at_cuts(map_, mask))
+                rows.append(row | cuts.wide(map_, mask))
         return rows
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -80,7 +80,7 @@ class Layers(OfScenes):
     def _lines(self, rows: pd.DataFrame) -> Iterator[Row]:
         keys = ["prompt", "seed", "noun"]
         for place, part in rows.groupby("set", sort=False):
-            long = localisation.long(part.assign(method=part["part"]))
+            long = cuts.long(part.assign(method=part["part"]))
             cut = localisation.fold(long).rename(columns={"image": "seed"})
             chosen = part.merge(cut[[*keys, "method", "iou", "rule", "tau"]],
                                 left_on=[*keys, "part"], right_on=[*keys, "method"])  # fmt: skip
@@ -96,10 +96,8 @@ class Layers(OfScenes):
                     line |= dict(zip(intervals.columns(measure), mean, strict=True))
                     if name != TODAY:
                         line |= dict(zip(intervals.columns(f"{measure}_over"), more, strict=True))
-                cuts = {
-                    localisation.cut(*each) for each in zip(own["rule"], own["tau"], strict=True)
-                }
-                yield line | {"cuts": ", ".join(sorted(cuts))}
+                named = {cuts.called(*each) for each in zip(own["rule"], own["tau"], strict=True)}
+                yield line | {"cuts": ", ".join(sorted(named))}
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """How well each part finds the thing, and what it has over what is pooled today."""

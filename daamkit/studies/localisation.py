@@ -14,34 +14,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
-from daamkit.maps.thresholds import Rule
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals
 from daamkit.measures.overlap import iou
+from daamkit.studies import cuts
+from daamkit.studies.cuts import Mask
 from daamkit.studies.denoised import Denoised, exact
 from daamkit.studies.prompts import PromptCase
 from daamkit.toybox import claims, scenes
 from daamkit.toybox.claims import Claims
 from daamkit.toybox.scenes import Scene
 
-Mask = Bool[np.ndarray, "height width"]
-TAUS = tuple(round(0.05 * i, 2) for i in range(2, 19))  # 0.1 to 0.9
-# Every way to cut a map: a rule and its threshold
-CUTS: list[tuple[Rule, float]] = [
-    *(("max", tau) for tau in TAUS),
-    *(("minmax", tau) for tau in TAUS),
-    *(("quantile", tau) for tau in (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)),
-    ("otsu", 0.0),  # finds its own
-]
-NAMES = {f"{rule} {tau:g}": (rule, tau) for rule, tau in CUTS}
 OVERLAP: dict[str, Any] = {"kind": "number", "within": (0, 1)}  # of an IoU, for its interval
 BASELINES = ("whole image", "centre prior", "other word", "smooth noise")
 
@@ -102,7 +93,7 @@ def overlaps(
         methods = {"daam": own[index], "paper": maps.of(own[index].word, rule="paper")}
         methods |= controls(own, index, seed)
         for method, found in methods.items():
-            rows += [{"noun": index, "method": method} | cut for cut in cuts(found, truth)]
+            rows += [{"noun": index, "method": method} | each for each in cuts.scores(found, truth)]
         fixed = {"whole image": float(truth.mean())}
         for method, of_noun in (given or {}).items():
             if index in of_noun:
@@ -112,31 +103,6 @@ def overlaps(
             for method, score in fixed.items()
         ]
     return rows
-
-
-def cuts(found: WordMap, truth: Mask) -> list[dict[str, Any]]:
-    """IoU of a map with the truth at every one of `CUTS`: rule, tau, iou."""
-    masks = np.stack([found.mask(tau, rule) for rule, tau in CUTS])
-    scores = np.asarray(iou(masks, np.broadcast_to(truth, masks.shape)))
-    return [
-        {"rule": rule, "tau": tau, "iou": float(score)}
-        for (rule, tau), score in zip(CUTS, scores, strict=True)
-    ]
-
-
-def at_cuts(found: WordMap, truth: Mask) -> dict[str, float]:
-    """The same by the cut's name, "max 0.4": columns of a wide row."""
-    scores = [each["iou"] for each in cuts(found, truth)]
-    return dict(zip(NAMES, scores, strict=True))
-
-
-def long(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of wide rows (prompt, seed, noun, method, and the IoU at each of `NAMES`) a row a cut, as
-    `overlaps` has them; "image" is the seed."""
-    keys = ["prompt", "seed", "noun", "method"]
-    found = rows.melt(keys, [*NAMES], "cut", "iou").rename(columns={"seed": "image"})
-    rule, tau = zip(*(NAMES[name] for name in found["cut"]), strict=True)
-    return found.assign(rule=rule, tau=tau)
 
 
 def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, WordMap]:
@@ -243,7 +209,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     others = [name for name in folded["method"].unique() if name not in baselines]
     for method in [*others, *baselines]:
         part = folded[folded["method"] == method]
-        named = sorted({cut(*each) for each in zip(part["rule"], part["tau"], strict=True)})
+        named = sorted({cuts.called(*each) for each in zip(part["rule"], part["tau"], strict=True)})
         found = intervals.mean(part["iou"].to_numpy(), part["prompt"].tolist(), **OVERLAP)
         row = dict(zip(("miou", "low", "high"), found, strict=True))
         row = {"method": method} | row | {"cuts": ", ".join(named)}
@@ -273,13 +239,6 @@ def _means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return intervals.means(rows, by, "iou", **OVERLAP).rename(
         columns={"mean": "miou", "n": "nouns"}
     )
-
-
-def cut(rule: str, tau: float) -> str:
-    """What a cut is called: \"max 0.4\"."""
-    if rule == "otsu":
-        return rule
-    return f"{rule} {tau:g}" if tau else ""
 
 
 def on_drawn(

@@ -28,7 +28,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.measures import clustering
 from daamkit.measures.overlap import iou
-from daamkit.studies import localisation, prompts, truths
+from daamkit.studies import cuts, localisation, prompts, truths
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
 from daamkit.toybox import sprites
@@ -146,7 +146,7 @@ class Objects(Located):
         case: Case,
         run: Run,
         words: Mapping[int, Word],
-        there: Mapping[int, localisation.Mask],
+        there: Mapping[int, cuts.Mask],
     ) -> list[Row]:
         """IoU of the maps of `attributions` at every cut, as `localisation.overlaps` has it."""
 
@@ -161,7 +161,7 @@ class Objects(Located):
                 rows += [
                     {"noun": i, "method": name, "rule": rule, "tau": tau,
                      "iou": float(iou(word.mask(tau, rule), there[i]))}
-                    for rule, tau in localisation.CUTS
+                    for rule, tau in cuts.CUTS
                 ]  # fmt: skip
         return rows
 
@@ -276,9 +276,7 @@ def _article(before: str, noun: str) -> str:
     return re.sub(r"\b([Aa])n?(\s+)$", mend, before)
 
 
-def _clustered(
-    run: Run, there: dict[int, localisation.Mask], seed: int
-) -> dict[int, localisation.Mask]:
+def _clustered(run: Run, there: dict[int, cuts.Mask], seed: int) -> dict[int, cuts.Mask]:
     """Segments of the self-attention, one more than things, each given to the thing it fits."""
     features = run.self_attention["cond"].features().cpu().double().numpy()
     clusters = clustering.kmeans(features, len(there) + 1, seed)

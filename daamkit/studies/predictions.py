@@ -31,7 +31,7 @@ from daamkit.maps import folders
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.studies import localisation
+from daamkit.studies import cuts, localisation
 from daamkit.studies.denoised import both, exact
 from daamkit.toybox import claims
 from daamkit.toybox.scenes import SPLITS
@@ -144,7 +144,7 @@ def score(folder: Path) -> pd.DataFrame:
             for method, found in given.items():
                 ap = ranking.average_precision(found.expand(absolute=True).numpy(), row.mask)
                 line = named | {"method": method, "ap": ap}
-                rows += [line | cut for cut in localisation.cuts(found, row.mask)]
+                rows += [line | cut for cut in cuts.scores(found, row.mask)]
     every = pd.DataFrame(rows)
     parts = {"all": every} | dict(list(every.groupby("split", sort=False)))
     return pd.concat([_summary(part).assign(split=name) for name, part in parts.items()])[

@@ -21,7 +21,7 @@ def held(
     measures: Mapping[str, Sequence[str]],
     *,
     to: str,
-    keys: Sequence[str] = ("seed", "noun"),
+    keys: Sequence[str] = ("set", "seed", "noun"),
     settings: Sequence[str] = ("set", "split"),
 ) -> pd.DataFrame:
     """Under how many settings each method's gain has the sign that it has over all.

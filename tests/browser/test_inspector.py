@@ -310,6 +310,7 @@ def test_steps_are_scrubbed_and_played(page, inspector, tmp_path) -> None:
     page.locator(".spark").click(position={"x": 5, "y": 5})
     assert state(page, "step") == 0
     expect(page.locator(".curve")).to_have_count(1)
+    expect(page.locator("label", has_text="step")).to_contain_text("1 of 5")
     page.evaluate(HEAR)
     page.get_by_role("button", name="play").click()
     expect(page.locator("label", has_text="step")).to_contain_text("all 5")

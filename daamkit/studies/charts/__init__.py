@@ -3,16 +3,18 @@ intervals."""
 
 from daamkit.studies.charts.attributions import (
     adjectives,
-    agreement,
-    attribution,
     cohyponyms,
-    faithfulness,
-    interventions,
-    layers,
     likeness,
     objects,
     parts_of_speech,
     relations,
+)
+from daamkit.studies.charts.explanations import (
+    agreement,
+    attribution,
+    faithfulness,
+    interventions,
+    layers,
 )
 from daamkit.studies.charts.guided import effects, neglect, self_attention
 from daamkit.studies.charts.probabilities import reliability

@@ -208,8 +208,8 @@ class Inspector(Traits):
 
     def save(self, path: str | Path) -> Path:
         """What is seen as a file: ``.png`` or ``.svg`` the images with prompt, legend, model and
-        seed (a ``.png`` in DejaVu Sans, which has no Chinese); ``.html`` the inspector itself.
-        Its folder is made.
+        seed (a ``.png`` in DejaVu Sans, or the first font here that has all letters); ``.html``
+        the inspector itself. Its folder is made.
 
         Raises
         ------

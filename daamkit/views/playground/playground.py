@@ -231,8 +231,7 @@ class Playground(PlaygroundTraits):
         self.runs.append(run)
         self.recipes.append(recipe)
         picture = previews.small(self._seen(place).image)
-        called = differing([each.facts for each in self.recipes])
-        self.set_trait("_called", called if place else [recipe.prompt])
+        self.set_trait("_called", differing([each.facts for each in self.recipes]))
         self.set_trait("history", [*self.history, [recipe.title, picture]])
         self.set_trait("status", f"done: {recipe.title}")
         self.set_trait("progress", 1.0)
@@ -262,9 +261,7 @@ class Playground(PlaygroundTraits):
         places = list(self.pinned) or [each for each in (self.shown,) if each is not None]
         if not places or (change["name"] == "shown" and self.pinned):
             return
-        several = len(places) > 1
-        names = differing([self.recipes[place].facts for place in places]) if several else None
-        old = self.inspector
+        old, names = self.inspector, differing([self.recipes[place].facts for place in places])
         self.inspector = Inspector([*map(self._seen, places)], names=names)
         self._below.children = (self.inspector,)
         if old is not None:
