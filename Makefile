@@ -68,7 +68,7 @@ train2: env  # world 2; each goes on where it stopped
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2
 
 studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours
-	$(BIN)/daamkit study objects --n 400 --out build/studies/objects
+	$(BIN)/daamkit study objects --n 600 --out build/studies/objects
 	$(BIN)/daamkit study parts_of_speech --n 300 --out build/studies/parts_of_speech
 	$(BIN)/daamkit study relations --n 400 --out build/studies/relations
 	$(BIN)/daamkit study cohyponyms --n 440 --out build/studies/cohyponyms

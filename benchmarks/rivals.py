@@ -9,7 +9,8 @@ cells pay to text, under `daamkit.trace`. Of both is told how many of the layers
 they read, whether the picture stays the same to the last bit, and how far the furthest probability,
 a mean over heads, is from a softmax of double precision over the queries and keys that the model
 used; of the rival also whose passes the overview shows that it saves: the prompt's ("cond"), or
-others.
+others. Of daamkit these are the probabilities that a trace adds up; what it keeps of them is held
+against the rival's own numbers in tests/families/test_goldens.py.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Explicit(Tap):
         self.own: dict[str, list[dict[str, Tensor]]] = defaultdict(list)
 
     def edit(self, attention: Attention, output: Output) -> Output:
-        scores = attention.query.double() @ attention.key.double().mT * attention.scale
+        scores = attention.query.double() @ attention.every_key().double().mT * attention.scale
         if attention.mask is not None and attention.mask.dtype == torch.bool:
             scores = scores.masked_fill(~attention.mask, -torch.inf)
         elif attention.mask is not None:
@@ -88,7 +89,12 @@ def own_errors(explicit: Explicit, read: list[str]) -> Iterator[float]:
     for site in read:
         for shares, own in zip(explicit.shares[site], explicit.own[site], strict=True):
             rows = torch.cat([*own.values()])
-            yield float((rows - shares[: len(rows)]).nan_to_num().abs().max())
+            yield furthest(rows, shares[: len(rows)])
+
+
+def furthest(one: Tensor, other: Tensor) -> float:
+    """The largest difference; places that see nothing are NaN in both."""
+    return float((one - other).abs().where(~(one.isnan() & other.isnan()), 0).max())
 
 
 def theirs(
@@ -98,12 +104,14 @@ def theirs(
     nothing."""
     from attention_map_diffusers import AttentionCapture  # type: ignore[import-not-found]
 
+    capture = AttentionCapture(pipe, relations=list(RELATIONS), timesteps="all")
     try:
-        with AttentionCapture(pipe, relations=list(RELATIONS), timesteps="all") as capture:
-            captured = generate(case, pipe, **options)
+        capture.install()
     except RuntimeError as error:
         unknown = re.findall(r"\((\w{2,})\)", str(error))
         return [f"refused: {', '.join(dict.fromkeys(unknown)) or error}", "", "", ""]
+    captured = generate(case, pipe, **options)
+    capture.restore()
     records = [each for each in capture.compute().records if each.data is not None]
     found = by_site(records, explicit)
     distances = [
@@ -114,7 +122,7 @@ def theirs(
     return [
         str(len(found)),
         "same" if torch.equal(plain, captured) else "**another**",
-        f"{max(distances):.0e}",
+        f"{max(distances, default=float('nan')):.0e}",
         " and ".join(sorted(overview(records, found, explicit))),
     ]
 
@@ -136,7 +144,7 @@ def distance(record: Any, shares: Tensor) -> float:
     data = record.data.double().mean(1)
     if data.shape != part.shape:
         raise ValueError(f"{record.layer_id}: {tuple(data.shape)} beside {tuple(part.shape)}")
-    return float((data - part).nan_to_num().abs().max())
+    return furthest(data, part)
 
 
 def overview(

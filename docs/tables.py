@@ -31,20 +31,25 @@ PAGES = Path(__file__).parent
 BLOCK = re.compile(r"(<!-- table (\{.*?\}) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-def cell(row: pd.Series, measure: str) -> str:
-    """A value with its interval, if it has one: "0.714 [0.693, 0.736]"; nothing where it is NaN."""
-    value = row[measure]
-    if isinstance(value, str):
-        return value
-    if pd.isna(value):
+def cell(lines: pd.DataFrame, measure: str) -> str:
+    """The value of a line with its interval, if it has one: "0.714 [0.693, 0.736]"; nothing where
+    it is NaN.
+
+    Raises
+    ------
+    ValueError
+        If there are several lines.
+    """
+    if len(lines) > 1:
+        raise ValueError(f"{len(lines)} lines for one cell: name more columns in rows or in where")
+    if not len(lines) or pd.isna(value := lines[measure].iloc[0]):
         return ""
-    if float(value).is_integer() and f"{measure}_low" not in row and "low" not in row:
-        return str(int(value))
-    ends = [f"{measure}_low", f"{measure}_high"]
-    ends = ends if ends[0] in row else ["low", "high"]
-    sign = "+" if measure.endswith(("over", "_daam", "gain")) or "_over" in measure else ""
-    low, high = (row.get(end, float("nan")) for end in ends)
-    shown = "" if pd.isna(low) else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+    if isinstance(value, str) or lines[measure].dtype.kind in "iu":
+        return str(value)
+    ends = ["low", "high"] if measure in ("mean", "miou") else [f"{measure}_low", f"{measure}_high"]
+    sign = "+" if "over" in measure else ""
+    low, high = (lines[end].iloc[0] if end in lines else None for end in ends)
+    shown = "" if low is None or pd.isna(low) else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
     return f"{value:{sign}.3f}{shown}"
 
 
@@ -53,8 +58,8 @@ def markdown(frame: pd.DataFrame, spec: dict[str, Any]) -> str:
 
     Raises
     ------
-    KeyError
-        If the table has no such column.
+    KeyError, ValueError
+        If the table has no such column, or several lines for one cell.
     """
     called = spec.get("called", {})
     for column, value in spec.get("where", {}).items():
@@ -71,7 +76,7 @@ def markdown(frame: pd.DataFrame, spec: dict[str, Any]) -> str:
         line = [str(called.get(name, name)) for name in names]
         for kind in kinds:
             own = part[part[across] == kind] if across else part
-            line += [cell(own.iloc[0], show) if len(own) else "" for show in spec["show"]]
+            line += [cell(own, show) for show in spec["show"]]
         lines.append(line)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -56,8 +56,9 @@ for axis, tau in zip(axes, (0.2, 0.4, 0.6, 0.8), strict=True):
 # ## Over prompts
 #
 # One image proves little. The study `objects` asks for captions of the toy world ("natural") and
-# for the same with their things exchanged at random ("unreal"), reads every image, and measures
-# each noun that is there at every cut.
+# for the same with their things exchanged at random ("unreal"); a third set, "held out", has
+# compositions that models of world 2 have not seen. It reads every image, and measures each noun
+# that is there at every cut.
 
 # %%
 study = Objects(model=MODEL, n=N, seed=SEED, steps=STEPS, truth=TRUTH)

@@ -161,9 +161,10 @@ pd.DataFrame([{"seed": seed} | row for seed in failed for row in read(plain[seed
 # map of *monkey* (seed 56) does, of *turtle* (seed 51) less than an even map would.
 #
 # Over 216 prompts of the paper's benchmark the toybox draws both things in 0.907 of the images
-# without, in 0.972 with (gain 0.065 [0.028, 0.102]); of a neglected word's map 0.454 lies on the
-# other thing, an even map would have 0.162 there ([what it does](../docs/guidance_studies.md)).
-# Stable Diffusion, for which the method was made, may differ.
+# without, in 0.972 with (gain 0.065 [0.028, 0.102]); of a neglected word's map (20 words) 0.454
+# lies on the other thing, an even map would have 0.162 there ([what it
+# does](../docs/guidance_studies.md)). Stable Diffusion, for which the method was made, may
+# differ.
 #
 # ## Side by side
 

@@ -146,11 +146,11 @@ means(pd.DataFrame(rows), ["setting"], "change", cluster="seed").round(3)
 # alone the self-attention mask cannot be told from its controls. At 3 some things dissolve and
 # others come.
 #
-# Is it better? Four images cannot say. Over forty from the empty prompt the toybox's FID *rises*
-# under this guidance, by 1.64 [0.80, 2.69], and stays lower with either control, though above no
-# guidance at all ([what it does](../docs/guidance_studies.md)); the paper's falls. The reason found
-# there: all of the toybox's unguided images already lie among the real ones, so there is nothing to
-# sharpen. What helps one model need not help another; Stable Diffusion does differ here.
+# Is it better? Four images cannot say. Over forty from the empty prompt the toybox's FID *rose*
+# by 1.64 [0.80, 2.69], the extreme of four such runs (+0.73 together); to blur the middle of the
+# image instead cost less (-1.22 [-2.38, -0.43]), random cells are not told apart
+# ([what it does](../docs/guidance_studies.md)). The paper's FID falls; why it does not here is not
+# known. Forty images are few; Stable Diffusion may differ.
 #
 # **Exercise.** Mask where the model looks in another layer, `guide(layer="up")`: have those
 # patches still more contrast? (Change `received` too.) Next:

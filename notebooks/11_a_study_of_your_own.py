@@ -38,7 +38,7 @@ import pandas as pd
 import seaborn as sns
 
 from daamkit.extend import Study
-from daamkit.measures.intervals import mean, means
+from daamkit.measures.intervals import gain, means
 from daamkit.studies import truths
 
 ANIMALS = ("cat", "dog", "bird", "bear", "lion", "horse", "elephant", "monkey", "frog", "turtle")
@@ -115,8 +115,11 @@ pd.concat(parts).set_index(["measure", "named"]).round(4)
 wide = rows.pivot(index=["pair", "word"], columns="named", values=list(measures))
 pairs = wide.index.get_level_values("pair").tolist()
 gains = pd.DataFrame({name: wide[name]["second"] - wide[name]["first"] for name in measures})
-gain = {name: mean(gains[name], pairs) for name in measures}
-pd.DataFrame(gain, index=["second - first", "low", "high"]).T.round(4)
+found = {
+    name: gain(wide[name]["second"].to_numpy(), wide[name]["first"].to_numpy(), pairs)
+    for name in measures
+}
+pd.DataFrame(found, index=["second - first", "low", "high"]).T.round(4)
 
 # %%
 axes = sns.stripplot(gains[["area", "attention"]], orient="h", jitter=0.2, alpha=0.7)
@@ -125,11 +128,11 @@ axes.set(title="Each word, named second", xlabel="what it has more than named fi
 axes.figure.set_size_inches(6, 2.2)
 
 # %% [markdown]
-# In these eight pairs place made no difference to whether an animal is there. But named second, the
-# same word receives about a twentieth more attention, and its thing does not grow for it: more
-# looking is not more picture. Whether the small loss of area is real eight pairs cannot say:
-# intervals of so few are too narrow, and three measures are three chances to err. This is the
-# toybox, with ten steps; Stable Diffusion may differ.
+# In these eight pairs place made no difference that could be seen to whether an animal is there.
+# But named second, the same word receives about a twentieth more attention, and its thing does
+# not grow for it: more looking is not more picture. Whether the small loss of area is real eight
+# pairs cannot say: three measures are three chances to err. This is the toybox, with ten steps;
+# Stable Diffusion may differ.
 #
 # To keep it, put the class in a file of its own and give it `tables(rows)` and `plot(tables)`, as
 # those in `daamkit/studies` have: [extending](../docs/extending.md). On a cluster, and after a

@@ -75,8 +75,9 @@ seen["present"] = seen["present"].round(2)
 seen.pivot(index="seed", columns="word", values=["present", "there"])
 
 # %% [markdown]
-# Two things are missing in these twelve images, and just these two are doubted. Two is few: on 210
-# prompts whose compositions are new to it, see [the page](../docs/reliability.md).
+# Two things are missing in these twelve images, and just these two are doubted. Two is few: on
+# 210 prompts of compositions that the probabilities were not learned from, see [the
+# page](../docs/reliability.md).
 
 # %% [markdown]
 # ## What it is no answer to

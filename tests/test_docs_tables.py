@@ -62,6 +62,19 @@ def test_several_measures_are_columns(tables):
     )
 
 
+def test_counts_and_means_have_their_own_intervals(tables):
+    frame = pd.DataFrame({"split": ["seen"], "mean": [0.5], "low": [0.4], "high": [0.6], "n": [300],
+                          "share": [1.0]})  # fmt: skip
+    text = tables.markdown(frame, {"rows": ["split"], "show": ["mean", "n", "share"]})
+    assert text.endswith("| seen | 0.500 [0.400, 0.600] | 300 | 1.000 |\n")
+
+
+def test_two_lines_for_one_cell(tables):
+    frame = pd.DataFrame({"part": ["up", "up"], "set": ["a", "b"], "ap": [0.1, 0.2]})
+    with pytest.raises(ValueError, match="2 lines for one cell"):
+        tables.markdown(frame, {"rows": ["part"], "show": ["ap"]})
+
+
 def test_a_column_that_is_not_there(tables):
     with pytest.raises(KeyError, match="cause"):
         tables.markdown(pd.DataFrame({"part": ["up"]}), {"rows": ["part"], "show": ["cause"]})

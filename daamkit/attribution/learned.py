@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit import record, resources
-from daamkit.attribution.method import Again, Unsuited
+from daamkit.attribution.method import Again, UnsuitedError
 from daamkit.errors import DaamkitError
 from daamkit.maps import pooling
 from daamkit.maps.run import Run
@@ -70,7 +70,7 @@ class Learned:
 
     Raises
     ------
-    Unsuited
+    UnsuitedError
         If nothing was learned of that model.
     """
 
@@ -145,7 +145,7 @@ def _even(maps: Float[Tensor, "*heads y x"]) -> Float[Tensor, "*heads y x"]:
 def _lesson(given: Lesson | None, run: Run) -> Lesson:
     known = given or record.learned(shipped(), run.record)
     if known is None:
-        raise Unsuited(
+        raise UnsuitedError(
             wanted="weights that were learned of the model that drew this",
             got=f"weights of {', '.join(each.model for each in shipped()) or 'none'}",
             mend="learn them from your own masks and pass `lesson=`, or take another method",

@@ -13,7 +13,7 @@ from daamkit.maps.words import Word
 Again = Callable[..., Run]  # draw the same prompt from the same seed, under these taps
 
 
-class Unsuited(DaamkitError):
+class UnsuitedError(DaamkitError):
     """A method was asked of a model, or of a run, that does not bear it."""
 
 

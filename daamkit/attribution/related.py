@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from daamkit.attribution.method import Again, Unsuited
+from daamkit.attribution.method import Again, UnsuitedError
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
@@ -27,11 +27,11 @@ class TextToImage:
 
         Raises
         ------
-        Unsuited
+        UnsuitedError
             If the run did not keep that relation, which only joint attention has.
         """
         if RELATION not in run.related:
-            raise Unsuited(
+            raise UnsuitedError(
                 wanted="a run that kept what its words attend to",
                 got=f"one of {', '.join(run.related) or 'no relations'}",
                 mend=f"trace with `relations={{{RELATION!r}: 'all'}}`, which wants a model with "

@@ -261,7 +261,7 @@ def _map(other: Any) -> WordMap:
         raise DaamkitError(
             wanted="another word's map",
             got=repr(other)[:80],
-            mend='write `run.word("cat").iou(run.word("car"))`',
+            mend='write `run.maps.word("cat").iou(run.maps.word("car"))`',
         )
     return other
 

@@ -81,7 +81,8 @@ class Agreement(Explaining):
         one_again, other_again = (self.explained(session, again) for session in sessions)
         rows: list[Row] = []
         for noun in one.maps:
-            for method in self._methods:
+            every = (one, other, one_again, other_again)
+            for method in (m for m in self._methods if all(m in each.maps[noun] for each in every)):
                 own, theirs = (_cells(each, noun, method) for each in (one, other))
                 found: Row = {"set": called(case["level"])} | one.named[noun] | {"method": method}
                 found["models"] = ranking.rank_correlation(own, theirs)

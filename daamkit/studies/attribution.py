@@ -93,7 +93,7 @@ class AttributionStudy(Explaining):
         table = pd.DataFrame(out)
         cut = [
             localisation.summary(cuts.long(each)).assign(set=name)
-            for name, each in rows.groupby("set", sort=False)
+            for name, each in localisation.sets(rows)
         ]
         chosen = pd.concat(cut, ignore_index=True)[["set", "method", "miou", "low", "high", "cuts"]]
         chosen.columns = pd.Index(["set", "method", "iou", "iou_low", "iou_high", "cuts"])

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
 from daamkit.maps.thresholds import Rule
 from daamkit.maps.wordmap import WordMap
 from daamkit.measures.overlap import iou
+from daamkit.studies.denoised import Mask
 
-Mask = Bool[np.ndarray, "height width"]
 TAUS = tuple(round(0.05 * i, 2) for i in range(2, 19))  # 0.1 to 0.9
 # Every way to cut a map: a rule and its threshold
 CUTS: list[tuple[Rule, float]] = [

@@ -48,6 +48,11 @@ class Known:
     masks: dict[int, Mask]
     named: dict[int, Row]
 
+    @property
+    def words(self) -> dict[int, Word]:
+        """The nouns that are there."""
+        return {noun: self.nouns[noun] for noun in self.masks}
+
 
 @dataclass(frozen=True, kw_only=True)
 class OfScenes(Located):

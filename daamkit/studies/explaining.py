@@ -10,41 +10,33 @@ from typing import Any
 
 from daamkit import registry
 from daamkit.attention.taps import Tap
-from daamkit.attribution.method import Again, Attribution, Unsuited
+from daamkit.attribution.method import Again, Attribution, UnsuitedError
 from daamkit.edits.silence import Silence
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
-from daamkit.studies import cuts, localisation
-from daamkit.studies.drawn_scenes import OfScenes, relations
-from daamkit.studies.session import Case, Row, Session
+from daamkit.studies import localisation
+from daamkit.studies.drawn_scenes import Known, OfScenes, relations
+from daamkit.studies.session import Case, Session
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explained(Known):
     """A case's image and what every method says of it, by the nouns that are there.
 
     Attributes
     ----------
-    run
-        The image, traced.
-    masks, words
-        Where each noun's thing is, and which word it is.
+    run, nouns, masks, named
+        As in `Known`.
     maps
-        By method, controls too.
-    named
-        What stands in all rows of a noun.
+        By noun and method, controls too.
     cost
         By method: generations and seconds.
     again
         Draws the image again.
     """
 
-    run: Run
-    masks: dict[int, cuts.Mask]
-    words: dict[int, Word]
     maps: dict[int, dict[str, WordMap]]
-    named: dict[int, Row]
     cost: dict[str, dict[str, float]]
     again: Again
 
@@ -82,7 +74,7 @@ class Explaining(OfScenes):
         """A case's image, and every method's map of every noun that is there."""
         draw = self.drawing(session, case)
         seen = self.seen(case, draw())
-        words = {noun: seen.nouns[noun] for noun in seen.masks}
+        words = seen.words
         pooled = {noun: seen.run.maps.of(word) for noun, word in seen.nouns.items()}
         maps: dict[int, dict[str, WordMap]] = {noun: {} for noun in words}
         cost: dict[str, dict[str, float]] = {}
@@ -92,7 +84,7 @@ class Explaining(OfScenes):
             start = time.perf_counter()
             try:
                 found = method.maps(seen.run, [*words.values()], again)
-            except Unsuited:
+            except UnsuitedError:
                 if name in self.methods:
                     raise
                 continue
@@ -103,7 +95,7 @@ class Explaining(OfScenes):
         for noun in words:
             maps[noun] |= localisation.controls(pooled, noun, case["seed"])
         again = _Again(draw, silenced)
-        return Explained(seen.run, seen.masks, words, maps, seen.named, cost, again)
+        return Explained(**vars(seen), maps=maps, cost=cost, again=again)
 
 
 class _Again:

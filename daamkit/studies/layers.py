@@ -3,13 +3,14 @@ attention, which steps? And would another choice be a better default than to poo
 
 Scenes are drawn and denoised in one step, and their captions generated, as in the study
 `attribution`. From the same runs each part of the attention is read by itself, and what is pooled
-today beside it.
+today beside it. Sets in which but one prompt's things are there have no table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
@@ -47,8 +48,8 @@ class Layers(OfScenes):
     n: int = 600
 
     def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
-        """Steps and sites apart, and what nouns attend to where attention is joint."""
-        return {"keep": ("step", "site")} | relations(pipe, prompt)
+        """Steps, sites and heads apart, and what nouns attend to where attention is joint."""
+        return {"keep": ("step", "site", "head")} | relations(pipe, prompt)
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun and part: set, split, prompt, seed, noun, word, kind ("pooling", "layer",
@@ -58,9 +59,9 @@ class Layers(OfScenes):
 
     def _rows(self, seen: Known, case: Case) -> list[Row]:
         pooled = {noun: seen.run.maps.of(word) for noun, word in seen.nouns.items()}
-        rows: list[Row] = []
+        every, rows = [*parts(seen.run)], list[Row]()
         for noun, mask in seen.masks.items():
-            found = [*parts(seen.run, seen.nouns[noun])]
+            found = [(kind, part, of(seen.nouns[noun])) for kind, part, of in every]
             beside = localisation.controls(pooled, noun, case["seed"])
             found += [("control", name, each) for name, each in beside.items()]
             for kind, part, map_ in found:
@@ -79,7 +80,7 @@ class Layers(OfScenes):
 
     def _lines(self, rows: pd.DataFrame) -> Iterator[Row]:
         keys = ["prompt", "seed", "noun"]
-        for place, part in rows.groupby("set", sort=False):
+        for place, part in localisation.sets(rows):
             long = cuts.long(part.assign(method=part["part"]))
             cut = localisation.fold(long).rename(columns={"image": "seed"})
             chosen = part.merge(cut[[*keys, "method", "iou", "rule", "tau"]],
@@ -106,30 +107,27 @@ class Layers(OfScenes):
         return charts.layers(tables["layers"])
 
 
-def parts(run: Run, word: Word) -> Iterator[tuple[str, str, WordMap]]:
-    """Kind, name and map of every part of a run's attention to a word.
+def parts(run: Run) -> Iterator[tuple[str, str, Callable[[Word], WordMap]]]:
+    """Every part of a run's attention: its kind, its name, and what gives a word's map of it.
 
     Parameters
     ----------
     run
-        Traced with steps and sites apart.
-    word
-        Of its prompt.
+        Traced with steps, sites and heads apart.
     """
     maps, layers = run.maps, list(run.maps.layers.values())
-    for rule in ("daam", "paper"):
-        yield "pooling", rule, maps.of(word, rule=rule)
+    yield "pooling", "daam", partial(maps.of, rule="daam")
+    yield "pooling", "paper", partial(maps.of, rule="paper")
     for kind, name, chosen in _chosen(layers):
-        own = maps.select(sites=lambda layer, of=chosen: layer.name in of)
-        yield kind, name, own.of(word)
+        yield kind, name, maps.select(sites=lambda layer, of=chosen: layer.name in of).of
     if maps.steps >= len(THIRDS):
         for name, steps in _thirds(range(maps.steps)):
-            yield "steps", f"{name} steps", maps.select(steps=steps).of(word)
+            yield "steps", f"{name} steps", maps.select(steps=steps).of
     if related := run.related.get("text_to_image"):
-        yield "direction", "text to image", related.map(word)
+        yield "direction", "text to image", related.map
         for group in dict.fromkeys(layer.group for layer in related.layers.values()):
-            other = related.select(sites=lambda layer, of=group: layer.group == of)
-            yield "direction", f"text to image, {group}", other.map(word)
+            own = related.select(sites=lambda layer, of=group: layer.group == of)
+            yield "direction", f"text to image, {group}", own.map
 
 
 def _chosen(layers: Sequence[Layer]) -> Iterator[tuple[str, str, set[str]]]:

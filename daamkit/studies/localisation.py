@@ -26,8 +26,7 @@ from daamkit.maps.words import Word
 from daamkit.measures import intervals
 from daamkit.measures.overlap import iou
 from daamkit.studies import cuts
-from daamkit.studies.cuts import Mask
-from daamkit.studies.denoised import Denoised, exact
+from daamkit.studies.denoised import Denoised, Mask, exact
 from daamkit.studies.prompts import PromptCase
 from daamkit.toybox import claims, scenes
 from daamkit.toybox.claims import Claims
@@ -185,6 +184,12 @@ def fold(rows: pd.DataFrame) -> pd.DataFrame:
         )
         kept.append(rows[half == number].merge(best, on=["method", "rule", "tau"]))
     return pd.concat(kept, ignore_index=True)
+
+
+def sets(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each "set" that has two prompts: of one nothing can be said."""
+    each = [(str(name), part) for name, part in rows.groupby("set", sort=False)]
+    return [(name, part) for name, part in each if part["prompt"].nunique() > 1]
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:

@@ -27,8 +27,8 @@ from daamkit.language import parsing, taxonomy
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.measures import clustering
-from daamkit.measures.overlap import iou
 from daamkit.studies import cuts, localisation, prompts, truths
+from daamkit.studies.denoised import Mask
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
 from daamkit.toybox import sprites
@@ -88,6 +88,12 @@ class Objects(Located):
         """Parser, truth, segmenters and methods of attribution."""
         super().check()
         _ = self._segmenters, self._attributions
+        if "text_to_image" in self.attributions:
+            raise DaamkitError(
+                wanted="methods that read what this study keeps",
+                got="text_to_image, which wants what words attend to",
+                mend="ask `daamkit study attribution`, which keeps it",
+            )
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun, method and cut: prompt, seed, set, noun, word, coco, why ("" or why it is
@@ -146,7 +152,7 @@ class Objects(Located):
         case: Case,
         run: Run,
         words: Mapping[int, Word],
-        there: Mapping[int, cuts.Mask],
+        there: Mapping[int, Mask],
     ) -> list[Row]:
         """IoU of the maps of `attributions` at every cut, as `localisation.overlaps` has it."""
 
@@ -158,11 +164,7 @@ class Objects(Located):
         for name, method in self._attributions.items():
             found = method.maps(run, [*words.values()], again)
             for i, word in zip(words, found, strict=True):
-                rows += [
-                    {"noun": i, "method": name, "rule": rule, "tau": tau,
-                     "iou": float(iou(word.mask(tau, rule), there[i]))}
-                    for rule, tau in cuts.CUTS
-                ]  # fmt: skip
+                rows += [{"noun": i, "method": name} | each for each in cuts.scores(word, there[i])]
         return rows
 
     @cached_property
@@ -276,7 +278,7 @@ def _article(before: str, noun: str) -> str:
     return re.sub(r"\b([Aa])n?(\s+)$", mend, before)
 
 
-def _clustered(run: Run, there: dict[int, cuts.Mask], seed: int) -> dict[int, cuts.Mask]:
+def _clustered(run: Run, there: dict[int, Mask], seed: int) -> dict[int, Mask]:
     """Segments of the self-attention, one more than things, each given to the thing it fits."""
     features = run.self_attention["cond"].features().cpu().double().numpy()
     clusters = clustering.kmeans(features, len(there) + 1, seed)

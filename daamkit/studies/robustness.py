@@ -1,7 +1,7 @@
 """Does a conclusion hold under other settings? In which share of them.
 
-A conclusion is that a method is better, or worse, than another: the sign of its mean gain over all
-rows. It holds in a setting where the gain there has that sign.
+A conclusion is that a method is better, or worse, than another, or its equal: the sign of its mean
+gain over all rows. It holds in a setting where the gain there has that sign.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pandas as pd
 
 from daamkit.studies.session import Row
 
-QUARTERS = 4  # into which prompts are dealt, as if each had been a study of its own
+QUARTERS = 4  # into which prompts are dealt by chance, as if each had been a study of its own
 
 
 def held(
@@ -44,8 +44,8 @@ def held(
     Returns
     -------
     frame
-        measure, method, conclusion ("better" or "worse" than `to`), setting (one of `settings`,
-        "seeds": quarters of the prompts, "cut": the other columns), holds, of, share.
+        measure, method, conclusion ("better" than `to`, "worse" or "equal"), setting (one of
+        `settings`, "quarter" of the prompts, "cut": the other columns), holds, of, share.
     """
     base = rows[rows["method"] == to].set_index([*keys])
     found: list[Row] = []
@@ -72,14 +72,15 @@ def _settings(
     part: pd.DataFrame, first: pd.Series, gains: Mapping[str, pd.Series], settings: Sequence[str]
 ) -> Iterator[tuple[str, list[float]]]:
     """The mean gain in each setting of each kind."""
-    values = first.to_numpy()
+
+    def of(labels: pd.Series) -> list[float]:
+        return [float(each) for each in gain.groupby(labels.to_numpy()).mean()]
+
+    gain = first.reset_index(drop=True)
     for column in settings:
-        yield (
-            column,
-            [float(np.nanmean(values[part[column] == each])) for each in set(part[column])],
-        )
-    prompts = {prompt: i % QUARTERS for i, prompt in enumerate(dict.fromkeys(part["prompt"]))}
-    quarter = part["prompt"].map(prompts).to_numpy()
-    yield "seeds", [float(np.nanmean(values[quarter == each])) for each in sorted(set(quarter))]
+        yield column, of(part[column])
+    prompts = list(dict.fromkeys(part["prompt"]))
+    dealt = np.random.default_rng(0).permutation(len(prompts)) % QUARTERS
+    yield "quarter", of(part["prompt"].map(dict(zip(prompts, dealt, strict=True))))
     if len(gains) > 1:
-        yield "cut", [float(gain.mean()) for gain in list(gains.values())[1:]]
+        yield "cut", [float(each.mean()) for each in list(gains.values())[1:]]

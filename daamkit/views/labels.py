@@ -24,7 +24,7 @@ def differing(rows: Sequence[Sequence[str]]) -> list[str]:
     their own."""
     apart = [at for at, facts in enumerate(zip(*rows, strict=True)) if len({*facts}) > 1]
     chosen = apart or range(len(rows[0]) if rows else 0)
-    return told_apart(", ".join(filter(None, (row[at] for at in chosen))) for row in rows)
+    return told_apart(", ".join(row[at] for at in chosen) for row in rows)
 
 
 def labels(words: Iterable[Word]) -> list[str]:

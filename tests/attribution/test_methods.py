@@ -13,7 +13,7 @@ from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
 from daamkit.attribution.gradients import GradientAttention, Relevance
 from daamkit.attribution.learned import BestHeads, LayerWeights, Lesson, of_heads, of_layers
-from daamkit.attribution.method import Unsuited
+from daamkit.attribution.method import UnsuitedError
 from daamkit.attribution.occlusion import Occlusion
 from daamkit.attribution.propagation import Propagation
 from daamkit.attribution.related import TextToImage
@@ -98,7 +98,7 @@ def test_what_words_pay_to_cells():
 
 
 def test_where_text_looks_at_nothing(run):
-    with pytest.raises(Unsuited, match="joint attention"):
+    with pytest.raises(UnsuitedError, match="joint attention"):
         TextToImage().maps(run, words(run), never)
 
 

@@ -350,6 +350,8 @@ def test_a_large_images_steps_lie_in_cells(page, tmp_path) -> None:
         near = painted(inspector).astype(int)
         seen = (pixels(page).astype(int) for _ in range(50))  # it is read meanwhile
         assert any(np.abs(each - near).mean() < 4 for each in seen)
+        blocks = pixels(page)[:, :600].reshape(100, 3, 200, 3, 3)  # a cell is 3 x 3 pixels
+        assert (blocks == blocks[:, :1, :, :1]).all()
 
 
 def test_heads_come_by_strength_and_narrow_the_map(page, inspector, runs, tmp_path) -> None:

@@ -30,14 +30,14 @@ def test_what_holds_everywhere() -> None:
     assert set(found["conclusion"]) == {"better"} and set(found["setting"]) == {
         "set",
         "split",
-        "seeds",
+        "quarter",
     }
     assert (found["share"] == 1).all() and set(found["method"]) == {"new"}
 
 
 def test_what_holds_in_one_set_of_two_and_at_one_cut_of_two() -> None:
     found = shares(rows_of({"a": 0.3, "b": -0.1}))
-    assert found == {"set": (1, 2), "split": (2, 2), "seeds": (4, 4), "cut": (1, 2)}
+    assert found == {"set": (1, 2), "split": (2, 2), "quarter": (4, 4), "cut": (1, 2)}
     worse = held(rows_of({"a": -0.3, "b": 0.1}), {"ap": ("ap", "max", "otsu")}, to="daam")
     assert set(worse["conclusion"]) == {"worse"}
     assert worse.set_index("setting").loc["cut", "share"] == 0.5
@@ -45,8 +45,35 @@ def test_what_holds_in_one_set_of_two_and_at_one_cut_of_two() -> None:
 
 def test_a_quarter_of_the_prompts_may_say_otherwise() -> None:
     rows = rows_of({"a": 0.1})
-    rows.loc[(rows["method"] == "new") & rows["prompt"].isin(["p0", "p4"]), "ap"] = 0.4
-    assert shares(rows)["seeds"] == (3, 4)
+    some = [f"p{i}" for i in np.flatnonzero(np.random.default_rng(0).permutation(8) % 4 == 1)]
+    rows.loc[(rows["method"] == "new") & rows["prompt"].isin(some), "ap"] = 0.4
+    assert shares(rows)["quarter"] == (3, 4)
+
+
+def test_quarters_are_not_the_splits() -> None:
+    many = [
+        rows_of({"a": 0.1}).assign(
+            prompt=lambda rows, i=i: rows["prompt"] + f" {i}",
+            seed=lambda rows, i=i: rows["seed"] + f" {i}",
+        )
+        for i in range(10)
+    ]
+    rows = pd.concat(many, ignore_index=True)
+    new = rows["method"] == "new"
+    rows.loc[new & (rows["split"] == "seen"), "ap"] = 0.3  # better on the held-out ones alone
+    rows.loc[new & (rows["split"] == "held-out"), "ap"] = 0.9
+    assert shares(rows) | {"cut": None} == {
+        "set": (1, 1),
+        "split": (1, 2),
+        "quarter": (4, 4),
+        "cut": None,
+    }
+
+
+def test_a_setting_where_nothing_was_measured_does_not_count() -> None:
+    rows = rows_of({"a": 0.1, "b": 0.1})
+    rows.loc[rows["set"] == "b", "ap"] = np.nan
+    assert shares(rows)["set"] == (1, 1)
 
 
 def test_what_was_not_measured_says_nothing() -> None:

@@ -4,15 +4,17 @@ from daamkit.maps.run import Run
 from daamkit.views.labels import differing, made
 from tests.views.runs import made as run_of
 
-PLAIN = ("a cat", "seed 1", "unguided", "")
+PLAIN = ("a cat", "seed 1", "unguided", "whole")
 
 
 def test_they_are_called_by_what_differs() -> None:
-    guided, other = ("a cat", "seed 1", "SynGen", ""), ("a dog", "seed 1", "SynGen", "stopped")
+    guided, other = ("a cat", "seed 1", "SynGen", "whole"), ("a dog", "seed 1", "SynGen", "stopped")
     assert differing([PLAIN, guided]) == ["unguided", "SynGen"]
-    assert differing([guided, other]) == ["a cat", "a dog, stopped"]
-    assert differing([PLAIN]) == ["a cat, seed 1, unguided"]
-    assert differing([PLAIN, PLAIN]) == ["a cat, seed 1, unguided", "a cat, seed 1, unguided (2)"]
+    assert differing([guided, other]) == ["a cat, whole", "a dog, stopped"]
+    assert differing([PLAIN]) == ["a cat, seed 1, unguided, whole"]
+    assert differing([PLAIN, PLAIN]) == [
+        "a cat, seed 1, unguided, whole", "a cat, seed 1, unguided, whole (2)",
+    ]  # fmt: skip
     assert differing([]) == []
 
 

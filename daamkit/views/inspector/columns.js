@@ -75,10 +75,10 @@ function makeFigure(contents, column, view) {
     badge.textContent = lacks;
     badge.hidden = !lacks;
     if (alike) paintDifference(contents, column, map, base, scale, out);
-    else over(column, state, out, (ground, painted) => {
-      if (map) paintHeat(contents, column, ground, single, state, painted);
-      else if (single !== null) painted.set(ground.picture);
-      else paintWords(contents, column, ground, shownWords(contents, state.pins), state, painted);
+    else over(column, state, out, (ground, onto) => {
+      if (map) paintHeat(contents, column, ground, single, state, onto);
+      else if (single !== null) onto.set(ground.picture);
+      else paintWords(contents, column, ground, shownWords(contents, state.pins), state, onto);
     });
     pen.putImageData(pixels, 0, 0);
     canvas.setAttribute("aria-label", describe(contents, column, state, single));

@@ -16,12 +16,15 @@ export function overlapOf(contents, a, b, threshold) {
   return { iou: share(head + dependent - both), iod: share(dependent), ioh: share(head) };
 }
 
-// How many pixels have which level in the one map and which in the other.
+// How many pixels have which level in the one map and which in the other; the last pairs are known.
+const pairs = [];
+
 export function jointOf(a, b) {
-  if (a.joint?.other === b) return a.joint.counts;
-  const counts = new Uint32Array(65536);
+  const known = pairs.find((pair) => pair.a === a && pair.b === b);
+  if (known) return known.counts;
+  const counts = pairs.length < 8 ? new Uint32Array(65536) : pairs.pop().counts.fill(0);
   countPairs(a.levels, b.levels, counts);
-  a.joint = { other: b, counts };
+  pairs.unshift({ a, b, counts });
   return counts;
 }
 

@@ -1,5 +1,5 @@
 // The image and what lies over it, a pixel a number (alpha, blue, green, red). `painting.py` makes
-// the same. Nothing is allocated for a pixel.
+// the same; over a step's preview nearly. Nothing is allocated for a pixel.
 import { cellsOf, cutAt, highestOf, mapOf, reaches, sharesOf, topOf, valueOf } from "./maps.js";
 import { jointOf } from "./measures.js";
 

@@ -172,7 +172,8 @@ function render({ model, el }) {
     const before = word.value;
     word.replaceChildren(...model.get("words").map((name) => element("option", {}, name)));
     const longest = model.get("words").reduce((found, each) => (each.length > found.length ? each : found), "");
-    word.value = model.get("words").includes(before) && changed ? before : longest;
+    changed &&= model.get("words").includes(before);
+    word.value = changed ? before : longest;
   });
   shows(["methods"], () => {
     for (const box of methods.querySelectorAll("input")) box.checked = model.get("methods").includes(box.dataset.method);

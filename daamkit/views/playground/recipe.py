@@ -67,17 +67,25 @@ class Recipe:
     opened: str = "# pipe: the pipeline that the playground was given"
 
     @property
-    def facts(self) -> tuple[str, str, str, str]:
-        """What tells a picture of it from others: prompt, seed, methods, where it was stopped."""
-        stopped = "" if self.stopped is None else f"stopped after {self.stopped} steps"
-        methods = " + ".join(self.methods) or "unguided"
-        return self.prompt, f"seed {self.seed}", methods, stopped
+    def facts(self) -> tuple[str, ...]:
+        """What tells a picture of it from others, the plainest first."""
+        subjects = f" of {', '.join(self.subjects)}" if self.methods and self.subjects else ""
+        return (
+            self.prompt or "no prompt",
+            f"seed {self.seed}",
+            (" + ".join(self.methods) or "unguided") + subjects,
+            f"{self.steps} steps",
+            f"{self.width or 'usual'} x {self.height or 'usual'}",
+            "usual scale" if self.scale is None else f"scale {self.scale:g}",
+            "whole" if self.stopped is None else f"stopped after {self.stopped} steps",
+        )
 
     @property
     def title(self) -> str:
         """What a picture of it is called."""
-        prompt, *others = self.facts
-        return ", ".join([prompt, *(fact for fact in others if fact not in ("", "unguided"))])
+        prompt, seed, *_, stopped = self.facts
+        said = [prompt, seed, *self.methods, *([] if self.stopped is None else [stopped])]
+        return ", ".join(said)
 
     def options(self) -> dict[str, Any]:
         """Arguments of the pipeline's call, but for the prompt and the generator."""
