@@ -1,7 +1,7 @@
 """Train the joint-attention toybox on scenes of world 2.
 
-    python -m daamkit.toybox.training.flux --out build/flux --samples 225000
-    python -m daamkit.toybox.training.flux --out build/flux --samples 225000 --resume
+    python -m daamkit.toybox.training.flux --out build/flux --samples 210000
+    python -m daamkit.toybox.training.flux --out build/flux --samples 210000 --resume
     python -m daamkit.toybox.training.flux --out build/flux --export data/toybox-flux
     python -m daamkit.toybox.training.flux --out build/again --start data/toybox-flux
 
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("build/flux"), help="where stages lie")
-    parser.add_argument("--samples", type=int, default=225_000, help="samples to see in all")
+    parser.add_argument("--samples", type=int, default=210_000, help="samples to see in all")
     parser.add_argument("--hours", type=float, help="stop after so long; --resume goes on")
     parser.add_argument("--grid", type=int, default=20_000, help="a picture every so many samples")
     parser.add_argument(
