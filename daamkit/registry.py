@@ -231,6 +231,7 @@ attributions = Registry(  # made without arguments
         "occlusion": "attribution.occlusion:Occlusion",
         "layers": "attribution.learned:LayerWeights",
         "heads": "attribution.learned:BestHeads",
+        "relevance": "attribution.learned:RelevantHeads",
     },
 )
 studies = Registry(

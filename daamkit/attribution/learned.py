@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,8 @@ class Lesson:
         The heads that are kept, best first.
     also
         Fingerprints of the same model where other versions of transformers build it.
+    relevance
+        By layer, how relevant each head is to things; empty where that cannot be asked of a model.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Lesson:
     layers: Mapping[str, float]
     heads: Sequence[Head]
     also: Sequence[str] = ()
+    relevance: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @functools.cache
@@ -106,6 +109,25 @@ class BestHeads(Learned):
         """The mean."""
         every = of_heads(run, word)
         return torch.stack([every[name][head] for name, head in lesson.heads]).mean(0)
+
+
+class RelevantHeads(Learned):
+    """A mean over heads, each weighted by how often it answers to words for things rather than for
+    colours, places and numbers: its head relevance vector, as A&E-HRV weights attention before it
+    averages (Park et al. 2025, arXiv 2412.02237)."""
+
+    def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
+        """The mean."""
+        if not lesson.relevance:
+            raise UnsuitedError(
+                wanted="heads whose relevance was counted",
+                got=f"{lesson.model}, of which that cannot be asked",
+                mend="take another method: joint attention scores no keys beside the prompt's",
+            )
+        heads = _large(run, word)
+        weights = {name: torch.tensor(lesson.relevance[name]) for name in heads}
+        total = torch.stack([(weights[n][:, None, None] * heads[n]).sum(0) for n in heads]).sum(0)
+        return total / sum(map(len, weights.values()))
 
 
 def of_layers(run: Run, word: Word) -> dict[str, Float[Tensor, "y x"]]:

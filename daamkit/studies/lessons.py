@@ -21,12 +21,17 @@ from torch.nn import functional as F
 
 from daamkit import fingerprint, record, zoo
 from daamkit.attribution.learned import Head, Lesson, of_heads, of_layers
+from daamkit.attribution.relevance import HeadRelevance
 from daamkit.measures.ranking import average_precision
 from daamkit.studies import localisation
 from daamkit.studies.denoised import Denoised, exact
+from daamkit.studies.drawn_scenes import relations
 from daamkit.toybox import claims, scenes
+from daamkit.toybox.captions import NUMBERS, PLACES
+from daamkit.toybox.sprites import COLOURS, EVERYTHING, TEXTURES, THINGS
 
 LEVELS = (200, 400, 600, 800)  # each scene at one of them, in turn
+WORDS = {1: THINGS, 2: EVERYTHING}  # for things, in each world
 SHARE = 0.1  # of the heads are kept
 SEED = 900_000  # of the scenes; no study draws from here
 
@@ -37,13 +42,18 @@ def learn(
     """What so many scenes of a world teach of a model.
 
     Layers: non-negative least squares of the masks on the layers' maps and a constant. Heads: the
-    tenth with the highest mean average precision.
+    tenth with the highest mean average precision. Relevance: that of heads to words for things,
+    where cells look at text alone.
     """
+    words = {"thing": WORDS[world], "colour": COLOURS, "place": PLACES, "texture": TEXTURES,
+             "number": NUMBERS.values()}  # fmt: skip
+    asked = HeadRelevance({name: list(own) for name, own in words.items()})
+    taps = () if relations(pipe, "a cat") else (asked,)
     denoised = Denoised(pipe)
     columns: dict[str, list[np.ndarray]] = defaultdict(list)
     masks, precision = list[np.ndarray](), defaultdict[Head, list[float]](list)
     for i, scene in enumerate(scenes.sample(count, SEED, world=world, split="training")):
-        (run,) = denoised.runs([scene], [SEED + i], levels[i % len(levels)])
+        (run,) = denoised.runs([scene], [SEED + i], levels[i % len(levels)], taps)
         nouns = localisation.words(run.maps, claims.parse(scene.caption))
         for noun, mask in exact(scene).items():
             layers, heads = of_layers(run, nouns[noun]), of_heads(run, nouns[noun])
@@ -66,6 +76,7 @@ def learn(
         count,
         {name: round(float(w), 6) for name, w in zip(told, weights, strict=False)},
         best[: max(1, round(SHARE * len(best)))],
+        relevance=asked.vector("thing") if asked.counts else {},
     )
 
 
@@ -83,7 +94,8 @@ def main(argv: list[str] | None = None) -> None:
     found = learn(zoo.load(asked.model), Path(asked.model).name, asked.scenes, world=asked.world)
     found = replace(found, also=asked.also)
     record.write_learned(found, asked.out)
-    print(f"{asked.out}: {len(found.layers)} layers, {len(found.heads)} heads")
+    more = ", relevance" if found.relevance else ""
+    print(f"{asked.out}: {len(found.layers)} layers, {len(found.heads)} heads{more}")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,19 @@ from daamkit import registry
 from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
 from daamkit.attribution.gradients import GradientAttention, Relevance
-from daamkit.attribution.learned import BestHeads, LayerWeights, Lesson, of_heads, of_layers
+from daamkit.attribution.learned import (
+    BestHeads,
+    LayerWeights,
+    Lesson,
+    RelevantHeads,
+    of_heads,
+    of_layers,
+)
 from daamkit.attribution.method import UnsuitedError
 from daamkit.attribution.occlusion import Occlusion
 from daamkit.attribution.propagation import Propagation
 from daamkit.attribution.related import TextToImage
+from daamkit.attribution.relevance import HeadRelevance
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import enlarge
 from tests.families import tiny_joint
@@ -279,3 +287,83 @@ def test_transformers_have_maps_too(make):
         cat, car = method.maps(run, words(run), again)
         assert bool(torch.isfinite(cat.values).all()) and float(cat.values.max()) > 0
         assert not np.allclose(cat.expand(absolute=True), car.expand(absolute=True))
+
+
+# -- head relevance
+
+
+class Queries(Tap):
+    """Of each pass and site, the queries of the prompt's rows."""
+
+    def __init__(self):
+        self.seen = []
+
+    def wants(self, site):
+        return site.kind == "cross"
+
+    def observe(self, attention):
+        rows = attention.branches["cond"]
+        self.seen.append((attention.site, attention.query[rows].clone(), attention.scale))
+
+
+def test_heads_answer_to_the_concept_that_their_cells_pay_most(toybox):
+    counting, queries = HeadRelevance({"thing": ["cat"], "colour": ["red"]}), Queries()
+    draw(toybox, counting, queries)
+    wanted = {}
+    for site, query, scale in queries.seen:
+        keys = []
+        for word in ("cat", "red"):
+            places = toybox.encode_prompt(word, "cpu", 1, False)[0][0, 1:2]  # behind the start
+            key = site.module.to_k(places).unflatten(-1, (site.heads, -1)).transpose(0, 1)
+            keys.append(key[None])
+        shares = (scale * query @ torch.cat(keys, 2).mT).softmax(-1).mean(2)[0]
+        won = F.one_hot(shares.argmax(-1), 2).float()
+        wanted[site.name] = wanted.get(site.name, 0) + won
+    assert counting.counts.keys() == wanted.keys() and len(wanted) == 7
+    for name, counts in counting.counts.items():
+        assert torch.equal(counts, wanted[name])
+    things = counting.vector("thing")
+    flat = [each for own in things.values() for each in own]
+    assert np.mean(flat) == pytest.approx(1, abs=1e-3) and max(flat) > min(flat)
+    both = torch.cat([torch.tensor(counting.vector(name)[n]) for name in ("thing", "colour")
+                      for n in things])  # fmt: skip
+    assert both.shape == (2 * len(flat),)
+    plain = draw(toybox)
+    assert np.array_equal(np.asarray(plain.image), np.asarray(draw(toybox, counting).image))
+
+
+def test_a_word_of_each_concept_is_drawn():
+    words = {"thing": ["cat", "car", "dog"], "colour": ["red"], "number": ["two", "three"]}
+    counting = HeadRelevance(words, seed=1)
+    drawn = {tuple(counting._chosen()) for _ in range(60)}
+    assert drawn == {(a, 3, b) for a in (0, 1, 2) for b in (4, 5)}
+    with pytest.raises(DaamkitError, match="each once"):
+        HeadRelevance({"thing": ["cat"], "animal": ["cat"]})
+
+
+def test_joint_attention_has_no_keys_beside_the_prompts():
+    with pytest.raises(UnsuitedError, match="one softmax"):
+        draw(
+            tiny_joint.toybox_flux(),
+            HeadRelevance({"a": ["cat"], "b": ["red"]}),
+            self_attention=False,
+        )
+
+
+def test_relevant_heads_count_for_more(run):
+    layers = run.maps.layers
+    weights = {name: [float(i + at) for i in range(layer.heads)]
+               for at, (name, layer) in enumerate(layers.items())}  # fmt: skip
+    known = Lesson("mine", "", 0, {}, [], relevance=weights)
+    (found, _) = RelevantHeads(known).maps(run, words(run), never)
+    column = words(run)[0].columns[0]
+    total = sum(
+        weight * F.interpolate(layer.values[head, column][None, None], (32, 32), mode="bicubic",
+                               align_corners=False)[0, 0].clamp(min=0)
+        for name, layer in layers.items()
+        for head, weight in enumerate(weights[name])
+    )  # fmt: skip
+    heads = sum(layer.heads for layer in layers.values())
+    assert torch.allclose(found.values, total / heads, rtol=1e-4, atol=1e-6)
+    with pytest.raises(UnsuitedError, match="cannot be asked"):
+        RelevantHeads(Lesson("mine", "", 0, {}, [])).maps(run, words(run), never)

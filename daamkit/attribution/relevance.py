@@ -1,0 +1,87 @@
+"""Head relevance vectors: which heads answer to which kind of word (arXiv 2412.02237)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.taps import Attention
+from daamkit.attribution.method import UnsuitedError
+from daamkit.tracing.concepts import Concepts
+
+
+class HeadRelevance(Concepts):
+    """Counts which concept each head answers to most, while images are made as ever.
+
+    In each step and at each site one word of each concept is drawn; its keys stand in one softmax
+    with those of the others, and a head answers to that concept whose tokens its cells pay most to,
+    in the mean (section 3 of Park et al. 2025, arXiv 2412.02237; without the start of text, which
+    their code has in the softmax and which decides nothing).
+
+    Parameters
+    ----------
+    words
+        By concept, its words: {"colour": ["red", ...], "animal": ["cat", ...]}. No word twice.
+    seed
+        Of the choice of words.
+
+    Attributes
+    ----------
+    counts
+        By site: (heads, concepts), in how many steps and images each head answered to each.
+    """
+
+    def __init__(self, words: Mapping[str, Sequence[str]], seed: int = 0) -> None:
+        self.words = {name: list(own) for name, own in words.items()}
+        super().__init__([word for own in self.words.values() for word in own])
+        self.counts: dict[str, Float[Tensor, "heads concepts"]] = {}
+        self._random = random.Random(seed)
+
+    def vector(self, concept: str) -> dict[str, list[float]]:
+        """A concept's relevance of each head, by site; all together their mean is 1."""
+        at = [*self.words].index(concept)
+        total = sum(float(each[:, at].sum()) for each in self.counts.values())
+        heads = sum(len(each) for each in self.counts.values())
+        return {
+            name: [round(heads * float(count) / max(total, 1), 4) for count in each[:, at]]
+            for name, each in self.counts.items()
+        }
+
+    def _open(self, now: Pass) -> None:
+        super()._open(now)
+        if self.joint:
+            raise UnsuitedError(
+                wanted="cells that look at text alone, beside whose keys others can be scored",
+                got=f"{type(now.call.pipe).__name__}, where text and image share one softmax",
+                mend="take another method for this model",
+            )
+
+    def observe(self, attention: Attention) -> None:
+        if "cond" not in attention.branches:
+            return
+        rows, keys = attention.branches["cond"], self.keys[attention.site.name]
+        query = attention.query[rows, :, attention.layout.cells_of(rows)[0]].float()
+        chosen = self._chosen()
+        lengths = [len(self.vectors[at]) for at in chosen]
+        drawn = [keys[at][:, :length] for at, length in zip(chosen, lengths, strict=True)]
+        scores = attention.scale * query @ torch.cat(drawn, 1).float().mT
+        paid = scores.softmax(-1).mean(2)  # (samples, heads, tokens)
+        each = torch.stack([own.mean(-1) for own in paid.split(lengths, -1)], -1)
+        won = torch.nn.functional.one_hot(each.argmax(-1), len(chosen)).sum(0).cpu().float()
+        self.counts[attention.site.name] = self.counts.get(attention.site.name, 0) + won
+
+    def _chosen(self) -> list[int]:
+        """A word of each concept, by its number among all."""
+        found, start = [], 0
+        for own in self.words.values():
+            found.append(start + self._random.randrange(len(own)))
+            start += len(own)
+        return found
+
+    def finish(self, call: Call, images: object) -> None:
+        self._forget()
