@@ -80,10 +80,9 @@ chief[["a", "b", "both", "iou"]].sort_values("iou", ascending=False).round(2)
 # %% [markdown]
 # Intervals are 95 %, over pairs; p is from exchanging the labels of whole pairs. Co-hyponyms
 # overlap more and are less often both there, but at the paper's cut both intervals of the
-# difference hold 0; at some other cuts that of the overlap does not, and to pick one afterwards
-# would be cheating. The last table says why it is so wide: the effect sits in a few pairs, most of
-# all in the example above, while a cat and a lion keep apart. With so few pairs more images say
-# little of co-hyponyms at large.
+# difference hold 0, and to look for a cut where they do not would be cheating. The last table
+# says why it is so wide: the effect sits in a few pairs, most of all in the example above, while
+# a cat and a lion keep apart. With so few pairs more images say little of co-hyponyms at large.
 #
 # With 440 images of the same eleven pairs the interval of the overlap's difference lies above 0
 # (0.133 [0.024, 0.274]), but p is 0.063, and three sprites that look alike make it; that of missing

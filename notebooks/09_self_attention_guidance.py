@@ -139,7 +139,7 @@ rows = [
     for name, drawn in guided.items()
     for seed, a, b in zip(SEEDS, drawn, runs, strict=True)
 ]
-means(pd.DataFrame(rows), ["setting"], "change", cluster="seed").round(3)
+means(pd.DataFrame(rows), ["setting"], "change", cluster="seed", kind="number").round(3)
 
 # %% [markdown]
 # At the paper's scale of 0.75 little changes, and blurring elsewhere changes about as much: by size

@@ -125,13 +125,13 @@ table[["measure", "method", "gain", "gain_low", "gain_high", "n"]].round(3)
 
 # %% [markdown]
 # A line of the figure is a word whose thing is there both times; brackets are 95 % intervals over
-# prompts. The first measure's intervals hold 0: these few prompts give no sign that maps become
-# less true, or more. The second is above 0 under Attend-and-Excite: maps go with their image. Four
-# prompts are few; with 120 both hold, [-0.012, +0.016] and +0.140 [+0.105, +0.181], for the placebo
-# +0.039 [+0.019, +0.064], and where a thing was missing, Attend-and-Excite brings more of
-# them, +0.164 [+0.086, +0.264], the placebo +0.036 [+0.000, +0.093] ([what guidance
-# does](../docs/guidance_studies.md)). All this in the toybox, where an
-# oracle knows what is there; Stable Diffusion may differ.
+# prompts. All hold 0: four prompts are few, and from them nothing follows. With 120 the first
+# measure's still does, [-0.012, +0.016], so that there is no sign that maps become less true, or
+# more; the second is above 0, +0.140 [+0.105, +0.181], for the placebo +0.039 [+0.019, +0.064]:
+# maps go with their image. And where a thing was missing, Attend-and-Excite brings more of them,
+# +0.164 [+0.086, +0.264], the placebo +0.036 [+0.000, +0.093] ([what guidance
+# does](../docs/guidance_studies.md)). All this in the toybox, where an oracle knows what is
+# there; Stable Diffusion may differ.
 #
 # ## Side by side
 #
