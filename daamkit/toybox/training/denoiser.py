@@ -80,9 +80,11 @@ def upper(caption: str) -> str:
     return caption[:1].upper() + caption[1:]
 
 
-def ids(model: FluxDenoiser, texts: list[str], length: int) -> tuple[Tensor, Tensor]:
-    """Token ids of both encoders: T5's padded as `FluxPipeline` pads them, CLIP's to the longest
-    (what it pools is not moved by what comes after)."""
+def ids(
+    model: FluxDenoiser, texts: list[str], pooled: list[str], length: int
+) -> tuple[Tensor, Tensor]:
+    """Token ids of both encoders: T5's of `texts`, padded as `FluxPipeline` pads them, CLIP's of
+    `pooled`, to the longest (what it pools is not moved by what comes after)."""
     options = {"truncation": True, "return_tensors": "pt"}
     t5_ids = model.t5_tokenizer(texts, padding="max_length", max_length=length, **options).input_ids
-    return t5_ids, model.clip_tokenizer(texts, padding=True, max_length=77, **options).input_ids
+    return t5_ids, model.clip_tokenizer(pooled, padding=True, max_length=77, **options).input_ids
