@@ -125,7 +125,10 @@ class RelevantHeads(Learned):
                 mend="take another method: joint attention scores no keys beside the prompt's",
             )
         heads = _large(run, word)
-        weights = {name: torch.tensor(lesson.relevance[name]) for name in heads}
+        weights = {
+            name: torch.tensor(lesson.relevance[name], dtype=torch.float32, device=own.device)
+            for name, own in heads.items()
+        }
         total = torch.stack([(weights[n][:, None, None] * heads[n]).sum(0) for n in heads]).sum(0)
         return total / sum(map(len, weights.values()))
 

@@ -52,14 +52,14 @@ class HeadRelevance(Concepts):
             for name, each in self.counts.items()
         }
 
-    def _open(self, now: Pass) -> None:
-        super()._open(now)
-        if self.joint:
+    def before(self, now: Pass) -> None:
+        if any(site.kind == "joint" for site in now.sites):
             raise UnsuitedError(
                 wanted="cells that look at text alone, beside whose keys others can be scored",
                 got=f"{type(now.call.pipe).__name__}, where text and image share one softmax",
                 mend="take another method for this model",
             )
+        super().before(now)
 
     def observe(self, attention: Attention) -> None:
         if "cond" not in attention.branches:
