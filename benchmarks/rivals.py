@@ -92,9 +92,9 @@ def own_errors(explicit: Explicit, read: list[str]) -> Iterator[float]:
             yield furthest(rows, shares[: len(rows)])
 
 
-def furthest(one: Tensor, other: Tensor) -> float:
-    """The largest difference; places that see nothing are NaN in both."""
-    return float((one - other).abs().where(~(one.isnan() & other.isnan()), 0).max())
+def furthest(found: Tensor, wanted: Tensor) -> float:
+    """The largest difference, but for places that see nothing: a softmax over nothing is NaN."""
+    return float((found - wanted).abs().where(~wanted.isnan(), 0).max())
 
 
 def theirs(
