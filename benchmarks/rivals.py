@@ -31,6 +31,7 @@ import daamkit
 from benchmarks.families import RIVAL, VERSION, install
 from daamkit.attention import families, hooks
 from daamkit.attention.taps import Attention, Output, Tap
+from tests.families.checks import explicit
 from tests.families.every import CASES, Case, generate
 
 PAGE = Path(__file__).parents[1] / "docs" / "comparison.md"
@@ -56,12 +57,7 @@ class Explicit(Tap):
         self.own: dict[str, list[dict[str, Tensor]]] = defaultdict(list)
 
     def edit(self, attention: Attention, output: Output) -> Output:
-        scores = attention.query.double() @ attention.every_key().double().mT * attention.scale
-        if attention.mask is not None and attention.mask.dtype == torch.bool:
-            scores = scores.masked_fill(~attention.mask, -torch.inf)
-        elif attention.mask is not None:
-            scores = scores + attention.mask.double()
-        self.shares[attention.site.name].append(scores.softmax(-1).mean(1))
+        self.shares[attention.site.name].append(explicit(attention).mean(1))
         own = {name: attention.probabilities(name).mean(1) for name in attention.branches}
         self.own[attention.site.name].append(own)
         return output
@@ -69,25 +65,25 @@ class Explicit(Tap):
 
 def row(name: str, case: Case) -> list[str]:
     """What is seen of one family."""
-    pipe, explicit = case.build(), Explicit()
+    pipe, asked = case.build(), Explicit()
     sites = [site for own in families.sites(pipe).values() for site in own]
     read = [site.name for site in sites if site.kind in ("cross", "joint") and site.observable]
     options = {key: v[0] if isinstance(v, list) else v for key, v in case.guided.items()}
     plain = generate(case, pipe, **options)
-    with hooks.attach(pipe, explicit), daamkit.trace(pipe) as tracer:
+    with hooks.attach(pipe, asked), daamkit.trace(pipe) as tracer:
         traced = generate(case, pipe, **options)
     ours = [
         str(len(tracer.run.maps.layers)),
         "same" if torch.equal(plain, traced) else "**another**",
-        f"{max(own_errors(explicit, read)):.0e}",
+        f"{max(own_errors(asked, read)):.0e}",
     ]
-    return [name, str(len(read)), *theirs(case, pipe, options, plain, explicit), *ours]
+    return [name, str(len(read)), *theirs(case, pipe, options, plain, asked), *ours]
 
 
-def own_errors(explicit: Explicit, read: list[str]) -> Iterator[float]:
+def own_errors(asked: Explicit, read: list[str]) -> Iterator[float]:
     """How far daamkit's probabilities are, site by site."""
     for site in read:
-        for shares, own in zip(explicit.shares[site], explicit.own[site], strict=True):
+        for shares, own in zip(asked.shares[site], asked.own[site], strict=True):
             rows = torch.cat([*own.values()])
             yield furthest(rows, shares[: len(rows)])
 
@@ -98,7 +94,7 @@ def furthest(found: Tensor, wanted: Tensor) -> float:
 
 
 def theirs(
-    case: Case, pipe: Any, options: dict[str, Any], plain: Tensor, explicit: Explicit
+    case: Case, pipe: Any, options: dict[str, Any], plain: Tensor, asked: Explicit
 ) -> list[str]:
     """The rival's layers, picture, distance, and whose passes its overview shows; or why there is
     nothing."""
@@ -113,27 +109,27 @@ def theirs(
     captured = generate(case, pipe, **options)
     capture.restore()
     records = [each for each in capture.compute().records if each.data is not None]
-    found = by_site(records, explicit)
+    found = by_site(records, asked)
     distances = [
         distance(each, shares)
         for site, own in found.items()
-        for each, shares in zip(own, explicit.shares[site], strict=True)
+        for each, shares in zip(own, asked.shares[site], strict=True)
     ]
     return [
         str(len(found)),
         "same" if torch.equal(plain, captured) else "**another**",
         f"{max(distances, default=float('nan')):.0e}",
-        " and ".join(sorted(overview(records, found, explicit))),
+        " and ".join(sorted(overview(records, found, asked))),
     ]
 
 
-def by_site(records: Sequence[Any], explicit: Explicit) -> dict[str, list[Any]]:
+def by_site(records: Sequence[Any], asked: Explicit) -> dict[str, list[Any]]:
     """Its records by our names of their layers, pass by pass."""
     found: dict[str, list[Any]] = defaultdict(list)
     for each in records:
         component, _, path = each.layer_id.partition(".")
-        name = each.layer_id if each.layer_id in explicit.shares else path
-        if name in explicit.shares:
+        name = each.layer_id if each.layer_id in asked.shares else path
+        if name in asked.shares:
             found[name].append(each)
     return found
 
@@ -147,16 +143,14 @@ def distance(record: Any, shares: Tensor) -> float:
     return furthest(data, part)
 
 
-def overview(
-    records: Sequence[Any], found: dict[str, list[Any]], explicit: Explicit
-) -> Iterable[str]:
+def overview(records: Sequence[Any], found: dict[str, list[Any]], asked: Explicit) -> Iterable[str]:
     """The branches whose maps are averaged in the picture that it saves for one image."""
     from attention_map_diffusers import visualization
 
     names = set[str]()
     chosen = {id(each) for each in visualization._select_guidance_records(records, None)}
     for site, own in found.items():
-        for each, branches in zip(own, explicit.own[site], strict=True):
+        for each, branches in zip(own, asked.own[site], strict=True):
             if id(each) not in chosen:
                 continue
             data = visualization._prepare_data(each.data, None, 1)
@@ -188,11 +182,11 @@ def main() -> None:
     )
     parser.add_argument("--rival", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--write", action="store_true", help="into docs/comparison.md")
-    asked = parser.parse_args()
-    install(asked.rival)
+    given = parser.parse_args()
+    install(given.rival)
     warnings.simplefilter("ignore")
     made = table()
-    if not asked.write:
+    if not given.write:
         print(made)
         return
     page = PAGE.read_text(encoding="utf-8")

@@ -145,3 +145,10 @@ def _either(word: str) -> str:
         each = "|".join(map(re.escape, forms))
         pattern += f"(?:{each})" if len(forms) > 1 else each
     return pattern
+
+
+def occurrence(text: str, start: int, end: int) -> int:
+    """How often the word or phrase at these characters stands before them, as it is looked for."""
+    patterns = finds(text[start:end]) if text[start:end].strip() else []
+    matches = next(filter(None, (found(each, text) for each in patterns)), [])
+    return sum(match.start() < start for match in matches)

@@ -187,9 +187,7 @@ class Prompt:
         """
         names = self._alike(encoder)
         text = self.texts[names[0]]
-        patterns = characters.finds(text[start:end]) if text[start:end].strip() else []
-        found = next(filter(None, (characters.found(each, text) for each in patterns)), [])
-        return self._word(names, start, end, sum(match.start() < start for match in found))
+        return self._word(names, start, end, characters.occurrence(text, start, end))
 
     def reads(self, start: int, end: int, encoder: str | None = None) -> bool:
         """Whether the model has read these characters to the end, and not cut them off.

@@ -32,6 +32,13 @@ def called(rule: str, tau: float) -> str:
 NAMES = {called(rule, tau): (rule, tau) for rule, tau in CUTS}
 
 
+def chosen(rows: pd.DataFrame) -> str:
+    """The cuts of some rows (rule, tau), by name: "max 0.4, max 0.5"."""
+    return ", ".join(
+        sorted({called(*each) for each in zip(rows["rule"], rows["tau"], strict=True)})
+    )
+
+
 def scores(found: WordMap, truth: Mask) -> list[dict[str, Any]]:
     """IoU of a map with the truth at every one of `CUTS`: rule, tau, iou."""
     masks = np.stack([found.mask(tau, rule) for rule, tau in CUTS])

@@ -147,16 +147,17 @@ class OfScenes(Located):
 
 def relations(pipe: Any, prompt: str) -> dict[str, Any]:
     """Of a model with joint attention, what a prompt's nouns attend to: an option of `trace`."""
-    sites = [site for own in families.sites(pipe).values() for site in own]
-    if not any(site.kind == "joint" and site.observable for site in sites):
+    if not joint(pipe):
         return {}
-    nouns = [
-        (noun, sum(match.start() < thing.start for match in found))
-        for thing in claims.parse(prompt).things
-        for noun in [prompt[thing.start : thing.end]]
-        for found in [characters.found(characters.finds(noun)[0], prompt)]
-    ]
+    spans = [(thing.start, thing.end) for thing in claims.parse(prompt).things]
+    nouns = [(prompt[slice(*span)], characters.occurrence(prompt, *span)) for span in spans]
     return {"relations": {"text_to_image": nouns}}
+
+
+def joint(pipe: Any) -> bool:
+    """Whether a model's text and image share a softmax."""
+    sites = [site for own in families.sites(pipe).values() for site in own]
+    return any(site.kind == "joint" and site.observable for site in sites)
 
 
 def called(level: int) -> str:

@@ -97,8 +97,7 @@ class Layers(OfScenes):
                     line |= dict(zip(intervals.columns(measure), mean, strict=True))
                     if name != TODAY:
                         line |= dict(zip(intervals.columns(f"{measure}_over"), more, strict=True))
-                named = {cuts.called(*each) for each in zip(own["rule"], own["tau"], strict=True)}
-                yield line | {"cuts": ", ".join(sorted(named))}
+                yield line | {"cuts": cuts.chosen(own)}
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """How well each part finds the thing, and what it has over what is pooled today."""

@@ -214,10 +214,9 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     others = [name for name in folded["method"].unique() if name not in baselines]
     for method in [*others, *baselines]:
         part = folded[folded["method"] == method]
-        named = sorted({cuts.called(*each) for each in zip(part["rule"], part["tau"], strict=True)})
         found = intervals.mean(part["iou"].to_numpy(), part["prompt"].tolist(), **OVERLAP)
         row = dict(zip(("miou", "low", "high"), found, strict=True))
-        row = {"method": method} | row | {"cuts": ", ".join(named)}
+        row = {"method": method} | row | {"cuts": cuts.chosen(part)}
         row |= {"nouns": len(part), "prompts": part["prompt"].nunique()}
         if method not in baselines:
             clusters = table.index.get_level_values("prompt").tolist()

@@ -7,7 +7,7 @@ import torch
 import daamkit
 from daamkit import prompts
 from daamkit.attention import hooks
-from daamkit.attention.taps import Tap
+from daamkit.attention.taps import Attention, Tap
 from daamkit.guidance.subjects import find as find_subjects
 from daamkit.maps.run import Run
 from tests.families.tiny_cross import generate
@@ -25,6 +25,16 @@ class Moving(Tap):
         self.image = now.family.unpack(now, self.moved)
         assert torch.equal(now.family.pack(now, self.image), self.moved)
         return self.moved
+
+
+def explicit(attention: Attention) -> torch.Tensor:
+    """The softmax of all rows, in double precision; NaN where a place sees nothing."""
+    scores = attention.query.double() @ attention.every_key().double().mT * attention.scale
+    if attention.mask is not None and attention.mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention.mask, -torch.inf)
+    elif attention.mask is not None:
+        scores = scores + attention.mask.double()
+    return scores.softmax(-1)
 
 
 class Seen(Tap):
@@ -51,14 +61,9 @@ class Seen(Tap):
 
     def edit(self, attention, output):
         self.attentions[len(self.passes) - 1, attention.site.name] = attention
-        scores = attention.query.double() @ attention.key.double().transpose(-1, -2)
-        scores = scores * attention.scale
-        if attention.mask is not None and attention.mask.dtype == torch.bool:
-            scores = scores.masked_fill(~attention.mask, -torch.inf)
-        elif attention.mask is not None:
-            scores = scores + attention.mask.double()
+        whole = explicit(attention)
         for branch, rows in attention.branches.items():
-            shares, wanted = attention.probabilities(branch), scores[rows].softmax(-1)
+            shares, wanted = attention.probabilities(branch), whole[rows]
             seeing = wanted.isfinite().all(-1)  # a place that is hidden may see none
             size = output[rows].abs().max().clamp(min=1)
             for name, error in (
