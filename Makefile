@@ -62,7 +62,7 @@ train: env
 	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox
 
 train2: env  # world 2; each goes on where it stopped
-	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --samples 330000 --resume
+	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --samples 400000 --resume
 	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --drawn build/flux \
 		--samples 150000 --resume
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2

@@ -16,6 +16,7 @@ from daamkit.toybox import flux, oracle, pipeline, scenes, sprites
 from daamkit.toybox.training import flux as training
 from daamkit.toybox.training import latents, loop, unet
 from daamkit.toybox.training import oracle as teacher
+from daamkit.toybox.training.denoiser import FluxDenoiser, ids
 from daamkit.toybox.training.muon import Muon
 
 SMALL = 32  # scenes a shard
@@ -59,7 +60,7 @@ def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch)
         with pytest.raises(DaamkitError, match=r"seen \d+ of 1000000 samples.*--export"):
             flux.toybox_flux()
     seen = json.loads((place / pipeline.TRAINING).read_text())["seen"]
-    again, whole = training.FluxDenoiser(trained), training.averaged(trained)[0]
+    again, whole = FluxDenoiser(trained), training.averaged(trained)[0]
     assert again.load_weights(place) == seen
     for own, given in ((again.transformer, whole.transformer), (again.t5, whole.text_encoder_2)):
         for one, other in zip(own.parameters(), given.parameters(), strict=True):
@@ -68,6 +69,20 @@ def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch)
     training.main([*out, "--samples", str(seen + 16), "--grid", "0", "--shards", "2"])
     state = torch.load(tmp_path / "on" / "denoiser.pt", weights_only=True)
     assert (state["seen"], state["steps"]) == (seen + 16, seen // 8 + 2)
+
+
+def test_end_and_padding_of_the_text_tell_nothing(trained):
+    model = FluxDenoiser(trained)
+    own, _ = ids(model, ["a cat", "a red dog", ""], [""] * 3, 32)
+    text = model.t5(input_ids=own).last_hidden_state
+    quiet, told = model.quiet(own, text)
+    special = (own == model.t5_tokenizer.pad_token_id) | (own == model.t5_tokenizer.eos_token_id)
+    assert torch.equal(quiet[~special], text[~special])
+    assert all(torch.allclose(row[-8:], quiet[2, -8:], atol=1e-6) for row in quiet)
+    ends = quiet[own == model.t5_tokenizer.eos_token_id]
+    assert torch.allclose(ends, ends[-1].expand_as(ends), atol=1e-6)
+    assert told > 1e-4
+    assert model.quiet(own[2:], text[2:])[1] < 1e-10
 
 
 def test_any_sequence_length_is_taken(trained):

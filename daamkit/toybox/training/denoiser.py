@@ -41,9 +41,10 @@ class FluxDenoiser(nn.Module):
 
     def forward(
         self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Velocity (n, 256, 16), and scores of `latents.answers` (n, 256, answers)."""
-        text = self.t5(input_ids=t5_ids).last_hidden_state
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Velocity (n, 256, 16), scores of `latents.answers` (n, 256, answers), and how much the
+        text's end and padding tell of the prompt, before they are `quiet`."""
+        text, told = self.quiet(t5_ids, self.t5(input_ids=t5_ids).last_hidden_state)
         pooled = self.clip(input_ids=clip_ids).pooler_output
         self._behind.clear()
         velocity = self.transformer(
@@ -54,7 +55,19 @@ class FluxDenoiser(nn.Module):
             img_ids=self.places,
             txt_ids=torch.zeros(text.shape[1], 3, device=text.device),
         ).sample
-        return velocity, self.reading(self._behind.pop())
+        return velocity, self.reading(self._behind.pop()), told
+
+    def quiet(self, t5_ids: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Text whose end and padding are an empty prompt's, and how far they were from that: the
+        mean square, which is to be learned away."""
+        end, padding = self.t5_tokenizer.eos_token_id, self.t5_tokenizer.pad_token_id
+        empty = torch.full_like(t5_ids[:1], padding)
+        empty[:, 0] = end
+        nothing = self.t5(input_ids=empty).last_hidden_state
+        nothing = torch.where((t5_ids == end)[..., None], nothing[:, :1], nothing)
+        wordless = ((t5_ids == end) | (t5_ids == padding))[..., None]
+        told = ((text - nothing.detach()).float() ** 2)[wordless.expand_as(text)].mean()
+        return torch.where(wordless, nothing, text), told
 
     def load_weights(self, folder: Path) -> int:
         """Take the weights of an exported pipeline; returns how many samples they have seen."""
