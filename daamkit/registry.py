@@ -224,6 +224,7 @@ attributions = Registry(  # made without arguments
     {
         "daam": "attribution.pooling:daam",
         "paper": "attribution.pooling:paper",
+        "share": "attribution.share:Share",
         "text_to_image": "attribution.related:TextToImage",
         "propagation": "attribution.propagation:Propagation",
         "concepts": "attribution.concepts:ConceptAttention",

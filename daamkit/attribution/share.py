@@ -1,0 +1,41 @@
+"""A word's share of what a cell pays to all of the prompt's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from torch import Tensor
+
+from daamkit.attribution.method import Again
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
+
+
+@dataclass(frozen=True)
+class Share:
+    """In each layer and head: the word's attention, divided by that of all words together, pooled
+    as DAAM pools.
+
+    Of one step that is a softmax over the words' keys alone. Where text and image stand in one
+    softmax, a thing's own cells look at one another and so less at every word; divided, that falls
+    away, as does what start, end, padding and template receive.
+    """
+
+    def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
+        """Nothing is drawn again."""
+        maps = run.maps
+        columns = sorted({column for word in maps.prompt.words() for column in word.columns})
+        layers = {
+            name: replace(layer, values=_shares(layer.values, columns))
+            for name, layer in maps.layers.items()
+        }
+        return [replace(maps, layers=layers).of(word) for word in words]
+
+
+def _shares(
+    values: Float[Tensor, "*kept columns y x"], columns: Sequence[int]
+) -> Float[Tensor, "*kept columns y x"]:
+    return values / values[..., columns, :, :].sum(-3, keepdim=True).clamp(min=1e-30)
