@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from daamkit.attribution.method import Again
+from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
@@ -26,16 +27,22 @@ class Share:
 
     def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
         """Nothing is drawn again."""
-        maps = run.maps
-        columns = sorted({column for word in maps.prompt.words() for column in word.columns})
-        layers = {
-            name: replace(layer, values=_shares(layer.values, columns))
-            for name, layer in maps.layers.items()
-        }
-        return [replace(maps, layers=layers).of(word) for word in words]
+        shares = among_words(run.maps)
+        return [shares.of(word) for word in words]
 
 
-def _shares(
+def among_words(maps: HeatMaps) -> HeatMaps:
+    """Maps whose layers, as far as they were kept apart, are divided by the sum over the prompt's
+    words."""
+    columns = sorted({column for word in maps.prompt.words() for column in word.columns})
+    layers = {
+        name: replace(layer, values=layer.values / _sum(layer.values, columns))
+        for name, layer in maps.layers.items()
+    }
+    return replace(maps, layers=layers)
+
+
+def _sum(
     values: Float[Tensor, "*kept columns y x"], columns: Sequence[int]
-) -> Float[Tensor, "*kept columns y x"]:
-    return values / values[..., columns, :, :].sum(-3, keepdim=True).clamp(min=1e-30)
+) -> Float[Tensor, "*kept 1 y x"]:
+    return values[..., columns, :, :].sum(-3, keepdim=True).clamp(min=1e-30)

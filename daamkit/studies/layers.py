@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
+from daamkit.attribution.share import among_words
 from daamkit.maps.layers import Layer
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
@@ -117,6 +118,7 @@ def parts(run: Run) -> Iterator[tuple[str, str, Callable[[Word], WordMap]]]:
     maps, layers = run.maps, list(run.maps.layers.values())
     yield "pooling", "daam", partial(maps.of, rule="daam")
     yield "pooling", "paper", partial(maps.of, rule="paper")
+    yield "pooling", "share", among_words(maps).of
     for kind, name, chosen in _chosen(layers):
         yield kind, name, maps.select(sites=lambda layer, of=chosen: layer.name in of).of
     if maps.steps >= len(THIRDS):
