@@ -62,7 +62,7 @@ train: env
 	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox
 
 train2: env  # world 2; each goes on where it stopped
-	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --samples 400000 --resume
+	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --samples 200000 --resume
 	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --drawn build/flux \
 		--samples 150000 --resume
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2
@@ -80,18 +80,27 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 	$(BIN)/daamkit study reliability --n 420 --split seen --seed 50000 --out build/reliability
 	$(BIN)/python -m daamkit.studies.calibrate build/reliability --out data/reliability/toybox.json
 	$(BIN)/daamkit study reliability --n 210 --out build/studies/reliability
-	$(BIN)/python benchmarks/silence.py --prompts 40
+	$(BIN)/daamkit study binding --n 200 --out build/studies/binding
 	for name in objects parts_of_speech relations cohyponyms adjectives neglect self_attention \
 			guidance_effects reliability; do \
 		cp build/studies/$$name/$$name.png docs/images/; done
 
-SCENES := attribution:900 layers:600 faithfulness:600 interventions:600 relations:400 parts_of_speech:300
+SCENES := attribution:900 layers:600 faithfulness:600 necessity:150 interventions:600 binding:400 \
+	relations:400 parts_of_speech:300
 
 studies2: env  # those of drawn scenes and captions, on both models of world 2; each goes on where it was
 	for model in toybox-2 toybox-flux; do for each in $(SCENES); do \
 		$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
 			--out build/studies/$$model/$${each%:*} || exit 1; \
 	done; done
+	for model in toybox-2 toybox-flux; do \
+		$(BIN)/daamkit study reliability --model $$model --world 2 --n 840 --split seen --seed 50000 \
+			--out build/reliability-$$model || exit 1; \
+		$(BIN)/python -m daamkit.studies.calibrate build/reliability-$$model \
+			--out data/reliability/$$model.json || exit 1; \
+		$(BIN)/daamkit study reliability --model $$model --world 2 --n 420 \
+			--out build/studies/$$model/reliability || exit 1; \
+	done
 	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
 	$(BIN)/daamkit study likeness --model toybox-2 --out build/studies/likeness
 

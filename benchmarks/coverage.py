@@ -1,6 +1,7 @@
 """How often do 95% intervals hold the truth? Simulated cases like those of the studies.
 
     python benchmarks/coverage.py --times 300
+    python benchmarks/coverage.py --times 300 --only AUROC alpha
 
 Each row is a case with a known truth, drawn anew so many times: how often a percentile bootstrap
 over clusters (Efron 1979) holds it, how often the interval that daamkit tells does, and the median
@@ -18,9 +19,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy import stats
+from scipy.special import expit, logit
 
-from daamkit.measures import intervals, quality
+from daamkit.measures import calibration, intervals, quality
+from daamkit.measures.agreement import alpha
 from daamkit.measures.regression import logistic
 
 Interval = tuple[float, float]
@@ -106,6 +109,43 @@ def pictures(rng: np.random.Generator, n: int, wide: float) -> tuple[np.ndarray,
     return rng.normal(0, wide, (n, 6)), np.random.default_rng(54).normal(0, 1, (300, 6))
 
 
+def chances(
+    rng: np.random.Generator, clusters: int, each: int, slope: float, middle: float = 2.5
+) -> tuple[np.ndarray, ...]:
+    """Probabilities that are said and what happened: right where `slope` is 1, too bold below."""
+    said = rng.normal(middle, 3, (clusters, each))
+    lot = np.sqrt(0.3) * rng.normal(size=(clusters, 1)) + np.sqrt(0.7) * rng.normal(size=said.shape)
+    happened = stats.norm.cdf(lot) < expit(slope * said)
+    return expit(said).ravel(), happened.ravel(), np.repeat(np.arange(clusters), each)
+
+
+def apart(
+    rng: np.random.Generator, clusters: int, each: int, far: float, share: float
+) -> tuple[np.ndarray, ...]:
+    """A score of things that are there, and of the others, which lies `far` below."""
+    happened = shares(rng, clusters, each, share, 0.2)[0] > 0
+    own, each_own = rng.normal(size=(clusters, 1)), rng.normal(size=(clusters, each))
+    score = (np.sqrt(0.3) * own + np.sqrt(0.7) * each_own).ravel() + far * happened
+    return score, happened, np.repeat(np.arange(clusters), each)
+
+
+def answers(
+    rng: np.random.Generator, units: int, raters: int, alike: float, yes: float | None = None
+) -> tuple[np.ndarray]:
+    """What raters say, (units, raters): one of five, or yes and no, of which they guess some."""
+    if yes is None:
+        own = np.sqrt(alike) * rng.normal(size=(units, 1))
+        said = 3 + 1.2 * (own + np.sqrt(1 - alike) * rng.normal(size=(units, raters)))
+        return (said.round().clip(1, 5),)
+    true, guess = rng.random((units, 1)) < yes, rng.random((units, raters)) < yes
+    return (np.where(rng.random((units, raters)) < alike, true, guess).astype(float),)
+
+
+def sets(rng: np.random.Generator, many: int, deviation: float) -> tuple[np.ndarray, ...]:
+    """A measure of each of some sets of pictures."""
+    return rng.normal(0.65, deviation, many), np.arange(many)
+
+
 # -- intervals as they were
 
 
@@ -138,6 +178,33 @@ def percentile_of_odds(
         table = logistic(told, both[rows], rows.tolist(), draws=0)
         found.append(float(table["odds_ratio"][0]))
     return _ends(np.array([each for each in found if not np.isnan(each)]))
+
+
+def percentile_of(
+    said: np.ndarray, happened: np.ndarray, clusters: np.ndarray, measure: str
+) -> Interval:
+    """Of a measure of `calibration`; draws that have none are left out."""
+    rng, found = np.random.default_rng(0), []
+    members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
+    for _ in range(200):
+        rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+        found.append(getattr(calibration, measure)(said[rows], happened[rows]))
+    return _ends(np.array([each for each in found if not np.isnan(each)]))
+
+
+def percentile_of_alpha(said: np.ndarray) -> Interval:
+    drawn = said[np.random.default_rng(0).integers(0, len(said), (DRAWS, len(said)))]
+    found = alpha_of(drawn)
+    return _ends(found[~np.isnan(found)])
+
+
+def alpha_of(said: np.ndarray) -> np.ndarray:
+    """Krippendorff's, where nobody's answer is missing: squared differences are twice a variance.
+    Those of yes and no are nominal ones."""
+    within = said.var(-1, ddof=1).mean(-1)
+    every = said.reshape(*said.shape[:-2], -1).var(-1, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(every > 0, 1 - within / every, np.nan)
 
 
 def _drawn(values: np.ndarray, clusters: np.ndarray, seed: int) -> np.ndarray:
@@ -175,6 +242,17 @@ def own_of_odds(
 ) -> Interval:
     table = logistic({"kin": related, "overlap": overlap}, both, clusters.tolist(), draws=200)
     return float(table["low"][0]), float(table["high"][0])
+
+
+def own_of(said: np.ndarray, happened: np.ndarray, clusters: np.ndarray, measure: str) -> Interval:
+    return calibration.INTERVALS[measure](said, happened, clusters.tolist())[1:]
+
+
+def own_of_alpha(said: np.ndarray) -> Interval:
+    units, raters = np.indices(said.shape)
+    columns = {"unit": units.ravel(), "rater": raters.ravel(), "said": said.ravel()}
+    found = alpha(pd.DataFrame(columns), ["unit"], "said", "interval", draws=DRAWS)
+    return found["low"], found["high"]
 
 
 def of_set(
@@ -232,6 +310,14 @@ def cases() -> Iterator[Case]:
         draw = partial(two_groups, kin=11, others=28, draw=draws)
         intervals_of = percentile_of_difference, own_of_difference
         yield Case("difference", f"{name}, 11 and 28 pairs", draw, truth, *intervals_of)
+    yield from _of_probabilities()
+    for units, raters, alike, yes in ((20, 3, 0.9, 0.3), (40, 2, 0.97, 0.3), (30, 3, 0.7, None)):
+        draw = partial(answers, units=units, raters=raters, alike=alike, yes=yes)
+        truth = float(alpha_of(draw(np.random.default_rng(99), units=50_000)[0]))
+        name = f"{truth:.2f}, {units} units x {raters}"
+        yield Case("alpha", name, draw, truth, percentile_of_alpha, own_of_alpha)
+    draw = partial(sets, many=4, deviation=0.05)
+    yield Case("mean of sets", "4 sets", draw, 0.65, percentile, number)
     draw = partial(outcomes, kin=11, others=28)
     rng = np.random.default_rng(99)
     many = [np.concatenate(each) for each in zip(*(draw(rng) for _ in range(300)), strict=True)]
@@ -246,6 +332,31 @@ def cases() -> Iterator[Case]:
         yield Case(
             f"{measure.__name__} (halves)", "60 pictures", draw, truth, halves, own_of_set, 5
         )
+
+
+def _of_probabilities() -> Iterator[Case]:
+    """AUROC, Brier score and calibration error."""
+    for clusters, far, share in ((30, 3, 0.8), (100, 2, 0.8), (100, 4, 0.8), (200, 3, 0.95)):
+        draw = partial(apart, clusters=clusters, each=3, far=far, share=share)
+        truth = calibration.auroc(*draw(np.random.default_rng(99), clusters=50_000)[:2])
+        name = f"{truth:.3f}, {clusters} x 3, {share:g} there"
+        intervals_of = (partial(each, measure="auroc") for each in (percentile_of, own_of))
+        yield Case("AUROC", name, draw, truth, *intervals_of)
+    for measure, name in (("brier", "Brier score"), ("error", "calibration error")):
+        for clusters, slope, middle in ((30, 1, 2.5), (100, 0.5, 2.5), (30, 0.6, 8)):
+            draw = partial(chances, clusters=clusters, each=3, slope=slope, middle=middle)
+            said, happened, _ = draw(np.random.default_rng(99), clusters=50_000)
+            truth = calibration.brier(said, happened) if measure == "brier" else _gap(said, slope)
+            title = f"{truth:.3f}, {clusters} x 3"
+            intervals_of = (partial(each, measure=measure) for each in (percentile_of, own_of))
+            yield Case(name, title, draw, truth, *intervals_of)
+
+
+def _gap(said: np.ndarray, slope: float) -> float:
+    """The calibration error of endlessly many cases: what is true of each stands for it."""
+    said = np.sort(said)
+    parts = np.array_split(said - expit(slope * logit(said)), calibration.BINS)
+    return float(sum(abs(part.sum()) for part in parts) / len(said))
 
 
 def _truth(draw: Any) -> float:
@@ -272,6 +383,8 @@ def covered(case: Case, times: int, seed: int = 0) -> dict[str, Any]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--times", type=int, default=300, help="draws of each case")
+    parser.add_argument("--only", nargs="*", help="estimators, by the first column; default all")
     asked = parser.parse_args()
-    rows = [covered(case, asked.times) for case in cases()]
+    known = [case for case in cases() if not asked.only or case.estimator in asked.only]
+    rows = [covered(case, asked.times) for case in known]
     print(pd.DataFrame(rows).round(3).to_string(index=False))

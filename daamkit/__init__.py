@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from daamkit.views.playground import Playground as Playground
     from daamkit.views.rating import Rating as Rating
     from daamkit.views.still import html as html
+    from daamkit.zoo import arguments as arguments
     from daamkit.zoo import load as load
 
 __version__ = "0.1.0"
@@ -79,6 +80,7 @@ _WHERE = {
     "SmoothedEnergyGuidance": "guidance.smoothed:SmoothedEnergyGuidance",
     "SynGen": "guidance.syngen:SynGen",
     "WordMap": "maps.wordmap:WordMap",
+    "arguments": "zoo:arguments",
     "edit": "edits.edit:edit",
     "guide": "guidance.denoising:guide",
     "html": "views.still:html",

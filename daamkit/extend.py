@@ -19,6 +19,7 @@ few lines that run: docs/extending.md.
 from __future__ import annotations
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.asked import Scale
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Family, Reading
 from daamkit.attention.hooks import Ended, attach, extra_passes
@@ -74,6 +75,7 @@ __all__ = [
     "Reading",
     "Row",
     "Run",
+    "Scale",
     "Segmenter",
     "Session",
     "Site",

@@ -228,11 +228,13 @@ attributions = Registry(  # made without arguments
         "text_to_image": "attribution.related:TextToImage",
         "propagation": "attribution.propagation:Propagation",
         "concepts": "attribution.concepts:ConceptAttention",
+        "ovam": "attribution.vocabulary:OpenVocabulary",
         "gradients": "attribution.gradients:GradientAttention",
         "occlusion": "attribution.occlusion:Occlusion",
         "layers": "attribution.learned:LayerWeights",
         "heads": "attribution.learned:BestHeads",
         "relevance": "attribution.learned:RelevantHeads",
+        "selected": "attribution.learned:SelectedHeads",
     },
 )
 studies = Registry(
@@ -252,8 +254,10 @@ studies = Registry(
         "attribution": "studies.attribution:AttributionStudy",
         "layers": "studies.layers:Layers",
         "faithfulness": "studies.faithfulness:Faithfulness",
+        "necessity": "studies.necessity:Necessity",
         "agreement": "studies.agreement:Agreement",
         "interventions": "studies.interventions:Interventions",
+        "binding": "studies.binding:Binding",
     },
 )
 # Each of these is called with the device on which it shall run.

@@ -1,8 +1,9 @@
-"""Names to pipelines: the toyboxes, a folder, a model of the Hub."""
+"""Names to pipelines: the toyboxes, a folder, a model of the Hub; and how these are asked."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def load(model: Any, **options: Any) -> Any:
     Raises
     ------
     DaamkitError
-        If the name is unknown, or the model is not on this machine and cannot be fetched.
+        If the name is unknown, the model is not on this machine and cannot be fetched, or no
+        family knows it.
     """
     if not isinstance(model, str | Path):
         if not hasattr(model, "components"):
@@ -67,6 +69,56 @@ def load(model: Any, **options: Any) -> Any:
             "'stable-diffusion-v1-5/stable-diffusion-v1-5'",
         )
     return _open(name, options)
+
+
+def arguments(
+    pipe: Any,
+    prompt: str | Sequence[str],
+    guidance: float | None = None,
+    negative: str | None = None,
+) -> dict[str, Any]:
+    """How a pipeline is asked for a prompt's picture, whatever its call names its settings.
+
+    Parameters
+    ----------
+    pipe
+        A pipeline that can be traced.
+    prompt
+        One, or one an image.
+    guidance
+        The scale of classifier-free guidance, "true" guidance where the model knows that alone; of
+        a model that is told the scale itself, that; None: the model's own.
+    negative
+        What no image shall show; None: nothing is said.
+
+    Returns
+    -------
+    arguments
+        Of the pipeline's call: the prompt, what guides, and what a toybox wants besides (places of
+        text, pixels).
+
+    Raises
+    ------
+    DaamkitError
+        If something that is asked for has no effect on this model.
+
+    Examples
+    --------
+    >>> import daamkit
+    >>> pipe = daamkit.load("toybox")
+    >>> daamkit.arguments(pipe, "a red cat", guidance=5.0, negative="a dog")
+    {'prompt': 'a red cat', 'guidance_scale': 5.0, 'negative_prompt': 'a dog'}
+    """
+    from daamkit.attention import families
+    from daamkit.attention.families import asked
+
+    own: dict[str, Any] = {}
+    if hasattr(pipe, "transformer"):
+        from daamkit.toybox import flux
+
+        own = flux.own(pipe)
+    scale = families.family_of(pipe).guidance(pipe)
+    return asked.arguments(pipe, scale, prompt, guidance, negative, own)
 
 
 def usual_device() -> str:
@@ -114,11 +166,17 @@ def _without_accelerate() -> AbstractContextManager[None]:
 
 
 def _open(name: str, options: dict[str, Any]) -> Any:
+    from daamkit.attention import families
+
+    pipe = _opened(name, options)
+    families.family_of(pipe)
+    return pipe
+
+
+def _opened(name: str, options: dict[str, Any]) -> Any:
     import torch
     from diffusers import AutoPipelineForText2Image, DiffusionPipeline
     from diffusers.utils import is_accelerate_available
-
-    from daamkit.attention import families
 
     if not {"dtype", "torch_dtype"} & options.keys():
         options = {**options, "dtype": torch.float32}  # all parts alike, however they were saved
@@ -130,9 +188,7 @@ def _open(name: str, options: dict[str, Any]) -> Any:
             except ValueError as error:
                 if "AutoPipeline" not in str(error):
                     raise
-            pipe = DiffusionPipeline.from_pretrained(name, **options)  # of videos, say
-        families.family_of(pipe)
-        return pipe
+            return DiffusionPipeline.from_pretrained(name, **options)  # of videos, say
     except (OSError, ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         if Path(name).is_dir():

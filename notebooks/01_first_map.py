@@ -36,7 +36,9 @@ pipe.set_progress_bar_config(disable=True)
 
 def draw(seed):
     with daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
-        pipe(PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed))
+        pipe(
+            prompt=PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed)
+        )
     return tracer.run
 
 
@@ -65,7 +67,7 @@ plots.overlay(run.image, run.maps.word(WORD), threshold=0.4).resize((256, 256))
 
 # %%
 generator = torch.Generator().manual_seed(SEED)
-alone = pipe(PROMPT, num_inference_steps=STEPS, generator=generator).images[0]
+alone = pipe(prompt=PROMPT, num_inference_steps=STEPS, generator=generator).images[0]
 print("the same picture:", alone == run.image)
 
 # %% [markdown]

@@ -39,7 +39,9 @@ pipe.set_progress_bar_config(disable=True)
 
 def draw(**options):
     with daamkit.trace(pipe, **options) as tracer:
-        pipe(PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(SEED))
+        pipe(
+            prompt=PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(SEED)
+        )
     return tracer.run
 
 

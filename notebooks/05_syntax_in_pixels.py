@@ -42,7 +42,9 @@ pipe.set_progress_bar_config(disable=True)
 
 def draw(prompt, seed):
     with daamkit.trace(pipe) as tracer:
-        pipe(prompt, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed))
+        pipe(
+            prompt=prompt, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed)
+        )
     return tracer.run
 
 

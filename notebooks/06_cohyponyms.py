@@ -39,7 +39,7 @@ pipe.set_progress_bar_config(disable=True)
 def draw(other):
     with daamkit.trace(pipe) as tracer:
         generator = torch.Generator().manual_seed(SEED)
-        pipe(f"a {WORD} and a {other}", num_inference_steps=STEPS, generator=generator)
+        pipe(prompt=f"a {WORD} and a {other}", num_inference_steps=STEPS, generator=generator)
     return tracer.run
 
 

@@ -53,7 +53,7 @@ truth = truths.truth(TRUTH)
 def draw(prompt, *taps):
     generator = torch.Generator().manual_seed(SEED)
     with attach(pipe, *taps):
-        return pipe(prompt, num_inference_steps=STEPS, generator=generator).images[0]
+        return pipe(prompt=prompt, num_inference_steps=STEPS, generator=generator).images[0]
 
 
 tape = Tape()  # remembers where the model looked; for later

@@ -47,7 +47,9 @@ truth = truths.truth(TRUTH)
 def draw(seed, *methods):
     guidance = daamkit.guide(pipe, *methods) if methods else nullcontext()
     with guidance, daamkit.trace(pipe) as tracer:
-        pipe(PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed))
+        pipe(
+            prompt=PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed)
+        )
     return tracer.run
 
 

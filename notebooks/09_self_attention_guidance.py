@@ -44,7 +44,7 @@ def draw(*methods):
     prompts, free = [PROMPT] * len(SEEDS), {"guidance_scale": 1.0}  # no classifier-free guidance
     guidance = daamkit.guide(pipe, *methods) if methods else nullcontext()
     with guidance, daamkit.trace(pipe, self_attention=True) as tracer:
-        pipe(prompts, num_inference_steps=STEPS, generator=generators, **free)
+        pipe(prompt=prompts, num_inference_steps=STEPS, generator=generators, **free)
     return tracer.runs
 
 

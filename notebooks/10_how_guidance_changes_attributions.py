@@ -46,7 +46,9 @@ truth = truths.truth(TRUTH)
 def draw(*methods):
     guidance = daamkit.guide(pipe, *methods) if methods else nullcontext()
     with guidance, daamkit.trace(pipe) as tracer:
-        pipe(PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(SEED))
+        pipe(
+            prompt=PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(SEED)
+        )
     return tracer.run
 
 

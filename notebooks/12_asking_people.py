@@ -39,7 +39,7 @@ pipe.set_progress_bar_config(disable=True)
 with daamkit.trace(pipe) as tracer:
     for prompt in PROMPTS:
         generator = torch.Generator().manual_seed(SEED)
-        pipe(prompt, num_inference_steps=STEPS, generator=generator)
+        pipe(prompt=prompt, num_inference_steps=STEPS, generator=generator)
 runs = tracer.runs
 daamkit.Collection(runs)
 

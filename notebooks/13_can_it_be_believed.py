@@ -36,7 +36,9 @@ pipe.set_progress_bar_config(disable=True)
 
 def draw(seed):
     with daamkit.trace(pipe) as tracer:
-        pipe(PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed))
+        pipe(
+            prompt=PROMPT, num_inference_steps=STEPS, generator=torch.Generator().manual_seed(seed)
+        )
     return tracer.run
 
 

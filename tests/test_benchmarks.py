@@ -4,33 +4,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 
-from benchmarks import coverage, inspector, rounds, vectors
-
-
-def test_vectors_of_two_words_are_exchanged_and_no_others(toybox) -> None:
-    (text,) = vectors.prompts(toybox, 1)
-    words = text.split()  # a red cat and a blue dog
-    before = torch.arange(77.0)[:, None].expand(77, 3)
-    assert vectors.exchanged(before, text, toybox, "nothing") is before
-    for kind, (one, other) in {"nouns": (3, 7), "colours": (2, 6)}.items():  # the start is token 0
-        after = vectors.exchanged(before, text, toybox, kind)
-        moved = (after != before).any(1).nonzero().flatten().tolist()
-        assert moved == [one, other], words
-        assert after[one, 0] == other and after[other, 0] == one
-
-
-def test_a_colour_is_told_by_both_vectors(monkeypatch) -> None:
-    seen = pd.DataFrame({"name": ["cat", "dog"], "colour": ["red", "red"], "area": [9, 9]})
-    monkeypatch.setattr(vectors.oracle, "detections", lambda image: seen)
-    rows = pd.DataFrame(vectors.rows("a red cat and a blue dog", None, "nouns"))
-    told = rows.groupby("measure", sort=False)["value"].apply(list).to_dict()
-    assert told == {
-        "there": [1, 1], "its own vector's colour": [1, 0], "of the word before it": [0, 1],
-    }  # fmt: skip
+from benchmarks import coverage, inspector, rounds
 
 
 def test_rounds_are_told_with_their_range() -> None:

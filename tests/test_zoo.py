@@ -2,14 +2,23 @@
 
 import pytest
 import torch
-from diffusers import FluxPipeline, StableDiffusionPipeline
+from diffusers import (
+    AutoPipelineForText2Image,
+    CogVideoXDDIMScheduler,
+    CogView3PlusPipeline,
+    CogView3PlusTransformer2DModel,
+    FluxPipeline,
+    StableDiffusionPipeline,
+)
 from safetensors import safe_open
 
 import daamkit
+import daamkit.extend
 from daamkit import resources
 from daamkit.errors import DaamkitError
 from daamkit.toybox import flux, pipeline
 from tests import tiny
+from tests.families import tiny_joint
 
 
 def test_a_pipeline_is_returned_as_it_is(sd):
@@ -78,6 +87,29 @@ def test_a_hub_id_while_offline_tells_how_to_fetch_it(monkeypatch):
 def test_a_folder_that_holds_no_pipeline(tmp_path):
     with pytest.raises(DaamkitError, match=r"pipeline in the folder.*save_pretrained"):
         daamkit.load(tmp_path)
+
+
+def test_a_model_that_no_family_knows_is_refused_however_it_was_opened(tmp_path):
+    """`AutoPipelineForText2Image` opens it."""
+    tokenizer, encoder = tiny_joint.t5()
+    transformer = CogView3PlusTransformer2DModel(
+        in_channels=4, out_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2,
+        text_embed_dim=32, time_embed_dim=8, condition_dim=8, pos_embed_max_size=8, sample_size=8,
+    )  # fmt: skip
+    parts = tokenizer, encoder, tiny.autoencoder(), transformer, CogVideoXDDIMScheduler()
+    CogView3PlusPipeline(*parts).save_pretrained(tmp_path)
+    given = {"low_cpu_mem_usage": False}
+    opened = AutoPipelineForText2Image.from_pretrained(tmp_path, **given)
+    assert type(opened) is CogView3PlusPipeline
+    with pytest.raises(DaamkitError) as refused:
+        daamkit.load(tmp_path, **given)
+    error = refused.value
+    for looked_for in ("UNet2DConditionModel", "FluxTransformer2DModel", "WanTransformer3DModel"):
+        assert looked_for in error.wanted
+    assert error.got.startswith("CogView3PlusPipeline with ")
+    assert "CogView3PlusTransformer2DModel as transformer" in error.got
+    assert "daamkit.extend.families.register" in error.mend and "docs/extending.md" in error.mend
+    assert callable(daamkit.extend.families.register)
 
 
 @pytest.mark.parametrize("name", ["toybox", "toybox-flux"])

@@ -3,6 +3,8 @@
 The fused kernel computes of each query the log-sum-exp of its products with all keys: with it, the
 probability of a key is exp(product - log-sum-exp), whatever the other keys are. Where the kernel
 does not tell it (`Attention.statistic`), the softmax is computed, a block of queries at a time.
+
+Where cells look at text alone and the whole is small, as in UNets, the softmax is taken as it is.
 """
 
 from __future__ import annotations
@@ -19,8 +21,13 @@ AT_ONCE = 2**26  # bytes
 Places = slice | Sequence[int]
 
 
+def large(attention: Attention) -> bool:
+    """Whether a site's probabilities, of all rows, are too many to be held at once."""
+    return 4 * attention.query[..., 0].numel() * attention.key.shape[2] > AT_ONCE
+
+
 def of_keys(
-    attention: Attention, branch: str, keys: slice, bytes_at_once: int = AT_ONCE
+    attention: Attention, branch: str, keys: slice, bytes_at_once: int | None = None
 ) -> Iterator[tuple[slice, Float[Tensor, "samples heads block keys"]]]:
     """The image's cells' probabilities of some keys, a block of cells at a time, in float32.
 
@@ -33,9 +40,9 @@ def of_keys(
     keys
         A run of consecutive keys.
     bytes_at_once
-        How large a block may be.
+        How large a block may be; None: `AT_ONCE`.
     """
-    cells = attention.layout.cells
+    cells, bytes_at_once = attention.layout.cells, bytes_at_once or AT_ONCE
     if attention.statistic is None or not isinstance(cells, slice):
         for block, shares in attention.blocks(branch, bytes_at_once):
             yield block, shares[..., keys]
@@ -89,6 +96,23 @@ def received(attention: Attention, branch: str) -> Float[Tensor, "samples cells"
     return torch.cat(found)
 
 
+def statistic(
+    attention: Attention, rows: slice, queries: slice
+) -> Float[Tensor, "rows heads queries"]:
+    """What `Attention.statistic` is, of some queries of some batch rows, where the kernel has not
+    told it: computed a block of queries at a time, without gradients."""
+    found = []
+    with torch.no_grad(), torch.autocast(attention.key.device.type, enabled=False):
+        key = attention.every_key()[rows]
+        mask = None if attention.mask is None else attention.every_mask()[rows]
+        for block in _blocks(attention, rows, queries, slice(None), AT_ONCE):
+            hidden = None if mask is None else cut(mask, block)
+            scores = _scores(attention.query[rows, :, block], key, hidden, attention.scale)
+            own = scores.logsumexp(-1)
+            found.append(own.masked_fill(own.isneginf(), 0.0))  # of a query that may see no key
+    return torch.cat(found, -1)
+
+
 def shares(
     query: Float[Tensor, "rows heads queries channels"],
     key: Float[Tensor, "rows heads keys channels"],
@@ -97,13 +121,18 @@ def shares(
     scale: float,
 ) -> Float[Tensor, "rows heads queries keys"]:
     """exp(scale * query @ key^T + mask - statistic), in float32."""
+    scores = _scores(query, key, mask, scale)
+    scores -= statistic[..., None]
+    return scores.exp_()
+
+
+def _scores(query: Tensor, key: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     scores = (query.float() * scale) @ key.float().transpose(-1, -2)
     if mask is not None and mask.dtype == torch.bool:
         scores.masked_fill_(~mask, -torch.inf)
     elif mask is not None:
         scores += mask.float()
-    scores -= statistic[..., None]
-    return scores.exp_()
+    return scores
 
 
 def cut(mask: Tensor, queries: Places) -> Tensor:

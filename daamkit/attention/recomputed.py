@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from daamkit.attention.columns import AT_ONCE, cut, shares
+from daamkit.attention import columns
+from daamkit.attention.columns import cut, shares
 from daamkit.attention.sites import places
 from daamkit.attention.taps import Attention
 
@@ -26,21 +27,30 @@ def text(attention: Attention, branch: str) -> Float[Tensor, "samples cells plac
     Parameters
     ----------
     attention
-        Of one site; without its `statistic` the whole softmax is in the graph.
+        Of one site; without its `statistic` that is computed, or, of a small site, the whole
+        softmax is in the graph.
     branch
         The branch whose rows are read.
     """
-    if attention.statistic is None:
+    if attention.statistic is None and not columns.large(attention):
         return attention.text(branch, gradient=True).mean(1)
-    rows = attention.branches[branch]
+    with torch.autocast(attention.key.device.type, enabled=False):
+        return _text(attention, branch)
+
+
+def _text(attention: Attention, branch: str) -> Tensor:
+    rows, key = attention.branches[branch], attention.every_key()
     cells, spans = attention.layout.cells_of(rows), attention.layout.text[rows]
     each: list[Tensor] = []
     for at, own, text in zip(range(rows.start, rows.stop), cells, spans, strict=True):
         one = slice(at, at + 1)
         mask = None if attention.mask is None else cut(attention.every_mask()[one], own)
-        query, statistic = attention.query[one, :, own], attention.statistic[one, :, own]
-        scale, keys = attention.scale, places(text)
-        each.append(_Mean.apply(query, attention.key[one], statistic, mask, scale, keys))
+        if attention.statistic is None:
+            statistic = columns.statistic(attention, one, own)
+        else:
+            statistic = attention.statistic[one, :, own]
+        query, scale, keys = attention.query[one, :, own], attention.scale, places(text)
+        each.append(_Mean.apply(query, key[one], statistic, mask, scale, keys))
     longest = max(own.shape[-1] for own in each)
     return torch.cat([F.pad(own, (0, longest - own.shape[-1])) for own in each])
 
@@ -63,24 +73,29 @@ class _Mean(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        query, key, statistic, mask = ctx.saved_tensors
-        scale, keys = ctx.scale, ctx.keys
-        gradient = gradients[0][:, None] / query.shape[1]
-        to_query = torch.zeros_like(query, dtype=torch.float32)
-        to_key = torch.zeros_like(key, dtype=torch.float32)
-        taken = torch.zeros_like(query[..., :1], dtype=torch.float32)  # d
-        for block, part in _parts(query, key, statistic, mask, scale, keys):
-            part *= gradient[:, :, block]
-            taken[:, :, block] = part.sum(-1, keepdim=True)
-            to_query[:, :, block] = part @ key[:, :, keys].float()
-            to_key[:, :, keys] += part.transpose(-1, -2) @ query[:, :, block].float()
-        with torch.enable_grad():
-            value = key.detach().requires_grad_()
-            mean = F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
-        (back,) = torch.autograd.grad(mean, value, (taken * query).to(query.dtype))
-        to_query -= taken * mean.detach().float()
-        to_key -= back.float()
-        return (scale * to_query).to(query.dtype), (scale * to_key).to(key.dtype), *[None] * 4
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            return _back(ctx, *gradients)
+
+
+def _back(ctx: Any, *gradients: Any) -> Any:
+    query, key, statistic, mask = ctx.saved_tensors
+    scale, keys = ctx.scale, ctx.keys
+    gradient = gradients[0][:, None] / query.shape[1]
+    to_query = torch.zeros_like(query, dtype=torch.float32)
+    to_key = torch.zeros_like(key, dtype=torch.float32)
+    taken = torch.zeros_like(query[..., :1], dtype=torch.float32)  # d
+    for block, part in _parts(query, key, statistic, mask, scale, keys):
+        part *= gradient[:, :, block]
+        taken[:, :, block] = part.sum(-1, keepdim=True)
+        to_query[:, :, block] = part @ key[:, :, keys].float()
+        to_key[:, :, keys] += part.transpose(-1, -2) @ query[:, :, block].float()
+    with torch.enable_grad():
+        value = key.detach().requires_grad_()
+        mean = F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+    (back,) = torch.autograd.grad(mean, value, (taken * query).to(query.dtype))
+    to_query -= taken * mean.detach().float()
+    to_key -= back.float()
+    return (scale * to_query).to(query.dtype), (scale * to_key).to(key.dtype), *[None] * 4
 
 
 def _parts(
@@ -93,7 +108,7 @@ def _parts(
 ) -> Iterator[tuple[slice, Tensor]]:
     """Probabilities of the chosen keys, a block of queries at a time."""
     chosen, some = key[:, :, keys], None if mask is None else mask[..., keys]
-    size = max(1, AT_ONCE // (4 * query.shape[1] * max(1, len(keys))))
+    size = max(1, columns.AT_ONCE // (4 * query.shape[1] * max(1, len(keys))))
     for at in range(0, query.shape[2], size):
         block = slice(at, at + size)
         own = None if some is None else cut(some, block)

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from daamkit import compat
 from daamkit.attention.audience import Audience
+from daamkit.attention.columns import large
 from daamkit.attention.families.family import Family
 from daamkit.attention.sites import Layout, Site, dimensions
 from daamkit.attention.taps import Attention, Tap, at_work
@@ -45,8 +46,9 @@ class Spy:
         """The site has run, or raised: then there is no output."""
         if not self.audience.active:
             return
-        mode = self.close()
-        if mode is not None and not mode.saw and output is not None:
+        mode, now = self.close(), self.audience.now
+        perturbed = now is not None and [*now.branches] == ["perturbed"]  # by attending to nothing
+        if mode is not None and not mode.saw and output is not None and not perturbed:
             raise _did_not_attend(self.site, self.audience.family)
         if self.audience.extra is not None and output is not None:
             taps = self.audience.extra[0]
@@ -96,7 +98,8 @@ class Spy:
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         attention = Attention(self.site, now, query, key, scale, mask, value, layout)
         eager = any(tap.eager(self.site) for tap in taps)
-        told = None if eager or self.site.kind == "cross" else _statistic(given)
+        whole = eager or (self.site.kind == "cross" and not large(attention))
+        told = None if whole else _statistic(given)
         if told is not None:
             output, attention.statistic = told
         else:

@@ -102,8 +102,8 @@ class LayerWeights(Learned):
 
 class BestHeads(Learned):
     """The mean of the heads that ranked the things of drawn scenes best, each head's map with the
-    mean 1; as works on transformers choose layers by their masks (Shin et al. 2025, arXiv
-    2508.07519), head by head. It wants a run that kept its heads."""
+    mean 1. A recipe of our own: Shin et al. 2025 (arXiv 2508.07519) so choose layers by their
+    masks; `SelectedHeads` asks no mask. It wants a run that kept its heads."""
 
     def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
         """The mean."""
@@ -118,19 +118,45 @@ class RelevantHeads(Learned):
 
     def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
         """The mean."""
-        if not lesson.relevance:
-            raise UnsuitedError(
-                wanted="heads whose relevance was counted",
-                got=f"{lesson.model}, of which that cannot be asked",
-                mend="take another method: joint attention scores no keys beside the prompt's",
-            )
-        heads = _large(run, word)
+        every, heads = _relevance(lesson), _apart(run, word)
         weights = {
-            name: torch.tensor(lesson.relevance[name], dtype=torch.float32, device=own.device)
+            name: torch.tensor(every[name], dtype=torch.float32, device=own.device)
             for name, own in heads.items()
         }
         total = torch.stack([(weights[n][:, None, None] * heads[n]).sum(0) for n in heads]).sum(0)
         return total / sum(map(len, weights.values()))
+
+
+@dataclass(frozen=True)
+class SelectedHeads(Learned):
+    """DAAM's mean over some heads alone, those that answer to words for things most often (Park et
+    al. 2026, arXiv 2604.05906: heads chosen by their head relevance vector).
+
+    Parameters
+    ----------
+    share
+        Of the heads that are kept; the paper's best are between a fifth and a quarter.
+    """
+
+    share: float = 0.25
+
+    def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
+        """The mean."""
+        relevance, maps = _relevance(lesson), _apart(run, word)
+        every = [(name, head) for name, own in maps.items() for head in range(len(own))]
+        best = sorted(every, key=lambda place: -relevance[place[0]][place[1]])
+        kept = best[: max(1, round(self.share * len(best)))]
+        return torch.stack([maps[name][head] for name, head in kept]).mean(0)
+
+
+def _relevance(lesson: Lesson) -> Mapping[str, Sequence[float]]:
+    if not lesson.relevance:
+        raise UnsuitedError(
+            wanted="heads whose relevance was counted",
+            got=f"{lesson.model}, of which that cannot be asked",
+            mend="take another method: joint attention scores no keys beside the prompt's",
+        )
+    return lesson.relevance
 
 
 def of_layers(run: Run, word: Word) -> dict[str, Float[Tensor, "y x"]]:
@@ -146,13 +172,17 @@ def of_heads(run: Run, word: Word) -> dict[str, Float[Tensor, "heads y x"]]:
     DaamkitError
         If the run kept no heads.
     """
+    return {name: _even(heads) for name, heads in _apart(run, word).items()}
+
+
+def _apart(run: Run, word: Word) -> dict[str, Float[Tensor, "heads y x"]]:
     if not {"site", "head"} <= run.maps.keep:
         raise DaamkitError(
             wanted="sites and heads kept apart",
             got=f"a trace that kept {sorted(run.maps.keep) or 'sums only'}",
             mend="trace with `keep=('site', 'head')`, which is the default",
         )
-    return {name: _even(heads) for name, heads in _large(run, word).items()}
+    return _large(run, word)
 
 
 def _large(run: Run, word: Word) -> dict[str, Float[Tensor, "heads y x"]]:

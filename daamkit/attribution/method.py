@@ -21,7 +21,8 @@ class UnsuitedError(DaamkitError):
 class Attribution(Protocol):
     """Says where words are, from what a run holds or by drawing its image again.
 
-    `registry.attributions` knows methods by name, each made without arguments.
+    `registry.attributions` knows methods by name, each made without arguments. One that reads
+    attention of other relations names these as `relations`; see `related`.
     """
 
     def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
@@ -38,3 +39,9 @@ class Attribution(Protocol):
             change attention, and returns the new run. An extra generation each time.
         """
         ...
+
+
+def related(*methods: Attribution) -> tuple[str, ...]:
+    """The relations whose attention methods want kept of their words, as `trace` names them: what
+    each has as `relations`, which it may lack."""
+    return tuple(dict.fromkeys(name for each in methods for name in getattr(each, "relations", ())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from daamkit.attribution.method import Again, UnsuitedError
 from daamkit.maps.run import Run
@@ -21,6 +22,8 @@ class TextToImage:
     DAAM asks which cells look at the word (arXiv 2210.04885); both directions stand in one joint
     softmax (arXiv 2508.07519 parts it into four).
     """
+
+    relations: ClassVar[tuple[str, ...]] = (RELATION,)
 
     def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
         """Nothing is drawn again.

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.taps import Attention
 from daamkit.attribution.method import UnsuitedError
@@ -20,8 +21,9 @@ class HeadRelevance(Concepts):
 
     In each step and at each site one word of each concept is drawn; its keys stand in one softmax
     with those of the others, and a head answers to that concept whose tokens its cells pay most to,
-    in the mean (section 3 of Park et al. 2025, arXiv 2412.02237; without the start of text, which
-    their code has in the softmax and which decides nothing).
+    in the mean (section 3 of Park et al. 2025, arXiv 2412.02237). The start of text, where a model
+    has one, stands there too, as in their code: what a cell pays to it, it does not pay to words,
+    so that it counts for less.
 
     Parameters
     ----------
@@ -66,14 +68,21 @@ class HeadRelevance(Concepts):
             return
         rows, keys = attention.branches["cond"], self.keys[attention.site.name]
         query = attention.query[rows, :, attention.layout.cells_of(rows)[0]].float()
-        chosen = self._chosen()
-        lengths = [len(self.vectors[at]) for at in chosen]
-        drawn = [keys[at][:, :length] for at, length in zip(chosen, lengths, strict=True)]
-        scores = attention.scale * query @ torch.cat(drawn, 1).float().mT
-        paid = scores.softmax(-1).mean(2)  # (samples, heads, tokens)
-        each = torch.stack([own.mean(-1) for own in paid.split(lengths, -1)], -1)
-        won = torch.nn.functional.one_hot(each.argmax(-1), len(chosen)).sum(0).cpu().float()
+        drawn = [torch.cat(keys[at], 1) for at in self._chosen()]  # (heads, tokens, channels)
+        start = attention.key[rows][:1, :, self._start(attention)]
+        words = torch.cat([start[0], *drawn], 1).float()
+        paid = (attention.scale * query @ words.mT).softmax(-1).mean(2)  # (samples, heads, tokens)
+        lengths = [start.shape[2], *(own.shape[1] for own in drawn)]
+        _, *each = paid.split(lengths, -1)
+        means = torch.stack([own.mean(-1) for own in each], -1)
+        won = torch.nn.functional.one_hot(means.argmax(-1), len(each)).sum(0).cpu().float()
         self.counts[attention.site.name] = self.counts.get(attention.site.name, 0) + won
+
+    def _start(self, attention: Attention) -> list[int]:
+        """The keys of the start of text, which has heard nothing and is any text's."""
+        read = prompts.texts(attention.now.call, "cond")[0]
+        starts = {token.column for token in read.prompt.tokens if token.special == "SOS"}
+        return read.keys(attention.layout.text[attention.branches["cond"].start], starts)
 
     def _chosen(self) -> list[int]:
         """A word of each concept, by its number among all."""

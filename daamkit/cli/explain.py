@@ -25,7 +25,9 @@ def add(verbs: Any) -> None:
     parser.add_argument("--model", default="toybox", help="toybox, a folder, or a Hub id")
     parser.add_argument("--seed", type=int, default=0, help="of the noise the image begins with")
     parser.add_argument("--steps", type=int, default=25, help="of the denoising")
-    parser.add_argument("--guidance", type=float, help="guidance scale; default the model's")
+    parser.add_argument(
+        "--guidance", type=float, help="guidance scale, or true guidance; default the model's"
+    )
     parser.add_argument("--negative", help="negative prompt; default none")
     parser.add_argument("--height", type=int, help="pixels; default the model's")
     parser.add_argument("--width", type=int, help="pixels; default the model's")
@@ -62,16 +64,12 @@ def explain(asked: argparse.Namespace) -> int:
     pipe = daamkit.load(asked.model, dtype=getattr(torch, asked.dtype))
     zoo.move(pipe, asked.device or zoo.usual_device())
     pipe.set_progress_bar_config(desc="generating", disable=False)
-    options = {
-        "guidance_scale": asked.guidance,
-        "negative_prompt": asked.negative,
-        "height": asked.height,
-        "width": asked.width,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    _refuse_unknown(pipe, given)
+    call = zoo.arguments(pipe, asked.prompt, asked.guidance, asked.negative)
+    if asked.height is not None:
+        call |= {"height": asked.height, "width": asked.width}
+    _refuse_unknown(pipe, call)
     keep: tuple[str, ...] = ("step", "site", "head")
-    size = {"height": asked.height, "width": asked.width, "steps": asked.steps}
+    size = {"height": call.get("height"), "width": call.get("width"), "steps": asked.steps}
     needed = daamkit.trace(pipe, keep=keep).bytes(asked.prompt, **size)
     if needed > BUDGET:
         tell(f"single steps are not kept: {needed:,} bytes of maps, over {BUDGET:,}")
@@ -79,10 +77,9 @@ def explain(asked: argparse.Namespace) -> int:
     with daamkit.trace(pipe, keep=keep) as tracer:
         try:
             pipe(
-                asked.prompt,
+                **call,
                 num_inference_steps=asked.steps,
                 generator=torch.Generator().manual_seed(asked.seed),
-                **given,
             )
         except ValueError as error:
             raise DaamkitError(

@@ -11,6 +11,8 @@ from typing import Any
 from daamkit.cli.shell import Help, quiet
 from daamkit.errors import DaamkitError
 
+READ = 9001  # of the drawn scenes that an oracle is tried on
+
 
 def add(verbs: Any) -> None:
     parts = verbs.add_parser("toybox", help="the model that ships with daamkit").add_subparsers(
@@ -46,7 +48,7 @@ def add(verbs: Any) -> None:
         "each kind for each seed"
     )  # fmt: skip
     evaluate.add_argument("--steps", type=int, default=25, help="of the denoising")
-    evaluate.add_argument("--guidance", type=float, default=7.5, help="guidance scale")
+    evaluate.add_argument("--guidance", type=float, help="guidance scale; default the model's")
     evaluate.add_argument("--batch", type=int, default=12, help="images at a time")
     evaluate.add_argument("--scenes", type=int, default=100, help="drawn scenes; 0: none")
     evaluate.add_argument("--quality", type=int, default=0, metavar="N", help="FID of N images")
@@ -81,9 +83,9 @@ def _evaluate(asked: argparse.Namespace) -> int:
             got=f"--steps {asked.steps} --batch {asked.batch}",
             mend="try --steps 25 --batch 12",
         )
-    if asked.scenes == 1 or asked.scenes < 0 or asked.quality in (1, 2, 3) or asked.quality < 0:
+    if asked.scenes == 1 or asked.scenes < 0 or (asked.quality and asked.quality < 8):
         raise DaamkitError(
-            wanted="--scenes 0 or at least 2, --quality 0 or at least 4",
+            wanted="--scenes 0 or at least 2, --quality 0 or at least 8",
             got=f"--scenes {asked.scenes} --quality {asked.quality}",
             mend="try --scenes 100 --quality 300",
         )
@@ -112,7 +114,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
         pictures=asked.quality,
         batch=asked.batch,
         num_inference_steps=asked.steps,
-        guidance_scale=asked.guidance,
+        guidance=asked.guidance,
     )
     if asked.json:
         rows = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
@@ -126,8 +128,8 @@ def _evaluate(asked: argparse.Namespace) -> int:
 def _card(asked: argparse.Namespace, seeds: range) -> int:
     """Models of world 2 side by side."""
     from daamkit.maps import folders
-    from daamkit.studies import card
-    from daamkit.toybox import oracle
+    from daamkit.studies import card, reading
+    from daamkit.toybox import oracle, scenes
 
     kind = folders.Kind("card", "card.md", belongs=re.compile(r"card\.(json|md)"))
     if asked.out is not None:
@@ -140,15 +142,20 @@ def _card(asked: argparse.Namespace, seeds: range) -> int:
     for model in asked.model:
         pipe = daamkit.load(model)
         pipe.set_progress_bar_config(disable=True)
-        tables[model], facts[model] = card.evaluate(
+        tables[model], known = card.evaluate(
             pipe, seeds, reader, asked.batch, asked.steps, asked.guidance
         )
+        facts[model] = known | card.learned(model)
     rows = {
         model: facts[model] | {"card": json.loads(table.to_json(orient="records"))}
         for model, table in tables.items()
     }
-    written = json.dumps({"world": 2, "seeds": asked.seeds, "models": rows})
-    text = card.markdown(tables, facts)
+    text, read = card.markdown(tables, facts), dict[str, Any]()
+    if asked.scenes:
+        table, read = reading.measure(scenes.sample(asked.scenes, READ, world=2), reader)
+        text += f"\n{reading.markdown(table, read)}"
+        read["reading"] = json.loads(table.to_json(orient="records"))
+    written = json.dumps({"world": 2, "seeds": asked.seeds, "models": rows, "oracle": read})
     print(written if asked.json else text, flush=True)
 
     def draw(place: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any, ClassVar, Literal
@@ -31,7 +31,8 @@ class Edit(Tap):
         A group of sites ("mid", "up"), a part of their names ("up_blocks.1"), or several; None:
         all that `reads` what the edit works on.
     heads
-        Number of the head that is changed, or of several; None: all.
+        Number of the head that is changed, or of several; or those of each site by its whole name,
+        and none of any other's; None: all.
     steps
         The sampler's step in which it acts, from 0, or several; None: all.
     branch
@@ -45,7 +46,7 @@ class Edit(Tap):
     """
 
     layers: Layers | None = None
-    heads: int | Sequence[int] | None = None
+    heads: int | Sequence[int] | Mapping[str, Sequence[int]] | None = None
     steps: int | Sequence[int] | None = None
     branch: str = "cond"
 
@@ -83,8 +84,17 @@ class Edit(Tap):
         """Find the sites that are meant, for an edit of extra passes: no call starts these."""
         known = [site for own in families.sites(pipe).values() for site in own]
         self._names = {site.name for site in meant(known, self.layers, reads=self.reads)}
-        self._had = set[str]()
-        self._heads, self._steps = _listed("heads", self.heads), _listed("steps", self.steps)
+        self._had, self._steps = set[str](), _listed("steps", self.steps)
+        every = dict.fromkeys(self._names, self.heads)
+        own = self.heads if isinstance(self.heads, Mapping) else every
+        if strange := own.keys() - self._names:
+            raise DaamkitError(
+                wanted=f"heads of sites among {', '.join(sorted(self._names))}",
+                got=f"some of {min(strange)!r}",
+                mend="name these as they are, and none that `layers=` leaves out",
+            )
+        self._names &= own.keys()
+        self._heads = {name: _listed("heads", each) for name, each in own.items()}
 
     def wants(self, site: Site) -> bool:
         """The sites that are meant."""
@@ -101,7 +111,7 @@ class Edit(Tap):
         changed = self.change(attention.part(self.branch), own)
         if changed is own:
             return output
-        if self._heads is not None:
+        if self.heads is not None:
             chosen = self.numbers(attention)
             kept, changed = changed, own.clone()
             changed[:, chosen] = kept[:, chosen].to(own.dtype)
@@ -125,7 +135,8 @@ class Edit(Tap):
             If it has no such head.
         """
         count = attention.query.shape[1]
-        numbers = list(range(count)) if self._heads is None else self._heads
+        own = self._heads[attention.site.name]
+        numbers = list(range(count)) if own is None else own
         if not all(0 <= number < count for number in numbers):
             raise DaamkitError(
                 wanted=f"heads from 0 to {count - 1} at {attention.site.name}",

@@ -12,11 +12,24 @@ from torch import Tensor
 
 from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.reworded import pooled_width, repooled
 from daamkit.attention.sites import Site
-from daamkit.edits.words import OfWords, columns
+from daamkit.edits.words import OfWords, columns, of_each
 from daamkit.errors import DaamkitError
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.prompts import vectors
+from daamkit.prompts.places import moved
+
+POOLED = "pooled"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one row's text is exchanged for: vectors at some places, and of the pooled text."""
+
+    text: Float[Tensor, "places channels"]
+    places: list[int]
+    pooled: Float[Tensor, " width"] | None
 
 
 @dataclass(eq=False)
@@ -25,16 +38,18 @@ class Exchange(OfWords):
 
     Where `Silence` leaves a hole that no prompt leaves, this stays among what text encoders say:
     with ``Exchange("cat", "a dog and a car")`` the prompt "a cat and a car" keeps the vectors of
-    all its other tokens, which have read "cat". Pooled text stays the prompt's own, and extra
-    passes of guidance have the prompt's own text.
+    all its other tokens, which have read "cat". Extra passes of guidance have the prompt's own
+    text.
 
     Parameters
     ----------
     words
         A word or phrase, or several in a list; "SOS", "EOS" and "padding" are the special tokens
-        of that name, all of them. Every prompt of the call has them.
+        of that name, all of them, and "pooled" the vector that a model is given of the whole text.
+        Lists within the list: one for each prompt of the call. An empty list changes nothing.
     source
-        The other prompt: the same number of tokens stands before the words, and in them.
+        The other prompt, or one for each prompt of the call: in every text encoder as many words
+        and tokens stand before the words, and others of as many tokens in their place.
     occurrence
         Which one, where a bare word stands several times; "all" takes them together.
     prompt
@@ -46,16 +61,17 @@ class Exchange(OfWords):
     Raises
     ------
     DaamkitError
-        When the pipeline is called: if layers or heads are chosen, a prompt has no such word, or
-        the model is given its text otherwise, or not as much of it, as the other prompt's.
+        When the pipeline is called: if layers or heads are chosen, a prompt has no such word,
+        there are not as many lists or sources as prompts, the words stand at other places of the
+        other prompt, or the model is given its text otherwise, or not as much of it, as the other
+        prompt's, or no pooled text.
     """
 
     words: Asked | Sequence[Any]
-    source: str
+    source: str | Sequence[str]
     occurrence: Occurrence | None = None
     prompt: prompts.Texts = None
-    _places: list[list[int]] = field(default_factory=list, init=False, repr=False)
-    _vectors: Float[Tensor, "places channels"] | None = field(default=None, init=False, repr=False)
+    _rows: list[Given] = field(default_factory=list, init=False, repr=False)
 
     def start(self, call: Call) -> None:
         if self.layers is not None or self.heads is not None:
@@ -65,7 +81,7 @@ class Exchange(OfWords):
                 mend="leave these out, or take `Silence`, which knows layers and heads",
             )
         super().start(call)
-        self._vectors = None
+        self._rows = []
 
     def wants(self, site: Site) -> bool:
         """None: the text is other before any site sees it."""
@@ -79,33 +95,75 @@ class Exchange(OfWords):
         acts = self._steps is None or now.step in self._steps
         if not acts or self.branch not in now.branches:
             return inputs
-        if self._vectors is None:
-            self._read(now)
-        assert self._vectors is not None
+        self._rows = self._rows or self._read(now)
         given = inputs.get("encoder_hidden_states")
-        if not isinstance(given, Tensor) or given.shape[1:] != self._vectors.shape:
+        own, rows = now.branches[self.branch], self._rows
+        if not isinstance(given, Tensor) or any(given.shape[1:] != row.text.shape for row in rows):
             raise DaamkitError(
-                wanted=f"a text of {len(self._vectors)} places, as {self.source!r} has",
+                wanted=f"a text of {len(rows[0].text)} places, as {self.source!r} has",
                 got=f"one of {given.shape[1]}" if isinstance(given, Tensor) else "none of tensors",
                 mend="name a prompt with as many tokens"
                 if isinstance(given, Tensor)
                 else "take `Silence`, which knows this model",
             )
         changed = given.clone()
-        rows = range(now.branches[self.branch].start, now.branches[self.branch].stop)
-        for row, places in zip(rows, self._places, strict=True):
-            own = torch.tensor(places, dtype=torch.long, device=given.device)
-            changed[row, own] = self._vectors.to(given)[own]
-        return inputs | {"encoder_hidden_states": changed}
+        for number, row in enumerate(rows, own.start):
+            places = torch.tensor(row.places, dtype=torch.long, device=given.device)
+            changed[number, places] = row.text.to(given)[places]
+        pools = {own.start + at: each.pooled for at, each in enumerate(rows)}
+        return repooled(inputs | {"encoder_hidden_states": changed}, pools)
 
-    def _read(self, now: Pass) -> None:
-        """Which places are meant, and what stands there in the other prompt."""
-        self._vectors = vectors.embedded(now, self.source)[0]
+    def _read(self, now: Pass) -> list[Given]:
+        """What each row is given, and where."""
         read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
-        words = self.words if isinstance(self.words, list) else [self.words]
-        text = vectors.keys(now, len(self._vectors))[now.branches[self.branch]]
-        self._places = []
-        for own, spans in zip(read, text, strict=True):
-            chosen = {c for word in words for c in columns(own.prompt, word, self.occurrence)}
+        images = now.call.images_per_prompt
+        words, sources = of_each(self.words, len(read) // images, images), self._sources(len(read))
+        texts = {source: vectors.embedded(now, source)[0] for source in dict.fromkeys(sources)}
+        pools = {text for text, own in zip(sources, words, strict=True) if POOLED in own}
+        width = pooled_width(now.inputs) if pools else 0
+        pooled = {text: vectors.pooled(now, text, width) for text in pools}
+        rows = []
+        for each, spans, own, source in zip(
+            read,
+            vectors.keys(now, len(texts[sources[0]]))[now.branches[self.branch]],
+            words,
+            sources,
+            strict=True,
+        ):
+            asked = [word for word in own if word != POOLED]
+            chosen = {c for word in asked for c in columns(each.prompt, word, self.occurrence)}
+            if len(now.text) > 1 and len({span.encoder for span in spans}) > 1:
+                raise DaamkitError(
+                    wanted="a model whose text is one",
+                    got=f"{type(now.call.pipe).__name__}, whose encoders' texts lie apart",
+                    mend="take `Silence`, which knows this model",
+                )
+            other = prompts.instead(now.call, each, source)
+            _require_places(source, moved(each, other, chosen))
             first = min(span.start for span in spans) + vectors.registers(now.call)
-            self._places.append([key - first for key in own.keys(spans, chosen) if key >= first])
+            places = [key - first for key in each.keys(spans, chosen) if key >= first]
+            rows.append(Given(texts[source], places, pooled[source] if POOLED in own else None))
+        return rows
+
+    def _sources(self, count: int) -> list[str]:
+        """Of each image."""
+        if isinstance(self.source, str):
+            return [self.source] * count
+        if not self.source or count % len(self.source):
+            raise DaamkitError(
+                wanted="another prompt for each prompt of the call",
+                got=f"{len(self.source)}",
+                mend="give one for each, or a single one for all",
+            )
+        return [each for each in self.source for _ in range(count // len(self.source))]
+
+
+def _require_places(source: str, moved: str) -> None:
+    """Refuse another prompt whose words stand elsewhere."""
+    if moved:
+        raise DaamkitError(
+            wanted=f"words of {source!r} at the places of those that are exchanged",
+            got=moved,
+            mend="name a prompt with as many words and tokens before these, and as many tokens in "
+            "their place",
+        )

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool
 from torch import Tensor
-from torch.nn import functional as F
 
 from daamkit import prompts
 from daamkit.attention.calls import Pass
 from daamkit.attention.taps import Attention
+from daamkit.edits import part
 from daamkit.edits.edit import Output
-from daamkit.edits.words import OfWords, columns
+from daamkit.edits.part import Part
+from daamkit.edits.words import OfWords, columns, of_each
 from daamkit.errors import DaamkitError
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.prompts import Read
@@ -58,7 +56,7 @@ class Silence(OfWords):
     occurrence: Occurrence | None = None
     renormalize: bool = True
     prompt: prompts.Texts = None
-    where: Tensor | np.ndarray | None = None
+    where: Part | None = None
     _read: list[Read] = field(default_factory=list, init=False, repr=False)
     _columns: list[list[int]] = field(default_factory=list, init=False, repr=False)
 
@@ -68,7 +66,8 @@ class Silence(OfWords):
             return
         self._read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
         self._require_parts()
-        each = self._each(now.call.images_per_prompt)
+        images = now.call.images_per_prompt
+        each = of_each(self.words, len(self._read) // images, images)
         self._columns = [
             sorted(
                 {column for word in own for column in columns(read.prompt, word, self.occurrence)}
@@ -90,34 +89,16 @@ class Silence(OfWords):
         if self.renormalize:
             hidden = silent[:, :, None]
             if self.where is not None:
-                hidden = hidden & self._meant(attention)[:, None, :, None]
-            attention.mask = _without(attention.mask, hidden)
+                hidden = hidden & part.queries(self.where, attention)[:, None, :, None]
+            attention.mask = part.without(attention.mask, hidden)
         else:
             attention.value = attention.value.masked_fill(_shared(silent, attention), 0)
         return attention.fused()
 
-    def _meant(self, attention: Attention) -> Bool[Tensor, "samples queries"]:
-        """The queries that are cells of the part that is meant."""
-        *frames, height, width = attention.layout.grid
-        part = torch.as_tensor(self.where, dtype=torch.float32, device=attention.query.device)
-        part = part.expand(len(self._read), *part.shape[-2:])
-        cells = F.adaptive_avg_pool2d(part, (height, width)).flatten(1) >= 0.5
-        cells = cells.repeat(1, math.prod(frames))
-        found = cells.new_zeros(len(cells), attention.query.shape[2])
-        for row, place in enumerate(attention.layout.cells_of(slice(0, len(cells)))):
-            found[row, place] = cells[row]
-        return found
-
     def _require_parts(self) -> None:
         if self.where is None:
             return
-        shape, images = np.shape(self.where), len(self._read)
-        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != images):
-            raise DaamkitError(
-                wanted=f"a part of the picture (height, width), or one for each of {images} images",
-                got=f"an array of the shape {tuple(shape)}",
-                mend="pass a mask, such as `run.maps.word('cat').mask()`",
-            )
+        part.require(self.where, len(self._read))
         if not self.renormalize:
             raise DaamkitError(
                 wanted="`where` with `renormalize`",
@@ -127,36 +108,8 @@ class Silence(OfWords):
 
     def settings(self) -> dict[str, Any]:
         """The part as its share of the picture."""
-        said, part = super().settings(), self.where
-        if part is not None:
-            meant = torch.as_tensor(part, dtype=torch.float32, device="cpu")
-            said["where"] = round(meant.mean().item(), 6)
-        return said
-
-    def _each(self, images_per_prompt: int) -> list[list[Any]]:
-        """The words of each image."""
-        words = self.words
-        listed: list[Any] = list(words) if isinstance(words, list) else [words]
-        if not any(isinstance(word, list) for word in listed):
-            return [listed] * len(self._read)
-        each = [own for own in listed for _ in range(images_per_prompt)]
-        if len(each) != len(self._read) or not all(isinstance(own, list) for own in each):
-            raise DaamkitError(
-                wanted=f"a list of words for each of {len(self._read) // images_per_prompt} "
-                "prompts",
-                got=f"{len(listed)}",
-                mend="give one list for each, or a single one whose words every prompt has",
-            )
-        return each
-
-
-def _without(mask: Tensor | None, silent: Tensor) -> Tensor:
-    """A mask that hides keys besides."""
-    if mask is None:
-        return ~silent
-    if mask.dtype == torch.bool:
-        return mask & ~silent
-    return mask.masked_fill(silent, -torch.inf)
+        said = super().settings()
+        return said if self.where is None else said | {"where": part.share(self.where)}
 
 
 def _shared(silent: Tensor, attention: Attention) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 from daamkit import prompts
 from daamkit.attention.calls import Call
 from daamkit.edits.edit import Edit
+from daamkit.errors import DaamkitError
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.tokens import Special
 from daamkit.maps.words import Occurrence
@@ -39,3 +40,30 @@ def columns(prompt: Prompt, word: Any, occurrence: Occurrence | None) -> tuple[i
         found = [prompt.special(word, encoder).columns for encoder in prompt.texts]
         return tuple(column for own in found for column in own)
     return prompt.word(word, occurrence if isinstance(word, str) else None).columns
+
+
+def of_each(words: Any, prompts: int, images: int = 1) -> list[list[Any]]:
+    """The words of each image, where they may be one, a list, or a list for each prompt.
+
+    Parameters
+    ----------
+    words
+        As in `Silence`.
+    prompts, images
+        How many prompts a call has, and images of each.
+
+    Raises
+    ------
+    DaamkitError
+        If there are lists, but not one for each prompt.
+    """
+    listed: list[Any] = list(words) if isinstance(words, list) else [words]
+    if not any(isinstance(word, list) for word in listed):
+        return [listed] * (prompts * images)
+    if len(listed) != prompts or not all(isinstance(own, list) for own in listed):
+        raise DaamkitError(
+            wanted=f"a list of words for each of {prompts} prompts",
+            got=f"{len(listed)}",
+            mend="give one list for each, or a single one whose words every prompt has",
+        )
+    return [own for own in listed for _ in range(images)]

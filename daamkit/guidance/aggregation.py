@@ -10,6 +10,7 @@ from torch import Tensor
 
 from daamkit.attention import recomputed
 from daamkit.attention.calls import Pass
+from daamkit.attention.columns import large
 from daamkit.attention.freezing import frozen
 from daamkit.attention.sites import Grid, Site
 from daamkit.attention.taps import Attention, Tap
@@ -49,6 +50,7 @@ class Aggregate(Tap):
         self.final = max(self.sites, key=lambda site: site.order).name
         self.names = [site.name for site in self.sites]
         self.maps: dict[str, Tensor] = {}
+        self.sum: Tensor | float = 0.0  # over heads, of sites whose maps are too large to be kept
 
     def wants(self, site: Site) -> bool:
         return self.all_eager or site.name in self.names
@@ -57,22 +59,27 @@ class Aggregate(Tap):
         return self.all_eager
 
     def observe(self, attention: Attention) -> None:
-        if attention.site.name in self.names:
-            (branch,) = attention.branches
-            if attention.site.kind == "joint":  # a mean over heads: their maps would be too large
-                self.maps[attention.site.name] = recomputed.text(attention, branch)[:, None]
-            else:
-                self.maps[attention.site.name] = attention.text(branch, gradient=True)
+        if attention.site.name not in self.names:
+            return
+        (branch,) = attention.branches
+        if attention.site.kind == "joint" or (large(attention) and not self.all_eager):
+            self.sum = self.sum + recomputed.text(attention, branch) * attention.site.heads
+        else:
+            self.maps[attention.site.name] = attention.text(branch, gradient=True)
 
     def last(self, site: Site) -> bool:
         return site.name == self.final
 
     def mean(self) -> Float[Tensor, "*frames y x tokens"]:
         """The flat mean over sites and heads, float32, of the only image."""
-        kept = [self.maps[site.name] for site in self.now.family.summed(self.sites)]
-        maps = [each.reshape(-1, *self.grid, each.shape[-1]) for each in kept]
-        stacked = torch.cat(maps)
-        return (stacked.sum(0) / stacked.shape[0]).float()
+        ordered = self.now.family.summed(self.sites)
+        kept = [self.maps[site.name] for site in ordered if site.name in self.maps]
+        total = self.sum
+        if kept:
+            total = total + torch.cat([each.flatten(0, 1) for each in kept]).sum(0)
+        assert isinstance(total, Tensor), "the pass has gone to the last of these sites"
+        mean = total / sum(site.heads for site in self.sites)
+        return mean.reshape(*self.grid, total.shape[-1]).float()
 
 
 def attend(

@@ -246,15 +246,9 @@ def denoise(
     Raises
     ------
     DaamkitError
-        If the pipeline perturbs attention itself: its layers take whole batches only. If inputs
-        may have rows or not.
+        If the pipeline perturbs attention itself in rows of a batch: its layers take whole batches
+        only. If inputs may have rows or not.
     """
-    if "perturbed" in now.branches:
-        raise DaamkitError(
-            wanted="a denoiser that takes some of the batch's rows alone",
-            got=f"{type(now.call.pipe).__name__}, whose perturbed layers take all three branches",
-            mend="guide the plain pipeline with PerturbedAttentionGuidance beside this method",
-        )
     own = now.holding(branch)
     rows = range(own.branches[branch].start, own.branches[branch].stop)
     chosen = [rows[i] for i in (range(len(rows)) if samples is None else samples)]

@@ -12,6 +12,11 @@ NOWHERE = {  # nouns of position and number, which name no thing
     "left", "right", "top", "bottom", "front", "back", "side", "middle", "center", "centre",
     "background", "foreground", "corner", "edge", "end", "group", "couple", "pair", "lot", "kind",
 }  # fmt: skip
+COLLECTIVES = {  # nouns of several or of a part, whose "of" says of what
+    "bouquet", "bunch", "couple", "crowd", "dozen", "flock", "group", "heap", "herd", "lot",
+    "number", "pack", "pair", "piece", "pile", "row", "series", "set", "slice", "stack", "swarm",
+}  # fmt: skip
+OF = "nmod:of"
 INSIDE = ("det", "amod", "nummod", "compound", "nmod:poss", "det:predet", "nmod:desc")
 WORDS = (*NOMINAL, "ADJ", "VERB", "X")  # parts of speech that a compound may consist of
 
@@ -45,6 +50,28 @@ def nouns(text: str, tokens: Sequence[ParsedToken]) -> list[Phrase]:
                 first -= 1
         found.append(_phrase(text, tokens, first, noun))
     return found
+
+
+def of_what(relation: str, head: str, pos: str) -> str:
+    """A relation's name, "nmod:of" told apart by its head: a collective, a name, or neither.
+
+    Parameters
+    ----------
+    relation
+        As in `ParsedToken`.
+    head, pos
+        Its head's text and part of speech.
+
+    >>> [of_what("nmod:of", *head) for head in (("pairs", "NOUN"), ("Statue", "PROPN"))]
+    ['nmod:of (collective)', 'nmod:of (name)']
+    >>> of_what("nmod:of", "left", "NOUN"), of_what("amod", "pair", "NOUN")
+    ('nmod:of', 'amod')
+    """
+    if relation != OF:
+        return relation
+    if lemmas.lemma(head, pos) in COLLECTIVES:
+        return f"{OF} (collective)"
+    return f"{OF} (name)" if pos == "PROPN" else OF
 
 
 def _heads(tokens: Sequence[ParsedToken]) -> list[ParsedToken]:

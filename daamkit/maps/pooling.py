@@ -114,5 +114,12 @@ def of_heads(layer: Layer, keep: frozenset[str], word: Word) -> Float[Tensor, "h
     return values if "head" in keep else values[None]
 
 
+def of_steps(layer: Layer, keep: frozenset[str], word: Word) -> Float[Tensor, "steps *frames y x"]:
+    """A word's map of each step of a layer, a sum over heads; of summed steps, one."""
+    values = over_tokens(layer.values, word)
+    values = values.sum(int("step" in keep)) if "head" in keep else values
+    return values if "step" in keep else values[None]
+
+
 def _over_steps(layer: Layer, keep: frozenset[str]) -> Float[Tensor, "*kept columns y x"]:
     return layer.values.sum(0) if "step" in keep else layer.values

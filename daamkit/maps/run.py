@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ from daamkit.maps.related import Related
 from daamkit.maps.saved import RunFolderError as RunFolderError
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.maps.thresholds import Rule
+from daamkit.maps.wordmap import WordMap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,23 +175,27 @@ class Run:
             self, threshold, rule, others=others, parser=parser, pooling=pooling
         )
 
-    def reliability(self, parser: Any = None) -> pd.DataFrame:
+    def reliability(self, parser: Any = None, changes: Iterable[WordMap] = ()) -> pd.DataFrame:
         """Whether each noun's map can be believed: was the thing drawn, and is the map on it?
 
         Parameters
         ----------
         parser
             A spaCy pipeline, by name or open; default the one that ships.
+        changes
+            What changes in the image where nouns are silenced, a map a noun, as
+            ``Occlusion(window=0, by="silence")`` makes it (`attribution.occlusion`): one more sign.
 
         Returns
         -------
         frame
             A row a noun. word, start, end (characters), occurrence; present, the probability that
             the thing is in the image; located, that it is and its map lies on it (IoU of at least
-            0.5); rank, from the noun to doubt most, 1; calibrated; and the signs it is told from
-            (`measures.reliability.SIGNS`). Probabilities are those that held on toy models
-            (docs/reliability.md): of other models, or where something guided the image, they are
-            NaN, and the rank is what remains.
+            0.5); rank, from the noun to doubt most, 1; calibrated, and if not why_not; and the
+            signs it is told from (`measures.signs.SIGNS`), NaN where the maps cannot give one.
+            Probabilities are those that held on toy models (docs/reliability.md): of other models,
+            of images that were guided, or asked for otherwise than in learning, they are NaN, and
+            the rank is what remains.
 
         Raises
         ------
@@ -199,7 +204,7 @@ class Run:
         """
         from daamkit.measures import reliability
 
-        return reliability.table(self, parser)
+        return reliability.table(self, parser, changes)
 
     def at(self, y: int, x: int) -> pd.DataFrame:
         """Which words a pixel attends to, the most attended first.

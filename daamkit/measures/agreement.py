@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.stats import binomtest
+from scipy import stats
 
 from daamkit.errors import DaamkitError
+from daamkit.measures.clusters import AS_IF, FEW, error_of, number_interval
 from daamkit.measures.intervals import mean, means
 from daamkit.measures.ratings import TIE
 
@@ -32,8 +33,11 @@ def alpha(
     """Krippendorff's alpha: 1 is agreement, 0 what chance gives, below 0 disagreement by system.
 
     Alpha is 1 - D_o / D_e, the observed disagreement over the expected ([1]_, section E). Raters
-    may be any number, and answers missing. The interval is the percentile bootstrap over units
-    [2]_.
+    may be any number, and answers missing. The interval is that of a mean, of what each unit says
+    of 1 - alpha (its jackknife pseudo-value, [2]_, chapter 11): Student's, after two units have
+    been added whose raters agree as chance has it, so that an alpha of 1 has a width. Where the
+    raters of enough units differ (`measures.clusters.FEW`) it is no narrower than that of a
+    "number" in `measures.intervals.mean`.
 
     Parameters
     ----------
@@ -46,7 +50,7 @@ def alpha(
         of the number of answers ranked from c to k, those at both ends counted half; "interval":
         (c - k) squared.
     level, draws, seed
-        Of the bootstrap. Draws in which all answers are alike are left out.
+        Of the interval and its bootstrap.
 
     Returns
     -------
@@ -66,9 +70,7 @@ def alpha(
     .. [1] K. Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011,
        https://repository.upenn.edu/asc_papers/43; "Content Analysis", 4th edition, 2018, chapter
        12.
-    .. [2] A. Zapf, S. Castell, L. Morawietz, A. Karch, "Measuring inter-rater reliability for
-       nominal data", BMC Medical Research Methodology 16:93, 2016,
-       https://doi.org/10.1186/s12874-016-0200-9
+    .. [2] B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993.
 
     >>> rows = pd.DataFrame({"thing": [1, 1, 2, 2], "rater": list("abab"), "score": [1, 1, 5, 4]})
     >>> round(alpha(rows, ["thing"], "score", "interval")["alpha"], 3)
@@ -95,11 +97,9 @@ def alpha(
     found = float(_alpha(counts, np.ones((1, len(counts))), distance)[0])
     low = high = np.nan
     if len(counts) > 1 and not np.isnan(found):
-        even = np.full(len(counts), 1 / len(counts))
-        times = np.random.default_rng(seed).multinomial(len(counts), even, size=draws)
-        again = _alpha(counts, times, _distance(times @ counts, values, metric))
-        tails = ((1 - level) / 2, (1 + level) / 2)
-        low, high = (float(cut) for cut in np.nanquantile(again, tails))
+        parts = _parts(counts, values, metric, found)
+        lower, upper = _ends(parts, int((counts.max(1) < counts.sum(1)).sum()), level, draws, seed)
+        low, high = min(found, max(-1.0, 1 - upper)), max(found, min(1.0, 1 - lower))
     about = {"units": len(counts), "raters": raters, "answers": int(counts.sum())}
     return {"metric": metric, "alpha": found, "low": low, "high": high} | about
 
@@ -167,7 +167,7 @@ def preferences(rows: pd.DataFrame) -> pd.DataFrame:
                 "share": share,
                 "low": low,
                 "high": high,
-                "p": binomtest(won, won + lost).pvalue if won + lost else np.nan,
+                "p": stats.binomtest(won, won + lost).pvalue if won + lost else np.nan,
                 "images": len(margins),
                 "n": len(part),
             }
@@ -222,6 +222,30 @@ def _distance(
         return (values[:, None] - values).astype(float)[None] ** 2
     ranks = totals.cumsum(1) - totals / 2  # the middle of each value's ranks
     return (ranks[:, :, None] - ranks[:, None, :]) ** 2
+
+
+def _parts(
+    counts: Float[np.ndarray, "units values"], values: np.ndarray, metric: Metric, found: float
+) -> Float[np.ndarray, " units"]:
+    """What each unit says of 1 - alpha: the jackknife's pseudo-values. A unit without which all
+    answers would be alike says what all say."""
+    many = len(counts)
+    times = 1 - np.eye(many)
+    without = _alpha(counts, times, _distance(times @ counts, values, metric))
+    return 1 - np.where(np.isnan(without), found, many * found - (many - 1) * without)
+
+
+def _ends(
+    parts: Float[np.ndarray, " units"], differ: int, level: float, draws: int, seed: int
+) -> tuple[float, float]:
+    """The interval of the mean of parts, among which so many units' raters differ."""
+    more = np.r_[parts, np.ones(AS_IF)]
+    far = stats.t.ppf((1 + level) / 2, len(parts) - 1) * error_of(more, np.ones(len(more)))
+    low, high = float(more.mean() - far), float(more.mean() + far)
+    if differ >= FEW:
+        lower, upper = number_interval(parts, np.ones(len(parts)), level, draws, seed)
+        low, high = min(low, lower), max(high, upper)
+    return low, high
 
 
 def _alpha(

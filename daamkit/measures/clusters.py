@@ -53,18 +53,43 @@ def share_beyond(chance: np.ndarray, found: float, scale: float) -> float:
 def share_interval(sums: Sums, counts: Sums, level: float) -> tuple[float, float]:
     """Of a share: see `intervals.mean`."""
     total = counts.sum()
-    share, spread = sums.sum() / total, 1 + ((counts**2).sum() / total - 1) * ALIKE
+    share, seen = float(sums.sum() / total), 1.0
     if 0 < share < 1:
-        seen = max(1.0, _error(sums, counts) ** 2 * (total - 1) / (share * (1 - share)))
-        told = min(int((sums < counts).sum()), int((sums > 0).sum()))  # the rarer outcome's
-        spread = (told * seen + AS_IF * spread) / (told + AS_IF)
-    independent = total / spread
-    if len(sums) < total:  # the spread itself is known from so few clusters
+        seen = max(1.0, error_of(sums, counts) ** 2 * (total - 1) / (share * (1 - share)))
+    told = min(int((sums < counts).sum()), int((sums > 0).sum()))  # the rarer outcome's
+    return beta_interval(share, independent(counts, told, seen, level), level)
+
+
+def independent(counts: Sums, told: int, seen: float, level: float) -> float:
+    """How many independent values of 0 and 1 vary as much as those of clusters do.
+
+    Parameters
+    ----------
+    counts
+        Values of each cluster.
+    told
+        Clusters that show the rarer outcome.
+    seen
+        The variance of the mean, over that of as many independent values. It is known by what
+        `told` clusters show, and averaged with that of values correlated by `ALIKE`, as if `AS_IF`
+        more had shown it.
+    level
+        Of the interval.
+    """
+    total = counts.sum()
+    spread = 1 + ((counts**2).sum() / total - 1) * ALIKE
+    found = total * (told + AS_IF) / (told * seen + AS_IF * spread)
+    if len(counts) < total:  # the spread itself is known from so few clusters
         tail = (1 + level) / 2
-        independent *= (stats.t.ppf(tail, total - 1) / stats.t.ppf(tail, len(sums) - 1)) ** 2
-    hits, tail = share * independent, (1 - level) / 2
-    low = stats.beta.ppf(tail, hits, independent - hits + 1) if share > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, hits + 1, independent - hits) if share < 1 else 1.0
+        found *= (stats.t.ppf(tail, total - 1) / stats.t.ppf(tail, len(counts) - 1)) ** 2
+    return float(found)
+
+
+def beta_interval(share: float, values: float, level: float) -> tuple[float, float]:
+    """Clopper and Pearson's, of a share of so many independent values, a whole number or not."""
+    hits, tail = share * values, (1 - level) / 2
+    low = stats.beta.ppf(tail, hits, values - hits + 1) if share > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, values - hits) if share < 1 else 1.0
     return float(low), float(high)
 
 
@@ -73,8 +98,8 @@ def gain_interval(sums: Sums, counts: Sums, level: float) -> tuple[float, float]
     size = counts.mean()
     sums, more = np.r_[sums, -size, size], np.r_[counts, size, size]
     middle = sums.sum() / more.sum()
-    error = np.sqrt(((sums - middle * more) ** 2).sum()) / more.sum()
-    far = stats.t.ppf((1 + level) / 2, len(counts) - 1) * error
+    own = np.sqrt(((sums - middle * more) ** 2).sum()) / more.sum()
+    far = stats.t.ppf((1 + level) / 2, len(counts) - 1) * own
     return float(middle - far), float(middle + far)
 
 
@@ -82,19 +107,19 @@ def number_interval(
     sums: Sums, counts: Sums, level: float, draws: int, seed: int
 ) -> tuple[float, float]:
     """Of any numbers: see `intervals.mean`."""
-    found, error = float(sums.sum() / counts.sum()), _error(sums, counts)
+    found, own = float(sums.sum() / counts.sum()), error_of(sums, counts)
     below = above = float(stats.t.ppf((1 + level) / 2, len(sums) - 1))
-    if len(sums) >= FEW and error > 1e-12 * np.abs(sums / counts).max():
+    if len(sums) >= FEW and own > 1e-12 * np.abs(sums / counts).max():
         gaps = sums - found * counts
         columns = np.stack([gaps, counts, gaps**2, gaps * counts, counts**2], 1)
         total, many, squares, cross, sizes = (_times(len(sums), draws, seed) @ columns).T
         again = total / many
         squares = (squares - 2 * again * cross + again**2 * sizes).clip(min=0)
         errors = np.sqrt(len(sums) / (len(sums) - 1) * squares) / many
-        some = errors > 1e-6 * error  # a draw of clusters that are all alike tells nothing
+        some = errors > 1e-6 * own  # a draw of clusters that are all alike tells nothing
         lower, upper = np.quantile(again[some] / errors[some], ((1 - level) / 2, (1 + level) / 2))
         below, above = max(below, float(upper)), max(above, -float(lower))
-    return found - below * error, found + above * error
+    return found - below * own, found + above * own
 
 
 @lru_cache(maxsize=16)
@@ -104,7 +129,7 @@ def _times(clusters: int, draws: int, seed: int) -> Float[np.ndarray, "draws clu
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), draws).astype(float)
 
 
-def _error(sums: Sums, counts: Sums) -> float:
+def error_of(sums: Sums, counts: Sums) -> float:
     """Standard error of the mean, by the clusters' deviations from it (to first order, that of any
     ratio of sums)."""
     middle, clusters = sums.sum() / counts.sum(), len(sums)

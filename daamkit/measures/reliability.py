@@ -1,15 +1,14 @@
-"""Can a word's map be believed? Signs of it in the maps, and what they have meant on the toys.
+"""Can a word's map be believed? What signs in the maps have meant on the toys.
 
-No map says by itself whether its word was drawn: a map of nothing has a maximum too. What tells is
-how it stands among the others. `signs` measures that, free of scale and of the number of steps; a
-`Calibration` turns signs into probabilities, learned where the truth is known.
+A `Calibration` turns `measures.signs` into probabilities, learned where the truth is known. It
+holds of its own model, asked as it was then; of any other run it gives a rank.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,100 +19,25 @@ from scipy.special import expit
 
 from daamkit import record, resources
 from daamkit.errors import DaamkitError
-from daamkit.maps import pooling
-from daamkit.maps.heatmaps import HeatMaps
-from daamkit.maps.wordmap import WordMap, enlarge
-from daamkit.maps.words import Word
-from daamkit.measures.evenness import evenness
-from daamkit.measures.places import attention, named
+from daamkit.maps.wordmap import WordMap
+from daamkit.measures.places import named
+from daamkit.measures.signs import SIGNS, signs
 
 if TYPE_CHECKING:
     from daamkit.maps.run import Run
 
-SIGNS = {
-    "nouns": "how many nouns compete (log)",
-    "peak": "the map's maximum, over the mean of all words' (log)",
-    "mass": "its share of all words' attention, over an equal one (log)",
-    "evenness": "how evenly it lies, from 0 to 1",
-    "layers": "how alike the layers' maps are: mean correlation with the whole",
-    "heads": "how alike the heads' maps are: mean correlation with their layer's",
-    "idle": "attention to special tokens in its mask, over that elsewhere (log)",
-    "shared": "greatest correlation with another noun's map; 0 of a single noun",
-    "won": "share of its mask where no other noun has more attention",
-}
 TARGETS = ("present", "located")
-TINY = 1e-12
-
-
-def signs(maps: HeatMaps, nouns: Sequence[Word]) -> pd.DataFrame:
-    """What tells of each noun whether it was drawn: the columns of `SIGNS`, a row a noun.
-
-    Parameters
-    ----------
-    maps
-        Of one image, whatever was kept.
-    nouns
-        Those that compete for the image, each once.
-    """
-    every = [_flat(each) for each in maps.words()]
-    found = [maps.of(noun) for noun in nouns]
-    flat = [_flat(each) for each in found]
-    high = float(np.mean([values.max() for values in every]))
-    weight = float(np.mean([values.mean() for values in every]))
-    special = _special(maps)
-    rows = []
-    for i, (word, values) in enumerate(zip(found, flat, strict=True)):
-        mask = values >= 0.4 * values.max()
-        others = [each for j, each in enumerate(flat) if j != i]
-        layers, heads = _agreement(maps, word)
-        rows.append({
-            "nouns": np.log(len(nouns)),
-            "peak": _log(values.max(), high),
-            "mass": _log(values.mean(), weight),
-            "evenness": evenness(values),
-            "layers": layers,
-            "heads": heads,
-            "idle": _log(special[mask].mean(), special.mean()),
-            "shared": max((_alike(values, each) for each in others), default=0.0),
-            "won": float(np.mean([values[mask] >= each[mask] for each in others] or [1.0])),
-        })  # fmt: skip
-    return pd.DataFrame(rows, columns=list(SIGNS))
-
-
-def _flat(word: WordMap) -> Float[np.ndarray, " cells"]:
-    grid = (word.values.shape[-2], word.values.shape[-1])
-    return attention(word, grid).ravel()
-
-
-def _special(maps: HeatMaps) -> Float[np.ndarray, " cells"]:
-    """Attention to tokens that are no word, a sum."""
-    columns = {token.column for token in maps.prompt.tokens if token.special}
-    if not columns:
-        return np.ones(maps.of(maps.prompt.words()[0]).values.numel())
-    return _flat(maps.tokens(sorted(columns))) * len(columns)
-
-
-def _agreement(maps: HeatMaps, word: WordMap) -> tuple[float, float]:
-    """Mean correlation of layers' maps with the whole, and of heads' maps with their layer's."""
-    whole, of_layers, of_heads = word.values.cpu().numpy(), [], []
-    for layer in pooling.pooled(maps.layers.values(), maps.rule, maps.explicit_layers):
-        heads = pooling.of_heads(layer, maps.keep, word.word)
-        mean = heads.mean(0)
-        large = enlarge(mean, (whole.shape[-2], whole.shape[-1])).cpu().numpy()
-        of_layers.append(_alike(large, whole))
-        of_heads += [_alike(head.cpu().numpy(), mean.cpu().numpy()) for head in heads]
-    return float(np.mean(of_layers)), float(np.mean(of_heads))
-
-
-def _alike(one: np.ndarray, other: np.ndarray) -> float:
-    """Correlation over cells; 0 where one of them is even."""
-    a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
-    size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / size if size > TINY else 0.0
-
-
-def _log(value: float, reference: float) -> float:
-    return float(np.log((value + TINY) / (reference + TINY)))
+CONDITIONS = {  # of a run, which move the signs: where its record has them
+    "pipeline": ("pipeline",),
+    "scheduler": ("scheduler", "class"),
+    "steps": ("arguments", "num_inference_steps"),
+    "guidance": ("arguments", "guidance_scale"),
+    "true guidance": ("arguments", "true_cfg_scale"),
+    "negative prompt": ("arguments", "negative_prompt"),
+    "places of text": ("arguments", "max_sequence_length"),
+    "size": ("size",),
+}
+NEAREST = {"cross": "toybox", "joint": "toybox-flux"}  # who ranks other models, by their attention
 
 
 @dataclass(frozen=True)
@@ -127,9 +51,12 @@ class Calibration:
     images, words
         How many were learned from.
     mean, deviation
-        Each sign's mean and standard deviation over these words.
+        Of each sign that it takes, mean and standard deviation over these words.
     weights
-        For each of `TARGETS`: the intercept, and a slope for each standardised sign and its square.
+        For each of `TARGETS`: the intercept, and a slope for each standardised sign and its square,
+        in the order of `mean`.
+    under
+        How the images were asked for: `conditions`.
     also
         Fingerprints of the same model where other versions of transformers build it.
     """
@@ -141,12 +68,14 @@ class Calibration:
     mean: Mapping[str, float]
     deviation: Mapping[str, float]
     weights: Mapping[str, Sequence[float]]
+    under: Mapping[str, Any]
     also: Sequence[str] = ()
 
     def probabilities(self, found: pd.DataFrame) -> pd.DataFrame:
         """For rows of `signs`: the probability that the thing is "present", and that it is
-        "located": present, and its map on it."""
-        x = design(found, self.mean, self.deviation)
+        "located": present, and its map on it. A missing sign is taken for its mean, which leaves
+        the order of nouns that all lack it."""
+        x = design(found.fillna(dict(self.mean)), self.mean, self.deviation)
         out = {name: expit(x @ np.asarray(self.weights[name])) for name in TARGETS}
         out["located"] = np.minimum(out["located"], out["present"])
         return pd.DataFrame(out, index=found.index)
@@ -156,36 +85,106 @@ def design(
     found: pd.DataFrame, mean: Mapping[str, float], deviation: Mapping[str, float]
 ) -> Float[np.ndarray, "n k"]:
     """Ones, signs in deviations from their mean (at most four), and the squares of these."""
-    scaled = np.stack([(found[name] - mean[name]) / deviation[name] for name in SIGNS], 1)
+    scaled = np.stack([(found[name] - mean[name]) / deviation[name] for name in mean], 1)
     scaled = scaled.clip(-4, 4)
     return np.concatenate([np.ones((len(found), 1)), scaled, scaled**2], 1)
 
 
 @functools.cache
 def shipped() -> tuple[Calibration, ...]:
-    """The calibrations that ship, one for each toy model."""
+    """The calibrations that ship: of each toy model one, or one for each set of signs."""
     folder = resources.path("reliability")
     texts = [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.json"))]
     return tuple(Calibration(**json.loads(text)) for text in texts)
 
 
+def conditions(made: Mapping[str, Any]) -> dict[str, Any]:
+    """How an image was asked for, by `CONDITIONS`, as its record has it."""
+    found = {}
+    for name, path in CONDITIONS.items():
+        value: Any = made
+        for key in path:
+            value = (value or {}).get(key)
+        value = list(value) if isinstance(value, tuple) else value
+        if value not in (None, "") and not (name == "negative prompt" and not any(value)):
+            found[name] = value
+    return found
+
+
+def judged(run: Run, found: pd.DataFrame | None = None) -> tuple[Calibration, str]:
+    """The calibration that a run is judged by, and why its probabilities do not hold of it.
+
+    Parameters
+    ----------
+    run
+        Of any model.
+    found
+        Its `signs`; None: as if it gave all.
+
+    Returns
+    -------
+    calibration, why
+        Its model's own, where there is one, or that of the toy model whose attention is alike
+        (`NEAREST`); of several, the one that takes most of the signs there are. "" where its
+        probabilities hold.
+    """
+    given = list(SIGNS) if found is None else list(found.columns[found.notna().all()])
+    own = [each for each in shipped() if record.learned([each], run.record)]
+    if own:
+        known = _fittest(own, given)
+        return known, _against(known, run, given)
+    joint = float(run.maps.mass.sum()) < 0.99  # cells attend to cells as well
+    names = NEAREST["joint" if joint else "cross"], NEAREST["cross"]
+    each = ([own for own in shipped() if own.model == name] for name in names)
+    known = _fittest(next(filter(None, each)), given)
+    return known, f"another model: ranked as {known.model} would be"
+
+
+def _fittest(known: Sequence[Calibration], given: Collection[str]) -> Calibration:
+    """That which lacks the fewest signs, and of these takes the most."""
+    return min(known, key=lambda each: (len(set(each.mean) - set(given)), -len(each.mean)))
+
+
+def _against(known: Calibration, run: Run, given: Collection[str]) -> str:
+    """Why a calibration of its model does not hold of a run; "" if it does."""
+    if run.method != "unguided":
+        return f"guided by {run.method}"
+    if run.record.get("edits"):
+        return "edited"
+    if run.maps.rule != "daam" or run.maps.explicit_layers:
+        return (
+            "maps of chosen layers" if run.maps.explicit_layers else f"pooled as {run.maps.rule!r}"
+        )
+    now = conditions(run.record)
+    for name in CONDITIONS:
+        here, there = now.get(name), known.under.get(name)
+        if here != there:
+            return f"{name}: {_said(here)}, calibrated with {_said(there)}"
+    lacking = [name for name in known.mean if name not in given]
+    return f"maps without the signs {', '.join(lacking)}" if lacking else ""
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
 def calibrated(run: Run) -> Calibration | None:
-    """The calibration that holds of a run: its model's own, where its image was neither guided nor
-    edited, which moves what tells, and its maps are pooled as those that were learned from."""
-    found = record.learned(shipped(), run.record)
-    plain = run.method == "unguided" and not run.record.get("edits")
-    return found if plain and run.maps.rule == "daam" and not run.maps.explicit_layers else None
+    """The calibration whose probabilities hold of a run, if its maps give all the signs: its
+    model's own, where the image was asked for as in learning, neither guided nor edited, and its
+    maps are pooled alike. See `judged`."""
+    known, why = judged(run)
+    return None if why else known
 
 
 def said(run: Run, found: pd.DataFrame) -> pd.DataFrame:
     """Probabilities for a run's `signs`; NaN where nothing is calibrated."""
-    known = calibrated(run)
-    if known is None:
+    known, why = judged(run, found)
+    if why:
         return pd.DataFrame(np.nan, index=found.index, columns=list(TARGETS))
     return known.probabilities(found)
 
 
-def table(run: Run, parser: Any = None) -> pd.DataFrame:
+def table(run: Run, parser: Any = None, changes: Iterable[WordMap] = ()) -> pd.DataFrame:
     """How far each noun's map can be believed; see `Run.reliability`."""
     from daamkit.language import parsing
 
@@ -195,10 +194,10 @@ def table(run: Run, parser: Any = None) -> pd.DataFrame:
         raise DaamkitError(
             wanted="a prompt that names a thing", got=repr(run.prompt), mend="name one: 'a cat'"
         )
-    found = signs(run.maps, nouns)
-    chances, known = said(run, found), calibrated(run) is not None
-    likely = chances if known else shipped()[0].probabilities(found)
-    frame = pd.concat([pd.DataFrame([named(noun) for noun in nouns]), chances], axis=1)
-    frame["rank"] = likely["located"].rank(method="first").astype(int)
-    frame["calibrated"] = known
+    found = signs(run.maps, nouns, changes)
+    known, why = judged(run, found)
+    frame = pd.concat([pd.DataFrame([named(noun) for noun in nouns]), said(run, found)], axis=1)
+    likely = known.probabilities(found)["located"]
+    frame["rank"] = likely.rank(method="first").astype(int)
+    frame["calibrated"], frame["why_not"] = not why, why
     return pd.concat([frame, found], axis=1)

@@ -8,57 +8,24 @@ its tokenizer was given in the call. What cannot be matched is refused.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from daamkit.attention import families
+from daamkit.attention import families, sites
 from daamkit.attention.calls import Call
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.sites import Span, places
+from daamkit.attention.sites import Span
 from daamkit.errors import DaamkitError
 from daamkit.maps import columns
 from daamkit.maps.prompt import Prompt
 from daamkit.prompts import arguments, observed, rows
 from daamkit.prompts.arguments import UNGUIDED
 from daamkit.prompts.arguments import Texts as Texts
+from daamkit.prompts.read import Read as Read
 from daamkit.prompts.rows import Row
-
-
-@dataclass(frozen=True)
-class Read:
-    """The text behind one image's rows of a branch.
-
-    Attributes
-    ----------
-    prompt
-        Its words and tokens.
-    columns
-        For each text encoder: the column of each place of its input.
-    """
-
-    prompt: Prompt
-    columns: Mapping[str, Sequence[int]]
-
-    def keys(self, spans: Sequence[Span], columns: Collection[int]) -> list[int]:
-        """The keys of a site that stand for some columns.
-
-        Parameters
-        ----------
-        spans
-            Where which encoder's text is, of this image's row.
-        columns
-            Columns of the prompt's tokens.
-        """
-        chosen = {
-            span.start + i
-            for span in spans
-            for i, column in enumerate(self.columns[span.encoder][span.first :][: span.length])
-            if column in columns
-        }
-        return sorted(chosen)
 
 
 def encoders(pipe: Any) -> list[Encoder]:
@@ -91,8 +58,20 @@ def tokenized(pipe: Any, text: str) -> Prompt:
 def alone(call: Call, text: str) -> Read:
     """A text of its own as a call's pipeline would read it, in the template of its prompt; all
     padding comes after it."""
+    return _within(call, text, pads="right")
+
+
+def instead(call: Call, read: Read, text: str) -> Read:
+    """The same in as many places as its prompt, padded as that is."""
+    return _within(call, text, read)
+
+
+def _within(call: Call, text: str, like: Read | None = None, pads: str = "") -> Read:
     found = [observed.within(call, encoder, "cond") for encoder in encoders(call.pipe)]
-    each = {encoder.name: rows.coded(encoder, text, pads="right") for encoder in found}
+    each = {}
+    for own in found:
+        places = None if like is None else len(like.columns[own.name]) - own.registers
+        each[own.name] = rows.coded(own, text, places, pads)
     return _on_one_axis(found, dict.fromkeys(each, text), each)
 
 
@@ -129,7 +108,7 @@ def by_place(
 
 def _keyed(read: Read, spans: Sequence[Span]) -> Prompt:
     """Tokens numbered by their keys, from the first of the text's."""
-    order = {key: at for at, key in enumerate(places(spans))}
+    order = {key: at for at, key in enumerate(sites.places(spans))}
     numbers = {
         (span.encoder, span.first + i): order[span.start + i]
         for span in spans

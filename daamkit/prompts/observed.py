@@ -53,15 +53,22 @@ def row(
         )
     ]
     read = [(row, given) for row in unknown if (given := rows.given_texts(call, encoder, row))]
-    missing = [
-        each
-        for each in dict.fromkeys(said[branch])
-        if not any(means(row, own, each) for row in heard)
-    ]
+    missing = {
+        name: [
+            other
+            for other in dict.fromkeys(texts)
+            if not any(means(row, each, other) for row in heard)
+        ]
+        for each, (name, texts) in zip(every, said.items(), strict=True)
+    }
     chosen = [(row, given[0]) for row, given in read if text and text in given[0]]
-    if len(chosen) != 1 and len(missing) == len(read):
-        row, given = read[missing.index(text)]  # they were encoded in the prompts' order
-        chosen = [(row, given[0])]
+    every_one = sorted(said, key=lambda name: name in UNGUIDED)  # as they were encoded
+    for names in (every_one, [branch]):
+        lost = [(name, other) for name in names for other in missing[name]]
+        if len(chosen) != 1 and len(lost) == len(read):
+            row, given = read[lost.index((branch, text))]
+            if names is every_one or _is_left(given[0], text):
+                chosen = [(row, given[0])]
     if len(chosen) != 1:
         told = [encoder.tokenizer.decode(row, skip_special_tokens=True) for row in unknown]
         raise DaamkitError(
@@ -85,6 +92,12 @@ def within(call: Call, encoder: Encoder, branch: str) -> Encoder:
     if call.family is None:
         return encoder
     return replace(encoder, template=call.family.template(encoder, call, branch))
+
+
+def _is_left(given: str, text: str) -> bool:
+    """Whether all letters of `given` stand in `text`, one after the other."""
+    letters = (char for char in text.casefold() if char.isalnum())
+    return all(char in letters for char in given.casefold() if char.isalnum())
 
 
 def _length(encoder: Encoder, embeds: Any) -> int | None:

@@ -12,24 +12,37 @@ each, every method of attribution maps every noun that is there, beside maps tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from daamkit import registry
+from daamkit.attribution.method import UnsuitedError
 from daamkit.attribution.occlusion import Occlusion
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.studies import cuts, localisation, robustness
-from daamkit.studies.explaining import Explaining
+from daamkit.studies import cuts, localisation, robustness, spoken, winners
+from daamkit.studies.costs import Counted
+from daamkit.studies.denoised import Mask
+from daamkit.studies.drawn_scenes import GENERATED, called
+from daamkit.studies.explaining import Explained, Explaining
 from daamkit.studies.session import Case, Row, Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DAAM = "daam"  # what the others are held against
-OWN = "occlusion"  # measures what `cause` does, by the same means
+CAUSE: Literal["silence"] = "silence"  # the edit by which `cause` is measured
+MEASURES = ("ap", "iou", "cause")
+KEYS = ["seed", "noun"]
+FREE: Row = {"generations": 0, "seconds": 0.0, "passes": 0, "backwards": 0}
+Mapped = tuple[int, Word, Mask, Mapping[str, WordMap]]  # its number, the word, its mask and maps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +54,10 @@ class AttributionStudy(Explaining):
     n
         How many cases: a scene at each level and generated, then the next. Half of the scenes have
         compositions that the model's training has seen, half others.
+    every_word
+        Whether in drawn images all words that mention something are mapped, not things' names
+        alone, for the tables of parts of speech and relations. All methods work once more, and
+        `occlusion` for each word.
     levels, methods, truth
         As in `Explaining`.
     """
@@ -48,83 +65,112 @@ class AttributionStudy(Explaining):
     name: ClassVar[str] = "attribution"
     fewest: ClassVar[int] = 4
     n: int = 900
+    every_word: bool = False
+
+    @cached_property
+    def _methods(self) -> dict[str, Any]:
+        names = self.methods or tuple(registry.attributions.names())
+        return {name: Counted(registry.attributions.find(name)()) for name in names}
 
     # -- one image
 
-    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
-        """A row a noun and method: set, split, prompt, seed, noun, word, method, ap, cause, area
-        (the thing's share of the image), generations (how many more the method drew), seconds, and
-        the IoU at every cut ("max 0.4")."""
-        return [self._rows(session, case) for case in cases]
+    def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
+        """What methods want, of the words that are mapped."""
+        kept = super().tracing(pipe, prompt)
+        if self.every_word and "relations" in kept:
+            kept["relations"] = dict.fromkeys(kept["relations"], "all")
+        return kept
 
-    def _rows(self, session: Session, case: Case) -> list[Row]:
-        found = self.explained(session, case)
-        changes = Occlusion(window=0).maps(found.run, [*found.words.values()], found.again)
-        rows: list[Row] = []
-        for change, (noun, maps) in zip(changes, found.maps.items(), strict=True):
-            mask, moved = found.masks[noun], change.expand(absolute=True).numpy()
+    def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
+        """A row a word and method: set, split, prompt, seed, noun (the word's number; after things'
+        names those of other words), word, thing (whether it names one), pos, relation, beside
+        (`spoken.BESIDE`), method, ap, cause, area (the share of the image that it mentions),
+        generations (how many more the method drew), passes (of the denoiser), backwards (those
+        whose gradients it took), seconds, and the IoU at every cut ("max 0.4")."""
+        return [[*self._rows(session, case)] for case in cases]
+
+    def _rows(self, session: Session, case: Case) -> Iterator[Row]:
+        found, scene = self.explained(session, case), self.scene(case)
+        spent = {name: cost | self._methods[name].spent for name, cost in found.cost.items()}
+        mapped: list[Mapped] = [
+            (noun, found.words[noun], found.masks[noun], maps) for noun, maps in found.maps.items()
+        ]
+        if self.every_word and case["level"] != GENERATED:
+            mapped += self._others(found, case)
+        words = [word for _, word, _, _ in mapped]
+        changes = Occlusion(window=0, by=CAUSE).maps(found.run, words, found.again)
+        case_ = {"set": called(case["level"])} | {k: case[k] for k in ("split", "prompt", "seed")}
+        for change, (noun, word, mask, maps) in zip(changes, mapped, strict=True):
+            moved = change.expand(absolute=True).numpy()
+            said = case_ | {"noun": noun, "word": word.text, "area": float(mask.mean())}
+            said |= spoken.of(scene, word.start, self.world)
             for name, map_ in maps.items():
                 values = map_.expand(absolute=True).numpy()
-                row = found.named[noun] | {"area": float(mask.mean()), "method": name}
+                row = said | {"method": name} | FREE | spent.get(name, {})
                 row["ap"] = ranking.average_precision(values, mask)
                 row["cause"] = ranking.within(moved, values, int(mask.sum()))
-                row |= found.cost.get(name, {"generations": 0, "seconds": 0.0})
-                rows.append(row | cuts.wide(map_, mask))
-        return rows
+                if getattr(self._methods.get(name), "by", "") == CAUSE:
+                    row["cause"] = np.nan  # by its own means
+                yield row | cuts.wide(map_, mask)
+
+    def _others(self, found: Explained, case: Case) -> list[Mapped]:
+        """The words that mention something and name no thing, as every method that knows something
+        maps them, and beside them maps that know nothing."""
+        scene, prompt = self.scene(case), found.run.maps.prompt
+        others = spoken.others(scene)
+        words = [prompt.span(word.start, word.end) for word in others]
+        each: dict[str, list[WordMap]] = {}
+        for name in found.cost if words else ():
+            with contextlib.suppress(UnsuitedError):
+                each[name] = self._methods[name].maps(found.run, words, found.again)
+        mapped: list[Mapped] = []
+        for i, (said, word) in enumerate(zip(others, words, strict=True)):
+            mask, number = scene.mask(said), len(found.nouns) + i
+            far = [noun for noun, other in found.masks.items() if not (other & mask).any()]
+            own = {number: found.run.maps.of(word)}
+            own |= {noun: found.run.maps.of(found.nouns[noun]) for noun in far[:1]}
+            blind = localisation.controls(own, number, case["seed"], self.world)
+            maps = {name: maps[i] for name, maps in each.items()} | blind
+            mapped.append((number, word, mask, maps))
+        return mapped
 
     # -- what they say
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """With 95% intervals over prompts:
+        """With 95% intervals over prompts, of things' names:
 
         "attribution": for each set and method the mean "ap", "iou" (at a cut chosen on other
-        prompts, "cuts") and "cause", the gain of ap over DAAM's, generations and seconds; n.
-        "splits": ap, by whether the training has seen the composition.
-        "agreement": of a noun's maps, Spearman's correlation of ap and cause over the methods.
+        prompts, "cuts") and "cause", the gain of each over DAAM's ("ap_over"), generations, passes,
+        backwards and seconds; n.
+        "winner": the best method, chosen on one half of the prompts, over DAAM on the other.
+        "splits": each measure, by whether the training has seen the composition.
+        "beside": each measure, by what else is in the picture (`spoken.BESIDE`).
+        "agreement": of a noun's maps, Spearman's correlation of ap and cause over the methods, and
+        over the methods and controls, which raise it: what knows nothing finds neither.
         "robustness": under how many settings (sets, splits, quarters of the prompts, cuts) each
         method is better or worse than DAAM, as it is over all; see `robustness.held`.
-        """
-        out = [
-            self._method(part, name, daam)
-            for _, each in rows.groupby("set", sort=False)
-            for daam in [each[each["method"] == DAAM]]
-            for name, part in each.groupby("method", sort=False)
-        ]
-        table = pd.DataFrame(out)
-        cut = [
-            localisation.summary(cuts.long(each)).assign(set=name)
-            for name, each in localisation.sets(rows)
-        ]
-        chosen = pd.concat(cut, ignore_index=True)[["set", "method", "miou", "low", "high", "cuts"]]
-        chosen.columns = pd.Index(["set", "method", "iou", "iou_low", "iou_high", "cuts"])
-        splits = intervals.means(rows, ["set", "split", "method"], "ap", within=(0, 1))
-        found = {
-            "attribution": table.merge(chosen, on=["set", "method"], how="left"),
-            "splits": splits,
-            "agreement": _agreement(rows),
-        }
-        if DAAM in set(rows["method"]):
-            measures = {"ap": ("ap", *cuts.NAMES), "cause": ("cause",)}
-            known = rows.assign(cause=rows["cause"].where(rows["method"] != OWN))
-            found["robustness"] = robustness.held(known, measures, to=DAAM)
-        return found
 
-    def _method(self, part: pd.DataFrame, name: str, daam: pd.DataFrame) -> Row:
-        prompts = part["prompt"].tolist()
-        row: Row = {"set": part["set"].iloc[0], "method": name, "n": len(part)}
-        for measure in ("ap", "cause"):
-            found = intervals.mean(part[measure].to_numpy(), prompts, within=(0, 1))
-            row |= dict(zip(intervals.columns(measure), found, strict=True))
-        if name == OWN:
-            row |= dict.fromkeys(intervals.columns("cause"), np.nan)
-        if name != DAAM and len(daam):
-            keys = ["seed", "noun"]
-            both = part.merge(daam[[*keys, "ap"]], on=keys, suffixes=("", "_daam"))
-            pair = both["ap"].to_numpy(), both["ap_daam"].to_numpy()
-            found = intervals.gain(*pair, both["prompt"].tolist(), within=(-1, 1))
-            row |= dict(zip(intervals.columns("over_daam"), found, strict=True))
-        once = part.drop_duplicates("seed")
-        return row | {key: float(once[key].mean()) for key in ("generations", "seconds")}
+        Of all words that are mapped: "parts_of_speech" and "relations", each measure by these.
+        """
+        rows = pd.concat(
+            [_cut(part) for _, part in rows.groupby(["set", "thing"], sort=False)],
+            ignore_index=True,
+        )
+        names = rows[rows["thing"]]
+        found = {
+            "attribution": pd.DataFrame(_lines(names, "set")),
+            "splits": pd.DataFrame(_lines(names, "set", "split")),
+            "beside": pd.DataFrame(_lines(names, "set", "beside")),
+            "parts_of_speech": pd.DataFrame(_lines(rows, "set", "pos")),
+            "relations": pd.DataFrame(_lines(rows, "set", "relation")),
+            "agreement": _agreement(names),
+        }
+        if DAAM in set(names["method"]):
+            measures = {"ap": ("ap", *cuts.NAMES), "cause": ("cause",)}
+            found["robustness"] = robustness.held(names, measures, to=DAAM)
+            blind = localisation.BASELINES
+            found["winner"] = winners.crossed(names, MEASURES, to=DAAM, without=blind)
+        return found
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Finding the thing, and finding what the word does."""
@@ -133,13 +179,50 @@ class AttributionStudy(Explaining):
         return charts.attribution(tables["attribution"])
 
 
+def _cut(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the IoU at each method's cut that is best on other prompts; of a single prompt it
+    is not known."""
+    if rows["prompt"].nunique() < 2:
+        return rows.assign(iou=np.nan, rule="", tau=0.0)
+    chosen = localisation.fold(cuts.long(rows)).rename(columns={"image": "seed"})
+    chosen = chosen[[*KEYS, "method", "iou", "rule", "tau"]]
+    return rows.merge(chosen, on=[*KEYS, "method"], how="left")
+
+
+def _lines(rows: pd.DataFrame, *by: str) -> Iterator[Row]:
+    """Of each group a line a method: the mean of each measure, and its gain over DAAM's."""
+    for names, group in rows.groupby([*by], sort=False):
+        daam = group[group["method"] == DAAM][[*KEYS, *MEASURES]]
+        for method, part in group.groupby("method", sort=False):
+            row: Row = dict(zip(by, names, strict=True)) | {"method": method, "n": len(part)}
+            both = part.merge(daam, on=KEYS, suffixes=("", "_daam"))
+            for measure in MEASURES:
+                mean = intervals.mean(
+                    part[measure].to_numpy(), part["prompt"].tolist(), within=(0, 1)
+                )
+                row |= dict(zip(intervals.columns(measure), mean, strict=True))
+                if method != DAAM and len(daam):
+                    pair = both[measure].to_numpy(), both[f"{measure}_daam"].to_numpy()
+                    gain = intervals.gain(*pair, both["prompt"].tolist(), within=(-1, 1))
+                    row |= dict(zip(intervals.columns(f"{measure}_over"), gain, strict=True))
+            once = part.drop_duplicates("seed")
+            costs = {key: float(once[key].mean()) for key in FREE}
+            yield (
+                row
+                | (costs if by == ("set",) else {})
+                | {"cuts": cuts.chosen(part.dropna(subset="iou"))}
+            )
+
+
 def _agreement(rows: pd.DataFrame) -> pd.DataFrame:
-    """set, and the mean correlation with its interval, over prompts."""
-    other = rows[rows["method"] != OWN]
-    found = [
-        {"set": name, "prompt": part["prompt"].iloc[0]}
-        | {"correlation": ranking.rank_correlation(part["ap"].to_numpy(), part["cause"].to_numpy())}
-        for (name, _, _), part in other.groupby(["set", "seed", "noun"], sort=False)
-    ]
+    """set, over ("methods", or "methods and controls"), and the mean correlation with its interval,
+    over prompts."""
+    found = []
+    for over, blind in (("methods", localisation.BASELINES), ("methods and controls", ())):
+        known = rows[~rows["method"].isin(blind) & rows["cause"].notna()]
+        for (place, _, _), part in known.groupby(["set", *KEYS], sort=False):
+            pair = part["ap"].to_numpy(), part["cause"].to_numpy()
+            row = {"set": place, "over": over, "prompt": part["prompt"].iloc[0]}
+            found.append(row | {"correlation": ranking.rank_correlation(*pair)})
     frame = pd.DataFrame(found).dropna()
-    return intervals.means(frame, ["set"], "correlation", within=(-1, 1))
+    return intervals.means(frame, ["set", "over"], "correlation", within=(-1, 1))

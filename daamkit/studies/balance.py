@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from daamkit.language.dependencies import collapsed
+from daamkit.language.phrases import of_what
 from daamkit.toybox import scenes
 from daamkit.toybox.captions import CaptionWord
 
@@ -26,7 +27,8 @@ def captions(n: int, seed: int, wanted: Iterable[str], least: int = LEAST) -> li
     n, seed
         How many, and which.
     wanted
-        Parts of speech ("PART"), or relations by their collapsed names ("nmod:of").
+        Parts of speech ("PART"), or relations by their collapsed names ("nmod:of (collective)", see
+        `phrases.of_what`).
     least
         Cases of each in all, by the captions' own parses, as far as n allows.
     """
@@ -50,4 +52,8 @@ def held_in(words: list[CaptionWord]) -> Counter[str]:
     """How many of each part of speech and relation a caption has."""
     texts, heads = [word.text for word in words], [word.head for word in words]
     relations = collapsed(texts, heads, [word.relation for word in words])
-    return Counter(relations) + Counter(word.pos for word in words)
+    named = Counter(
+        of_what(relation, words[head].text, words[head].pos)
+        for relation, head in zip(relations, heads, strict=True)
+    )
+    return named + Counter(word.pos for word in words)

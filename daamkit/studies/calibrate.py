@@ -4,39 +4,61 @@
     python -m daamkit.studies.calibrate build/reliability --out toybox.json
 
 The study's prompts are of the split "seen"; the calibration is measured on the other one, by the
-same study with other seeds.
+same study with other seeds. It takes the signs that all rows have: of a study with ``--by-step``
+or ``--silenced`` also those which most runs lack, so that such a calibration is one more file.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from daamkit import fingerprint, record, zoo
 from daamkit.measures.regression import fit
-from daamkit.measures.reliability import SIGNS, TARGETS, Calibration, design
-from daamkit.studies import runner
+from daamkit.measures.reliability import TARGETS, Calibration, conditions, design
+from daamkit.measures.signs import SIGNS
+from daamkit.studies import runner, shards
 
 PRIOR = 1.0  # weight of the squares of slopes, in standard deviations of signs
+LEARNED = ("drawn", "noise")  # the other maps of nothing are for measuring
 
 
-def learn(rows: pd.DataFrame, model: str, digest: str) -> Calibration:
+def learn(
+    rows: pd.DataFrame,
+    model: str,
+    digest: str,
+    under: Mapping[str, Any],
+    without: Collection[str] = (),
+) -> Calibration:
     """A calibration from rows of `studies.reliability`: of drawn maps, and of noise, which is a map
-    of nothing whatever is in the image."""
+    of nothing whatever is in the image.
+
+    Parameters
+    ----------
+    rows
+        The study's.
+    model, digest, under
+        The model's name and fingerprint, and how its images were asked for.
+    without
+        Signs not to learn from, besides those that some row lacks.
+    """
+    rows = rows[rows["maps"].isin(LEARNED)]
     drawn = rows[rows["maps"] == "drawn"]
-    mean = {name: float(drawn[name].mean()) for name in SIGNS}
-    deviation = {name: float(drawn[name].std()) or 1.0 for name in SIGNS}
+    taken = [name for name in SIGNS if name not in without and rows[name].notna().all()]
+    mean = {name: float(drawn[name].mean()) for name in taken}
+    deviation = {name: float(drawn[name].std()) or 1.0 for name in taken}
     x, of_something = design(rows, mean, deviation), rows["maps"].to_numpy() == "drawn"
     weights = {
         target: fit(x, of_something & (rows[target].to_numpy(float) > 0), PRIOR).round(6).tolist()
         for target in TARGETS
     }
     images = len(drawn[["prompt", "seed"]].drop_duplicates())
-    return Calibration(model, digest, images, len(drawn), mean, deviation, weights)
+    return Calibration(model, digest, images, len(drawn), mean, deviation, weights, under)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -47,13 +69,22 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="the study's")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     parser.add_argument("--also", nargs="*", default=[], help="fingerprints under other versions")
+    parser.add_argument("--without", nargs="*", default=[], help="signs not to learn from")
     asked = parser.parse_args(argv)
-    settings = json.loads((asked.folder / "study.json").read_text(encoding="utf-8"))["settings"]
-    digest = fingerprint.model_facts(zoo.load(settings["model"]))["fingerprint"]
-    found = learn(runner.table(asked.folder), Path(settings["model"]).name, digest)
+    told = shards.manifest(asked.folder)
+    rows, (_, about) = runner.table(asked.folder), shards.rows(_first(asked.folder), told)
+    model = told["settings"]["model"]
+    digest = fingerprint.model_facts(zoo.load(model))["fingerprint"]
+    under = conditions(about["record"])
+    found = learn(rows, Path(model).name, digest, under, asked.without)
     found = replace(found, also=asked.also)
     record.write_learned(found, asked.out)
     print(f"{asked.out}: {found.words} words of {found.images} images")
+    print(f"signs: {', '.join(found.mean)}; under {found.under}")
+
+
+def _first(folder: Path) -> Path:
+    return min(folder.glob("cases-*.parquet"))
 
 
 if __name__ == "__main__":

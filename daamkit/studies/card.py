@@ -1,14 +1,18 @@
 """A model's card: what it draws of what it is told of world 2, read back by the oracle.
 
-Single things with their colours and places, who stands where, and two, three and four things at
-once; compositions that the training captions hold and such that none holds (`toybox.heldout`).
+Single things with their colours and places, who stands where, two, three and four things at once,
+who does what, counts, adverbs, and what is not to be there; compositions and roles that the
+training captions hold and such that none holds (`toybox.heldout`). Beside it what the model cost,
+what it learned from, and what it fails at.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,24 +20,39 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from daamkit import resources, zoo
+from daamkit.attention import families
+from daamkit.errors import DaamkitError
 from daamkit.measures.intervals import means
 from daamkit.studies import drawing, prompts
 from daamkit.studies.prompts import PromptCase
-from daamkit.toybox import claims, oracle, scenes
-from daamkit.toybox.captions import PLACES
-from daamkit.toybox.sprites import COLOURS, EVERYTHING, NAMES
+from daamkit.toybox import claims, clauses, heldout, oracle
+from daamkit.toybox.captions import NUMBERS, PLACES, Noun, Sentence
+from daamkit.toybox.claims import Claims
+from daamkit.toybox.pipeline import TRAINING
+from daamkit.toybox.sprites import COLOURS, EVERYTHING, NAMES, SIZES
 
 SIDES = ("to the left of", "to the right of", "above", "below")
 SEVERAL = {"two": 2, "three": 3, "four": 4}
-MEASURES = {  # of each group of prompts: what is told of it
-    "thing": "present",
-    "coloured": "colour",
-    "place": "place",
-    **dict.fromkeys(SIDES, "relation"),  # of pairs that are there
-    **dict.fromkeys(SEVERAL, "all_present"),
+MEASURES: dict[str, tuple[str, ...]] = {  # of each group of prompts: what is told of it
+    "thing": ("present", "extra"),
+    "coloured": ("colour",),
+    "place": ("place",),
+    **dict.fromkeys(SIDES, ("relation",)),  # of pairs that are there
+    **dict.fromkeys(SEVERAL, ("all_present", "extra")),
+    "verb": ("relation", "all_present"),
+    "count": ("count",),
+    "very": ("length",),
+    "brightly coloured": ("vivid",),
+    "half hidden": ("present",),
+    "without": ("present", "absent"),
 }
-SPLIT = ("coloured", *SIDES, *SEVERAL)  # groups with held-out compositions and others
+SPLIT = ("coloured", *SIDES, *SEVERAL, "verb")  # groups with held-out compositions and others
 ORDER = "all sides"
+WORDS = {  # groups of prompts that differ in a word: what it is called, if its images fail
+    "thing": "things missing", "coloured": "colours wrong", "place": "places wrong",
+    "verb": "verbs wrong", "count": "counts wrong",
+}  # fmt: skip
 
 
 def asked(seeds: Sequence[int]) -> list[tuple[str, PromptCase]]:
@@ -44,18 +63,47 @@ def asked(seeds: Sequence[int]) -> list[tuple[str, PromptCase]]:
         rng = np.random.default_rng((seeds[0], 278, i))
         for composition in ("seen", "held-out") if group in SPLIT else ("single",):
             drawn = (claims.parse(_prompt(group, rng)) for _ in iter(int, 1))
-            fits = (
-                each
-                for each in drawn
-                if group not in SPLIT or prompts.held_out(each) == (composition == "held-out")
-            )
+            fits = (each for each in drawn if _composition(group, each) == composition)
             cases = zip(islice(fits, len(seeds)), seeds, strict=True)
             found += [(composition, PromptCase(group, each, seed)) for each, seed in cases]
     return found
 
 
+def _composition(group: str, asked: Claims) -> str:
+    """Of who does what, the roles' alone; "" of things that are held out together besides."""
+    if group not in SPLIT:
+        return "single"
+    if group != "verb":
+        return "held-out" if prompts.held_out(asked) else "seen"
+    actor, target = asked.things
+    if heldout.is_held_out([actor.name, target.name]):
+        return ""
+    event = (str(target.relation), actor.name, target.name)
+    return "held-out" if heldout.is_held_out(events=[event]) else "seen"
+
+
+def _word(case: PromptCase) -> str:
+    """By which word a prompt differs from others of its group (`WORDS`)."""
+    *_, thing = case.claims.things
+    of = {"coloured": thing.colour, "place": case.claims.place, "verb": thing.relation}
+    return str(of.get(case.kind, thing.count if case.kind == "count" else thing.name))
+
+
 def _prompt(group: str, rng: np.random.Generator) -> str:
     names = [str(name) for name in rng.choice(EVERYTHING, 4, replace=False)]
+    if group == "verb":
+        actor, target = clauses.actors(rng, verb := clauses.pick(rng))
+        return f"{_said(actor.name)} is {verb} {_said(target.name)}"
+    if group in ("count", "very", "brightly coloured", "half hidden"):
+        plain = str(rng.choice([name for name in EVERYTHING if name not in (*NAMES, "glasses")]))
+        if group == "count":
+            counted = Sentence()
+            counted.phrase(Noun(plain, tuple(range(rng.choice(list(NUMBERS))))))
+            return counted.text
+        said = f"very {rng.choice(SIZES)}" if group == "very" else group
+        return prompts.article(f"{said} {plain}")
+    if group == "without":
+        return f"{_said(names[0])} without {_said(names[1])}"
     if group == "coloured":
         (name, *_) = (name for name in rng.permuted(EVERYTHING) if name not in NAMES)
         return prompts.article(f"{rng.choice(list(COLOURS))} {name}")
@@ -78,7 +126,7 @@ def evaluate(
     reader: oracle.Oracle,
     batch: int = 12,
     steps: int = 25,
-    guidance: float = 7.5,
+    guidance: float | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Draw a prompt of each group for each seed, and read the images.
 
@@ -93,60 +141,57 @@ def evaluate(
     batch
         Images at a time.
     steps, guidance
-        Of the generation; guidance is classifier-free, at a Flux "true" one.
+        Of the generation; guidance None: the model's own (`zoo.arguments`).
 
     Returns
     -------
     table
         group, composition ("seen", "held-out", "single"), measure, mean, low, high (95% over
-        prompts of the same things), n; the four sides together are "all sides".
+        prompts of the same things), n; the four sides together are "all sides". "extra" is the
+        share of images with things that nobody asked for, other measures as in `drawing.check`.
     facts
         "parameters" of all its parts, "steps", "guidance", "seconds" an image (of use on a quiet
-        machine), and "missing": single things that fewer than half of their images show.
+        machine), and "failures": by group of `WORDS`, the words of which fewer than half of the
+        images are right.
     """
     cases, rows = asked(seeds), list[dict[str, Any]]()
+    call = zoo.arguments(pipe, "", guidance)
     started = time.perf_counter()
     for start in tqdm(range(0, len(cases), batch), "reading images", disable=None):
         part = cases[start : start + batch]
         images = _draw(pipe, [case for _, case in part], steps, guidance)
         readings = oracle.read_all(images, reader)
         for (composition, case), reading in zip(part, readings, strict=True):
-            checked = drawing.check(case, reading)
+            said = {"group": case.kind, "composition": composition, "word": _word(case)}
             rows += [
-                row | {"group": case.kind, "composition": composition}
-                for row in checked
-                if row["measure"] == MEASURES[case.kind]
+                row | said | {"value": min(row["value"], 1.0)}
+                for row in drawing.check(case, reading)
+                if row["measure"] in MEASURES[case.kind]
             ]
     seconds = (time.perf_counter() - started) / len(cases)
     found = pd.DataFrame(rows)
     order = found[found["group"].isin(SIDES)].assign(group=ORDER)
     every = pd.concat([found, order], ignore_index=True)
     table = means(every, ["group", "composition", "measure"], "value", "things", kind="share")
-    shown = found[found["group"] == "thing"].groupby("prompt")["value"].mean()
+    chief = found[found["measure"] == found["group"].map(lambda group: MEASURES[group][0])]
+    right = chief.groupby(["group", "word"])["value"].mean()
+    failing = [key for key, share in right.items() if key[0] in WORDS and share < 0.5]
     parts = [each for each in pipe.components.values() if isinstance(each, torch.nn.Module)]
     facts = {
         "parameters": sum(each.numel() for part in parts for each in part.parameters()),
         "steps": steps,
-        "guidance": guidance,
+        "guidance": families.family_of(pipe).guidance(pipe).of(pipe, call),
         "seconds": round(seconds, 3),
-        "missing": sorted(shown.index[shown < 0.5]),
+        "failures": {of: [word for group, word in failing if group == of] for of in WORDS},
     }
     return table, facts
 
 
-def _draw(pipe: Any, cases: Sequence[PromptCase], steps: int, guidance: float) -> list[Any]:
-    texts = [case.prompt for case in cases]
-    options: dict[str, Any] = {"guidance_scale": guidance}
-    if hasattr(pipe, "transformer"):
-        options = {"negative_prompt": [""] * len(texts), "true_cfg_scale": guidance}
-        options["max_sequence_length"] = 32
+def _draw(pipe: Any, cases: Sequence[PromptCase], steps: int, guidance: float | None) -> list[Any]:
     return pipe(
-        texts,
+        **zoo.arguments(pipe, [case.prompt for case in cases], guidance),
         generator=[torch.Generator().manual_seed(case.seed) for case in cases],
         num_inference_steps=steps,
-        height=scenes.SIDE,
-        width=scenes.SIDE,
-        **options,
     ).images
 
 
@@ -166,17 +211,36 @@ def _order(columns: Mapping[str, pd.Series]) -> pd.MultiIndex:
     return pd.MultiIndex.from_tuples(known, names=["group", "composition", "measure"])
 
 
+def learned(model: str) -> dict[str, Any]:
+    """What is told beside a model's weights of its training: "seen", the samples it has seen, and
+    "scenes", from how many drawn ones; nothing where nothing is."""
+    try:
+        folder = Path(model) if Path(model).is_dir() else resources.path(model)
+    except DaamkitError:
+        return {}
+    file = folder / TRAINING
+    told: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return {name: told[name] for name in ("seen", "scenes") if name in told}
+
+
 def markdown(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """The card as text: the table of `beside`, and what is known of each model."""
-    table = beside(tables)
+    """The card as text: the table of `beside`, and cost, data and failures of each model."""
+    cost = {
+        "parameters": [f"{known['parameters'] / 1e6:.1f} M" for known in facts.values()],
+        "samples seen in training": [f"{known.get('seen', '')}" for known in facts.values()],
+        "of so many scenes": [f"{known.get('scenes', '')}" for known in facts.values()],
+        "steps": [f"{known['steps']}" for known in facts.values()],
+        "guidance": [f"{known['guidance']:g}" for known in facts.values()],
+        "seconds an image": [f"{known['seconds']:g}" for known in facts.values()],
+    }
+    for group, called in WORDS.items():
+        failing = [known["failures"][group] for known in facts.values()]
+        cost[f"{called} in most of their images"] = [", ".join(own) or "none" for own in failing]
+    costs = pd.DataFrame(cost, index=[*facts]).T.rename_axis("").reset_index()
+    return "\n".join(map(_lines, (beside(tables), costs)))
+
+
+def _lines(table: pd.DataFrame) -> str:
     lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
     lines += [" | ".join(map(str, row)) for row in table.itertuples(index=False)]
-    text = "".join(f"| {line} |\n" for line in lines)
-    for name, known in facts.items():
-        missing = ", ".join(known["missing"]) or "none"
-        text += (
-            f"\n{name}: {known['parameters'] / 1e6:.1f} M parameters, {known['steps']} steps at "
-            f"guidance {known['guidance']:g}, {known['seconds']:g} s an image; shown in fewer than "
-            f"half of their images: {missing}.\n"
-        )
-    return text
+    return "".join(f"| {line} |\n" for line in lines)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from daamkit import zoo
 from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
 from daamkit.maps.run import Run
@@ -87,6 +88,12 @@ class Denoised:
         self, scenes: Sequence[Scene], seeds: Sequence[int], level: int, taps: Sequence[Tap] = ()
     ) -> list[Image.Image]:
         """The same, untraced: what each scene is taken for."""
+        return self.drawn(scenes, seeds, level, taps)[0]
+
+    def drawn(
+        self, scenes: Sequence[Scene], seeds: Sequence[int], level: int, taps: Sequence[Tap] = ()
+    ) -> tuple[list[Image.Image], Float[Tensor, "scenes channels y x"]]:
+        """The pictures, and the latents that they were decoded from."""
         from daamkit.toybox.training.denoiser import packed
 
         clean = self._latents(scenes)
@@ -101,7 +108,7 @@ class Denoised:
                 for each, seed in zip(clean, seeds, strict=True)
             ]
         ).to(clean)
-        call: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 1.0}
+        call = zoo.arguments(self.pipe, [scene.caption for scene in scenes], guidance=1.0)
         if self.flows:
             sigma = max(level, 1) / 1000
             noisy = (1 - sigma) * clean + sigma * noise
@@ -111,9 +118,17 @@ class Denoised:
             self.scheduler.level = level
             time = torch.tensor([level], device=clean.device)
             call["latents"] = self.scheduler.add_noise(clean, noise, time)
+        left: list[Tensor] = []
+
+        def keep(pipe: Any, step: int, time: Any, given: dict[str, Tensor]) -> dict[str, Tensor]:
+            left.append(given["latents"])
+            return {}
+
         with attach(self.pipe, *taps):
-            made: list[Image.Image] = self.pipe([scene.caption for scene in scenes], **call).images
-        return made
+            made: list[Image.Image] = self.pipe(
+                **call, num_inference_steps=1, callback_on_step_end=keep
+            ).images
+        return made, unpacked(left[-1], noise.shape[-2:]) if self.flows else left[-1]
 
     def _latents(self, scenes: Sequence[Scene]) -> Float[Tensor, "scenes channels y x"]:
         from daamkit.toybox.training import autoencoder
@@ -124,6 +139,15 @@ class Denoised:
             clean = pipe.vae.encode(images.to(pipe.device, pipe.dtype)).latent_dist.mean
         place = {id(scene): at for at, scene in enumerate(once)}
         return clean[[place[id(scene)] for scene in scenes]] * pipe.vae.config.scaling_factor
+
+
+def unpacked(
+    cells: Float[Tensor, "n cells channels"], size: Sequence[int]
+) -> Float[Tensor, "n colours y x"]:
+    """Latents of (height, width) as they were before `FluxPipeline` packed them, 2 x 2 a cell."""
+    height, width = (side // 2 for side in size)
+    each = cells.unflatten(2, (-1, 2, 2)).unflatten(1, (height, width))
+    return each.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
 def exact(scene: Scene) -> dict[int, Mask]:

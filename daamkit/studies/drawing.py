@@ -16,6 +16,8 @@ from daamkit.toybox.claims import Claim, Claims
 from daamkit.toybox.phrases import VIVID
 
 LARGER = 1.25  # how many times as long a "bigger" thing is at least; the world draws 1.7 and more
+LENGTHS = {"very small": (0, 42), "very big": (83, 128)}  # pixels of a thing alone: the world draws
+# 23 to 31 and 92 to 104 so, others 32 to 104, most of them 54 to 74
 NEAR = 36  # pixels between the boxes of things "next to" each other: as far as the world sets them
 
 
@@ -70,9 +72,10 @@ def check(case: PromptCase, reading: pd.DataFrame) -> list[dict[str, Any]]:
     """What came of each claim, a row a measure with prompt, kind, seed and things (`together`):
     "present", "colour" (of things present that have one by the prompt; "not_colour" of those that
     must not have one, "vivid" of brightly coloured ones), "own_colour" (of those that have none),
-    "texture", "size", "count", "relation" (of pairs present), "place", "absent" (of things that
-    must not be there), "all_present" and its opposite "neglect" (of prompts that name several
-    things), "extra" (how many things nobody asked for)."""
+    "texture", "size", "length" (of one thing that is "very small" or "very big"), "count",
+    "relation" (of pairs present), "place", "absent" (of things that must not be there),
+    "all_present" and its opposite "neglect" (of prompts that name several things), "extra" (how
+    many things nobody asked for)."""
     claims, found = case.claims, match(case.claims, reading)
     rows: list[tuple[str, float]] = []
     counts = Counter(reading.loc[reading["kind"] == "thing", "name"])
@@ -86,6 +89,9 @@ def check(case: PromptCase, reading: pd.DataFrame) -> list[dict[str, Any]]:
     for claim, a, b in zip(claims.things[1:], found, found[1:], strict=False):
         if claim.relation not in (None, "and", "with") and a and b:
             rows.append(("relation", holds(str(claim.relation), a[0], b[0])))
+    if len(found) == 1 and found[0] and claims.things[0].size in LENGTHS:
+        least, most = LENGTHS[str(claims.things[0].size)]
+        rows.append(("length", least <= _length(found[0][0]) <= most))
     if len(claims.things) > 1:
         everything = all(found)
         rows += [("all_present", everything), ("neglect", not everything)]

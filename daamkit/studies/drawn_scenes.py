@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -145,13 +145,13 @@ class OfScenes(Located):
         return generate if case["level"] == GENERATED else denoise
 
 
-def relations(pipe: Any, prompt: str) -> dict[str, Any]:
-    """Of a model with joint attention, what a prompt's nouns attend to: an option of `trace`."""
-    if not joint(pipe):
+def relations(pipe: Any, prompt: str, names: Sequence[str]) -> dict[str, Any]:
+    """Of a model with joint attention, relations of a prompt's nouns: an option of `trace`."""
+    if not names or not joint(pipe):
         return {}
     spans = [(thing.start, thing.end) for thing in claims.parse(prompt).things]
     nouns = [(prompt[slice(*span)], characters.occurrence(prompt, *span)) for span in spans]
-    return {"relations": {"text_to_image": nouns}}
+    return {"relations": dict.fromkeys(names, nouns)}
 
 
 def joint(pipe: Any) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from daamkit import zoo
 from daamkit.measures import quality
 from daamkit.studies import drawing, localisation
 from daamkit.studies.prompts import PromptCase
@@ -25,6 +27,7 @@ def evaluate(
     scenes_drawn: int = 100,
     pictures: int = 0,
     batch: int = 12,
+    guidance: float | None = None,
     **options: Any,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """All that is measured of the toybox, as tables with intervals, and the record of how.
@@ -43,8 +46,10 @@ def evaluate(
         How many images to take for FID, precision and recall; 0 leaves them out.
     batch
         Images at a time.
+    guidance
+        The scale; None: the model's own (`zoo.arguments`).
     options
-        Arguments of the pipeline's call.
+        Further arguments of the pipeline's call.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def evaluate(
     record
         Of the model, the scheduler, the options and the versions; all cases with their seeds.
     """
-    drawn, overlaps, record = generate(pipe, cases, batch, **options)
+    drawn, overlaps, record = generate(pipe, cases, batch, guidance, **options)
     record["cases"] = [(case.kind, case.prompt, case.seed) for case in cases]
     record |= {"scenes_drawn": scenes_drawn, "scenes_seed": seed, "levels": LEVELS}
     tables = {"drawing": drawing.summary(drawn)}
@@ -75,12 +80,16 @@ def evaluate(
             ignore_index=True,
         )
     if pictures:
-        tables["quality"] = sets(pipe, pictures, seed, batch, **options)
+        tables["quality"] = sets(pipe, pictures, seed, batch, guidance, **options)
     return tables, record
 
 
 def generate(
-    pipe: Any, cases: Sequence[PromptCase], batch: int = 12, **options: Any
+    pipe: Any,
+    cases: Sequence[PromptCase],
+    batch: int = 12,
+    guidance: float | None = None,
+    **options: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Draw each case, read the image back, and measure.
 
@@ -92,8 +101,10 @@ def generate(
         Prompts, each with the seed it is drawn with.
     batch
         Images at a time; each has a generator of its own, so that they do not depend on it.
+    guidance
+        The scale; None: the model's own.
     options
-        Arguments of the pipeline's call.
+        Further arguments of the pipeline's call.
 
     Returns
     -------
@@ -110,8 +121,9 @@ def generate(
     for start in tqdm(range(0, len(cases), batch), "reading images", disable=None):
         part = cases[start : start + batch]
         generators = [torch.Generator().manual_seed(case.seed) for case in part]
+        call = zoo.arguments(pipe, [case.prompt for case in part], guidance)
         with trace(pipe) as tracer:
-            pipe([case.prompt for case in part], generator=generators, **options)
+            pipe(**call, generator=generators, **options)
         readings = oracle.read_all([run.image for run in tracer.runs if run.image is not None])
         for index, (case, run, reading) in enumerate(
             zip(part, tracer.runs, readings, strict=True), start
@@ -129,18 +141,28 @@ def generate(
     return pd.DataFrame(drawn), pd.DataFrame(overlaps), record
 
 
-def sets(pipe: Any, n: int, seed: int, batch: int = 12, **options: Any) -> pd.DataFrame:
+def sets(
+    pipe: Any,
+    n: int,
+    seed: int,
+    batch: int = 12,
+    guidance: float | None = None,
+    **options: Any,
+) -> pd.DataFrame:
     """FID, precision and recall of n generated images against n drawn ones, in oracle features.
 
     The captions are those of drawn scenes; compared is with other scenes. A second row, "drawn",
-    holds other n drawn scenes against the same: what a perfect generator would reach.
+    holds other n drawn scenes against the same: what a perfect generator would reach, for FID of n
+    is not 0. Intervals are over images, the scenes that they are held against being given
+    (`quality.interval`).
     """
     captions = [scene.caption for scene in scenes.sample(n, seed)]
     images: list[Any] = []
     for start in tqdm(range(0, n, batch), "drawing pictures", disable=None):
         part = captions[start : start + batch]
         generators = [torch.Generator().manual_seed(seed + start + i) for i in range(len(part))]
-        images += pipe(part, generator=generators, **options).images
+        call = zoo.arguments(pipe, part, guidance)
+        images += pipe(**call, generator=generators, **options).images
     real = oracle.features([scene.image for scene in scenes.sample(n, seed + 1)])
     rows = []
     for name, pictures in {
@@ -148,7 +170,10 @@ def sets(pipe: Any, n: int, seed: int, batch: int = 12, **options: Any) -> pd.Da
         "drawn": [scene.image for scene in scenes.sample(n, seed + 2)],
     }.items():
         found = oracle.features(pictures)
-        precision, recall = quality.precision_recall(real, found)
-        fid = quality.fid(real, found)
-        rows.append({"set": name, "n": n, "fid": fid, "precision": precision, "recall": recall})
+        parts = (found, *(found[half] for half in quality.halves(n, seed)))
+        told = np.array([(quality.fid(real, p), *quality.precision_recall(real, p)) for p in parts])
+        fid, precision, recall = told.T
+        row: dict[str, Any] = {"set": name, "n": n} | quality.interval("fid", fid)
+        row |= quality.interval("precision", precision, share_of=n)
+        rows.append(row | quality.interval("recall", recall, share_of=n))
     return pd.DataFrame(rows)

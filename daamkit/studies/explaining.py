@@ -10,7 +10,7 @@ from typing import Any
 
 from daamkit import registry
 from daamkit.attention.taps import Tap
-from daamkit.attribution.method import Again, Attribution, UnsuitedError
+from daamkit.attribution.method import Again, Attribution, UnsuitedError, related
 from daamkit.edits.silence import Silence
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
@@ -67,8 +67,8 @@ class Explaining(OfScenes):
 
     def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
         """Self-attention, and what nouns attend to where a method wants that."""
-        related = relations(pipe, prompt) if "text_to_image" in self._methods else {}
-        return super().tracing(pipe, prompt) | related
+        wanted = related(*self._methods.values())
+        return super().tracing(pipe, prompt) | relations(pipe, prompt, wanted)
 
     def explained(self, session: Session, case: Case) -> Explained:
         """A case's image, and every method's map of every noun that is there."""
@@ -93,7 +93,7 @@ class Explaining(OfScenes):
             seconds = time.perf_counter() - start
             cost[name] = {"generations": again.count, "seconds": seconds}
         for noun in words:
-            maps[noun] |= localisation.controls(pooled, noun, case["seed"])
+            maps[noun] |= localisation.controls(pooled, noun, case["seed"], self.world)
         again = _Again(draw, silenced)
         return Explained(**vars(seen), maps=maps, cost=cost, again=again)
 

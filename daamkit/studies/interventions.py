@@ -2,9 +2,9 @@
 
 Each scene is drawn, so that what every word mentions has an exact mask, noised to some levels and
 denoised in one step under its own caption. Each word that mentions something is silenced, which no
-prompt does; a thing's name and a colour are also exchanged for another's vector, which stays among
-what prompts say. What changes in the word's own mask is held against what changes elsewhere, in the
-same mask moved, and in it by another thing's noun.
+prompt does; a thing's name, a colour, a texture and a size are also exchanged for another's
+vectors, which stay among what prompts say. What changes in the word's own mask is held against what
+changes elsewhere, in the same mask moved, and in it by another thing's noun.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from daamkit.edits.exchange import Exchange
 from daamkit.edits.silence import Silence
 from daamkit.maps.prompt import Prompt
 from daamkit.measures import intervals
+from daamkit.studies import stand_ins
 from daamkit.studies.drawn_scenes import OfScenes, called
 from daamkit.studies.session import Case, Row, Session
-from daamkit.toybox import sprites
 from daamkit.toybox.captions import CaptionWord
 from daamkit.toybox.oracle import SMALLEST
 from daamkit.toybox.scenes import Scene
@@ -73,7 +73,7 @@ class Interventions(OfScenes):
         changes: dict[tuple[str, int], Change] = {}  # by edit and where the word begins
         said = {word.start: word for word in scene.words if _shows(scene.mask(word))}
         for word in said.values():
-            for name, edit in _edits(session.pipe.tokenizer, scene, word, run.maps.prompt):
+            for name, edit in _edits(session.pipe, scene, word, run.maps.prompt):
                 picture = pixels(draw(edit)).numpy()
                 changes[name, word.start] = np.abs(picture - plain).mean(-1)
         rows: list[Row] = []
@@ -88,7 +88,7 @@ class Interventions(OfScenes):
             others = [
                 float(changes[name, other.start][mask].mean())
                 for other in said.values()
-                if other.pos == "NOUN" and (name, other.start) in changes
+                if other.pos in ("NOUN", "PROPN") and (name, other.start) in changes
                 if not (scene.mask(other) & mask).any()
             ]
             rows.append(row | {"by_another": float(np.mean(others)) if others else np.nan})
@@ -133,24 +133,12 @@ def _shows(mask: Bool[np.ndarray, "height width"]) -> bool:
 
 
 def _edits(
-    tokenizer: Any, scene: Scene, word: CaptionWord, prompt: Prompt
+    pipe: Any, scene: Scene, word: CaptionWord, prompt: Prompt
 ) -> Iterator[tuple[str, Edit]]:
-    """A word's silence, and its exchange where another fits in its place."""
-    meant, caption = prompt.span(word.start, word.end), scene.caption
-    yield "silence", Silence(meant)
-    for other in _others(scene, word):
-        text = caption[: word.start] + other + caption[word.end :]
-        if len(tokenizer(text).input_ids) == len(tokenizer(caption).input_ids):
-            yield "exchange", Exchange(meant, text)
-            return
-
-
-def _others(scene: Scene, word: CaptionWord) -> list[str]:
-    """Words of its kind that are not in the caption and ask for the same article."""
-    kinds = {"NOUN": sprites.THINGS, "ADJ": tuple(sprites.COLOURS)}
-    kin = kinds.get(word.pos, ())
-    if word.text not in kin:
-        return []
-    there = {other.text for other in scene.words}
-    vowel = word.text[0] in "aeiou"
-    return [each for each in kin if each not in there and (each[0] in "aeiou") == vowel]
+    """A word's silence, and its exchange where another fits in its place; that of a name of several
+    words is its head's."""
+    yield "silence", Silence(prompt.span(word.start, word.end))
+    (start, end), head = stand_ins.place(scene, word), scene.words[word.head]
+    text = stand_ins.instead(pipe, scene, word)
+    if text is not None and (head is word or not start <= head.start < end):
+        yield "exchange", Exchange(prompt.span(start, end), text)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
+from daamkit.attribution.related import RELATION
 from daamkit.attribution.share import among_words
 from daamkit.maps.layers import Layer
 from daamkit.maps.run import Run
@@ -50,7 +51,8 @@ class Layers(OfScenes):
 
     def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
         """Steps, sites and heads apart, and what nouns attend to where attention is joint."""
-        return {"keep": ("step", "site", "head")} | relations(pipe, prompt)
+        kept = relations(pipe, prompt, [RELATION])
+        return {"keep": ("step", "site", "head")} | kept
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun and part: set, split, prompt, seed, noun, word, kind ("pooling", "layer",
@@ -63,7 +65,7 @@ class Layers(OfScenes):
         every, rows = [*parts(seen.run)], list[Row]()
         for noun, mask in seen.masks.items():
             found = [(kind, part, of(seen.nouns[noun])) for kind, part, of in every]
-            beside = localisation.controls(pooled, noun, case["seed"])
+            beside = localisation.controls(pooled, noun, case["seed"], self.world)
             found += [("control", name, each) for name, each in beside.items()]
             for kind, part, map_ in found:
                 row = seen.named[noun] | {"kind": kind, "part": part}
@@ -124,7 +126,7 @@ def parts(run: Run) -> Iterator[tuple[str, str, Callable[[Word], WordMap]]]:
     if maps.steps >= len(THIRDS):
         for name, steps in _thirds(range(maps.steps)):
             yield "steps", f"{name} steps", maps.select(steps=steps).of
-    if related := run.related.get("text_to_image"):
+    if related := run.related.get(RELATION):
         yield "direction", "text to image", related.map
         for group in dict.fromkeys(layer.group for layer in related.layers.values()):
             own = related.select(sites=lambda layer, of=group: layer.group == of)

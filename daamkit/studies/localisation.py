@@ -104,7 +104,9 @@ def overlaps(
     return rows
 
 
-def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, WordMap]:
+def controls(
+    own: Mapping[int, WordMap], noun: int, seed: int, world: int = 1
+) -> dict[str, WordMap]:
     """Maps that know nothing of a noun, as large as its own: where things mostly are, smooth noise,
     and, where there is another noun, that one's.
 
@@ -116,35 +118,39 @@ def controls(own: Mapping[int, WordMap], noun: int, seed: int) -> dict[str, Word
         The number of the noun that the maps stand beside.
     seed
         Of the noise; give each image another.
+    world
+        Of which toy world the scenes are that say where things mostly are.
     """
-    word, others = own[noun], without_noise(own, noun)
+    word, others = own[noun], without_noise(own, noun, world)
     rng = torch.Generator().manual_seed(1000 * seed + noun)
     noise = torch.rand(word.values.shape, generator=rng, dtype=torch.float32, device="cpu")
-    smooth = {"smooth noise": replace(word, values=_smooth(noise))}
-    return {"centre prior": others.pop("centre prior")} | smooth | others
+    blurred = {"smooth noise": replace(word, values=smooth(noise))}
+    return {"centre prior": others.pop("centre prior")} | blurred | others
 
 
-def without_noise(own: Mapping[int, WordMap], noun: int) -> dict[str, WordMap]:
+def without_noise(own: Mapping[int, WordMap], noun: int, world: int = 1) -> dict[str, WordMap]:
     """Those `controls` that no dice are thrown for, and no size of map makes dear."""
     word, order = own[noun], list(own)
-    found = {"centre prior": replace(word, values=_centre(word.size))}
+    found = {"centre prior": replace(word, values=_centre(word.size, world))}
     if len(own) > 1:
         found["other word"] = own[order[(order.index(noun) + 1) % len(own)]]
     return found
 
 
-def _smooth(noise: Float[Tensor, "y x"], sigma: float = 0.15) -> Float[Tensor, "y x"]:
+def smooth(noise: Float[Tensor, "*kept y x"], sigma: float = 0.15) -> Float[Tensor, "*kept y x"]:
     """Blur by a Gaussian of `sigma` sides, so that blobs come out as large as things are."""
-    size = {"sigma": [sigma * side for side in noise.shape], "radius": noise.shape}
+    sides = noise.shape[-2:]
+    size = {"sigma": [sigma * side for side in sides], "radius": sides, "axes": (-2, -1)}
     blur = partial(ndimage.gaussian_filter, mode="constant", **size)
-    smooth = blur(noise.double().numpy()) / blur(np.ones(noise.shape))  # of places within alone
-    return torch.from_numpy(smooth - smooth.min()).float()
+    blurred = blur(noise.double().numpy()) / blur(np.ones(sides))  # of places within alone
+    return torch.from_numpy(blurred - blurred.min((-2, -1), keepdims=True)).float()
 
 
 @cache
-def _centre(size: tuple[int, int]) -> Tensor:
-    """Where the things of 300 drawn pairs lie on average."""
-    masks = np.concatenate([scene.masks for scene in scenes.sample(300, seed=777, kind="pair")])
+def _centre(size: tuple[int, int], world: int) -> Tensor:
+    """Where the things of 300 drawn pairs of a world lie on average."""
+    drawn = scenes.sample(300, seed=777, kind="pair", world=world)
+    masks = np.concatenate([scene.masks for scene in drawn])
     mean = torch.from_numpy(masks.mean(0, dtype=np.float32))
     return F.interpolate(mean[None, None], size=size, mode="area")[0, 0]
 

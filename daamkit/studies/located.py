@@ -52,4 +52,4 @@ class Located(Study):
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.truth(self.truth, self.resolved_device)
+        return truths.truth(self.truth, self.resolved_device, getattr(self, "world", 1))

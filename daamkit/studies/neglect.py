@@ -40,6 +40,7 @@ from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.relations import CHIEF
 from daamkit.studies.session import Case, Row, Session
+from daamkit.studies.study import in_world
 from daamkit.toybox import claims, oracle
 from daamkit.vision import alignment, captioning
 from daamkit.vision.captioning import Captioner
@@ -70,6 +71,9 @@ class Neglect(Located):
         From how many images of a prompt "redraw" takes the best, the unguided one among them.
         Attend-and-Excite computes 1.3 times as much as an unguided image without refinement, with
         20 iterations of it 1.5 times: two are more than equal.
+    world
+        Of which toy world the model is, and the oracle: 1 or 2. The training of world 2's models
+        has left out some compositions (`prompts.held_out`), world 1's none.
     truth
         Who says what is there: see `truths.truth`. Masks drawn by hand will not do, for they are
         of unguided images.
@@ -88,11 +92,13 @@ class Neglect(Located):
         *redraw.SCORES, redraw.SEARCH,
     )  # fmt: skip
     redraws: int = 2
+    world: int = 1
     clip: str = "toybox"
     captioner: str = "toybox"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        in_world(self.world)
         for name in self.methods:
             if name not in (*redraw.SCORES, redraw.SEARCH):
                 methods.named(name, [["cat"]])
@@ -247,7 +253,7 @@ class Neglect(Located):
         image |= dict.fromkeys(("bound", "colour", "extra"), np.nan)
         things = masks.any(0)
         if self.truth == "oracle":
-            reading = oracle.detections(run.image)
+            (reading,) = oracle.read_all([run.image], oracle.trained(self.world))
             image |= outcomes.looks(case, reading)
             things = np.any([things, *reading.loc[reading["kind"] == "thing", "mask"]], axis=0)
         rows = [image]
@@ -272,8 +278,8 @@ class Neglect(Located):
         `gains.compare`.
 
         "methods": by group of prompts, what is drawn, how it fits the prompt, and seconds (whose
-        intervals are too narrow, for a batch is timed as a whole). Where some prompts are held-out
-        compositions (`prompts.held_out`), these and the others are groups too.
+        intervals are too narrow, for a batch is timed as a whole). Of a model of world 2, prompts
+        with compositions that its training has "seen" and that were "held out" are groups too.
 
         "localisation": of words by what the unguided image makes of them: "neglected" ones; those
         "drawn" beside them; and a control, the words of images with "nothing neglected": the others
@@ -283,7 +289,7 @@ class Neglect(Located):
 
         "losses", if a method notes any: by what became of the image, see `outcomes.OUTCOMES`.
         """
-        return outcomes.tables(rows)
+        return outcomes.tables(rows, self.world)
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """What is drawn, what methods add, and where the maps lie."""

@@ -21,7 +21,7 @@ import pandas as pd
 from daamkit import registry
 from daamkit.attention.hooks import attach
 from daamkit.attention.taps import Tap
-from daamkit.attribution.method import Attribution
+from daamkit.attribution.method import Attribution, related
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing, taxonomy
 from daamkit.maps.run import Run
@@ -87,13 +87,14 @@ class Objects(Located):
     def check(self) -> None:
         """Parser, truth, segmenters and methods of attribution."""
         super().check()
-        _ = self._segmenters, self._attributions
-        if "text_to_image" in self.attributions:
-            raise DaamkitError(
-                wanted="methods that read what this study keeps",
-                got="text_to_image, which wants what words attend to",
-                mend="ask `daamkit study attribution`, which keeps it",
-            )
+        _ = self._segmenters
+        for name, method in self._attributions.items():
+            if wanted := related(method):
+                raise DaamkitError(
+                    wanted="methods that read what this study keeps",
+                    got=f"{name}, which wants {' and '.join(wanted)}",
+                    mend="ask `daamkit study attribution`, which keeps that",
+                )
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun, method and cut: prompt, seed, set, noun, word, coco, why ("" or why it is

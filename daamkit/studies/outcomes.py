@@ -60,13 +60,13 @@ def looks(case: Case, reading: pd.DataFrame) -> Row:
     }
 
 
-def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The study's tables: see `Neglect.tables`."""
+def tables(rows: pd.DataFrame, world: int = 1) -> dict[str, pd.DataFrame]:
+    """The study's tables: see `Neglect.tables`; compositions are seen or held out in world 2."""
     images = rows[rows["part"] == "image"].dropna(axis=1, how="all")
     images = images.reindex(columns=[*dict.fromkeys((*images, *MAIN_MEASURES, *LOSSES))])
     groups = dict(list(images.groupby("group")))
     held = images["prompt"].map(_held_out)
-    if held.any() and not held.all():
+    if world == 2 and held.any() and not held.all():
         groups |= {"seen": images[~held], "held out": images[held]}
     if len(groups) > 1:
         groups["all"] = images

@@ -16,7 +16,15 @@ from daamkit.studies import promptfiles
 from daamkit.toybox import claims, heldout, scenes
 from daamkit.toybox.captions import PLACES
 from daamkit.toybox.claims import Claims
-from daamkit.toybox.sprites import ANIMALS, COLOURS, FAMILIES, OBJECTS, THINGS
+from daamkit.toybox.sprites import (
+    ANIMALS,
+    COLOURS,
+    EVERYTHING,
+    FAMILIES,
+    NAMES,
+    OBJECTS,
+    THINGS,
+)
 
 SIDES = ("above", "below", "to the left of", "to the right of", "next to")
 PLAIN = ("glasses", "crown", "bow")  # with an animal they have no colour in the benchmark
@@ -68,18 +76,22 @@ SEVERAL = {  # groups of prompts: how many things, and whether each has a colour
 }
 
 
-def several(group: str, n: int, seed: int) -> list[str]:
-    """n different prompts of a group of `SEVERAL`: "a A, a B and a C", things and colours drawn at
-    random, none twice in a prompt; all there are, if they are fewer."""
+def several(group: str, n: int, seed: int, world: int = 1) -> list[str]:
+    """n different prompts of a group of `SEVERAL`: "a A, a B and a C", things of a world and
+    colours drawn at random, none twice in a prompt; all there are, if they are fewer. What has a
+    name ("Mount Fuji") has no colour."""
     many, coloured = SEVERAL[group]
-    n = min(n, perm(len(THINGS), many) * (perm(len(COLOURS), many) if coloured else 1))
+    things = [
+        name for name in (THINGS if world == 1 else EVERYTHING) if not coloured or name not in NAMES
+    ]
+    n = min(n, perm(len(things), many) * (perm(len(COLOURS), many) if coloured else 1))
     rng = np.random.default_rng((seed, 277, many, coloured))
     found: dict[str, None] = {}
     while len(found) < n:
-        names = rng.choice(THINGS, many, replace=False)
+        names = rng.choice(things, many, replace=False)
         colours = rng.choice(list(COLOURS), many, replace=False) if coloured else [""] * many
         *first, last = (
-            phrase if name == "glasses" else article(phrase)
+            phrase if name in ("glasses", *NAMES) else article(phrase)
             for name, colour in zip(names, colours, strict=True)
             for phrase in [f"{colour} {name}".strip()]
         )

@@ -2,31 +2,35 @@
 
 A word that the model neglects has a map too. Prompts of one to four things are drawn, a truth says
 which are there and where, and `measures.reliability` says how likely that was, having seen the maps
-alone. The same study, on prompts of the other split, is what a calibration is learned from
-(`studies.calibrate`).
+alone; and what it says of maps of nothing (`studies.nothing`). The same study, on prompts of the
+other split, is what a calibration is learned from (`studies.calibrate`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
+from daamkit.attention.hooks import attach
+from daamkit.attribution.occlusion import Occlusion
 from daamkit.errors import DaamkitError
-from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
 from daamkit.measures import calibration, intervals, reliability
 from daamkit.measures.overlap import iou
-from daamkit.measures.reliability import SIGNS, TARGETS
+from daamkit.measures.reliability import TARGETS
+from daamkit.measures.signs import SIGNS, signs
 from daamkit.studies import drawing, prompts, truths
 from daamkit.studies.located import Located
+from daamkit.studies.nothing import NOTHING
 from daamkit.studies.session import Case, Row, Session
-from daamkit.toybox import claims
+from daamkit.studies.study import in_world
+from daamkit.toybox import claims, oracle, scenes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +51,15 @@ class Reliability(Located):
         things, each once.
     split
         "held-out": prompts that name things together, or in a colour, as no prompt of the other
-        split does (`prompts.held_out`); "seen": of that one; "any".
+        split does (`prompts.held_out`); "seen": of that one; "any". A calibration that is learned
+        from "seen" has met none of the others; nor has the training of world 2's models. That of
+        world 1's has seen both.
+    world
+        Of which toy world the things are, and the oracle: 1 or 2.
+    by_step
+        Whether steps are kept apart, for the signs that tell how they agree. More memory.
+    silenced
+        Whether each noun is silenced too, for the sign "effect": an image a noun.
     truth
         Who says what is there: see `truths.truth`.
     """
@@ -56,15 +68,25 @@ class Reliability(Located):
     parses: ClassVar[bool] = False
     n: int = 420
     split: str = "held-out"
+    world: int = 1
+    by_step: bool = False
+    silenced: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        in_world(self.world)
         if self.split not in SPLITS:
             raise DaamkitError(
                 wanted=f"a split of {', '.join(SPLITS)}",
                 got=repr(self.split),
                 mend="name one of these",
             )
+
+    def check(self) -> None:
+        """Truth; of the oracle, its weights."""
+        super().check()
+        if self.truth == "oracle":
+            oracle.trained(self.world)
 
     def cases(self) -> list[Case]:
         """Prompt, seed and group, the groups in turn."""
@@ -81,8 +103,8 @@ class Reliability(Located):
 
     def _texts(self, group: str, n: int) -> list[str]:
         """n prompts of a group and the split, of things that are named once."""
-        for many in (4 * n, 16 * n):
-            texts = _drawn(group, many, self.seed)
+        for times in (4, 16) if self.world == 1 else (4, 16, 64):  # a colour is rare in world 2
+            texts = _drawn(group, times * n, self.seed, self.world)
             found = [text for text in texts if self._asks(text)][:n]
             if len(found) == n:
                 return found
@@ -100,26 +122,34 @@ class Reliability(Located):
         return self.split == "any" or prompts.held_out(asked) == (self.split == "held-out")
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
-        """A row for each thing named, and another of maps of noise in its place ("maps": "drawn",
-        "noise"): prompt, seed, group, things (what the row is a cluster of), name; present, iou,
-        and located (whether it is there, and iou at least `ON_IT`); `SIGNS`; and what is said of
-        it, p_present and p_located, NaN where nothing is calibrated."""
+        """A row for each thing named, and others of maps of nothing in its place ("maps": "drawn",
+        and those of `NOTHING`): prompt, seed, group, things (what the row is a cluster of), name;
+        present, iou, and located (whether it is there, and iou at least `ON_IT`); `SIGNS`; and what
+        is said of it, p_present and p_located, NaN where nothing is calibrated."""
         texts, seeds = [case["prompt"] for case in cases], [case["seed"] for case in cases]
-        runs = session.runs(texts, seeds)
-        return [self._rows(case, run) for case, run in zip(cases, runs, strict=True)]
+        keep = ("step", "site", "head") if self.by_step else ("site", "head")
+        runs = session.runs(texts, seeds, keep=keep)
+        made = session.record
+        rows = [self._rows(session, case, run) for case, run in zip(cases, runs, strict=True)]
+        session.record = made  # not that of what was silenced
+        return rows
 
-    def _rows(self, case: Case, run: Run) -> list[Row]:
+    def _rows(self, session: Session, case: Case, run: Run) -> list[Row]:
         things = claims.parse(case["prompt"]).things
         names = [thing.name for thing in things]
         found = self.masks(run, case["prompt"], case["seed"], names)
         own = truths.apart(np.stack(truths.certain(found, names, self.truth)))
         nouns = [run.maps.prompt.span(thing.start, thing.end) for thing in things]
+        changes = self._changes(session, case, run, nouns) if self.silenced else []
         named = {key: case[key] for key in ("prompt", "seed", "group")}
         named["things"] = drawing.together(case["prompt"], names)
+        made = {"drawn": run.maps} | {
+            kind: of(run.maps, case["seed"]) for kind, of in NOTHING.items()
+        }
         rows = []
-        for kind, maps in (("drawn", run.maps), ("noise", noise(run.maps, case["seed"]))):
-            signs = reliability.signs(maps, nouns)
-            said = reliability.said(run, signs)
+        for kind, maps in made.items():
+            told = signs(maps, nouns, changes)
+            said = reliability.said(run, told)
             for i, (name, noun) in enumerate(zip(names, nouns, strict=True)):
                 there = truths.present(own[i])
                 overlap = float(iou(maps.of(noun).mask(), own[i])) if there else np.nan
@@ -127,32 +157,47 @@ class Reliability(Located):
                     named
                     | {"maps": kind, "name": name, "present": float(there), "iou": overlap}
                     | {"located": float(there and overlap >= ON_IT)}
-                    | {sign: float(signs[sign].iloc[i]) for sign in SIGNS}
+                    | {sign: float(told[sign].iloc[i]) for sign in SIGNS}
                     | {f"p_{target}": float(said[target].iloc[i]) for target in TARGETS}
                 )
         return rows
+
+    def _changes(
+        self, session: Session, case: Case, run: Run, nouns: Sequence[Word]
+    ) -> list[WordMap]:
+        """What changes in the image where each noun is silenced."""
+
+        def again(*edits: Any) -> Run:
+            with attach(session.pipe, *edits):
+                return session.runs([case["prompt"]], [case["seed"]])[0]
+
+        return Occlusion(window=0, by="silence").maps(run, nouns, again)
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """With 95% intervals over prompts that name the same things:
 
         "reliability": of all prompts and each group, for both targets: n, the share that happened,
-        AUROC, Brier score, calibration error, and the mean probability said of noise ("noise").
+        AUROC, Brier score, calibration error.
+        "noise": of each kind of maps of nothing, for both targets: n, the mean probability that is
+        said, and "believed", the share of which at least one half is said.
         "diagram": said and happened, by bins of equally many words.
-        "signs": AUROC of each sign by itself.
+        "signs": AUROC of each sign by itself, of those that were given.
         """
-        drawn, noisy = (rows[rows["maps"] == kind] for kind in ("drawn", "noise"))
-        groups = ["all", *dict.fromkeys(rows["group"])]
-        parts = [
-            (g, *(p if g == "all" else p[p["group"] == g] for p in (drawn, noisy))) for g in groups
-        ]
-        scores = [_scores(g, own, other, t) for g, own, other in parts for t in TARGETS]
-        signs = [
-            {"target": target, "sign": sign} | _with_interval("auroc", drawn, sign, target)
+        drawn = rows[rows["maps"] == "drawn"]
+        groups = {"all": drawn} | dict(list(drawn.groupby("group", sort=False)))
+        scores = [_scores(group, part, t) for group, part in groups.items() for t in TARGETS]
+        alone = [
+            {"target": target, "sign": sign} | _with_interval("auroc", known, sign, target)
             for target in TARGETS
             for sign in SIGNS
+            if len(known := drawn[drawn[sign].notna()])
         ]
-        tables = {"reliability": pd.DataFrame(scores), "signs": pd.DataFrame(signs)}
+        tables = {"reliability": pd.DataFrame(scores), "signs": pd.DataFrame(alone)}
         if drawn["p_present"].notna().all():
+            kinds = [(kind, rows[rows["maps"] == kind]) for kind in NOTHING]
+            tables["noise"] = pd.DataFrame(
+                [_of_nothing(*kind, t) for kind in kinds for t in TARGETS]
+            )
             tables["diagram"] = pd.concat([
                 calibration.diagram(
                     drawn[f"p_{target}"].to_numpy(float),
@@ -170,39 +215,25 @@ class Reliability(Located):
         return charts.reliability(tables.get("diagram"), tables["signs"])
 
 
-def _drawn(group: str, n: int, seed: int) -> list[str]:
-    """n prompts of a group, each once, of any split; all there are, if they are fewer; of "one",
-    those that n seeds give."""
+def _drawn(group: str, n: int, seed: int, world: int) -> list[str]:
+    """n prompts of a group, each once, of any split; all there are, if they are fewer; those that n
+    seeds give of "one", and of all captions of world 2."""
+    if group in prompts.SEVERAL:
+        return prompts.several(group, n, seed, world)
+    if world == 2:
+        kind, rng = "single" if group == "one" else None, np.random.default_rng((seed, 279))
+        return list(dict.fromkeys(scenes.say(rng, kind, world).text for _ in range(n)))
     if group == "caption":
         return prompts.texts(None, n, seed)
-    if group == "one":
-        drawn = prompts.drawn(range(seed, seed + n))
-        return list(dict.fromkeys(case.prompt for case in drawn if len(case.claims.things) == 1))
-    return prompts.several(group, n, seed)
+    drawn = prompts.drawn(range(seed, seed + n))
+    return list(dict.fromkeys(case.prompt for case in drawn if len(case.claims.things) == 1))
 
 
-def noise(maps: HeatMaps, seed: int) -> HeatMaps:
-    """The same maps, each cell a random number whose mean is its layer's: of nothing."""
-    rng = torch.Generator().manual_seed(seed)
-
-    def drawn(values: Tensor) -> Tensor:
-        random = torch.rand(values.shape, generator=rng, dtype=torch.float32, device="cpu")
-        return 2 * random * values.cpu().mean((-1, -2), keepdim=True)
-
-    layers = {n: replace(layer, values=drawn(layer.values)) for n, layer in maps.layers.items()}
-    return replace(maps, layers=layers)
-
-
-MEASURES: dict[str, Any] = {
-    "auroc": calibration.auroc, "brier": calibration.brier, "error": calibration.error,
-}  # fmt: skip
-
-
-def _scores(group: str, drawn: pd.DataFrame, noisy: pd.DataFrame, target: str) -> Row:
+def _scores(group: str, drawn: pd.DataFrame, target: str) -> Row:
     row: Row = {"group": group, "target": target, "n": len(drawn), "share": drawn[target].mean()}
-    for name in MEASURES:
+    for name in calibration.INTERVALS:
         row |= _with_interval(name, drawn, f"p_{target}", target)
-    return row | {"noise": noisy[f"p_{target}"].mean()}
+    return row
 
 
 def _with_interval(measure: str, rows: pd.DataFrame, said: str, target: str) -> Row:
@@ -210,5 +241,14 @@ def _with_interval(measure: str, rows: pd.DataFrame, said: str, target: str) -> 
     values, happened = rows[said].to_numpy(float), rows[target].to_numpy(float) > 0
     if np.isnan(values).any():
         return dict.fromkeys(columns, np.nan)
-    found = calibration.interval(MEASURES[measure], values, happened, list(rows["things"]))
+    found = calibration.INTERVALS[measure](values, happened, list(rows["things"]))
     return dict(zip(columns, found, strict=True))
+
+
+def _of_nothing(kind: str, rows: pd.DataFrame, target: str) -> Row:
+    said, things = rows[f"p_{target}"].to_numpy(float), list(rows["things"])
+    row: Row = {"maps": kind, "target": target, "n": len(rows)}
+    mean = intervals.mean(said, things, kind="number", within=(0, 1))
+    believed = intervals.mean(said >= 0.5, things, kind="share")
+    row |= dict(zip(intervals.columns("said"), mean, strict=True))
+    return row | dict(zip(intervals.columns("believed"), believed, strict=True))

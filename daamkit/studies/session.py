@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from daamkit import zoo
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import Method, guide
 from daamkit.maps.run import Run
@@ -47,11 +48,9 @@ class Session:
 
     def call(self, texts: Sequence[str], seeds: Sequence[int]) -> Any:
         """What the pipeline makes of these prompts, under the study's settings."""
-        call: dict[str, Any] = {"num_inference_steps": self.study.steps}
-        if self.study.guidance is not None:
-            call["guidance_scale"] = self.study.guidance
+        call = zoo.arguments(self.pipe, list(texts), self.study.guidance)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return self.pipe(list(texts), generator=generators, **call)
+        return self.pipe(**call, generator=generators, num_inference_steps=self.study.steps)
 
     def runs(
         self,

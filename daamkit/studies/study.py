@@ -47,7 +47,7 @@ class Study:
     seed
         Of the choice of prompts; case i draws its image with seed + i.
     steps, guidance
-        Of the generation; None: the pipeline's own guidance scale.
+        Of the generation; None: the model's own guidance scale (`zoo.arguments`).
     parser
         A spaCy pipeline by name; None: the one that ships.
     device, dtype

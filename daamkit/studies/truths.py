@@ -41,29 +41,27 @@ class Truth(Protocol):
 
 
 class OracleTruth:
-    """The toybox's oracle: its things and its places.
+    """The oracle of a toy world: its things and its places.
 
     Parameters
     ----------
     device
         As every truth is told; the oracle always reads on the CPU.
+    world
+        1 or 2.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        pass
+    def __init__(self, device: str = "cpu", world: int = 1) -> None:
+        self.world = world
 
     def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
         """All instances of a name together."""
-        if image.size != (128, 128):
-            raise DaamkitError(
-                wanted="an image of the toybox, 128 x 128, for its oracle to read",
-                got=f"one of {image.height} x {image.width}",
-                mend="name another truth: a segmenter, or 'masks:FOLDER'",
-            )
-        frame = oracle.detections(image)
+        require_toy(image)
+        reader = oracle.trained(self.world)
+        (frame,) = oracle.read_all([image], reader)
         nothing = np.zeros((image.height, image.width), bool)
         found = frame.groupby("name")["mask"].agg(lambda masks: np.any(list(masks), axis=0))
-        known = {name: found.get(name, nothing) for name in oracle.NAMES[1:]}
+        known = {name: found.get(name, nothing) for name in reader.heads["name"][1:]}
         return [known.get(name) for name in names]
 
 
@@ -95,7 +93,7 @@ class Drawn:
         return [self.folder.mask(stem, name, (image.height, image.width)) for name in names]
 
 
-def truth(name: str, device: str = "cpu") -> Truth:
+def truth(name: str, device: str = "cpu", world: int = 1) -> Truth:
     """A truth by name.
 
     Parameters
@@ -106,7 +104,11 @@ def truth(name: str, device: str = "cpu") -> Truth:
         `vision.segmentation.segmenter` takes it.
     device
         The device that it runs on.
+    world
+        Of which toy world the oracle is.
     """
+    if name == "oracle":
+        return OracleTruth(device, world)
     if name.startswith("masks:"):
         return Drawn(annotation.MaskFolder(name.removeprefix("masks:")))
     if name in registry.truths:
@@ -115,6 +117,16 @@ def truth(name: str, device: str = "cpu") -> Truth:
         made = registry.truths.find(name)(device)
         return made if isinstance(made, Truth) else Segmented(made)
     return Segmented(segmentation.segmenter(name, device))
+
+
+def require_toy(image: Image.Image) -> None:
+    """Refuse a picture that the toybox's oracle cannot read."""
+    if image.size != (128, 128):
+        raise DaamkitError(
+            wanted="an image of the toybox, 128 x 128, for its oracle to read",
+            got=f"one of {image.height} x {image.width}",
+            mend="name another truth: a segmenter, or 'masks:FOLDER'",
+        )
 
 
 def stem(prompt: str, seed: int) -> str:

@@ -20,6 +20,12 @@ from daamkit.toybox import pipeline
 WIDTH, HEADS = 192, 4
 SIDE = pipeline.LATENT_SIDE // 2  # places a side: latents are packed 2 x 2
 PIECES = 400  # of words, in the T5 tokenizer's vocabulary
+CALL = {  # what its training had: `FluxPipeline` by itself has 512 places, no guidance, 1024 pixels
+    "max_sequence_length": 32,
+    "true_cfg_scale": 3.0,
+    "height": 4 * pipeline.LATENT_SIDE,
+    "width": 4 * pipeline.LATENT_SIDE,
+}
 
 
 def transformer() -> FluxTransformer2DModel:
@@ -36,6 +42,15 @@ def transformer() -> FluxTransformer2DModel:
         guidance_embeds=False,
         axes_dims_rope=(16, 16, 16),
     )
+
+
+def own(pipe: Any) -> dict[str, Any]:
+    """How a pipeline is called unless told: `CALL` where it is a toybox, be it in a folder."""
+    if not isinstance(pipe, FluxPipeline):
+        return {}
+    config = pipe.transformer.config
+    toy = (config.joint_attention_dim, config.num_attention_heads) == (WIDTH, HEADS)
+    return dict(CALL) if toy else {}
 
 
 def t5(tokenizer: T5TokenizerFast) -> T5EncoderModel:

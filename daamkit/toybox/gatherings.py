@@ -8,7 +8,8 @@ from daamkit.toybox import layouts, phrases, sprites
 from daamkit.toybox.captions import Noun, Sentence
 from daamkit.toybox.layouts import Placed, Plan
 
-# How a pair is linked: how often. Sides come more often than in world 1, to be learned at all.
+# How a pair is linked: how often. Left and right come more often than in world 1 (.108 of all
+# scenes for .086), above and below less often (.072 for .086).
 LINKS = {
     "and": 0.28, "next to": 0.06, "with": 0.06, "above": 0.12, "below": 0.12,
     "to the left of": 0.18, "to the right of": 0.18,

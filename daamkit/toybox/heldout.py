@@ -2,7 +2,9 @@
 
 A fifth of the pairs of nouns, a fifth of the pairs of colour and noun, and a fifth of the roles
 (who does what; to whom it is done), chosen by a hash of their names. ``data/toybox/heldout.json``
-lists them; ``python -m daamkit.toybox.heldout`` writes it.
+lists them; ``python -m daamkit.toybox.heldout`` writes it. What a training caption denies it may
+name: "a cat that is not blue" may stand there where blue cats are held out, over a cat of another
+colour.
 
     >>> from daamkit.toybox import heldout
     >>> len(heldout.pairs), heldout.is_held_out(["cat", "dog"])
@@ -75,7 +77,8 @@ def is_held_out(
 
 
 def holds(sentence: Sentence) -> bool:
-    """Whether a sentence of the toy world has a held-out composition."""
+    """Whether a sentence of the toy world has a held-out composition; a colour that is denied ("not
+    blue") makes none, for nothing is drawn so."""
     nouns = [noun for noun in sentence.nouns if noun.name in sprites.EVERYTHING]
     looks = [(noun.drawn_colour, noun.name) for noun in nouns if noun.drawn_colour]
     return is_held_out({noun.name for noun in nouns}, looks, sentence.events)

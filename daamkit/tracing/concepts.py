@@ -19,6 +19,7 @@ from torch import Tensor
 from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.columns import AT_ONCE, cut
+from daamkit.attention.families.reworded import Vectors
 from daamkit.attention.sites import Site
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
@@ -75,8 +76,8 @@ class Concepts(Tap):
         self.store: Store | None = None
         self.joint = False
         self.names_of_sites: list[str] = []
-        self.vectors: list[Tensor] = []  # by concept: (tokens, channels)
-        self.keys: dict[str, Tensor] = {}  # by site: (concepts, heads, tokens, channels)
+        self.vectors: list[Vectors] = []  # by concept
+        self.keys: dict[str, list[list[Tensor]]] = {}  # by site: as `extra.Keys` has them
         self.passes: list[int] = []
         self.ran: dict[str, list[int]] = {}  # by site: the passes of its denoiser
 
@@ -102,7 +103,7 @@ class Concepts(Tap):
             return
         known = [site.name for site in now.sites if site.name in self.names_of_sites]
         if any(name not in self.keys for name in known):  # a pipeline may have two denoisers
-            taken = extra.Keys(known, [len(own) for own in self.vectors])
+            taken = extra.Keys(known, self.vectors)
             extra.draw(now, taken, [0] * len(self.vectors), self.vectors)
             self.keys |= taken.keys
 
@@ -147,13 +148,15 @@ class Concepts(Tap):
         self.vectors = [vectors.encoded(now, name, first=self.joint) for name in self.names]
 
     def _beside(self, attention: Attention) -> Float[Tensor, "samples heads cells concepts"]:
-        """What each cell would pay to a concept, were its keys there besides the prompt's."""
+        """What each cell would pay to a concept, were its keys there besides the prompt's: a mean
+        over its tokens, and over its texts where there are several."""
         rows = attention.branches["cond"]
         query = attention.query[rows, :, attention.layout.cells_of(rows)[0]].float()
         query, key = query * attention.scale, attention.key[rows].float().mT
         mask = None if attention.mask is None else attention.every_mask()[rows]
-        own, lengths = self.keys[attention.site.name], [len(each) for each in self.vectors]
-        width = query.shape[0] * query.shape[1] * (key.shape[-1] + own.shape[2]) * 4
+        own = self.keys[attention.site.name]
+        more = max(sum(text.shape[1] for text in texts) for texts in own)
+        width = query.shape[0] * query.shape[1] * (key.shape[-1] + more) * 4
         parts, size = [], max(1, AT_ONCE // width)
         for at in range(0, query.shape[2], size):
             block = query[:, :, at : at + size]
@@ -162,21 +165,26 @@ class Concepts(Tap):
                 scores = _masked(scores, cut(mask, slice(at, at + size)))
             rest = scores.logsumexp(-1, keepdim=True)
             each = []
-            for keys, length in zip(own, lengths, strict=True):
-                mine = block @ keys[:, :length].mT.to(block)
-                whole = torch.logaddexp(rest, mine.logsumexp(-1, keepdim=True))
-                each.append((mine - whole).exp().mean(-1))
+            for texts in own:
+                mine = [block @ text.mT.to(block) for text in texts]
+                besides = torch.cat(mine, -1).logsumexp(-1, keepdim=True)
+                whole = torch.logaddexp(rest, besides)
+                paid = [(scores - whole).exp().mean(-1) for scores in mine]
+                each.append(torch.stack(paid).mean(0))
             parts.append(torch.stack(each, -1))
         return torch.cat(parts, 2)
 
     def _stream(self, now: Pass) -> None:
-        """One pass more of each image: with its prompt, and beside it with the concepts."""
+        """One pass more of each image: with its prompt, and beside it with the concepts, in one row
+        or each in its own."""
         assert self.store is not None
         found: dict[str, list[Tensor]] = {}
-        stream = extra.Stream(self.names_of_sites, len(self.names))
-        rest = torch.cat(self.vectors)
+        rows: list[Vectors] = self.vectors
+        if not now.family.concepts.apart:
+            rows = [{name: torch.cat([own[name] for own in rows]) for name in rows[0]}]
+        stream = extra.Stream(self.names_of_sites, rows)
         for sample in range(now.call.samples):
-            extra.draw(now, stream, [sample, sample], [None, rest])
+            extra.draw(now, stream, [sample] * (1 + len(rows)), [None, *rows])
             for name, scores in stream.scores.items():
                 found.setdefault(name, []).append(scores)
         for name, each in found.items():

@@ -14,7 +14,7 @@ from torch import Tensor
 from daamkit import prompts, record
 from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.columns import of_keys
+from daamkit.attention.columns import large, of_keys
 from daamkit.attention.sites import Grid, Site, Span, dimensions, of_rows
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
@@ -91,7 +91,7 @@ class Recorder(Tap):
             return
         for branch in attention.branches.keys() & self.cross_stores.keys():
             width = self.cross_stores[branch].plan.columns
-            if attention.site.kind == "cross":
+            if attention.site.kind == "cross" and not large(attention):
                 shares = attention.cells(branch)
                 self.cross_stores[branch].add(
                     attention, self._columns(attention, branch, shares, width)

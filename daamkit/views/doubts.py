@@ -26,7 +26,7 @@ def doubts(run: Run, parser: Any = None) -> dict[int, str]:
     return {
         int(row.start): said
         for row in found.itertuples()
-        if (said := says(float(row.present), float(row.located)))
+        if row.calibrated and (said := says(float(row.present), float(row.located)))
     }
 
 

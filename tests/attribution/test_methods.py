@@ -17,16 +17,19 @@ from daamkit.attribution.learned import (
     LayerWeights,
     Lesson,
     RelevantHeads,
+    SelectedHeads,
     of_heads,
     of_layers,
 )
 from daamkit.attribution.method import UnsuitedError
-from daamkit.attribution.occlusion import Occlusion
+from daamkit.attribution.occlusion import Occlusion, instead
 from daamkit.attribution.propagation import Propagation
 from daamkit.attribution.related import TextToImage
 from daamkit.attribution.relevance import HeadRelevance
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import enlarge
+from daamkit.prompts import tokenized
+from tests import tiny
 from tests.families import tiny_joint
 
 PROMPT, STEPS = "a cat and a car", 3
@@ -118,10 +121,15 @@ def test_propagation_is_the_matrix_product(run):
     finest = [layer for layer in maps.layers.values() if layer.grid == (16, 16)]
     looks = sum(layer.values.numpy().reshape(256, 256).astype(float) for layer in finest)
     looks = looks / looks.sum(0)  # columns: the cells that look
-    for own in Propagation(power=2).maps(run, words(run), never):
-        whole = run.maps.of(own.word).values
-        small = F.interpolate(whole[None, None], (16, 16), mode="area").numpy().ravel()
-        assert own.values.numpy().ravel() == pytest.approx(looks.T @ (looks.T @ small), rel=1e-4)
+    for power in (1, 4):  # 4 is the paper's
+        for own in Propagation(power).maps(run, words(run), never):
+            whole = run.maps.of(own.word).values
+            carried = (
+                F.interpolate(whole[None, None], (16, 16), mode="area").double().numpy().ravel()
+            )
+            for _ in range(power):
+                carried = looks.T @ carried
+            assert own.values.numpy().ravel() == pytest.approx(carried, rel=1e-5)
 
 
 def test_propagation_where_all_cells_look_at_one(run):
@@ -145,23 +153,61 @@ def test_propagation_wants_self_attention_and_a_power(run):
 # -- occlusion
 
 
-def test_occlusion_is_what_silencing_changes(toybox, run):
+@pytest.mark.parametrize("by", ["exchange", "silence"])
+def test_occlusion_is_what_changes_without_the_word(toybox, run, by):
     calls = []
 
     def again(*taps):
         calls.append(taps)
         return draw(toybox, *taps)
 
-    found = Occlusion(window=0).maps(run, words(run), again)
+    found = Occlusion(window=0, by=by).maps(run, words(run), again)
     assert len(calls) == 2
-    for own in found:
-        with daamkit.edit(toybox, daamkit.Silence(own.word.text)):
+    for own, text in zip(found, ("a a and a car", "a cat and a a"), strict=True):
+        word = own.word.text
+        edits = {"silence": daamkit.Silence(word), "exchange": daamkit.Exchange(word, text)}
+        with daamkit.edit(toybox, edits[by]):
             without = draw(toybox)
         a, b = (np.asarray(each.image, float) for each in (run, without))
         assert own.values.numpy() == pytest.approx(np.abs(a - b).mean(-1) / 255, abs=1e-6)
-    wide = Occlusion(window=0.055).maps(run, words(run)[:1], again)[0].values  # 7 x 7 pixels
+    wide = Occlusion(0.055, by).maps(run, words(run)[:1], again)[0].values  # 7 x 7 pixels
     assert float(wide[50, 60]) == pytest.approx(float(found[0].values[47:54, 57:64].mean()))
     assert float(wide[0, 0]) == pytest.approx(float(found[0].values[:4, :4].mean()))
+
+
+def test_the_cat_is_where_the_image_changes_without_it(toybox, run):
+    maps = Occlusion().maps(run, words(run), lambda *taps: draw(toybox, *taps))
+    cat, car = (each.expand(absolute=True) for each in maps)
+    for own, word in zip((cat, car), words(run), strict=True):
+        inside = run.maps.of(word).mask(0.4)
+        assert own[inside].mean() > 2 * own[~inside].mean()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "word", "other"),
+    [
+        ("a red cat and a car", "cat", "a red red and a car"),  # the one before it
+        ("red cats", "red", "cats cats"),
+        ("Red cat", "red", "cat cat"),
+        ("a red car beside two cats", "red car", "a a a beside two cats"),
+        ("the cat, a cat", ("cat", 1), "the cat, a a"),
+        ("two birds and a fox", "fox", "two birds and a a a a"),  # of three tokens
+        ("mice birds", "birds", "mice mice"),
+    ],
+)
+def test_the_nearest_word_of_as_many_tokens_stands_in(prompt, word, other):
+    read = tokenized(tiny.sd(), prompt)
+    assert instead(read, read.word(word)) == other
+
+
+def test_no_word_stands_in():
+    pipe = tiny_joint.sd3()  # "horse" is one token, and six of T5
+    for prompt, word in (("cat", "cat"), ("a horse", "horse"), ("cat Cat", ("cat", 0))):
+        read = tokenized(pipe, prompt)
+        with pytest.raises(UnsuitedError, match="by='silence'"):
+            instead(read, read.word(word))
+    with pytest.raises(UnsuitedError, match="wanted a word of the prompt; got 'EOS'"):
+        instead(read, read.special("EOS"))
 
 
 def test_occlusion_wants_an_image(run):
@@ -189,12 +235,9 @@ class Recorded:
         return attn.to_out[0](attn.batch_to_head_dim(weights @ value))
 
 
-def relevance_by_hand(pipe, seed):
+def relevance_by_hand(pipe, noisy, time):
     """Of one step: the same formula by `backward`, with diffusers' own tools alone."""
-    latents = torch.randn((1, 4, 32, 32), generator=torch.Generator().manual_seed(seed))
-    pipe.scheduler.set_timesteps(1)
-    time = pipe.scheduler.timesteps[0]
-    noisy = pipe.scheduler.scale_model_input(latents * pipe.scheduler.init_noise_sigma, time)
+    noisy = pipe.scheduler.scale_model_input(noisy, time)
     cond, uncond = pipe.encode_prompt(PROMPT, "cpu", 1, True)
     old, kept = pipe.unet.attn_processors, []
     pipe.unet.set_attn_processor(Recorded(kept))
@@ -211,19 +254,29 @@ def relevance_by_hand(pipe, seed):
     for weights in kept:
         side = int(weights.shape[1] ** 0.5)
         positive = (weights * weights.grad).clamp(min=0).mean(0)
-        total = total + enlarge(positive.detach().T.reshape(-1, side, side), (32, 32))
+        total = total + enlarge(positive.detach().T.reshape(-1, side, side), (16, 16))
     return total
 
 
-def test_gradients_are_those_of_the_open_softmax(toybox):
-    tap = Relevance((128, 128))
-    with attach(toybox, tap):
-        toybox(PROMPT, num_inference_steps=1, generator=torch.Generator().manual_seed(8))
-    wanted = relevance_by_hand(toybox, 8)
-    assert tap.total.shape == (1, *wanted.shape)
-    assert torch.allclose(tap.total[0], wanted, rtol=1e-3, atol=1e-5 * float(wanted.max()))
-    assert all(weight.grad is None for weight in toybox.unet.parameters())
-    assert all(weight.requires_grad for weight in toybox.unet.parameters())
+def test_gradients_are_those_of_the_open_softmax():
+    """Of all layers and steps, in float64: in float32 two roads round apart."""
+    pipe, tap, latents = tiny.sd(), Relevance((64, 64)), []
+    for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+        part.double()
+
+    def keep(pipe, step, time, given):
+        latents.append(given["latents"])
+        return {}
+
+    start = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(8)).double()
+    with attach(pipe, tap):
+        pipe(PROMPT, num_inference_steps=STEPS, latents=start, callback_on_step_end=keep)
+    each = zip([start, *latents], pipe.scheduler.timesteps, strict=False)
+    wanted = sum(relevance_by_hand(pipe, noisy, time) for noisy, time in each)
+    assert len(latents) == STEPS and tap.total.shape == (1, *wanted.shape)
+    assert (tap.total[0] - wanted).abs().max() < 1e-5 * wanted.max()
+    assert all(weight.grad is None for weight in pipe.unet.parameters())
+    assert all(weight.requires_grad for weight in pipe.unet.parameters())
 
 
 def test_gradients_leave_the_image_alone(toybox, run):
@@ -292,36 +345,39 @@ def test_transformers_have_maps_too(make):
 # -- head relevance
 
 
-class Queries(Tap):
-    """Of each pass and site, the queries of the prompt's rows."""
+class Answers(Tap):
+    """How often each head answers to "cat" rather than to "red": the authors' code, which has the
+    start of text in the softmax; and without it."""
 
-    def __init__(self):
-        self.seen = []
+    def __init__(self, pipe):
+        texts = [pipe.encode_prompt(word, "cpu", 1, False)[0][0] for word in ("cat", "red")]
+        self.words = torch.stack([texts[0][0], texts[0][1], texts[1][1]])
+        self.counts, self.without = {}, {}
 
     def wants(self, site):
         return site.kind == "cross"
 
     def observe(self, attention):
-        rows = attention.branches["cond"]
-        self.seen.append((attention.site, attention.query[rows].clone(), attention.scale))
+        site, rows = attention.site, attention.branches["cond"]
+        (query,) = attention.query[rows]
+        key = site.module.to_k(self.words).unflatten(-1, (site.heads, -1)).transpose(0, 1)
+        scores = query @ key.mT / key.shape[-1] ** 0.5
+        for counts, first in ((self.counts, 0), (self.without, 1)):
+            shares = scores[..., first:].softmax(-1).mean(1)[:, -2:]  # (heads, words)
+            won = torch.zeros_like(shares).scatter_(1, shares.argmax(-1, keepdim=True), 1)
+            counts[site.name] = counts.get(site.name, 0) + won
 
 
 def test_heads_answer_to_the_concept_that_their_cells_pay_most(toybox):
-    counting, queries = HeadRelevance({"thing": ["cat"], "colour": ["red"]}), Queries()
-    draw(toybox, counting, queries)
-    wanted = {}
-    for site, query, scale in queries.seen:
-        keys = []
-        for word in ("cat", "red"):
-            places = toybox.encode_prompt(word, "cpu", 1, False)[0][0, 1:2]  # behind the start
-            key = site.module.to_k(places).unflatten(-1, (site.heads, -1)).transpose(0, 1)
-            keys.append(key[None])
-        shares = (scale * query @ torch.cat(keys, 2).mT).softmax(-1).mean(2)[0]
-        won = F.one_hot(shares.argmax(-1), 2).float()
-        wanted[site.name] = wanted.get(site.name, 0) + won
+    with torch.no_grad():
+        answers = Answers(toybox)
+    counting = HeadRelevance({"thing": ["cat"], "colour": ["red"]})
+    draw(toybox, counting, answers)
+    wanted = answers.counts
     assert counting.counts.keys() == wanted.keys() and len(wanted) == 7
     for name, counts in counting.counts.items():
         assert torch.equal(counts, wanted[name])
+    assert any(not torch.equal(wanted[name], answers.without[name]) for name in wanted)
     things = counting.vector("thing")
     flat = [each for own in things.values() for each in own]
     assert np.mean(flat) == pytest.approx(1, abs=1e-3) and max(flat) > min(flat)
@@ -350,20 +406,49 @@ def test_joint_attention_has_no_keys_beside_the_prompts():
         )
 
 
-def test_relevant_heads_count_for_more(run):
-    layers = run.maps.layers
-    weights = {name: [float(i + at) for i in range(layer.heads)]
-               for at, (name, layer) in enumerate(layers.items())}  # fmt: skip
-    known = Lesson("mine", "", 0, {}, [], relevance=weights)
-    (found, _) = RelevantHeads(known).maps(run, words(run), never)
-    column = words(run)[0].columns[0]
-    total = sum(
-        weight * F.interpolate(layer.values[head, column][None, None], (32, 32), mode="bicubic",
-                               align_corners=False)[0, 0].clamp(min=0)
-        for name, layer in layers.items()
-        for head, weight in enumerate(weights[name])
-    )  # fmt: skip
-    heads = sum(layer.heads for layer in layers.values())
-    assert torch.allclose(found.values, total / heads, rtol=1e-4, atol=1e-6)
+@pytest.fixture(scope="module")
+def counted(run):
+    """A lesson in which each head has another relevance, in no order; and its map of the cat."""
+    layers, column = run.maps.layers, words(run)[0].columns[0]
+    places = [(name, head) for name, layer in layers.items() for head in range(layer.heads)]
+    numbers = np.random.default_rng(0).permutation(len(places)).tolist()
+    known = dict(zip(places, map(float, numbers), strict=True))
+    relevance = {
+        name: [known[name, head] for head in range(own.heads)] for name, own in layers.items()
+    }
+    large = {
+        (name, head): F.interpolate(
+            layers[name].values[head, column][None, None],
+            (32, 32),
+            mode="bicubic",
+            align_corners=False,
+        )[0, 0].clamp(min=0)
+        for name, head in places
+    }
+    return Lesson("mine", "", 0, {}, [], relevance=relevance), known, large
+
+
+def test_relevant_heads_count_for_more(run, counted):
+    lesson, known, maps = counted
+    (found, _) = RelevantHeads(lesson).maps(run, words(run), never)
+    total = sum(known[place] * maps[place].double() for place in maps)
+    assert torch.allclose(found.values.double(), total / len(maps), rtol=1e-5, atol=1e-8)
+
+
+def test_the_most_relevant_heads_are_selected(run, counted):
+    lesson, known, maps = counted
+    count = len(maps)
+    for share, kept in ((0.25, round(count / 4)), (0.0, 1), (1.0, count)):
+        (found, _) = SelectedHeads(lesson, share).maps(run, words(run), never)
+        best = sorted(maps, key=lambda place: known[place])[-kept:]
+        wanted = torch.stack([maps[place].double() for place in best]).mean(0)
+        assert torch.allclose(found.values.double(), wanted, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", [RelevantHeads, SelectedHeads])
+def test_heads_that_were_not_counted(toybox, run, counted, method):
     with pytest.raises(UnsuitedError, match="cannot be asked"):
-        RelevantHeads(Lesson("mine", "", 0, {}, [])).maps(run, words(run), never)
+        method(Lesson("mine", "", 0, {}, [])).maps(run, words(run), never)
+    summed = draw(toybox, keep=("site",))
+    with pytest.raises(DaamkitError, match="which is the default"):
+        method(counted[0]).maps(summed, words(summed), never)

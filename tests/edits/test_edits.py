@@ -185,6 +185,29 @@ def test_heads_layers_and_steps_are_the_only_ones_changed(sd):
         edited(sd, daamkit.KnockOut(layers="nowhere"))
 
 
+def test_heads_of_each_site_by_its_name(sd):
+    plain, tap = Outputs(), Outputs()
+    with attach(sd, plain):
+        generate(sd, PROMPT, steps=1)
+    every = sorted({name for _, name in plain.seen})
+    chosen = {every[0]: [1], every[-1]: [0, 3]}
+    with daamkit.edit(sd, daamkit.KnockOut(heads=chosen)), attach(sd, tap):
+        generate(sd, PROMPT, steps=1)
+    for name in every:
+        attention, output = tap.seen[0, name]
+        silent = (output[attention.branches["cond"]] == 0).all((0, 2, 3))
+        assert silent.nonzero().flatten().tolist() == chosen.get(name, [])
+    one = daamkit.Silence("cat", heads={every[0]: [1]})
+    assert np.array_equal(
+        edited(sd, one), edited(sd, daamkit.Silence("cat", layers=every[0], heads=[1]))
+    )
+    for wrong in ({"attn2": [0]}, {every[0]: [0], every[0][:-1]: [0]}):  # names are whole
+        with pytest.raises(DaamkitError, match="heads of sites among"):
+            edited(sd, daamkit.KnockOut(heads=wrong))
+    with pytest.raises(DaamkitError, match="none that `layers=` leaves out"):
+        edited(sd, daamkit.KnockOut(layers=every[0], heads=chosen))
+
+
 def test_an_edit_is_in_the_record_and_gone_after_the_context(sd):
     before = generate(sd, PROMPT)
     with daamkit.trace(sd) as tracer, daamkit.edit(sd, daamkit.Silence("cat", steps=[0])):

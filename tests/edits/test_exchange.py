@@ -53,6 +53,16 @@ def test_each_prompt_of_a_batch_has_its_own_places(sd):
         assert image == pytest.approx(alone, abs=1e-5)
 
 
+def test_each_prompt_of_a_batch_has_words_and_a_source_of_its_own(sd):
+    prompts, words = ["a red cat", "a cat and a dog"], [["red", "EOS"], []]
+    edit = daamkit.Exchange(words, ["a blue dog", "a dog and a cat"])
+    both = exchanged(sd, edit, prompt=prompts)
+    given = embedded(sd, [2, 4], prompts[0], "a blue dog")
+    two = {name: torch.cat([each, each]) for name, each in given.items()}
+    assert both[0] == pytest.approx(generate(sd, None, **two)[0], abs=1e-5)
+    assert np.array_equal(both[1], generate(sd, prompts)[1])
+
+
 def test_some_steps_alone(sd):
     every, first, all_three = (
         exchanged(sd, daamkit.Exchange("cat", SOURCE, steps=steps), steps=3)
@@ -96,6 +106,35 @@ def test_two_encoders_and_a_transformer(sdxl):
     assert np.array_equal(found, generate(sdxl, None, **given))
 
 
+@pytest.mark.parametrize("words", ["pooled", ["cat", "pooled"]])
+def test_pooled_text_of_a_unet(sdxl, words):
+    found = exchanged(sdxl, daamkit.Exchange(words, SOURCE))
+    own, other = (sdxl.encode_prompt(text) for text in (PROMPT, SOURCE))
+    embeds = own[0].clone()
+    if words != "pooled":
+        embeds[:, 3] = other[0][:, 3]
+    names = ("negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    given = dict(zip(names, (own[1], other[2], own[3]), strict=True))
+    assert np.array_equal(found, generate(sdxl, None, prompt_embeds=embeds, **given))
+    assert not np.array_equal(found, exchanged(sdxl, daamkit.Exchange("cat", SOURCE)))
+
+
+def test_pooled_text_of_a_joint_model():
+    pipe = tiny_joint.toybox_flux()
+    options = {"num_inference_steps": 2, "max_sequence_length": 32, "output_type": "latent"}
+
+    def made(**given):
+        return pipe(**given, **options, generator=torch.Generator().manual_seed(0)).images
+
+    with daamkit.edit(pipe, daamkit.Exchange("pooled", SOURCE)):
+        found = made(prompt=PROMPT)
+    with torch.no_grad():
+        own, other = (pipe.encode_prompt(text, text, max_sequence_length=32)
+                      for text in (PROMPT, SOURCE))  # fmt: skip
+    assert torch.equal(found, made(prompt_embeds=own[0], pooled_prompt_embeds=other[1]))
+    assert not torch.equal(found, made(prompt=PROMPT))
+
+
 def test_of_stable_diffusion_3_the_word_stands_in_two_texts():
     pipe = tiny_joint.quiet(tiny_joint.sd3())
     options = {"num_inference_steps": 2, "height": 32, "width": 48, "guidance_scale": 3.0}
@@ -131,6 +170,12 @@ def test_what_cannot_be_exchanged(sd):
         exchanged(sd, daamkit.Exchange("bird", SOURCE))
     with pytest.raises(DaamkitError, match="the branch 'image'"):
         exchanged(sd, daamkit.Exchange("cat", SOURCE, branch="image"))
+    with pytest.raises(DaamkitError, match="a model that is given pooled text"):
+        exchanged(sd, daamkit.Exchange("pooled", SOURCE))
+    with pytest.raises(DaamkitError, match="another prompt for each prompt"):
+        exchanged(sd, daamkit.Exchange("cat", [SOURCE, SOURCE]))
+    with pytest.raises(DaamkitError, match="a list of words for each of 1 prompts; got 2"):
+        exchanged(sd, daamkit.Exchange([["cat"], ["red"]], SOURCE))
     pipe = tiny_joint.quiet(tiny_joint.qwen())
     options = {"num_inference_steps": 2, "height": 32, "width": 48}
     with (

@@ -10,6 +10,7 @@ from daamkit.attention import hooks
 from daamkit.attention.taps import Attention, Tap
 from daamkit.guidance.subjects import find as find_subjects
 from daamkit.maps.run import Run
+from tests.families import every
 from tests.families.tiny_cross import generate
 
 
@@ -86,6 +87,32 @@ def traced(pipe: Any, name: str, trace: dict | None = None, **options: Any) -> l
     with daamkit.trace(pipe, **(trace or {})) as tracer:
         generate(pipe, name, **options)
     return tracer.runs
+
+
+def exchanged(case: every.Case, pipe: Any) -> tuple[set[int], set[int | None]]:
+    """The columns that are called by a word, and those whose keys move where first the site meets
+    the text if it is exchanged; None: a key of no column. Encoders must mix no places
+    (`every.deaf`)."""
+    taps = [Seen(), Seen()]
+    for tap, noun in zip(taps, ("cat", "dog"), strict=True):
+        with hooks.attach(pipe, tap):
+            every.generate(case, pipe, f"A  Red {noun} ", num_inference_steps=1)
+    first, attention = next(
+        (place, own)
+        for place, own in taps[0].attentions.items()
+        if own.site.kind in ("cross", "joint") and "cond" in own.branches
+    )
+    row = attention.branches["cond"].start
+    pair = [tap.attentions[first].key[row] for tap in taps]
+    moved = (pair[0] != pair[1]).any(0).any(-1).nonzero().flatten().tolist()
+    (read,) = prompts.texts(attention.now.call, "cond")
+    assert read.prompt.text == "A  Red cat "
+    columns = {
+        span.start + at: read.columns[span.encoder][span.first + at]
+        for span in attention.layout.text[row]
+        for at in range(span.length)
+    }
+    return set(read.prompt.word("CAT").columns), {columns.get(key) for key in moved}
 
 
 def guided(pipe: Any, name: str) -> None:

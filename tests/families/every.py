@@ -77,6 +77,7 @@ CASES = {
     "sd": Case(tiny.sd, {"height": 48, "width": 64}, (24, 32)),
     "sdxl": Case(tiny.sdxl, {"height": 48, "width": 64}, (24, 32)),
     "pixart": cross("pixart"),
+    "pixartalpha": cross("pixartalpha"),
     "sana": cross("sana", own_masks=False),
     "hunyuandit": cross("hunyuandit", own_masks=False, places=256),
     "zimage": cross("zimage", alone={"guidance_scale": 0.0}),
@@ -94,7 +95,7 @@ CASES = {
     ),
     "flux2klein": joint(tiny_joint.klein, call=CHAT, guided={"guidance_scale": 4.0}),
     "hidream": Case(
-        lambda: tiny_video.build("hidream"), {"height": 16, "width": 36} | SHORT, (4, 9)
+        lambda: tiny_video.build("hidream"), {"height": 16, "width": 32} | SHORT, (4, 8)
     ),
     "wan": video("wan", 16, 48, grid=(3, 2, 6), call=SHORT),
     "wan22": video("wan22", 16, 48, grid=(3, 2, 6), call=SHORT),

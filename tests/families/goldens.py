@@ -12,14 +12,9 @@ import torch
 from diffusers import DiffusionPipeline
 from safetensors.torch import load_file
 
-FOLDER = Path(
-    os.environ.get("DAAMKIT_FAMILIES_GOLDEN", Path(__file__).parents[1] / "golden" / "families")
-)
-
-
-SCRIPTS = Path(  # of pipelines that cannot be saved
-    os.environ.get("DAAMKIT_FAMILIES_SCRIPTS", FOLDER.parent.parent / "scripts" / "tiny_pipelines")
-)
+OWN = Path(__file__).parents[1] / "golden" / "families"
+FOLDER = Path(os.environ.get("DAAMKIT_FAMILIES_GOLDEN") or OWN).resolve()
+SCRIPTS = os.environ.get("DAAMKIT_FAMILIES_SCRIPTS")  # of pipelines that cannot be saved
 
 
 @dataclass
@@ -47,29 +42,42 @@ class Golden:
 
 
 def here() -> list[str]:
-    """The families that the folder has, of those whose pipelines can be opened or built."""
-    found = []
-    for meta in sorted(FOLDER.glob("*/meta.json")):
-        told = json.loads(meta.read_text())
-        if told["saved"] or (SCRIPTS / f"{_script(told)}.py").is_file():
-            found.append(meta.parent.name)
-    return found
-
-
-def _script(meta: dict[str, Any]) -> str:
-    return str(meta["build"].split(".")[0])
+    """The families that the folder has; "" if none, of which `read` says so."""
+    found = {file.parent.name for name in ("meta.json", "*.safetensors") for file in
+             FOLDER.glob(f"*/{name}")}  # fmt: skip
+    return sorted(found) or [""]
 
 
 def _built(meta: dict[str, Any]) -> Any:
-    sys.path.insert(0, str(SCRIPTS))
+    name = str(meta["build"].split(".")[0])
+    beside = [FOLDER, FOLDER.parent, FOLDER.parent.parent / "scripts" / "tiny_pipelines"]
+    known = [Path(SCRIPTS).resolve()] if SCRIPTS else beside
+    scripts = next((place for place in known if (place / f"{name}.py").is_file()), None)
+    assert scripts is not None, (
+        f"wanted {name}.py, which builds a pipeline that cannot be saved; got none in "
+        f"{', '.join(map(str, known))}; name its folder in DAAMKIT_FAMILIES_SCRIPTS"
+    )
+    sys.path.insert(0, str(scripts))
     try:
-        return importlib.import_module(_script(meta)).build(meta["weights_seed"])
+        return importlib.import_module(name).build(meta["weights_seed"])
     finally:
-        sys.path.remove(str(SCRIPTS))
+        sys.path.remove(str(scripts))
 
 
 def read(family: str) -> Golden:
+    """A family of the folder.
+
+    Raises
+    ------
+    AssertionError
+        If its description, or what builds its pipeline, is not there.
+    """
     place = FOLDER / family
+    assert (place / "meta.json").is_file(), (
+        f"wanted a folder for each family, with its meta.json, in {FOLDER}; got "
+        f"{f'{family} without' if family else 'none that can be read'}; name another in "
+        "DAAMKIT_FAMILIES_GOLDEN"
+    )
     meta = json.loads((place / "meta.json").read_text())
     if meta["saved"]:
         pipe = DiffusionPipeline.from_pretrained(place / "pipeline", low_cpu_mem_usage=False)

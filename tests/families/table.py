@@ -6,6 +6,7 @@ python -m tests.families.table --write   # puts it into the page
 
 import argparse
 import sys
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from daamkit.guidance.perturbed import PerturbedAttentionGuidance
 from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.guidance.smoothed import SmoothedEnergyGuidance
 from daamkit.guidance.syngen import SynGen
-from tests.families.checks import Seen
-from tests.families.every import CASES, TWO, Case, generate
+from tests.families.checks import Seen, exchanged
+from tests.families.every import CASES, TWO, Case, deaf, generate
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 BEGIN, END = "<!-- made by python -m tests.families.table -->", "<!-- to here -->"
@@ -34,34 +35,54 @@ METHODS: dict[str, Callable[[str], Method]] = {
     "SEG": lambda layers: SmoothedEnergyGuidance(layers=layers, sigma=1.5),
     "SAG": lambda layers: SelfAttentionGuidance(layer=layers, kernel_size=3),
 }
-HEAD = (
-    "family", "pipeline", "attention", "text encoders", "branches", "picture",
-    "furthest from a softmax", "guided by", "concepts",
-)  # fmt: skip
+NUMBER = "furthest from a softmax"  # the only column that may differ from machine to machine
 
 
-def row(name: str, case: Case) -> list[str]:
-    """What is seen of one family."""
-    pipe, seen = case.build(), Seen()
+def known(name: str, case: Case, pipe: Any) -> dict[str, str]:
+    """What is known of one family before it draws."""
     sites = [site for own in families.sites(pipe).values() for site in own]
     kinds = Counter(site.kind if site.observable else "linear" for site in sites)
+    encoders = [encoder.name for encoder in families.family_of(pipe).encoders(pipe)]
+    return {
+        "family": name,
+        "pipeline": type(pipe).__name__,
+        "attention": ", ".join(f"{count} {kind}" for kind, count in kinds.items()),
+        "text encoders": ", ".join(encoders),
+        "branches": ", ".join(case.branches),
+        "grid": " x ".join(map(str, case.grid)),
+    }
+
+
+def row(name: str, case: Case) -> dict[str, str]:
+    """What is seen of one family."""
+    pipe, seen = case.build(), Seen()
     images = {case.images: 2} if case.images else {}
     seeds = range(4 if case.images else 2)
     plain = generate(case, pipe, TWO, seeds, **case.guided, **images)
-    with hooks.attach(pipe, seen), daamkit.trace(pipe, branches=case.branches):
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, branches=case.branches) as tracer:
         traced = generate(case, pipe, TWO, seeds, **case.guided, **images)
-    encoders = [encoder.name for encoder in families.family_of(pipe).encoders(pipe)]
-    return [
-        name,
-        type(pipe).__name__,
-        ", ".join(f"{count} {kind}" for kind, count in kinds.items()),
-        ", ".join(encoders),
-        ", ".join(case.branches),
-        "the same" if torch.equal(plain, traced) else "**another**",
-        f"{max(seen.error.values()):.0e}",
-        ", ".join(each for each in METHODS if guided(case, pipe, each)) or "none",
-        concepts(case, pipe),
-    ]
+    alone = generate(case, pipe, **case.alone)
+    with daamkit.trace(pipe):
+        same = torch.equal(plain, traced) and torch.equal(alone, generate(case, pipe, **case.alone))
+    own, moved = exchanged(case, deaf(case.build()))
+    return known(name, case, pipe) | {
+        "picture": "the same" if same else "**another**",
+        NUMBER: f"{max(seen.error.values()):.0e}",
+        "words": "their own" if own and moved == own else "**others**",
+        "saved": "the same" if all(map(saved, tracer.runs)) else "**another**",
+        "guided by": ", ".join(each for each in METHODS if guided(case, pipe, each)) or "none",
+        "concepts": concepts(case, pipe),
+    }
+
+
+def saved(run: daamkit.Run) -> bool:
+    """Whether a run is the same when it was saved and opened."""
+    with tempfile.TemporaryDirectory() as folder:
+        again = daamkit.open(run.save(Path(folder) / "run"))
+        pairs = zip(run.maps.words(), again.maps.words(), strict=True)
+        return again.table().equals(run.table()) and all(
+            torch.equal(one.values, other.values) for one, other in pairs
+        )
 
 
 def concepts(case: Case, pipe: Any) -> str:
@@ -97,9 +118,16 @@ def table() -> str:
     rows = []
     for name, case in CASES.items():
         rows.append(row(name, case))
-        print(*rows[-1], sep=" | ", file=sys.stderr)
-    lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
-    return "\n".join(lines)
+        print(*rows[-1].values(), sep=" | ", file=sys.stderr)
+    cells = [[*rows[0]], ["---"] * len(rows[0]), *([*each.values()] for each in rows)]
+    return "\n".join(f"| {' | '.join(each)} |" for each in cells)
+
+
+def written() -> list[dict[str, str]]:
+    """The table that the page has."""
+    lines = PAGE.read_text().split(BEGIN)[1].split(END)[0].strip().splitlines()
+    head, _, *rows = (line.strip("| ").split(" | ") for line in lines)
+    return [dict(zip(head, cells, strict=True)) for cells in rows]
 
 
 def main() -> None:

@@ -1,12 +1,16 @@
 """Transformers with attention to text in modules of its own: PixArt, Sana, HunyuanDiT."""
 
+import sys
+import types
+
 import pytest
+import torch
 
 import daamkit
 from daamkit.errors import DaamkitError
 from tests.families import checks, tiny_cross
 
-NAMES = ["pixart", "sana", "hunyuandit"]
+NAMES = ["pixart", "pixartalpha", "sana", "hunyuandit"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -45,6 +49,57 @@ def test_linear_attention_has_no_maps(sana):
         pag = daamkit.PerturbedAttentionGuidance(layers="block")
         with daamkit.guide(sana, pag):
             tiny_cross.generate(sana, "sana")
+
+
+@pytest.fixture
+def cleaner(monkeypatch):
+    """A pipeline that cleans its prompts, as by default it does where it can."""
+    pytest.importorskip("bs4")
+
+    def build(name):
+        pipe = tiny_cross.build(name)
+        module = sys.modules[type(pipe).__module__]
+        monkeypatch.setattr(module, "is_ftfy_available", lambda: True)
+        plain = types.SimpleNamespace(fix_text=lambda text: text)
+        monkeypatch.setattr(module, "ftfy", plain, raising=False)
+        return pipe
+
+    return build
+
+
+@pytest.mark.parametrize("name", ["pixart", "pixartalpha"])
+@pytest.mark.parametrize(
+    ("prompt", "cleaned"),
+    [
+        ("A <b>Red</b> cat &amp; the \u201cblue\u201d dog", 'a red cat the "blue" dog'),
+        ("http://a.com/tree the dog\u2019s *** car \u2014 1", "the dog's car - 1"),
+    ],
+)
+@pytest.mark.parametrize("negative", ["", "a tree", "\u201ca blue fox\u201d"])
+def test_a_prompt_that_the_pipeline_cleans(name, prompt, cleaned, negative, cleaner):
+    """Its words are those that are left."""
+    pipe = cleaner(name)
+    wish = {"branches": ("cond", "negative" if negative else "uncond")}
+    options = {"prompt": [prompt, "a fox"], "negative_prompt": negative, "clean_caption": True}
+    runs = checks.traced(pipe, name, wish, **options)
+    said = {"prompt": [cleaned, "a fox"], "negative_prompt": negative.strip("\u201c\u201d")}
+    for run, other in zip(runs, checks.traced(pipe, name, wish, **said), strict=True):
+        assert run.maps.prompt.text == other.maps.prompt.text
+        for branch in wish["branches"]:
+            assert run.branch(branch).prompt == other.branch(branch).prompt
+            for own, layer in run.branch(branch).layers.items():
+                assert torch.equal(layer.values, other.branch(branch).layers[own].values)
+    assert [run.prompt for run in runs] == [cleaned, "a fox"]
+
+
+def test_a_negative_prompt_that_is_a_prompt_when_it_is_cleaned_is_not_mistaken(cleaner):
+    """Then one row has been read, and it is not said whose."""
+    pipe, wish = cleaner("pixart"), {"branches": ("cond", "negative")}
+    options = {"negative_prompt": "\u201ca fox\u201d", "clean_caption": True}
+    with pytest.raises(DaamkitError, match="the negative prompt; got 'a dog'"):
+        checks.traced(pipe, "pixart", wish, prompt=["<b>a dog</b>", "a fox"], **options)
+    (run,) = checks.traced(pipe, "pixart", wish, prompt="<b>a fox</b>", **options)
+    assert run.prompt == run.branch("negative").prompt.text == "a fox"
 
 
 def test_an_instruction_of_ones_own(sana):

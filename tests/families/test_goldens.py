@@ -1,5 +1,7 @@
 """Numbers that others have made of each family's attention (`DAAMKIT_FAMILIES_GOLDEN`)."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,10 +12,7 @@ from daamkit.attention import hooks
 from daamkit.attention.taps import Tap
 from tests.families import goldens
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning"),
-    pytest.mark.parametrize("family", goldens.here()),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 NAMES = {"cond": ("cond",), "uncond": ("uncond", "negative")}  # ours of a golden's row
 
 
@@ -42,6 +41,7 @@ class Means(Tap):
                 keys.setdefault(span.start + at, []).append((span.encoder, column))
 
 
+@pytest.mark.parametrize("family", goldens.here())
 def test_every_number(family):
     golden, told = goldens.read(family), Means()
     with (
@@ -103,3 +103,25 @@ def columns_have_the_numbers(golden, told, run, entry) -> set[tuple[str, int]]:
 def stripped(text: str, start: int, end: int) -> tuple[int, int]:
     """Characters without the blanks before them: tokenizers differ in whether they tell these."""
     return end - len(text[start:end].lstrip()), end
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_a_folder_without_families_fails(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(goldens, "FOLDER", tmp_path / folder)
+    (family,) = goldens.here()
+    with pytest.raises(AssertionError, match="got none that can be read; name another in DAAMKIT_"):
+        goldens.read(family)
+
+
+def test_a_family_that_lacks_something_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(goldens, "FOLDER", tmp_path)
+    for family, name in (("wan", "maps.safetensors"), ("hunyuanvideo15", "meta.json")):
+        (tmp_path / family).mkdir()
+        (tmp_path / family / name).write_text(
+            json.dumps({"saved": False, "build": "tiny_none.build(0)"})
+        )
+    assert goldens.here() == ["hunyuanvideo15", "wan"]
+    with pytest.raises(AssertionError, match="wan without"):
+        goldens.read("wan")
+    with pytest.raises(AssertionError, match=r"tiny_none\.py.*DAAMKIT_FAMILIES_SCRIPTS"):
+        goldens.read("hunyuanvideo15")

@@ -198,6 +198,17 @@ def test_what_is_denoised_is_found_moved_and_put_back(name):
     assert (tiny.generate(pipe, TWO, latents=tap.moved, **case.guided) == moved).all()
 
 
+@pytest.mark.parametrize("name", ["klein", "flux2"])
+def test_a_place_that_is_a_cell_is_put_back_where_it_was(name):
+    """These pipelines are given latents as images, of all a cell's channels, and pack them."""
+    case = CASES[name]
+    pipe, tap = case.build(), Moving()
+    with hooks.attach(pipe, tap):
+        moved = tiny.generate(pipe, TWO, **case.guided)
+    assert tap.image.shape[1:] == (16, *tap.grid) and tap.grid == (12, 8)
+    assert (tiny.generate(pipe, TWO, latents=tap.image, **case.guided) == moved).all()
+
+
 def test_each_of_several_images_of_a_prompt_is_guided_as_alone():
     """Qwen-Image has the shapes of a prompt's pictures once for all its images."""
     case, pipe = every.CASES["qwenimage"], tiny.qwen()
@@ -220,17 +231,55 @@ def test_packed_latents_are_unpacked_as_the_pipeline_does():
     assert torch.equal(own, pipe._unpack_latents(noisy, 48, 32, pipe.vae_scale_factor))
 
 
-def test_the_picture_to_edit_is_none_of_the_cells():
+def edited(pipe, colour: str, size: tuple[int, int], **options) -> tuple[Seen, daamkit.Run]:
+    """What is seen of a picture of a colour and (width, height) that is edited."""
+    seen, options = Seen(), options | {"image": Image.new("RGB", size, colour)}
+    plain = tiny.generate(pipe, "a red cat", **options)
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, relations={"image_to_image": "all"}) as own:
+        assert (tiny.generate(pipe, "a red cat", **options) == plain).all()
+    return seen, own.run
+
+
+def none_of_the_cells(pair: list[Seen], text: int, cells: int, picture: int) -> None:
+    """Of two pictures, the keys of the image's cells are the same at first; those after are not."""
+    for seen in pair:
+        for branches, layout, _ in seen.passes[0].values():
+            assert branches["cond"].shape[-1] == text + cells + picture
+            assert layout.cells == slice(text, text + cells)
+    one, other = (seen.keys[0][0, :, text:] for seen in pair)
+    assert torch.equal(one[:, :cells], other[:, :cells]) and picture
+    assert not torch.isclose(one[:, cells:], other[:, cells:], atol=1e-4).all(-1).any()
+
+
+@pytest.mark.parametrize("size", [(32, 48), (64, 40), (16, 24)])
+def test_the_picture_to_edit_is_none_of_the_cells(size):
+    """Be it as large as the image or not. What it gets is what text and cells leave."""
     pipe = tiny.flux1(kind=FluxKontextPipeline)
-    picture = Image.new("RGB", (32, 48), "red")
-    options = SHORT | {"image": picture, "max_area": 48 * 32, "_auto_resize": False}
-    plain, seen = tiny.generate(pipe, **options), Seen()
-    with hooks.attach(pipe, seen), daamkit.trace(pipe) as tracer:
-        assert (tiny.generate(pipe, **options) == plain).all()
-    for branches, layout, _ in seen.passes[0].values():
-        assert branches["cond"].shape[-1] == 32 + 2 * 96
-        assert layout.cells == slice(32, 32 + 96) and layout.grid == (12, 8)
-    assert tracer.run.maps.word("cat").size == (48, 32)
+    options = SHORT | {"max_area": 48 * 32, "_auto_resize": False}
+    pair = [edited(pipe, colour, size, **options) for colour in ("red", "blue")]
+    none_of_the_cells([seen for seen, _ in pair], 32, 96, size[0] * size[1] // 16)
+    for seen, run in pair:
+        assert run.maps.word("cat").size == (48, 32)
+        (layer,) = [each for each in run.maps.layers.values() if each.order == 0]
+        looks = run.related["image_to_image"].layers[layer.name].values.flatten(-2)
+        text = layer.values.sum(-3).flatten(-2)
+        each = [passed[layer.name][0]["cond"][0] for passed in seen.passes]
+        rest = sum(shares[:, 32:128, 128:].sum(-1) for shares in each)
+        whole = text.sum(0) + looks.sum((0, -1)) + rest.sum(0)
+        assert (whole - len(each) * layer.heads).abs().max() < 1e-4 and rest.min() > 0
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_a_picture_in_the_chat_has_places_after_the_image_too(ratio, monkeypatch):
+    module = sys.modules[QwenImageEditPipeline.__module__]
+    monkeypatch.setattr(module, "calculate_dimensions", lambda area, _: (64, int(64 * ratio), None))
+    pipe, texts = tiny.qwen(kind=QwenImageEditPipeline), []
+    pair = [edited(pipe, colour, (64, 64))[0] for colour in ("red", "blue")]
+    for seen in pair:
+        ((_, layout, _), *_) = seen.passes[0].values()
+        assert layout.grid == (6, 4)
+        texts.append(layout.cells.start)
+    none_of_the_cells(pair, texts[0], 24, int(64 * ratio))
 
 
 class Heard(Tap):

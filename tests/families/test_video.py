@@ -5,6 +5,18 @@ import types
 import numpy as np
 import pytest
 import torch
+from diffusers import (
+    AdaptiveProjectedGuidance,
+    ClassifierFreeGuidance,
+    LayerSkipConfig,
+    PerturbedAttentionGuidance,
+    SkipLayerGuidance,
+)
+from diffusers.hooks import _helpers
+from diffusers.models.transformers.transformer_hunyuan_video15 import (
+    HunyuanVideo15AttnProcessor2_0,
+    HunyuanVideo15TransformerBlock,
+)
 from diffusers.pipelines.wan import pipeline_wan_i2v
 from PIL import Image
 
@@ -144,13 +156,65 @@ def test_quotes_are_written_as_the_pipeline_writes_them(prompt):
 
 
 def test_a_generation_goes_on_from_what_was_moved():
-    """What is denoised is found in packed latents and in those with frames first, and put back."""
-    for name in ("ltx", "cogvideox"):
+    """What is denoised is found in packed latents, in those with frames first and in others, and
+    put back; of HunyuanVideo-1.5 and HiDream too."""
+    for name in ("ltx", "cogvideox", "wan", "wan22", "hunyuanvideo", "hidream"):
         pipe, tap = every.CASES[name].build(), Moving()
         with hooks.attach(pipe, tap):
             moved = generate(CASES[name], pipe)
-        assert tap.image.shape[2] == tap.grid[0] and tap.image.shape[1] == 4
+        sides = tap.image.shape[2:]
+        cell = {"cogvideox": 2, "wan": 2, "wan22": 2, "hidream": 2}.get(name, 1)
+        assert sides[-2:] == tuple(cell * side for side in tap.grid[-2:])
+        assert sides[:-2] == tap.grid[:-2] and tap.image.shape[1] == 4
         assert torch.equal(generate(CASES[name], pipe, latents=tap.moved), moved)
+
+
+def guider(kind, monkeypatch):
+    """One of diffusers', of which some skip layers, in all steps but the first."""
+    skips = {"indices": [1], "fqn": "transformer_blocks"}
+    scores = skips | {"skip_attention": False, "skip_attention_scores": True, "skip_ff": False}
+    for registry, known, how in (  # diffusers knows how to skip other models' alone
+        ("TransformerBlock", HunyuanVideo15TransformerBlock, (0, 1)),
+        ("AttentionProcessor", HunyuanVideo15AttnProcessor2_0, (None,)),
+    ):
+        own = getattr(_helpers, f"{registry}Registry")
+        monkeypatch.setattr(own, "_registry", {})
+        own.register(known, getattr(_helpers, f"{registry}Metadata")(*how))
+    return {
+        "none": lambda: ClassifierFreeGuidance(guidance_scale=1.0),
+        "off": lambda: ClassifierFreeGuidance(guidance_scale=6.0, enabled=False),
+        "projected": lambda: AdaptiveProjectedGuidance(guidance_scale=6.0),
+        "skips": lambda: SkipLayerGuidance(
+            guidance_scale=6.0, skip_layer_guidance_start=0.0, skip_layer_guidance_stop=1.0,
+            skip_layer_config=LayerSkipConfig(**skips),
+        ),
+        "perturbed": lambda: PerturbedAttentionGuidance(
+            guidance_scale=6.0, perturbed_guidance_start=0.0, perturbed_guidance_stop=1.0,
+            perturbed_guidance_config=LayerSkipConfig(**scores),
+        ),
+    }[kind]()  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "passes"), [
+    ("none", ["cond"]), ("off", ["cond"]), ("projected", ["cond", "uncond"]),
+    ("skips", ["cond", "uncond", "perturbed"]), ("perturbed", ["cond", "uncond", "perturbed"]),
+])  # fmt: skip
+def test_each_pass_of_a_guider_has_its_name(kind, passes, monkeypatch):
+    case = CASES["hunyuanvideo"]
+    pipe = case.build()
+    pipe.guider = guider(kind, monkeypatch)
+    plain, seen = generate(case, pipe), Seen()
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, branches=tuple(passes)) as tracer:
+        assert torch.equal(generate(case, pipe), plain)
+    told = [name for each in seen.passes for name in each.branches]
+    assert told == [*(name for name in passes if name != "perturbed"), *passes]
+    (text,) = {id(own.text[1]) for own in seen.passes if "cond" in own.branches}
+    for own in seen.passes:
+        assert (id(own.text[1]) == text) == ("uncond" not in own.branches)
+    layers = {name: list(tracer.run.branch(name).layers) for name in passes}
+    skipped = layers.pop("perturbed", ["transformer_blocks.0.attn"])
+    assert skipped == ["transformer_blocks.0.attn"]  # the other attends to nothing
+    assert all(len(own) == 2 for own in layers.values())
 
 
 def pictured(pipe, monkeypatch, prompt, **options):

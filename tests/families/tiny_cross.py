@@ -22,6 +22,7 @@ from diffusers import (
     HunyuanDiTPipeline,
     Lumina2Pipeline,
     Lumina2Transformer2DModel,
+    PixArtAlphaPipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
     SanaPipeline,
@@ -181,6 +182,25 @@ def pixart() -> PixArtSigmaPipeline:
     )
 
 
+def pixartalpha() -> PixArtAlphaPipeline:
+    """PixArt-alpha, which of 1024 pixels a side is told the picture's size and aspect."""
+    own = pixart()
+    transformer = PixArtTransformer2DModel(
+        sample_size=128, num_layers=2, patch_size=2, attention_head_dim=12, num_attention_heads=2,
+        caption_channels=32, in_channels=4, cross_attention_dim=24, out_channels=8,
+        norm_type="ada_norm_single", use_additional_conditions=True,
+    )  # fmt: skip
+    return quiet(
+        PixArtAlphaPipeline(
+            tokenizer=own.tokenizer,
+            text_encoder=own.text_encoder,
+            vae=own.vae,
+            transformer=vary(transformer, 0.2),
+            scheduler=own.scheduler,
+        )
+    )
+
+
 def sana() -> SanaPipeline:
     tokenizer = gemma()
     transformer = SanaTransformer2DModel(
@@ -316,6 +336,7 @@ def cogview4() -> CogView4Pipeline:
 
 CALLS: dict[str, dict[str, Any]] = {
     "pixart": {"height": 16, "width": 24, "max_sequence_length": 24, "clean_caption": False},
+    "pixartalpha": {"height": 16, "width": 24, "max_sequence_length": 24, "clean_caption": False},
     "sana": {"height": 32, "width": 64, "max_sequence_length": 24},
     "hunyuandit": {"height": 32, "width": 48},
     "zimage": {"height": 20, "width": 24, "max_sequence_length": 80},
@@ -323,11 +344,11 @@ CALLS: dict[str, dict[str, Any]] = {
     "auraflow": {"height": 16, "width": 24, "max_sequence_length": 24},
     "cogview4": {"height": 16, "width": 32, "max_sequence_length": 64},
 }  # fmt: skip
-for name in ("pixart", "sana", "hunyuandit"):
+for name in ("pixart", "pixartalpha", "sana", "hunyuandit"):
     CALLS[name]["use_resolution_binning"] = False
 GRIDS = {
-    "pixart": (4, 6), "sana": (16, 32), "hunyuandit": (2, 3), "zimage": (5, 6), "lumina2": (2, 3),
-    "auraflow": (4, 6), "cogview4": (4, 8),
+    "pixart": (4, 6), "pixartalpha": (4, 6), "sana": (16, 32), "hunyuandit": (2, 3),
+    "zimage": (5, 6), "lumina2": (2, 3), "auraflow": (4, 6), "cogview4": (4, 8),
 }  # fmt: skip
 
 

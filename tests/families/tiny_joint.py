@@ -138,12 +138,12 @@ def blocks() -> dict:
     }
 
 
-def flux1(seed: int = 0, kind: type = FluxPipeline) -> FluxPipeline:
-    """FLUX.1 [dev], or another pipeline of its parts."""
+def flux1(seed: int = 0, kind: type = FluxPipeline, guidance_embeds: bool = True) -> FluxPipeline:
+    """FLUX.1 [dev], or another pipeline of its parts; without embedded guidance [schnell]."""
     torch.manual_seed(seed)
     tokenizer, encoder = t5()
     transformer = FluxTransformer2DModel(
-        **blocks(), pooled_projection_dim=WIDTH, guidance_embeds=True
+        **blocks(), pooled_projection_dim=WIDTH, guidance_embeds=guidance_embeds
     )
     return quiet(
         kind(

@@ -237,3 +237,14 @@ def test_both_together(sd):
     plain = generate(sd, steps=1)
     together = guided(sd, *METHODS, steps=1)
     torch.testing.assert_close(together - plain, one - plain + other - plain, atol=1e-4, rtol=1e-3)
+
+
+def test_rows_that_a_pipeline_perturbs_in_one_batch_are_not_taken_alone():
+    """Its layers split each batch in three."""
+    parts = {**tiny.sd().components, "requires_safety_checker": False}
+    pipe = StableDiffusionPAGPipeline(**parts, pag_applied_layers="mid")
+    pipe.set_progress_bar_config(disable=True)
+    with pytest.raises(DaamkitError, match="the rows of uncond, cond, perturbed together"):
+        guided(pipe, PerturbedAttentionGuidance(), pag_scale=3.0, steps=1)
+    with pytest.raises(DaamkitError, match="together"), daamkit.trace(pipe, concepts=["dog"]):
+        generate(pipe, pag_scale=3.0, steps=1)

@@ -148,6 +148,23 @@ def test_blind_cells_of_joint_attention_are_diffusers_own():
     assert (ours - wanted).norm() < 1e-4 * wanted.norm() < 1e-2 * (ours - plain).norm()
 
 
+def test_an_extra_pass_beside_one_that_skips_layers():
+    """The pass that skips is the step's last; the extra one has the prompt's, with all layers."""
+    drawing = Drawing("sd3")
+    skips = {
+        "skip_guidance_layers": [1], "skip_layer_guidance_start": -1.0,
+        "skip_layer_guidance_stop": 1.0,
+    }  # fmt: skip
+    skipped, plain = drawing(**skips), drawing()
+    assert (skipped - plain).abs().max() > 0.1
+    for method in (
+        PerturbedAttentionGuidance(layers="double"),
+        SmoothedEnergyGuidance(layers="double", sigma=1.5),
+    ):
+        moved, wanted = drawing(method, **skips) - skipped, drawing(method) - plain
+        assert wanted.abs().max() > 0.1 and (moved - wanted).abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("name", ["cogview4", "lumina2"])
 def test_words_at_the_end_of_a_text_without_one(name):
     pipe = tiny_cross.build(name)

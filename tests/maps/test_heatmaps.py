@@ -37,13 +37,14 @@ def test_daam_pooling_written_out(full):
 def test_paper_pooling_written_out(full):
     maps = full.maps
     total = sum(
-        enlarge(head, maps.size)
+        enlarge(head.double(), maps.size)
         for layer in maps.layers.values()
         if layer.group != "mid"
         for step in layer.values
         for head in step
     )
-    assert torch.allclose(maps.pool("paper"), total.clamp(min=0), atol=1e-4)
+    assert total.max() > 50  # shares of all heads and steps are summed
+    assert torch.allclose(maps.pool("paper").double(), total.clamp(min=0), rtol=1e-6, atol=1e-5)
 
 
 def test_normalized_maps_share_each_place(full):

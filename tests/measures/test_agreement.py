@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.stats import binom
 
 from daamkit.errors import DaamkitError
+from daamkit.measures import intervals
 from daamkit.measures.agreement import alpha, opinion, preferences
 
 # "Computing Krippendorff's Alpha-Reliability", 2011: sections A, B, and C to E with missing answers
@@ -106,19 +107,49 @@ def test_alpha_is_what_its_definition_says(seed: int, metric: str) -> None:
     assert shuffled["alpha"] == pytest.approx(told["alpha"])
 
 
-def test_the_interval_is_that_of_units_drawn_again() -> None:
+@pytest.mark.parametrize("metric", ["nominal", "ordinal", "interval"])
+def test_the_interval_is_of_what_each_unit_says(metric) -> None:
+    """Pseudo-values by leaving units out, two units of chance added; Student's, of eleven units."""
     rows = frame(FOUR)
     rows = rows[rows["said"].notna() & (rows["unit"] != 11)]
-    parts = [part for _, part in rows.groupby("unit")]
-    rng, again = np.random.default_rng(1), []
-    for _ in range(300):
-        drawn = [
-            parts[place].assign(unit=i)
-            for i, place in enumerate(rng.integers(0, len(parts), len(parts)))
-        ]
-        again.append(alpha(pd.concat(drawn), ["unit"], "said", "ordinal", draws=2)["alpha"])
-    told = found(FOUR, "ordinal", draws=4000)
-    assert [told["low"], told["high"]] == pytest.approx(np.quantile(again, (0.025, 0.975)), abs=0.1)
+    told, many = alpha(rows, ["unit"], "said", metric), 11
+    without = [
+        alpha(rows[rows["unit"] != unit], ["unit"], "said", metric, draws=2)["alpha"]
+        for unit in range(many)
+    ]
+    parts = [1 - (many * told["alpha"] - (many - 1) * each) for each in without]
+    more = np.array([*parts, 1, 1])
+    far = stats.t.ppf(0.975, many - 1) * stats.sem(more)
+    ends = 1 - more.mean() - far, min(1, 1 - more.mean() + far)
+    assert (told["low"], told["high"]) == pytest.approx(ends)
+
+
+def test_where_many_units_differ_the_interval_is_bootstrapped() -> None:
+    """A few differ much, so that the bootstrapped end is farther than Student's."""
+    rng = np.random.default_rng(4)
+    one = rng.integers(1, 10, 40)
+    other = one + (np.arange(40) < 9) * np.where(one > 5, -1, 1)
+    other[0] = 1 if one[0] > 5 else 9
+    table = {"a": " ".join(map(str, one)), "b": " ".join(map(str, other))}
+    rows, told = frame(table), found(table, "interval", draws=500)
+    without = [
+        alpha(rows[rows["unit"] != unit], ["unit"], "said", "interval", draws=2)["alpha"]
+        for unit in range(40)
+    ]
+    parts = np.array([1 - (40 * told["alpha"] - 39 * each) for each in without])
+    _, _, high = intervals.mean(parts, kind="number", draws=500)
+    more = np.r_[parts, 1, 1]
+    assert more.mean() + stats.t.ppf(0.975, 39) * stats.sem(more) < high
+    assert told["low"] == pytest.approx(1 - high)
+
+
+def test_raters_that_never_differ_may_yet() -> None:
+    widths = []
+    for many in (10, 100):
+        told = found(dict.fromkeys("ab", "1 2 " * (many // 2)), "nominal")
+        assert told["alpha"] == told["high"] == 1
+        widths.append(1 - told["low"])
+    assert 0.3 < widths[0] < 0.6 and 0.03 < widths[1] < 0.08
 
 
 def test_what_cannot_be_compared_has_no_alpha() -> None:

@@ -1,4 +1,4 @@
-"""Probabilities against outcomes: known values, SciPy's, and what a bootstrap of rows gives."""
+"""Probabilities against outcomes: known values, SciPy's, DeLong's error, widths at the edges."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from daamkit.measures import calibration
+from daamkit.measures.calibration import INTERVALS
 
-MEASURES = (calibration.auroc, calibration.brier, calibration.error)
 cases = st.lists(
     st.tuples(st.sampled_from((0.0, 0.1, 0.25, 0.6, 0.9)), st.booleans()), min_size=2, max_size=40
 )
@@ -28,15 +28,6 @@ def test_auroc_is_mann_and_whitneys(pairs):
     assert calibration.auroc(-said, happened) == pytest.approx(1 - found)
 
 
-@given(cases, st.integers(0, 99))
-def test_a_weight_is_a_case_counted_again(pairs, seed):
-    said, happened = np.array([p for p, _ in pairs]), np.array([h for _, h in pairs])
-    times = np.random.default_rng(seed).integers(1, 4, len(said))
-    for measure in (calibration.auroc, calibration.brier):
-        whole = measure(np.repeat(said, times), np.repeat(happened, times))
-        assert measure(said, happened, times.astype(float)) == pytest.approx(whole, nan_ok=True)
-
-
 def test_known_values():
     said, happened = np.array([0.0, 0.0, 1.0, 1.0]), np.array([False, True, True, True])
     assert calibration.brier(said, happened) == 0.25
@@ -49,33 +40,89 @@ def test_known_values():
 
 
 def test_intervals_hold_what_they_should():
-    """Of probabilities that are right, the area and the score are in 95 of 100 intervals."""
-    rng, held = np.random.default_rng(1), {calibration.auroc: 0, calibration.brier: 0}
-    truth = {}
+    """Of probabilities that are right, the area, the score and an error of 0 are in 95 of 100."""
+    rng, held = np.random.default_rng(1), dict.fromkeys(INTERVALS, 0)
     large = rng.random(200_000)
     came = rng.random(200_000) < large
-    for measure in held:
-        truth[measure] = measure(large, came)
-    for seed in range(60):
+    truth = {name: getattr(calibration, name)(large, came) for name in held} | {"error": 0.0}
+    for _ in range(60):
         said = rng.random(150)
         happened = rng.random(150) < said
-        for measure in held:
-            found, low, high = calibration.interval(measure, said, happened, range(150), 400, seed)
-            assert low <= found <= high
-            held[measure] += low <= truth[measure] <= high
-    assert all(50 <= count <= 60 for count in held.values())
+        for name, interval in INTERVALS.items():
+            found, low, high = interval(said, happened, range(150))
+            assert low <= found <= high and found == getattr(calibration, name)(said, happened)
+            held[name] += low <= truth[name] <= high
+    assert all(52 <= count <= 60 for count in held.values()), held
 
 
-def test_clusters_are_drawn_whole():
+def test_the_error_of_an_area_is_delongs():
+    """By its kernel, pair by pair, over clusters of two: Obuchowski 1997, equations 3 to 5."""
+    rng = np.random.default_rng(3)
+    happened = rng.random(600) < 0.4
+    said = np.repeat(rng.normal(size=300), 2) + rng.normal(size=600) + happened
+    pairs = said[happened][:, None] - said[~happened]
+    kernel = (pairs > 0) + 0.5 * (pairs == 0)
+    labels = np.arange(600) // 2
+    area, yes, no = kernel.mean(), labels[happened], labels[~happened]
+    ones = np.bincount(yes, kernel.mean(1) - area, 300)
+    zeros = np.bincount(no, kernel.mean(0) - area, 300)
+    (m, n), (of_ones, of_zeros) = kernel.shape, (len(set(yes)), len(set(no)))
+    s10 = of_ones / ((of_ones - 1) * m) * (ones**2).sum()
+    s01 = of_zeros / ((of_zeros - 1) * n) * (zeros**2).sum()
+    s11 = 300 / 299 * (ones * zeros).sum()
+    error = np.sqrt(s10 / m + s01 / n + 2 * s11 / (m * n))
+    found, low, high = calibration.auroc_interval(said, happened, labels.tolist())
+    assert found == pytest.approx(area)
+    assert (low, high) == pytest.approx((area - 1.96 * error, area + 1.96 * error), abs=0.006)
+
+
+@pytest.mark.parametrize("rarer", [True, False])
+def test_an_area_of_one_has_the_width_of_a_share_of_the_rarer_kind(rarer):
+    for few in (5, 20):
+        happened = (np.arange(200) < few) == rarer
+        found, low, high = calibration.auroc_interval(happened.astype(float), happened, range(200))
+        assert (found, low, high) == pytest.approx((1, 0.025 ** (1 / few), 1))
+        turned = calibration.auroc_interval(-happened.astype(float), happened, range(200))
+        assert turned == pytest.approx((0, 0, 1 - low))
+    one = calibration.auroc_interval(np.arange(9.0), np.arange(9) == 8, range(9))
+    assert one[0] == 1 and np.isnan(one[1:]).all()
+
+
+def test_probabilities_that_were_all_right_may_fail_yet():
+    said, happened = np.full(30, 0.999), np.ones(30, bool)
+    for interval in (calibration.brier_interval, calibration.error_interval):
+        found, low, high = interval(said, happened, range(30))
+        assert low == pytest.approx(0, abs=1e-4) and found < 0.002 and 0.05 < high < 0.2
+    shaken = np.arange(30) > 3
+    score, low, high = calibration.brier_interval(said, shaken, range(30))
+    exact = stats.binomtest(4, 30).proportion_ci()
+    assert (low, high) == pytest.approx((exact.low, exact.high), abs=0.02)
+
+
+def test_a_sum_of_gaps_is_off_by_no_more_than_what_moved():
+    """Where all gaps have one sign the high end is a gain's of these gaps."""
+    rng = np.random.default_rng(5)
+    said = 0.5 + 0.5 * rng.random(400)
+    happened = rng.random(400) < said - 0.3
+    found, low, high = calibration.error_interval(said, happened, range(400))
+    gaps = np.r_[said - happened, 1, -1]
+    far = stats.t.ppf(0.975, 399) * np.sqrt(((gaps - gaps.mean()) ** 2).sum()) / 402
+    assert found == pytest.approx((said - happened).mean())
+    assert high - found == pytest.approx(far) and found - low >= far - 1e-12
+    assert low > 0.15
+
+
+@pytest.mark.parametrize("interval", INTERVALS.values(), ids=INTERVALS)
+def test_clusters_count_whole(interval):
     """Twenty cases that are one are no twenty."""
     rng = np.random.default_rng(0)
-    said = rng.random(30)
-    happened = rng.random(30) < said
+    said = rng.random(60)
+    happened = rng.random(60) < said
     many = [np.repeat(each, 20) for each in (said, happened)]
-    one = calibration.interval(calibration.brier, said, happened, range(30))
-    same = calibration.interval(calibration.brier, *many, [i // 20 for i in range(600)])
-    assert same == pytest.approx(one)
-    alone = calibration.interval(calibration.brier, *many, range(600))
+    one, same = interval(said, happened, range(60)), interval(*many, [i // 20 for i in range(1200)])
+    assert same[0] == pytest.approx(one[0], abs=0.01)
+    assert same[2] - same[1] == pytest.approx(one[2] - one[1], rel=0.25)
+    alone = interval(*many, range(1200))
     assert alone[2] - alone[1] < 0.5 * (same[2] - same[1])
 
 

@@ -17,7 +17,7 @@ import daamkit
 GOLDEN = Path(os.environ.get("DAAM_GOLDEN", Path(__file__).parents[1] / "golden" / "daam"))
 META = json.loads((GOLDEN / "meta.json").read_text())
 CASES = range(len(META["cases"]))
-TOLERANCE = 2e-5
+TOLERANCE = 1e-5
 
 
 def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:

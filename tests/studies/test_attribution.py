@@ -1,15 +1,22 @@
 """The benchmark of attribution methods: who knows the truth is told from who does not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import daamkit
 from daamkit import registry
+from daamkit.attention.families import denoisers
+from daamkit.attention.hooks import attach
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap
 from daamkit.studies import localisation, runner
 from daamkit.studies.attribution import AttributionStudy
+from daamkit.studies.costs import Counted
 from daamkit.studies.denoised import Denoised, exact
+from daamkit.studies.objects import Objects
+from daamkit.studies.session import Session
 from daamkit.toybox import scenes
 from daamkit.toybox.training.denoiser import packed
 from tests.families import tiny_joint
@@ -27,6 +34,25 @@ class Knowing:
         number = {word.start: i for i, word in found.items()}
         values = [torch.from_numpy(masks[number[word.start]]).float() for word in words]
         return [WordMap(own, word, run.maps.size) for own, word in zip(values, words, strict=True)]
+
+
+class Silencing(Knowing):
+    """Says that it is made by silence."""
+
+    by = "silence"
+
+    def maps(self, run, words, again):
+        return [run.maps.of(word) for word in words]
+
+
+class Listening:
+    """Reads what words attend to, and what they do among themselves."""
+
+    relations = ("text_to_image", "text_to_text")
+
+    def maps(self, run, words, again):
+        assert set(run.related) == set(self.relations)
+        return [run.related["text_to_image"].map(word) for word in words]
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +92,40 @@ def test_who_knows_the_truth_has_all_of_it(rows):
 
 def test_what_a_method_costs(rows):
     once = rows.drop_duplicates(["set", "seed", "method"]).set_index("method")
-    assert (once.loc[["daam", "propagation"], "generations"] == 0).all()
+    costs = ["generations", "passes", "backwards"]
+    assert (once.loc[["daam", "propagation", "smooth noise"], costs] == 0).all(axis=None)
     counts = rows[rows["method"] == "occlusion"].groupby(["set", "seed"])
     assert (counts["generations"].first() == counts.size()).all()  # one a word
-    assert (once.loc["occlusion", "seconds"] > 0).all()
+    own = once.loc["occlusion"]
+    steps = own["set"].map({"drawn, noise 300": 1, "generated": 2})
+    assert (own["passes"] == steps * own["generations"]).all() and (own["backwards"] == 0).all()
+    assert (own["seconds"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "joint", "passes", "backwards"),
+    [
+        ("concepts", True, 4, 0),  # of two steps: one more each
+        ("concepts", False, 3, 0),  # one more for all
+        ("ovam", False, 3, 0),
+        ("gradients", False, 6, 2),  # with a graph, and without a prompt
+        ("daam", False, 0, 0),
+    ],
+)
+def test_passes_of_the_denoiser_are_counted(toybox, name, joint, passes, backwards):
+    pipe = tiny_joint.toybox_flux() if joint else toybox
+    hooks = [len(part._forward_pre_hooks) for part in denoisers(pipe).values()]
+
+    def draw(*taps):
+        with attach(pipe, *taps), daamkit.trace(pipe) as tracer:
+            pipe("a cat", num_inference_steps=2, generator=torch.Generator().manual_seed(0))
+        return tracer.run
+
+    run, method = draw(), Counted(registry.attributions.find(name)())
+    for _ in range(2):  # the latest alone
+        method.maps(run, [run.maps.prompt.word("cat")], draw)
+        assert method.spent == {"passes": passes, "backwards": backwards}
+    assert [len(part._forward_pre_hooks) for part in denoisers(pipe).values()] == hooks
 
 
 def test_tables(study, rows):
@@ -78,15 +134,68 @@ def test_tables(study, rows):
     part = rows[(rows["set"] == "drawn, noise 300") & (rows["method"] == "daam")]
     line = table.loc[("drawn, noise 300", "daam")]
     assert line["ap"] == pytest.approx(part["ap"].mean()) and line["n"] == len(part)
-    assert line["ap_low"] <= line["ap"] <= line["ap_high"] and np.isnan(line["over_daam"])
+    assert line["ap_low"] <= line["ap"] <= line["ap_high"] and np.isnan(line["ap_over"])
     knowing = table.loc[("drawn, noise 300", METHODS[3])]
-    assert knowing["over_daam"] == pytest.approx(1 - part["ap"].mean())
-    assert np.isnan(table.loc[("drawn, noise 300", "occlusion"), "cause"])
+    assert knowing["iou"] == 1 and knowing["ap_over"] == pytest.approx(1 - part["ap"].mean())
+    assert knowing["iou_over"] == pytest.approx(1 - line["iou"])
+    cause = rows[(rows["set"] == "drawn, noise 300") & (rows["method"] == METHODS[3])]["cause"]
+    assert knowing["cause_over"] == pytest.approx(cause.mean() - part["cause"].mean())
+    own = table.loc[("drawn, noise 300", "occlusion")]
+    assert own["cause"] > 0 and own["passes"] >= 1  # made by another edit than `cause`
     assert (tables["splits"].groupby("split").size() > 0).all()
-    assert tables["agreement"]["mean"].between(-1, 1).all()
+    assert {"ap", "iou", "cause", "iou_over"} <= set(tables["splits"].columns)
+    agreement = tables["agreement"].set_index(["set", "over"])["mean"]
+    assert agreement.between(-1, 1).all()
+    assert set(agreement.index.get_level_values("over")) == {"methods", "methods and controls"}
+    won = tables["winner"].set_index(["set", "measure"]).loc[("drawn, noise 300", "ap")]
+    assert won["winner"] == METHODS[3] and won["over"] == pytest.approx(knowing["ap_over"])
+    assert set(tables["parts_of_speech"]["pos"]) == {"NOUN"}
+    assert set(tables["beside"]["beside"]) <= {"co-hyponym", "others", "nothing"}
     figure = study.plot(tables)
     titles = [ax.get_title("left") + ax.get_title() for ax in figure.axes]
     assert titles == ["Finds the thing", "Finds what the word does"]
+
+
+def test_what_is_silenced_has_no_cause(toybox):
+    name = f"{__name__}:Silencing"
+    study = AttributionStudy(n=4, steps=1, levels=(300,), seed=60, methods=("daam", name))
+    rows = study.measure(Session(study, toybox), study.cases()[:1])[0]
+    assert {np.isnan(row["cause"]) for row in rows if row["method"] == name} == {True}
+    assert not any(np.isnan(row["cause"]) for row in rows if row["method"] != name)
+
+
+def test_every_word_has_the_mask_of_what_it_mentions(toybox):
+    study = AttributionStudy(
+        n=8, steps=1, levels=(600,), seed=61, methods=("daam", "occlusion"), every_word=True
+    )
+    drawn = [case for case in study.cases() if case["level"] > 0]
+    rows = pd.DataFrame(sum(study.measure(Session(study, toybox), drawn), []))
+    own = rows[rows["method"] == "daam"].set_index(["seed", "noun"])
+    assert {"NOUN", "ADJ", "DET"} <= set(own["pos"]) and own.index.is_unique
+    for case in drawn:
+        scene, said = study.scene(case), own.loc[case["seed"]]
+        words = {word.text: word for word in scene.words if scene.words.count(word) == 1}
+        for text, area in zip(said["word"], said["area"], strict=True):
+            if text in words and [each.text for each in scene.words].count(text) == 1:
+                assert area == pytest.approx(scene.mask(words[text]).mean())
+        names = said[said["thing"]]
+        assert names.index.max() < said[~said["thing"]].index.min()
+    other = rows[(rows["pos"] == "ADJ") & (rows["method"] == "other word")]
+    assert len(other)  # of a thing that the adjective does not mention
+    tables = study.tables(rows)
+    assert set(tables["parts_of_speech"]["pos"]) >= {"NOUN", "ADJ", "DET"}
+    assert set(tables["attribution"]["n"]) <= {len(own[own["thing"]]), *range(len(own))}
+    assert {"amod", "det"} <= set(tables["relations"]["relation"])
+    assert set(tables["splits"]["method"]) >= {"daam", "occlusion"}
+
+
+def test_every_word_of_a_joint_model():
+    methods = ("daam", "text_to_image", "occlusion")
+    study = AttributionStudy(n=4, steps=1, levels=(600,), seed=61, methods=methods, every_word=True)
+    session = Session(study, tiny_joint.toybox_flux())
+    drawn = [case for case in study.cases() if case["level"] > 0]
+    rows = pd.DataFrame(sum(study.measure(session, drawn), []))
+    assert {"daam", "text_to_image", "centre prior"} <= set(rows[rows["pos"] == "DET"]["method"])
 
 
 def test_one_step_leaves_the_pipeline_alone(toybox):
@@ -123,6 +232,26 @@ def test_a_flux_denoises_as_its_paths_are_straight():
     wanted = ((image / 2 + 0.5).clamp(0, 1) * 255).round().permute(0, 2, 3, 1).numpy()
     for run, pixels in zip(runs, wanted, strict=True):
         assert np.abs(np.asarray(run.image, float) - pixels).max() <= 1
+
+
+def test_a_method_says_itself_which_relations_it_reads(toybox):
+    name = f"{__name__}:Listening"
+    study = AttributionStudy(n=4, steps=1, levels=(300,), seed=60, methods=("daam", name))
+    pipe, text = tiny_joint.toybox_flux(), "a red cat and a dog"
+    kept = study.tracing(pipe, text)["relations"]
+    assert kept == dict.fromkeys(Listening.relations, [("cat", 0), ("dog", 0)])
+    assert "relations" not in study.tracing(toybox, text)  # its text looks at nothing
+    alone = AttributionStudy(n=4, steps=1, levels=(300,), methods=("daam", "propagation"))
+    assert "relations" not in alone.tracing(pipe, text)
+    case = study.cases()[0]
+    assert {row["method"] for row in study.measure(Session(study, pipe), [case])[0]} > {
+        "daam",
+        name,
+    }
+    for other in (name, "text_to_image"):
+        with pytest.raises(DaamkitError, match=f"{other}, which wants text_to_image.*attribution"):
+            Objects(attributions=(other,)).check()
+    Objects(attributions=("propagation",)).check()
 
 
 def test_settings_that_cannot_be():

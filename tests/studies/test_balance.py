@@ -2,20 +2,27 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from daamkit.errors import DaamkitError
 from daamkit.language import parsing
+from daamkit.language.phrases import of_what
 from daamkit.studies import balance
 from daamkit.studies.parts_of_speech import TAGS, PartsOfSpeech
 from daamkit.studies.relations import PAPER, Relations
+from daamkit.toybox import scenes
 
 FEWEST = 40
 
 
 def test_the_papers_ten_relations_have_cases_enough_as_parsed() -> None:
     parses = parsing.parse_all([case["prompt"] for case in Relations(world=2).cases()])
-    counts = Counter(edge.relation for parse in parses for edge in parse.edges())
+    counts = Counter(
+        of_what(edge.relation, edge.head.text, edge.head.pos)
+        for parse in parses
+        for edge in parse.edges()
+    )
     assert len(PAPER) == 10 and len(parses) == Relations.n
     assert {name: counts[name] for name in PAPER if counts[name] < FEWEST} == {}
 
@@ -25,6 +32,19 @@ def test_the_papers_fourteen_tags_have_cases_enough_as_parsed() -> None:
     counts = Counter(token.pos for parse in parses for token in parse.tokens)
     assert len(TAGS) == 14 and len(parses) == PartsOfSpeech.n
     assert {name: counts[name] for name in TAGS if counts[name] < FEWEST} == {}
+
+
+def test_of_a_collective_of_a_name_and_of_others() -> None:
+    words = scenes.say(np.random.default_rng(4), "collective", 2).words
+    held = balance.held_in(words)
+    assert held["nmod:of (collective)"] == 1 and not held["nmod:of"]
+    texts = ("a bunch of balloons", "the Statue of Liberty", "a cat to the left of a dog")
+    found = [
+        {of_what(edge.relation, edge.head.text, edge.head.pos) for edge in parse.edges()}
+        for parse in parsing.parse_all([*texts])
+    ]
+    names = ("nmod:of (collective)", "nmod:of (name)", "nmod:of")
+    assert [[name in each for name in names] for each in found] == np.eye(3, dtype=bool).tolist()
 
 
 def test_half_of_the_captions_are_drawn_at_random() -> None:

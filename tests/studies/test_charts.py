@@ -132,6 +132,27 @@ def test_adjectives() -> None:
     ]  # fmt: skip
 
 
+def test_binding() -> None:
+    exchanged = (("nothing", "none"), ("nouns", "swapped"), ("nouns", "unrelated"))
+    wide = pd.DataFrame([
+        {"form": form, "split": split, "exchanged": where, "source": whose}
+        for form in ("attributive", "predicative") for split in ("all", "training")
+        for where, whose in exchanged
+    ])  # fmt: skip
+    for i, share in enumerate(("own", "swapped", "other", "missing")):
+        one = table(20 + i, at=tuple(range(len(wide))))
+        wide[[share, f"{share}_low", f"{share}_high"]] = one[list(pieces.VALUES)]
+    axes = seen(charts.binding(wide))
+    asked = ["a red cat and a blue car", "a cat that is red and a car that is blue"]
+    assert [title.split("\n")[0][1:-1] for title in titles(*axes)] == 2 * asked
+    assert "swapped" in titles(axes[0])[0] and "unrelated" in titles(axes[2])[0]
+    assert names(axes[0]) == ["nothing", "nouns"]
+    shares = wide[(wide["split"] == "all") & (wide["form"] == "predicative")]
+    for ax, whose in ((axes[1], "swapped"), (axes[3], "unrelated")):
+        part = shares[shares["source"].isin(("none", whose))]
+        assert drawn(ax) == [part[each].tolist() for each in ("own", "swapped", "other", "missing")]
+
+
 def test_neglect() -> None:
     rows = table(8, group=("animals", "animals_objects"), measure=("all_there",), method=METHODS)
     gains = table(9, group=("animals", "animals_objects"), measure=("all_there",), method=METHODS)

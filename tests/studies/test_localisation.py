@@ -11,6 +11,8 @@ from scipy import stats
 import daamkit
 from daamkit import cli
 from daamkit.errors import DaamkitError
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
 from daamkit.measures.overlap import iou
 from daamkit.studies import evaluation, localisation, prompts
 from daamkit.studies.prompts import PromptCase
@@ -76,6 +78,20 @@ def test_a_map_that_is_its_mask_has_iou_one(toybox) -> None:
     assert again["iou"].tolist() == table.tolist()
 
 
+def test_the_centre_prior_is_of_the_studys_world() -> None:
+    word = WordMap(torch.zeros(4, 4), Word("cat", 0, 3, (1,)), (128, 128))
+    found = []
+    for world in (1, 2):
+        drawn = scenes.sample(300, seed=777, kind="pair", world=world)
+        mean = np.concatenate([scene.masks for scene in drawn]).mean(0)
+        own = localisation.controls({0: word}, 0, seed=0, world=world)["centre prior"]
+        found.append(own.expand(absolute=True).numpy())
+        assert np.abs(found[-1] - mean).max() < 1e-6
+    assert np.abs(found[0] - found[1]).max() > 0.02
+    plain = localisation.controls({0: word}, 0, seed=0)["centre prior"]
+    assert np.array_equal(plain.expand(absolute=True), found[0])
+
+
 def test_truths_leave_out_what_was_not_drawn_and_what_is_named_twice() -> None:
     mask = np.eye(4, dtype=bool)
     reading = pd.DataFrame(
@@ -118,6 +134,11 @@ def test_evaluate_prints_one_json_object(tmp_path, capfd) -> None:
     assert {row["n"] for row in result["drawing"] if row["measure"] == "present"} == {10}
     assert {row["level"] for row in result["localisation_drawn"]} == {100, 300, 500, 700, 900}
     assert [row["set"] for row in result["quality"]] == ["generated", "drawn"]
+    for row in result["quality"]:
+        assert row["fid_low"] < row["fid"] < row["fid_high"]
+        for share in ("precision", "recall"):
+            low, high = row[f"{share}_low"], row[f"{share}_high"]
+            assert 0 <= low <= row[share] <= high <= 1 and high - low > 0.3  # of eight pictures
     assert result["record"]["cases"][0] == ["file", "a red cat next to a blue car", 3]
     assert result["record"]["arguments"]["num_inference_steps"] == 2
     assert all(row["low"] <= row["miou"] <= row["high"] for row in result["sweep"])
@@ -137,7 +158,7 @@ def test_evaluate_of_single_things_leaves_localisation_out(tmp_path, capfd) -> N
     [
         (["--seeds", "5:5"], "seeds as A:B"),
         (["--steps", "0"], "at least one step"),
-        (["--quality", "2"], "at least 4"),
+        (["--quality", "7"], "at least 8"),
         (["--scenes", "1"], "at least 2"),
         (["--prompts", "missing.txt"], "missing.txt"),
         (["--model", "nowhere"], "the name of a model"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,8 +21,8 @@ from daamkit.measures.overlap import ioa, iou
 from daamkit.studies import captions, gains, methods, neglect, outcomes, prompts, redraw, runner
 from daamkit.studies.neglect import Neglect
 from daamkit.studies.session import Session
-from daamkit.toybox import claims, oracle, scenes
-from daamkit.toybox.sprites import COLOURS, SIZES, TEXTURES, THINGS
+from daamkit.toybox import claims, heldout, oracle, scenes
+from daamkit.toybox.sprites import ANIMALS, COLOURS, SIZES, TEXTURES, THINGS
 from daamkit.vision import alignment
 
 METHODS = ("none", "attend_and_excite", "syngen", "redraw_loss", "redraw_oracle")
@@ -405,6 +406,27 @@ def test_the_margins_of_a_table_made_by_hand(tables) -> None:
     assert (fit["mean"], fit["gain"]) == (pytest.approx(0.275), pytest.approx(0.025))
     time = of(table, group="animals", measure="seconds", method="guided")
     assert time["gain"] == time["gain_low"] == time["gain_high"] == 1.0
+
+
+def test_compositions_are_held_out_of_the_training_of_world_2_alone() -> None:
+    """The same rows: to a model of world 1, which has seen all, no prompt was held out."""
+    pairs = [f"a {a} and a {b}" for a, b in combinations(ANIMALS, 2)]
+    held = [text for text in pairs if {*text[2:].split(" and a ")} in heldout.pairs][:3]
+    seen = [text for text in pairs if text not in held and "cat" in text][:5]
+    assert not any({*text[2:].split(" and a ")} in heldout.pairs for text in seen)
+    made: list[dict] = []
+    for case, text in enumerate([*held, *seen]):
+        for method, there in (("none", case < 3), ("guided", True)):
+            rows = image(case, method, True, there)
+            made += [row | {"prompt": text, "things": text, "group": "animals"} for row in rows]
+    told = {world: study(world=world).tables(pd.DataFrame(made))["methods"] for world in (1, 2)}
+    assert set(told[1]["group"]) == {"animals"}
+    assert set(told[2]["group"]) == {"animals", "seen", "held out", "all"}
+    for group, n, share in (("held out", 3, 1.0), ("seen", 5, 0.0)):
+        row = of(told[2], group=group, measure="all_there", method="none")
+        assert (row["n"], row["mean"]) == (n, share)
+    with pytest.raises(DaamkitError, match="world 1 or 2; got world=0"):
+        study(world=0)
 
 
 def test_where_the_maps_of_neglected_words_lie(tables) -> None:

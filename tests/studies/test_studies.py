@@ -37,7 +37,9 @@ BRIEF = {  # what else makes a study short
     "guidance_effects": {"methods": ("self_attention",)},
     "attribution": {"n": 4, "levels": (300,)},
     "faithfulness": {"n": 2, "levels": (300,), "methods": ("daam",)},
+    "necessity": {"n": 2, "levels": (600,)},
     "interventions": {"n": 6, "levels": (600,)},
+    "binding": {"n": 4},
     "agreement": {"n": 4, "levels": (300,), "world": 1, "other": "toybox", "methods": ("daam",)},
 }
 
@@ -192,10 +194,10 @@ def test_opinions_are_told_by_tag(toybox, tmp_path) -> None:
 # -- relations
 
 
-def pairs(relation: str, iod: float, ioh: float, n: int = 6) -> list[dict]:
+def pairs(relation: str, iod: float, ioh: float, n: int = 6, head: str = "cat") -> list[dict]:
     return [
         {"case": i, "prompt": f"prompt {i}", "relation": relation, "rule": rule, "tau": tau}
-        | {"iou": 0.3, "iod": iod + 0.01 * (i % 2), "ioh": ioh}
+        | {"iou": 0.3, "iod": iod + 0.01 * (i % 2), "ioh": ioh, "head": head, "head_pos": "NOUN"}
         for i in range(n)
         for rule, tau in CUTS
     ]
@@ -215,6 +217,13 @@ def test_dominance_is_iod_minus_ioh_and_is_told_for_every_cut() -> None:
     assert survives.loc["obj"].tolist() == [len(CUTS), 0, 0]
     assert survives.loc["amod"].tolist() == [0, len(CUTS), 0]
     assert len(tables["sweep"]) == 5 * len(CUTS)
+
+
+def test_collectives_are_told_apart_from_sides() -> None:
+    rows = [*pairs("nmod:of", 0.8, 0.1, 3, "left"), *pairs("nmod:of", 0.2, 0.6, 4, "pair")]
+    table = Relations().tables(pd.DataFrame(rows))["relations"].set_index("relation")
+    assert table["pairs"].to_dict() == {"nmod:of (collective)": 4, "nmod:of": 3, "all edges": 7}
+    assert table.loc["nmod:of", "dominance"] > 0 > table.loc["nmod:of (collective)", "dominance"]
 
 
 def test_the_same_pairs_as_the_parse_has(toybox) -> None:

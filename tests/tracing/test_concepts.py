@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 import daamkit
 from daamkit.attention import hooks
-from daamkit.attention.taps import Tap
 from daamkit.attribution.concepts import ConceptAttention
 from daamkit.errors import DaamkitError
+from daamkit.tracing import extra
 from tests import tiny
-from tests.families import tiny_cross, tiny_joint
+from tests.families import every, tiny_cross, tiny_joint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 SHORT = {"max_sequence_length": 32, "output_type": "latent"}
@@ -37,53 +36,6 @@ def test_joint_attention_has_a_stream_of_outputs(name):
         maps.concept("tree")
 
 
-class Streams(Tap):
-    """Keys, values and outputs of the image's cells in the prompt's first pass."""
-
-    def __init__(self) -> None:
-        self.seen: dict = {}
-
-    def edit(self, attention, output):
-        if attention.now.index == 0:
-            cells = attention.layout.cells_of(slice(0, 1))[0]
-            parts = attention.key, attention.value, output
-            kept = [each[:1, :, cells].clone() for each in parts]
-            self.seen.setdefault(attention.site.name, kept)
-        return output
-
-
-def test_the_first_layer_is_the_papers_recipe():
-    """Concepts attend to themselves and the image; a product of outputs; softmax over concepts."""
-    pipe, names = tiny_joint.flux1(), ["lantern", "house"]
-    streams, one = Streams(), {**SHORT, "num_inference_steps": 1}
-    with hooks.attach(pipe, streams), daamkit.trace(pipe, concepts=names) as tracer:
-        tiny_joint.generate(pipe, "a red cat", **one)
-    key, value, output = streams.seen["transformer_blocks.0.attn"]
-    vectors = torch.cat(
-        [pipe.encode_prompt(each, max_sequence_length=32)[0][:, :1] for each in names], 1
-    )
-    model, block = pipe.transformer, pipe.transformer.transformer_blocks[0]
-    with torch.no_grad():
-        pooled = torch.zeros(1, model.config.pooled_projection_dim)
-        time = pipe.scheduler.timesteps[:1]
-        guidance = torch.tensor([3.5]) * 1000
-        made = model.time_text_embed(time, guidance, pooled)
-        text = model.context_embedder(vectors)
-        normed, *_ = block.norm1_context(text, emb=made)
-        attention = block.attn
-        own = [
-            getattr(attention, f"add_{part}_proj")(normed).unflatten(-1, (2, -1)).transpose(1, 2)
-            for part in ("q", "k", "v")
-        ]
-        query, mine = attention.norm_added_q(own[0]), attention.norm_added_k(own[1])
-        said = F.scaled_dot_product_attention(
-            query, torch.cat([mine, key], 2), torch.cat([own[2], value], 2)
-        )
-        products = torch.einsum("bhcd,bhxd->cx", said, output)
-    layer = tracer.run.maps.concepts.layers["transformer_blocks.0.attn"]
-    assert (layer.values[0].flatten(-2) - products.softmax(0)).abs().max() < 1e-4
-
-
 @pytest.mark.parametrize("name", ["sd", "pixart"])
 def test_cross_attention_has_keys_more(name, sd):
     pipe = sd if name == "sd" else tiny_cross.build(name)
@@ -106,6 +58,45 @@ def test_cross_attention_has_keys_more(name, sd):
             column = maps.prompt.word("cat").columns[0]
             share = own.values[:, column]  # with itself there once more, as one of two steps
             assert (other.values[:, 1] <= share + 1e-6).all()
+
+
+def test_each_text_encoder_has_keys_of_a_concept():
+    """The prompt's own word, there once more: of shares p it has their mean / (1 + their sum)."""
+    pipe = tiny_cross.build("hunyuandit")  # whose encoders read each word as if it stood alone
+    with daamkit.trace(pipe, concepts=["car", "cat"], keep=("step", "site", "head")) as tracer:
+        tiny_cross.generate(pipe, "hunyuandit", prompt="cat")
+    maps = tracer.run.maps
+    bert, t5 = maps.prompt.word("cat").parts
+    for layer, other in zip(maps.layers.values(), maps.concepts.layers.values(), strict=True):
+        shares = [layer.values[..., list(own), :, :].sum(-3) for own in (bert, t5)]
+        wanted = sum(shares) / 2 / (1 + sum(shares))
+        assert (other.values[..., 1, :, :] - wanted).abs().max() < 1e-6
+        assert (other.values[..., 0, :, :] - wanted).abs().max() > 1e-3
+        assert (shares[0] - shares[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["hidream", "hunyuanvideo"])
+def test_concepts_of_several_texts_do_not_hear_each_other(name, monkeypatch):
+    """Not where the model pools a text, either: its refiner, or what it is told of it."""
+    case, keys, own = every.CASES[name], [], extra.Stream.edit
+    pipe = every.deaf(case.build()) if name == "hidream" else case.build()
+    if name == "hunyuanvideo":  # the tiny one's is silent
+        for path, weight in pipe.transformer.named_parameters():
+            if "text_embedder" in path or "norm_out.linear" in path:
+                torch.nn.init.normal_(weight, std=0.5)
+
+    def edit(stream, attention, output):
+        if attention.site.name == stream.sites[0]:
+            keys.append(attention.every_key()[stream.where(attention)][0].clone())
+        return own(stream, attention, output)
+
+    monkeypatch.setattr(extra.Stream, "edit", edit)
+    for concepts in (["fox", "tree"], ["fox", "a blue car"], ["dog", "tree"]):
+        keys.append(None)
+        with daamkit.trace(pipe, concepts=concepts):
+            every.generate(case, pipe, "a red cat", num_inference_steps=1)
+    first, other, dog = (keys[1], keys[3], keys[5])
+    assert (first - other).abs().max() < 1e-6 < (first - dog).abs().max()
 
 
 def test_saved_and_opened(tmp_path):

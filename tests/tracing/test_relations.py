@@ -17,13 +17,18 @@ from tests.families import every, tiny_cross, tiny_joint
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 TWO = ["a red cat beside the dog", "a cat"]
 SHORT = {"max_sequence_length": 32}
+CHAT = {"max_sequence_length": 64, "text_encoder_out_layers": (1, 2, 3)}
 JOINT = {
     "flux": (tiny_joint.flux1, SHORT),
     "sd3": (tiny_joint.sd3, SHORT),
+    "sd35": (tiny_joint.sd35, SHORT),
+    "klein": (tiny_joint.klein, CHAT | {"guidance_scale": 4.0}),
+    "flux2": (tiny_joint.flux2, CHAT | {"max_sequence_length": 512}),
     "chroma": (tiny_joint.chroma, SHORT | {"guidance_scale": 1.0}),
     "qwen": (tiny_joint.qwen, {}),
 }
-SINGLE = ["zimage", "lumina2", "auraflow"]
+SINGLE = ["zimage", "lumina2", "auraflow", "cogview4"]
+OTHERS = ["hidream", "cogvideox"]  # encoder after encoder; cells in frames
 PIXEL = (12, 9)
 ASKED = {
     "text_to_image": ["cat"],
@@ -37,6 +42,8 @@ def draw(name: str, pipe, prompt=TWO, **options):
     options = {"num_inference_steps": 1, "output_type": "latent"} | options
     if name in JOINT:
         return tiny_joint.generate(pipe, list(prompt), **JOINT[name][1], **options)
+    if name in OTHERS:
+        return every.generate(every.CASES[name], pipe, list(prompt), [0, 1], **options)
     return tiny_cross.generate(pipe, name, prompt=list(prompt), **options)
 
 
@@ -71,9 +78,22 @@ def keys_of(read, spans, columns) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("name", [*JOINT, *SINGLE])
+def built(name: str):
+    if name in OTHERS:
+        return every.CASES[name].build()
+    return JOINT[name][0]() if name in JOINT else tiny_cross.build(name)
+
+
+def of_cells(run, relation, site) -> torch.Tensor:
+    """(heads, sources, cells)"""
+    layer = run.related[relation].layers[site]
+    whole = layer.values.movedim(-4, -3) if layer.frames else layer.values
+    return whole.flatten(-3 if layer.frames else -2)
+
+
+@pytest.mark.parametrize("name", [*JOINT, *SINGLE, *OTHERS])
 def test_each_relation_is_its_part_of_the_whole_softmax(name):
-    pipe = JOINT[name][0]() if name in JOINT else tiny_cross.build(name)
+    pipe = built(name)
     explicit = Explicit()
     with hooks.attach(pipe, explicit):
         plain = draw(name, pipe)
@@ -96,15 +116,34 @@ def test_each_relation_is_its_part_of_the_whole_softmax(name):
                 checked += 1
             if site not in run.related["text_to_image"].layers:
                 continue
-            kept = run.related["text_to_image"].layers[site].values.flatten(-2)
+            kept = of_cells(run, "text_to_image", site)
             assert (kept[:, 0] - mean[:, image]).abs().max() < 1e-5
             looks = image[cell(layout.grid, run.maps.size)]
-            kept = run.related["image_to_image"].layers[site].values.flatten(-2)
+            kept = of_cells(run, "image_to_image", site)
             assert (kept[:, 0] - whole[sample][:, looks][:, image]).abs().max() < 1e-5
             kept = run.related["image_to_text"].layers[site].values[:, 0, 0].sum(-1)
             text = sorted({k for s in spans for k in range(s.start, s.start + s.length)})
             assert (kept - whole[sample][:, looks][:, text].sum(-1)).abs().max() < 1e-5
         assert checked
+
+
+@pytest.mark.parametrize(("name", "filled"), [("hidream", 36), ("zimage", 32)])
+def test_what_text_and_cells_leave_is_paid_to_places_that_fill_the_image_up(name, filled):
+    """HiDream's zeros where it is not square, Z-Image's learned places up to a multiple of 32."""
+    pipe, explicit = built(name), Explicit()
+    with (
+        hooks.attach(pipe, explicit),
+        daamkit.trace(pipe, relations={"image_to_image": "all"}) as own,
+    ):
+        draw(name, pipe)
+    for sample, run in enumerate(own.runs):
+        for site, layer in run.maps.layers.items():
+            whole, layout = explicit.seen[site]
+            (cells,) = {str(c): c for c in layout.cells_of(slice(sample, sample + 1))}.values()
+            text = layer.values.sum(-3).flatten(-2)
+            looks = of_cells(run, "image_to_image", site).sum(-1)
+            fill = whole[sample][:, cells, cells.stop : filled].sum(-1)
+            assert (text + looks + fill - 1).abs().max() < 1e-5 < fill.min()
 
 
 def parts(run):
@@ -118,7 +157,7 @@ def shared(run, token) -> bool:
 
 
 def cell(grid, size) -> int:
-    return int(PIXEL[0] * grid[0] / size[0]) * grid[1] + int(PIXEL[1] * grid[1] / size[1])
+    return int(PIXEL[0] * grid[-2] / size[0]) * grid[-1] + int(PIXEL[1] * grid[-1] / size[1])
 
 
 @pytest.fixture(scope="module")

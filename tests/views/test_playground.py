@@ -104,7 +104,7 @@ def test_any_pipeline_tells_its_steps_and_is_stopped_where_it_can_be(
 ) -> None:
     case = CASES[name]
     call = {"num_inference_steps": 4} | case.call
-    monkeypatch.setattr(Recipe, "options", lambda recipe: dict(call))
+    monkeypatch.setattr(Recipe, "options", lambda recipe, pipe: {"prompt": recipe.prompt} | call)
     play = Playground(case.build(), "a red cat", keep=("site",))
     play.pipe.set_progress_bar_config(disable=False)
     play.steps, told, seen = 4, [], []
@@ -294,12 +294,13 @@ def test_the_dice_and_the_words(play) -> None:
     assert list(words("Cat cat CAT")) == ["Cat", "cat (2)", "CAT (3)"]
 
 
-def test_code_is_text_that_python_reads_whatever_the_prompt() -> None:
+def test_code_is_text_that_python_reads_whatever_the_prompt(toybox) -> None:
     nasty = 'a "cat" \\ \'dog\'\n"""); import os'
     recipe = Recipe(nasty, 3, methods=("AttendAndExcite", "SynGen"), scale=4.5, width=64, height=32)
-    compile(recipe.code(), "code", "exec")
-    assert repr(nasty) in recipe.code() and "guidance_scale=4.5" in recipe.code()
-    assert json.dumps("nouns") not in recipe.code() and "'nouns'" in recipe.code()
+    code = recipe.code(toybox)
+    compile(code, "code", "exec")
+    assert repr(nasty) in code and "guidance_scale=4.5" in code
+    assert json.dumps("nouns") not in code and "'nouns'" in code
 
 
 def test_play_opens_a_notebook_of_one_cell(tmp_path, monkeypatch, capsys) -> None:

@@ -30,17 +30,14 @@ def family_of(pipe: Any) -> Family:
     for family in known():
         if family.matches(pipe):
             return family
-    models = [
-        f"{type(model).__name__} as {name}"
-        for name in ("unet", "transformer", "prior")
-        if (model := getattr(pipe, name, None)) is not None
-    ]
+    read = dict.fromkeys(model for family in reversed(known()) for model in family.models)
+    parts = getattr(pipe, "components", {}).items()
+    found = [f"{type(m).__name__} as {name}" for name, m in parts if isinstance(m, nn.Module)]
     raise DaamkitError(
-        wanted="a pipeline of a family that daamkit reads, such as a pipeline with a UNet "
-        "(Stable Diffusion 1, 2, XL, their kin; DDPM in pixels); the families are "
-        f"{', '.join(registry.families.names())}",
-        got=f"{type(pipe).__name__}{' with ' if models else ''}{', '.join(models)}",
-        mend="pass one of these, or register a `Family` of its own",
+        wanted=f"a pipeline of a family that daamkit reads, with one of {', '.join(read)}",
+        got=f"{type(pipe).__name__} with {', '.join(found) or 'no model'}",
+        mend="pass one of these, or describe it: a class, registered with "
+        "`daamkit.extend.families.register` (docs/extending.md, a family of models)",
     )
 
 

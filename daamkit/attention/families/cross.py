@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 from torch import nn
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.asked import default
+from daamkit.attention.families.concepts import ConceptPlaces, ConceptText
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Reading
-from daamkit.attention.families.transformer import Transformer, default
+from daamkit.attention.families.transformer import Transformer
 from daamkit.attention.sites import Grid, Kind, Layout, Site, Span
 
 _SITE = re.compile(r"(?:transformer_)?blocks\.\d+\.(attn1|attn2)")
@@ -187,6 +189,12 @@ class HunyuanDiT(Cross):
         "text_encoder": ("encoder_hidden_states", "text_embedding_mask"),
         "text_encoder_2": ("encoder_hidden_states_t5", "text_embedding_mask_t5"),
     }
+    concepts = ConceptPlaces(
+        texts=(
+            ConceptText("text_encoder", *texts["text_encoder"], {"text_encoder_index": 0}),
+            ConceptText("text_encoder_2", *texts["text_encoder_2"], {"text_encoder_index": 1}),
+        )
+    )
 
     def encoders(self, pipe: Any) -> list[Encoder]:
         """Both; the numbers of their places are the pipeline's own."""

@@ -7,8 +7,8 @@ know no model by themselves. To add one:
    models have one shape, write one class whose instances differ in data.
 2. Say `matches` (is this pipeline mine?), `denoisers`, `sites` and `read`; then, as far as the
    model needs it, `write`, `select`, `layout`, `encoders`, `unpack` and `pack`, `predicted`,
-   `pixels` and `grid`. The defaults serve a model of (samples, channels, height, width) inputs
-   whose first tensor of inputs is the image and whose predictions look like it.
+   `pixels`, `grid` and `guidance`. The defaults serve a model of (samples, channels, height, width)
+   inputs whose first tensor of inputs is the image and whose predictions look like it.
 3. Register it by a name: ours in `daamkit.registry`, in the table `families`; another package's by
    ``@daamkit.extend.families.register("mine")`` on the class (or on an instance), or as an entry
    point of the group "daamkit.families". The last registered that matches is taken, so that another
@@ -43,7 +43,10 @@ from torch import Tensor, nn
 
 from daamkit import compat
 from daamkit.attention.calls import Call, Pass, Rows
+from daamkit.attention.families.asked import Scale, takes
+from daamkit.attention.families.concepts import ConceptPlaces
 from daamkit.attention.families.encoder import Encoder
+from daamkit.attention.families.rows import pick
 from daamkit.attention.sites import Grid, Layout, Site
 from daamkit.errors import DaamkitError
 
@@ -84,6 +87,7 @@ class Family(ABC):
     name: ClassVar[str] = ""
     image: str = "sample"  # the denoiser's argument that holds what is denoised
     middle: str = ""  # the group of sites that guidance changes unless told; "": none
+    concepts: ConceptPlaces = ConceptPlaces()  # how texts beside the prompt are given
     whole: bool = True  # whether all places of the encoders' inputs are keys, one after another
     observe_hint: str = (
         "choose attention that goes through torch's scaled_dot_product_attention "
@@ -108,7 +112,16 @@ class Family(ABC):
         """Whether a denoiser that comes without its pipeline is of this family."""
         return False
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Classes of denoisers that it reads, by name, for whoever has none of them."""
+        return ()
+
     # -- a call, a pass and its inputs
+
+    def guidance(self, pipe: Any) -> Scale:
+        """How strongly a prompt guides, as the pipeline's call has it."""
+        return Scale("guidance_scale" if takes(pipe, "guidance_scale") else "")
 
     def arguments(self, given: dict[str, Any]) -> dict[str, Any]:
         """A call's arguments by the names that most pipelines have for them."""
@@ -278,20 +291,6 @@ class Family(ABC):
     def left_out(self, site: Site, whole: Grid, base: int) -> frozenset[str]:
         """Pooling rules that leave a site out, on a grid."""
         return site.left_out
-
-
-def pick(value: Any, rows: Sequence[int], total: int) -> Any:
-    """Some batch rows of an argument, however deep its tensors lie."""
-    rows = list(rows)
-    if isinstance(value, Tensor) and value.ndim and len(value) == total:
-        if rows == [*range(rows[0], rows[-1] + 1)]:
-            return value[rows[0] : rows[-1] + 1]
-        return value[rows]
-    if isinstance(value, dict):
-        return {name: pick(each, rows, total) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(pick(each, rows, total) for each in value)
-    return value
 
 
 def classes(thing: Any) -> set[str]:

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.asked import default
+from daamkit.attention.families.concepts import ConceptPlaces, ConceptText
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Reading
-from daamkit.attention.families.transformer import Negated, default
+from daamkit.attention.families.transformer import Negated
 from daamkit.attention.sites import Grid, Layout, Site, Span
 
 _SITE = re.compile(r"(double|single)_stream_blocks\.\d+\.block\.attn1")
@@ -23,11 +25,13 @@ class HiDream(Negated):
     layer of it that is each block's own ("text_encoder_4_layers").
 
     Groups are "double" (text and image have weights of their own) and "single" (one for both).
-    Images that are not square are filled up with places whose keys are zeros, and seen.
+    Images that are not square are filled up with places whose keys are zeros, and seen. Concepts
+    stand among what T5 says.
     """
 
     name: ClassVar[str] = "hidream"
     model = "HiDreamImageTransformer2DModel"
+    concepts = ConceptPlaces(texts=(ConceptText("text_encoder_3", "encoder_hidden_states_t5"),))
 
     def sites(self, denoiser: nn.Module) -> list[Site]:
         """One a block, as they run."""

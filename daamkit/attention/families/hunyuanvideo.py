@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
+from daamkit.attention.families.concepts import ConceptPlaces, ConceptText
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Reading
 from daamkit.attention.families.video import Video
@@ -31,11 +32,18 @@ class HunyuanVideo15(Video):
 
     ByT5 reads what stands in quotes, byte by byte; Qwen the whole prompt, in a chat whose first
     tokens are dropped. Groups are "block" and, before them, "refiner" (of Qwen's places alone).
+    Concepts are read by Qwen, whose places the refiner pools, and not by ByT5.
     """
 
     name: ClassVar[str] = "hunyuanvideo-1.5"
     model = "HunyuanVideo15Transformer3DModel"
     whole = False
+    concepts = ConceptPlaces(
+        apart=True,
+        texts=tuple(
+            ConceptText(name, *_MASKS[name]) for name in ("text_encoder", "text_encoder_2")
+        ),
+    )
 
     def sites(self, denoiser: nn.Module) -> list[Site]:
         """One a block, after those of the refiner."""

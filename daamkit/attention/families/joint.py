@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
 from daamkit.attention.families import texts
+from daamkit.attention.families.asked import Scale, takes
+from daamkit.attention.families.concepts import ConceptPlaces
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Image, Reading, Unpacked
 from daamkit.attention.families.texts import Text
@@ -42,6 +45,8 @@ class Joint(OneTransformer):
     packed
         Latents a side that what is denoised has in each place, channels outermost. 1: as many
         channels as it has, a place is a cell.
+    concepts
+        As every family has it.
     """
 
     name: ClassVar[str] = "joint"
@@ -51,11 +56,23 @@ class Joint(OneTransformer):
     image_first: bool = False
     apart: bool = True
     packed: int = _CELL
+    concepts: ConceptPlaces = ConceptPlaces()
 
     @property
     def whole(self) -> bool:  # type: ignore[override]
         """Unless the first places, a template's, are dropped."""
         return not any(text.template == "format" for text in self.texts)
+
+    def guidance(self, pipe: Any) -> Scale:
+        """As most have it; where the model is told the scale, it has no second look; where the
+        call has a "true" one, that needs a negative prompt, be it empty."""
+        if getattr(pipe.transformer.config, "guidance_embeds", False):
+            return Scale(above=math.inf)
+        if takes(pipe, "true_cfg_scale"):
+            return Scale("true_cfg_scale", names=True)
+        looks = hasattr(type(pipe), "do_classifier_free_guidance")
+        distilled = pipe.config.get("is_distilled", not looks)
+        return Scale("", above=math.inf) if distilled else Scale()
 
     def sites(self, denoiser: nn.Module) -> list[Site]:
         """All blocks, as they run; of SD3.5's first blocks also the image's attention to itself."""
@@ -241,6 +258,15 @@ SD3 = Joint(
     apart=False,
 )
 FLUX = Joint("FluxTransformer2DModel", (Text("_2", "prompt_2", limit=512),))
-FLUX2 = Joint("Flux2Transformer2DModel", (Text(limit=512, template="chat"),), packed=1)
+FLUX2 = Joint(
+    "Flux2Transformer2DModel",
+    (Text(limit=512, template="chat"),),
+    packed=1,
+    concepts=ConceptPlaces(apart=True),
+)
 CHROMA = Joint("ChromaTransformer2DModel", (Text(limit=512),))
-QWEN = Joint("QwenImageTransformer2DModel", (Text(template="format"),))
+QWEN = Joint(
+    "QwenImageTransformer2DModel",
+    (Text(template="format"),),
+    concepts=ConceptPlaces(apart=True),
+)

@@ -44,9 +44,17 @@ def selected(now: Pass, rows: Sequence[int]) -> dict[str, Any]:
     Raises
     ------
     DaamkitError
-        If the caller gave attention a tensor of which nobody knows whether it has rows. What a
-        pipeline gives has: it has made as many of them as the batch.
+        If the pipeline perturbs some rows itself: its layers take whole batches. If the caller gave
+        attention a tensor of which nobody knows whether it has rows. What a pipeline gives has: it
+        has made as many of them as the batch.
     """
+    if "perturbed" in now.branches and len(now.branches) > 1:
+        raise DaamkitError(
+            wanted="a denoiser that takes some of the batch's rows alone",
+            got=f"{type(now.call.pipe).__name__}, whose perturbed layers take the rows of "
+            f"{', '.join(now.branches)} together",
+            mend="take the plain pipeline, and PerturbedAttentionGuidance of daamkit",
+        )
     total = max(own.stop for own in now.branches.values())
     for name in _HANDED_ON if len(rows) < total else ():
         for key, value in (now.call.arguments.get(name) or {}).items():
@@ -59,6 +67,20 @@ def selected(now: Pass, rows: Sequence[int]) -> dict[str, Any]:
                     "let the pipeline put it in, as diffusers' GLIGEN pipeline does",
                 )
     return now.family.select(now, rows)
+
+
+def pick(value: Any, rows: Sequence[int], total: int) -> Any:
+    """Some batch rows of an argument, however deep its tensors lie."""
+    rows = list(rows)
+    if isinstance(value, Tensor) and value.ndim and len(value) == total:
+        if rows == [*range(rows[0], rows[-1] + 1)]:
+            return value[rows[0] : rows[-1] + 1]
+        return value[rows]
+    if isinstance(value, dict):
+        return {name: pick(each, rows, total) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(pick(each, rows, total) for each in value)
+    return value
 
 
 def _is_long(value: Any, total: int) -> bool:

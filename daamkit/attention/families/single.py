@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass, Rows
+from daamkit.attention.families.asked import Scale, default
+from daamkit.attention.families.concepts import ConceptPlaces
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Image, Reading, pick
-from daamkit.attention.families.transformer import Negated, Transformer, default
+from daamkit.attention.families.family import Image, Reading
+from daamkit.attention.families.rows import pick
+from daamkit.attention.families.transformer import Negated, Transformer
 from daamkit.attention.sites import Kind, Layout, Site, Span
 
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the prompt where a template is asked for
@@ -28,6 +31,7 @@ class Single(Negated):
 
     attention: ClassVar[str] = ""  # what a block calls its attention
     runs: ClassVar[tuple[str, ...]] = ()  # lists of blocks, as they run
+    concepts = ConceptPlaces(apart=True)
 
     kinds: ClassVar[dict[str, Kind]] = {
         "layers": "joint",
@@ -81,6 +85,10 @@ class ZImage(Single):
     def side(self, pipe: Any) -> int:
         """The pipeline's own, which it has fixed."""
         return 1024
+
+    def guidance(self, pipe: Any) -> Scale:
+        """Above 0: this much of what the prompt changes is added to it."""
+        return Scale(above=0.0)
 
     def read(
         self, call: Call, denoiser: nn.Module, inputs: dict[str, Any], earlier: Sequence[Pass]

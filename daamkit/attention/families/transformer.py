@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +16,11 @@ class OneTransformer(Family):
 
     model: str  # the class of the denoiser
     image = "hidden_states"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Its class."""
+        return (self.model,)
 
     def matches(self, pipe: Any) -> bool:
         """Whether the pipeline's transformer is of the class `model`."""
@@ -67,9 +71,3 @@ class Negated(Transformer):
         """As the scheduler is given it."""
         said: Tensor = -output[0]
         return said
-
-
-def default(pipe: Any, argument: str) -> Any:
-    """What an argument of a pipeline's call is where it is not given; None: there is none."""
-    known = inspect.signature(type(pipe).__call__).parameters.get(argument)
-    return None if known is None or known.default is known.empty else known.default

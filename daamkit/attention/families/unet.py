@@ -13,8 +13,10 @@ from torch import nn
 
 from daamkit import compat
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.asked import Scale
 from daamkit.attention.families.encoder import Encoder
-from daamkit.attention.families.family import Family, Reading, pick
+from daamkit.attention.families.family import Family, Reading
+from daamkit.attention.families.rows import pick
 from daamkit.attention.sites import Grid, Kind, Layout, Site, Span
 
 _BLOCK = re.compile(r"(down_blocks|up_blocks|mid_block)(?:\.(\d+))?")
@@ -45,9 +47,19 @@ class UNet(Family):
         plain = compat.uncompiled(denoiser)
         return isinstance(plain, UNet2DConditionModel | UNet2DModel)
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Of text to image, and of images alone."""
+        return UNet2DConditionModel.__name__, UNet2DModel.__name__
+
     def denoisers(self, pipe: Any) -> dict[str, nn.Module]:
         """The only one."""
         return {"unet": pipe.unet}
+
+    def guidance(self, pipe: Any) -> Scale:
+        """A UNet of latent consistency is told the scale (arXiv 2310.04378)."""
+        told = getattr(pipe.unet.config, "time_cond_proj_dim", None) is not None
+        return Scale(above=math.inf) if told else super().guidance(pipe)
 
     def sites(self, denoiser: nn.Module) -> list[Site]:
         """All attention but that of grounding (GLIGEN), whose keys are neither text nor cells."""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.asked import default
 from daamkit.attention.families.cross import Cross
 from daamkit.attention.families.family import Image, Reading, Unpacked
 from daamkit.attention.families.single import TextFirst, one_by_one
-from daamkit.attention.families.transformer import Transformer, default
+from daamkit.attention.families.transformer import Transformer
 from daamkit.attention.sites import Grid, Layout, Site, Span
 from daamkit.errors import DaamkitError
 

@@ -12,9 +12,11 @@ from daamkit.studies.charts.attributions import (
 from daamkit.studies.charts.explanations import (
     agreement,
     attribution,
+    binding,
     faithfulness,
     interventions,
     layers,
+    necessity,
 )
 from daamkit.studies.charts.guided import effects, neglect, self_attention
 from daamkit.studies.charts.probabilities import reliability
@@ -23,12 +25,14 @@ __all__ = [
     "adjectives",
     "agreement",
     "attribution",
+    "binding",
     "cohyponyms",
     "effects",
     "faithfulness",
     "interventions",
     "layers",
     "likeness",
+    "necessity",
     "neglect",
     "objects",
     "parts_of_speech",

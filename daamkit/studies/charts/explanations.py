@@ -51,23 +51,54 @@ def layers(table: pd.DataFrame) -> Figure:
 
 
 def faithfulness(table: pd.DataFrame) -> Figure:
-    """A row a method: is its map where the word works?
+    """A row a method, panels an edit and curve: is its map where the word works?
 
     Parameters
     ----------
     table
-        set, method, area, and deletion, insertion with their intervals (deletion_low ...).
+        set, edit, distance ("colours" is shown), method, area, and deletion, insertion with their
+        intervals (deletion_low ...).
     """
-    figure, axes = pieces.sheet(2, (11, 5), sharey=True)
+    table = table[table["distance"] == "colours"]
+    edits = [edit for edit in ("silence", "exchange") if edit in set(table["edit"])]
     order = table.groupby("method")["area"].mean().sort_values(ascending=False)
     names = {method: str(method) for method in order.index}
-    titles = {"deletion": "Silenced where the map is high", "insertion": "Left there alone"}
-    for ax, (measure, title) in zip(axes, titles.items(), strict=True):
-        values = columns(measure)
-        pieces.points(ax, table, "method", "set", values=values, names=names)
+    size = (11, 1 + 0.28 * len(order) * len(edits))
+    figure, axes = pieces.sheet(2, size, rows=len(edits), sharey=True)
+    titles = {"deletion": "where the map is high", "insertion": "everywhere else"}
+    panels = [(edit, curve) for edit in edits for curve in titles]
+    for ax, (edit, curve) in zip(axes, panels, strict=True):
+        part = table[table["edit"] == edit]
+        pieces.points(ax, part, "method", "set", values=columns(curve), names=names)
         ax.axvline(0.5, color="0.6", linestyle=":")  # what knows nothing
-        pieces.label_axes(ax, title, f"area under the curve of {measure}")
-    pieces.legend(axes[0], below=True)
+        pieces.label_axes(ax, f"{edit} {titles[curve]}", f"area under the curve of {curve}")
+    pieces.legend(axes[-2], below=True)
+    return figure
+
+
+def necessity(table: pd.DataFrame) -> Figure:
+    """A row a part of the attention, panels an edit and question: how much more of the thing is
+    lost than with equally many heads at random.
+
+    Parameters
+    ----------
+    table
+        set, edit, question, part, and lost_over_random with its interval.
+    """
+    questions = {"necessity": "without it", "sufficiency": "with it alone"}
+    edits, names = [*dict.fromkeys(table["edit"])], pieces.labels(table["part"])
+    size = (11, 1 + 0.28 * len(names) * len(edits))
+    figure, axes = pieces.sheet(2, size, rows=len(edits), sharey=True)
+    panels = [(edit, question) for edit in edits for question in questions]
+    for ax, (edit, question) in zip(axes, panels, strict=True):
+        part = table[(table["edit"] == edit) & (table["question"] == question)]
+        values = columns("lost_over_random")
+        pieces.points(ax, part, "part", "set", values=values, names=names)
+        pieces.zero(ax)
+        pieces.label_axes(
+            ax, f"{edit}, {questions[question]}", "share of the thing lost, over random heads"
+        )
+    pieces.legend(axes[-2], below=True)
     return figure
 
 
@@ -119,5 +150,40 @@ def interventions(table: pd.DataFrame) -> Figure:
         pieces.points(ax, part, "pos", "set", values=values)
         pieces.zero(ax)
         pieces.label_axes(ax, f"{edit}: more change in its mask", controls[control])
+    pieces.legend(axes[-1], below=True)
+    return figure
+
+
+def binding(table: pd.DataFrame) -> Figure:
+    """A row for what is exchanged, and a panel a form and source: what colours things have.
+
+    Parameters
+    ----------
+    table
+        form, split ("all" is shown), exchanged, source, own, swapped, other, missing with their
+        intervals (own_low ...).
+    """
+    examples = {"attributive": "a red cat and a blue car",
+                "predicative": "a cat that is red and a car that is blue"}  # fmt: skip
+    given = {"swapped": "vectors of the prompt with its colours swapped",
+             "unrelated": "control: vectors of an unrelated prompt"}  # fmt: skip
+    colours = {"own": "its own", "swapped": "the other thing's", "other": "another",
+               "missing": "no such thing is there"}  # fmt: skip
+    table = table[(table["split"] == "all") & (table["source"] != "itself")]
+    names = pieces.labels(table["exchanged"])
+    forms = [form for form in examples if form in set(table["form"])]
+    figure, axes = pieces.sheet(len(forms), (5.6 * len(forms), 8), rows=2, sharey=True)
+    panels = [(whose, form) for whose in given for form in forms]
+    for ax, (whose, form) in zip(axes, panels, strict=True):
+        part = table[(table["form"] == form) & table["source"].isin((whose, "none"))]
+        rows = [
+            {"exchanged": row["exchanged"], "colour": said}
+            | dict(zip(pieces.VALUES, row[[*columns(share)]], strict=True))
+            for _, row in part.iterrows()
+            for share, said in colours.items()
+        ]
+        pieces.points(ax, pd.DataFrame(rows), "exchanged", "colour", names=names)
+        title = f"\u201c{examples[form]}\u201d\n{given[whose]}"
+        pieces.label_axes(ax, title, "share of the things, by their colour", "exchanged at")
     pieces.legend(axes[-1], below=True)
     return figure

@@ -14,6 +14,7 @@ from daamkit.toybox import flux, pipeline
 from daamkit.toybox.training import latents, loop
 
 BLOCKS = ("transformer_blocks.", "t5.encoder.block.", "encoder.layers.")
+LOUD = 2.0  # the text's keys at first, of which some 8 words stand beside 256 places
 BIAS = "relative_attention_bias"  # T5's, a table of positions
 
 
@@ -27,6 +28,8 @@ class FluxDenoiser(nn.Module):
         self.t5_tokenizer = T5TokenizerFast.from_pretrained(out / "tokenizer_2")
         self.clip_tokenizer = pipeline.tokenizer(resources.path("toybox") / "tokenizer")
         self.transformer = flux.transformer()
+        for block in self.transformer.transformer_blocks:
+            nn.init.constant_(block.attn.norm_added_k.weight, LOUD)
         self.t5, self.clip = flux.t5(self.t5_tokenizer), pipeline.text_encoder(self.clip_tokenizer)
         self.reading = nn.Linear(flux.WIDTH, len(latents.NAMES) * latents.PARTS)
         side = torch.arange(flux.SIDE)

@@ -79,6 +79,11 @@ def shard(out: Path, number: int, auto: AutoencoderKL, seed: int = 0) -> Shard:
     return Shard(data["latents"], answers(data["labels"].numpy()), captions)
 
 
+def count(out: Path) -> int:
+    """How many scenes a folder holds as latents."""
+    return SHARD * len([*out.glob("latents-*.safetensors")])
+
+
 @torch.no_grad()
 def _draw(place: Path, numbers: range, auto: AutoencoderKL, seed: int) -> None:
     means, labels, captions = [], [], []

@@ -145,9 +145,11 @@ class Progress:
         )
 
 
-def tell_how_far(place: Path, seen: int, samples: int) -> None:
-    """Write beside exported weights how many samples they have seen, of how many."""
-    told = json.dumps({"seen": seen, "samples": samples}) + "\n"
+def tell_how_far(place: Path, seen: int, samples: int, scenes: int = 0) -> None:
+    """Write beside exported weights how many samples they have seen, of how many, and of how many
+    drawn scenes, where that is known."""
+    known = {"seen": seen, "samples": samples} | ({"scenes": scenes} if scenes else {})
+    told = json.dumps(known) + "\n"
     (place / TRAINING).write_text(told, encoding="utf-8")
     print(f"{place}: after {seen} of {samples} samples")
 

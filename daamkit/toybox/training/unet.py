@@ -183,12 +183,13 @@ def draw_grid(out: Path, place: Path, world: int = 1) -> None:
     make_image_grid(images, rows=2, cols=6).save(place)
 
 
-def export(out: Path, place: Path, samples: int) -> None:
-    """Write the averaged weights as a float16 pipeline folder, and how far they are."""
+def export(out: Path, place: Path, samples: int, drawn: Path | None = None) -> None:
+    """Write the averaged weights as a float16 pipeline folder, and how far they are; `drawn` is the
+    folder of the scenes, by default `out`."""
     pipe, seen = averaged(out)
     pipe.to(torch.float16).save_pretrained(place)
     loop.portable(place)
-    loop.tell_how_far(place, seen, samples)
+    loop.tell_how_far(place, seen, samples, latents.count(drawn or out))
 
 
 def world_2(out: Path, shards: int, drawn: Path | None, device: str) -> Shards:
@@ -244,7 +245,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     asked = parser.parse_args(argv)
     if asked.export:
-        export(asked.out, asked.export, asked.samples)
+        export(asked.out, asked.export, asked.samples, asked.drawn)
         return
     if asked.out.exists() and not asked.resume:
         parser.error(

@@ -256,7 +256,7 @@ class Playground(PlaygroundTraits):
         """The maps and code of the picture shown; the inspector of it, or of those pinned."""
         if change["name"] == "shown" and self.shown is not None:
             recipe = self.recipes[self.shown]
-            self.set_trait("code", recipe.code())
+            self.set_trait("code", recipe.code(self.pipe))
             self.set_trait("cells", previews.cells(self._seen(self.shown), list(recipe.subjects)))
         places = list(self.pinned) or [each for each in (self.shown,) if each is not None]
         if not places or (change["name"] == "shown" and self.pinned):

@@ -41,7 +41,7 @@ class Recipe:
     height, width
         In pixels; 0: the model's own.
     scale
-        Guidance scale; None: the pipeline's own.
+        Guidance scale; None: the model's own.
     methods
         Names of guidance methods, out of `METHODS`.
     subjects
@@ -87,19 +87,19 @@ class Recipe:
         said = [prompt, seed, *self.methods, *([] if self.stopped is None else [stopped])]
         return ", ".join(said)
 
-    def options(self) -> dict[str, Any]:
-        """Arguments of the pipeline's call, but for the prompt and the generator."""
-        found: dict[str, Any] = {"num_inference_steps": self.steps}
+    def options(self, pipe: Any) -> dict[str, Any]:
+        """Arguments of a pipeline's call, but for the generator; see `daamkit.arguments`."""
+        found = daamkit.arguments(pipe, self.prompt, self.scale)
         if self.height and self.width:
             found |= {"height": self.height, "width": self.width}
-        return found if self.scale is None else found | {"guidance_scale": self.scale}
+        return found | {"num_inference_steps": self.steps}
 
     def make(self, pipe: Any, watch: Watch | None = None, previews: bool = False) -> Run:
         """Make the picture, traced and watched; `previews` keeps what the model means in each step,
         where it can be shown small."""
         import torch
 
-        options = self.options()
+        options = self.options(pipe)
         with ExitStack() as around:
             if self.methods:
                 around.enter_context(daamkit.guide(pipe, *map(self._method, self.methods)))
@@ -107,7 +107,7 @@ class Recipe:
             tracer = around.enter_context(daamkit.trace(pipe, keep=self.keep, previews=kept))
             if watch is not None:
                 options |= around.enter_context(watch(pipe, tracer))
-            pipe(self.prompt, generator=torch.Generator().manual_seed(self.seed), **options)
+            pipe(generator=torch.Generator().manual_seed(self.seed), **options)
         return tracer.run
 
     def _method(self, name: str) -> Any:
@@ -121,8 +121,8 @@ class Recipe:
         found = [(s, 0) if twice else s for s, twice in zip(self.subjects, repeated, strict=True)]
         return found or "nouns"
 
-    def code(self) -> str:
-        """The same as Python, which gives the same picture bit for bit."""
+    def code(self, pipe: Any) -> str:
+        """The same as Python, which gives the same picture of a pipeline bit for bit."""
         lines = ["import daamkit", "import torch", "", self.opened]
         context = f"daamkit.trace(pipe, keep={self.keep!r}) as tracer"
         for name in self.methods:
@@ -136,8 +136,8 @@ class Recipe:
                 "", "", "def stop(pipe, step, timestep, tensors):",
                 f"    pipe._interrupt = step >= {last}", "    return tensors", "", "",
             ]  # fmt: skip
-        lines += [f"with {context}:", "    pipe(", f"        {self.prompt!r},"]
-        lines += [f"        {name}={value!r}," for name, value in self.options().items()]
+        lines += [f"with {context}:", "    pipe("]
+        lines += [f"        {name}={value!r}," for name, value in self.options(pipe).items()]
         lines += ["        callback_on_step_end=stop,"] * (last is not None)
         lines += [f"        generator=torch.Generator().manual_seed({self.seed}),", "    )"]
         return "\n".join([*lines, "run = tracer.run", ""])

@@ -1,0 +1,105 @@
+"""OVAM: words that are a prompt of their own (arXiv 2403.14291)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit import prompts
+from daamkit.attention.calls import Pass
+from daamkit.attention.taps import Attention
+from daamkit.attribution.method import Again, UnsuitedError
+from daamkit.maps import pooling
+from daamkit.maps.run import Run
+from daamkit.maps.wordmap import WordMap
+from daamkit.maps.words import Word
+from daamkit.prompts import vectors
+from daamkit.tracing.concepts import Concepts
+
+
+@dataclass(frozen=True)
+class OpenVocabulary:
+    """Draws the image again and asks what its cells would pay to each word, were it all that the
+    prompt says: a softmax over the keys of that text alone, its start and end too.
+
+    As the authors' code sums (Marcos-Manchón et al. 2024, arXiv 2403.14291, section 3.2): over
+    steps, heads and layers without the middle block, enlarged bilinearly to the finest. The cells
+    are those of the prompt's pass; theirs are of the unconditional one, unless told. A trace's
+    `concepts` have the same keys, but in one softmax with the prompt's.
+    """
+
+    def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
+        """One more generation.
+
+        Raises
+        ------
+        UnsuitedError
+            Of joint attention, and of several texts.
+        """
+        names = list(dict.fromkeys(word.text for word in words))
+        tap = Alone(names)
+        again(tap)
+        layers = pooling.pooled(tap.images[-1].values(), "paper", False)
+        finest = max((layer.grid for layer in layers), key=lambda grid: grid[0] * grid[1])
+        total = torch.stack([_enlarged(layer.values, finest) for layer in layers]).sum(0)
+        return [
+            WordMap(total.select(-3, names.index(word.text)), word, run.maps.size, run.image)
+            for word in words
+        ]
+
+
+class Alone(Concepts):
+    """Adds up, by site, what cells pay to concepts, each in a softmax of its own text."""
+
+    def _open(self, now: Pass) -> None:
+        argument = next((name for name, each in now.inputs.items() if each is now.text[0]), None)
+        if any(site.kind == "joint" for site in now.sites) or len(now.text) > 1 or argument is None:
+            raise UnsuitedError(
+                wanted="cells that look at one text alone, in whose place another can stand",
+                got=f"{type(now.call.pipe).__name__}, which has it otherwise",
+                mend="take 'concepts' for this model",
+            )
+        super()._open(now)
+        read = [prompts.alone(now.call, name) for name in self.names]
+        self.places = [_places(each) for each in read]
+        lengths = [_length(each) for each in read]
+        self.vectors = [
+            {argument: vectors.embedded(now, name)[0, :length]}
+            for name, length in zip(self.names, lengths, strict=True)
+        ]
+
+    def _beside(self, attention: Attention) -> Float[Tensor, "samples heads cells concepts"]:
+        rows = attention.branches["cond"]
+        query = attention.query[rows, :, attention.layout.cells_of(rows)[0]].float()
+        paid = []
+        for (keys,), own in zip(self.keys[attention.site.name], self.places, strict=True):
+            shares = (attention.scale * query @ keys.float().mT).softmax(-1)
+            paid.append(shares[..., own].mean(-1))
+        return torch.stack(paid, -1)
+
+
+def _places(text: prompts.Read) -> list[int]:
+    """Where the words of a text stand."""
+    columns = {column for word in text.prompt.words() for column in word.columns}
+    (places, *_) = text.columns.values()
+    return [place for place, column in enumerate(places) if column in columns]
+
+
+def _length(text: prompts.Read) -> int:
+    """How many places a text has before its padding."""
+    padding = {token.column for token in text.prompt.tokens if token.special == "padding"}
+    (places, *_) = text.columns.values()
+    return sum(column not in padding for column in places)
+
+
+def _enlarged(
+    maps: Float[Tensor, "*maps y x"], size: tuple[int, int]
+) -> Float[Tensor, "*maps height width"]:
+    flat = maps.reshape(-1, 1, *maps.shape[-2:])
+    flat = F.interpolate(flat, size=size, mode="bilinear", align_corners=False)
+    return flat.reshape(*maps.shape[:-2], *size)

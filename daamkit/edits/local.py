@@ -1,0 +1,144 @@
+"""Exchange words' vectors for some of the picture's cells alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from daamkit import prompts
+from daamkit.attention.calls import Call, Pass
+from daamkit.attention.families.rows import selected
+from daamkit.attention.hooks import extra_passes
+from daamkit.attention.sites import Layout, Site
+from daamkit.attention.taps import Attention, Tap
+from daamkit.edits import part
+from daamkit.edits.edit import Edit, Output
+from daamkit.edits.exchange import Exchange
+from daamkit.edits.part import Part
+from daamkit.edits.words import columns, of_each
+from daamkit.prompts import Read
+
+Keys = list[list[int]]  # of each row
+
+
+@dataclass(eq=False)
+class LocalExchange(Exchange):
+    """An `Exchange` that some cells see, and nothing else does.
+
+    An extra pass of each step has the other vectors everywhere. In the call's own, cells of the
+    part attend to the words' keys and values of that pass in the place of the words' own, at every
+    site; all other cells, and other text, attend as before. Where text is the same in all layers, a
+    part that is everything is the `Exchange`.
+
+    Parameters
+    ----------
+    where
+        (height, width), or one for each image: the part of the picture, of any size, as for
+        `Silence`.
+
+    Raises
+    ------
+    DaamkitError
+        As an `Exchange` does, or if there are not as many parts as images.
+    """
+
+    where: Part = field(kw_only=True)
+    _texts: list[tuple[Read, set[int]]] = field(default_factory=list, init=False, repr=False)
+    _beside: _Beside | None = field(default=None, init=False, repr=False)
+
+    def start(self, call: Call) -> None:
+        super().start(call)
+        self._texts = []
+
+    def wants(self, site: Site) -> bool:
+        """Wherever cells attend to text."""
+        return Edit.wants(self, site)
+
+    def reword(self, now: Pass, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs as they are, once the other text has had a pass of its own."""
+        changed = super().reword(now, inputs)
+        if changed is inputs:
+            return inputs
+        self._texts = self._texts or self._meant(now)
+        own = now.branches[self.branch]
+        other = copy.copy(now)
+        other.inputs = changed
+        args, kwargs = other.arguments(selected(other, range(own.start, own.stop)))
+        self._beside = _Beside(self._keys)
+        with extra_passes(now.call.pipe, self._beside, branch=self.branch), torch.no_grad():
+            now.denoiser(*args, **kwargs)
+        return inputs
+
+    def change(self, attention: Attention, output: Output) -> Output:
+        """The same attention, in which both kinds of cells have their own keys of the words."""
+        own, cells = self._keys(attention.layout), part.queries(self.where, attention)
+        longest, keys = max(map(len, own)), attention.key.shape[2]
+        if not longest or not cells.any():
+            return output
+        assert self._beside is not None
+        key, value = self._beside.kept[attention.site.name]
+        hidden = cells.new_zeros(*cells.shape, keys + longest)
+        for row, chosen in enumerate(own):
+            hidden[row, :, chosen] = cells[row, :, None]
+            hidden[row, :, keys:] = ~cells[row, :, None]
+            hidden[row, :, keys + len(chosen) :] = True
+        if attention.mask is not None:
+            mask = attention.mask.expand(*attention.mask.shape[:3], keys)
+            attention.mask = torch.cat([mask, _of_keys(mask, own, 3)], 3)
+        attention.key = torch.cat([attention.key, key.to(attention.key)], 2)
+        attention.value = torch.cat([attention.value, value.to(attention.value)], 2)
+        attention.mask = part.without(attention.mask, hidden[:, None])
+        return attention.fused()
+
+    def settings(self) -> dict[str, Any]:
+        """The part as its share of the picture."""
+        return super().settings() | {"where": part.share(self.where)}
+
+    def _meant(self, now: Pass) -> list[tuple[Read, set[int]]]:
+        """Each image's text, and which columns of it are exchanged."""
+        read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
+        part.require(self.where, len(read))
+        images = now.call.images_per_prompt
+        words = of_each(self.words, len(read) // images, images)
+        return [
+            (text, {c for word in own for c in columns(text.prompt, word, self.occurrence)})
+            for text, own in zip(read, words, strict=True)
+        ]
+
+    def _keys(self, layout: Layout) -> Keys:
+        """Of each row, a site's keys of the words."""
+        rows = zip(layout.text, self._texts, strict=True)
+        return [text.keys(spans, chosen) for spans, (text, chosen) in rows]
+
+
+class _Beside(Tap):
+    """The words' keys and values in the pass beside, by site: (rows, heads, places, channels), with
+    zeros after those of the row."""
+
+    def __init__(self, keys: Callable[[Layout], Keys]) -> None:
+        self.keys, self.kept = keys, dict[str, tuple[Tensor, Tensor]]()
+
+    def wants(self, site: Site) -> bool:
+        return site.reads_text
+
+    def observe(self, attention: Attention) -> None:
+        own = self.keys(attention.layout)
+        both = _of_keys(attention.key, own, 2), _of_keys(attention.value, own, 2)
+        self.kept[attention.site.name] = both
+
+
+def _of_keys(values: Tensor, own: Sequence[Sequence[int]], dimension: int) -> Tensor:
+    """Of each row its own places in a dimension, and zeros up to as many as the longest has."""
+    longest, after = max(map(len, own)), values.ndim - 1 - dimension
+    rows = [
+        row.index_select(dimension - 1, torch.tensor(places, dtype=torch.long, device=row.device))
+        for row, places in zip(values.expand(len(own), *values.shape[1:]), own, strict=True)
+    ]
+    pad = [(0, 0) * after + (0, longest - len(places)) for places in own]
+    return torch.stack([F.pad(row, each) for row, each in zip(rows, pad, strict=True)])
