@@ -56,7 +56,7 @@ class OpenVocabulary:
 class Alone(Concepts):
     """Adds up, by site, what cells pay to concepts, each in a softmax of its own text."""
 
-    def _open(self, now: Pass) -> None:
+    def open(self, now: Pass) -> None:
         argument = next((name for name, each in now.inputs.items() if each is now.text[0]), None)
         if any(site.kind == "joint" for site in now.sites) or len(now.text) > 1 or argument is None:
             raise UnsuitedError(
@@ -64,7 +64,7 @@ class Alone(Concepts):
                 got=f"{type(now.call.pipe).__name__}, which has it otherwise",
                 mend="take 'concepts' for this model",
             )
-        super()._open(now)
+        super().open(now)
         read = [prompts.alone(now.call, name) for name in self.names]
         self.places = [_places(each) for each in read]
         lengths = [_length(each) for each in read]

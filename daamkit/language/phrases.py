@@ -62,6 +62,8 @@ def of_what(relation: str, head: str, pos: str) -> str:
     head, pos
         Its head's text and part of speech.
 
+    Examples
+    --------
     >>> [of_what("nmod:of", *head) for head in (("pairs", "NOUN"), ("Statue", "PROPN"))]
     ['nmod:of (collective)', 'nmod:of (name)']
     >>> of_what("nmod:of", "left", "NOUN"), of_what("amod", "pair", "NOUN")

@@ -97,7 +97,7 @@ class Concepts(Tap):
         """Where cells look at text alone, once a denoiser: the concepts' keys. Elsewhere, in each
         step: one more pass, in which the concepts look at the image."""
         if self.store is None:
-            self._open(now)
+            self.open(now)
         if self.joint:
             self._stream(now)
             return
@@ -121,7 +121,7 @@ class Concepts(Tap):
             assert self.store is not None
             self.store.add(attention, self._beside(attention))
 
-    def _open(self, now: Pass) -> None:
+    def open(self, now: Pass) -> None:
         """At which sites, and what the text encoders make of the concepts."""
         call = now.call
         every = [site for own in families.sites(call.pipe).values() for site in own]
