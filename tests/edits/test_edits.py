@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 import daamkit
 from daamkit.attention.hooks import attach
-from daamkit.attention.taps import Tap
 from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
 from daamkit.maps.words import WordError
+from tests.edits.outputs import Outputs, only_above_left
 from tests.tiny import generate
 
 PROMPT = "a red cat and a blue car"
@@ -35,20 +35,6 @@ def edited(pipe, *edits, **options):
 )
 def test_an_edit_that_asks_for_nothing_changes_no_bit(sd, edit):
     assert np.array_equal(edited(sd, edit), generate(sd))
-
-
-class Outputs(Tap):
-    """What sites say after all edits, with what they were given."""
-
-    def __init__(self):
-        self.seen = {}
-
-    def wants(self, site):
-        return site.kind == "cross"
-
-    def edit(self, attention, output):
-        self.seen[attention.now.index, attention.site.name] = attention, output.clone()
-        return output
 
 
 @pytest.mark.parametrize("renormalize", [True, False])
@@ -98,17 +84,7 @@ def test_silence_in_a_part_of_the_picture(sd, size):
     ):
         with attach(sd, *edits, tap):
             generate(sd, "a red cat", **call)
-    first = next(iter(plain.seen))
-    attention, own = here.seen[first]
-    rows = attention.branches["cond"]
-    height, width = attention.layout.grid
-    cells = np.zeros((height, width), bool)
-    cells[: height // 2, : width // 4] = True
-    chosen = torch.from_numpy(cells.flatten())
-    (_, before), (_, without) = plain.seen[first], everywhere.seen[first]
-    assert torch.allclose(own[rows][:, :, chosen], without[rows][:, :, chosen], atol=1e-6)
-    assert torch.allclose(own[rows][:, :, ~chosen], before[rows][:, :, ~chosen], atol=1e-6)
-    assert not torch.allclose(without[rows], before[rows], atol=1e-4)
+    only_above_left(plain, everywhere, here)
 
 
 def test_a_part_of_the_picture_is_one_or_one_an_image(sd):

@@ -6,28 +6,14 @@ import torch
 
 import daamkit
 from daamkit.attention.hooks import attach
-from daamkit.attention.taps import Tap
 from daamkit.edits.local import LocalExchange
 from daamkit.errors import DaamkitError
+from tests.edits.outputs import Outputs, only_above_left
 from tests.families import tiny_joint
 from tests.tiny import generate
 
 PROMPT, SOURCE = "a red cat and a blue car", "a red dog and a green car"
 EVERYTHING = np.ones((8, 8), bool)
-
-
-class Outputs(Tap):
-    """What each site is asked and says, in the first step."""
-
-    def __init__(self):
-        self.seen = {}
-
-    def wants(self, site):
-        return site.reads_text
-
-    def edit(self, attention, output):
-        self.seen.setdefault(attention.site.name, (attention, output))
-        return output
 
 
 def made(pipe, *edits, prompt=PROMPT, **options):
@@ -58,18 +44,7 @@ def test_its_cells_see_the_other_vectors_and_all_others_their_own(sd, size):
     ):
         with attach(sd, *edits, tap):
             generate(sd, PROMPT, height=48, width=64, steps=1)
-    first = next(iter(plain.seen))
-    attention, own = here.seen[first]
-    rows = attention.branches["cond"]
-    height, width = attention.layout.grid
-    cells = np.zeros((height, width), bool)
-    cells[: height // 2, : width // 4] = True
-    chosen = torch.from_numpy(cells.flatten())
-    (_, before), (_, other) = plain.seen[first], everywhere.seen[first]
-    assert torch.allclose(own[rows][:, :, chosen], other[rows][:, :, chosen], atol=1e-6)
-    assert torch.allclose(own[rows][:, :, ~chosen], before[rows][:, :, ~chosen], atol=1e-6)
-    assert not torch.allclose(other[rows], before[rows], atol=1e-4)
-    assert torch.equal(own[: rows.start], before[: rows.start])  # the unconditional rows
+    only_above_left(plain, everywhere, here)
 
 
 def test_each_image_has_its_part_and_its_words(sd):
