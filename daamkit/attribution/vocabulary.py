@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from daamkit import prompts
 from daamkit.attention.calls import Pass
@@ -16,7 +15,7 @@ from daamkit.attention.taps import Attention
 from daamkit.attribution.method import Again, UnsuitedError
 from daamkit.maps import pooling
 from daamkit.maps.run import Run
-from daamkit.maps.wordmap import WordMap
+from daamkit.maps.wordmap import WordMap, enlarge
 from daamkit.maps.words import Word
 from daamkit.prompts import vectors
 from daamkit.tracing.concepts import Concepts
@@ -46,7 +45,7 @@ class OpenVocabulary:
         again(tap)
         layers = pooling.pooled(tap.images[-1].values(), "paper", False)
         finest = max((layer.grid for layer in layers), key=lambda grid: grid[0] * grid[1])
-        total = torch.stack([_enlarged(layer.values, finest) for layer in layers]).sum(0)
+        total = torch.stack([enlarge(layer.values, finest, "bilinear") for layer in layers]).sum(0)
         return [
             WordMap(total.select(-3, names.index(word.text)), word, run.maps.size, run.image)
             for word in words
@@ -95,11 +94,3 @@ def _length(text: prompts.Read) -> int:
     padding = {token.column for token in text.prompt.tokens if token.special == "padding"}
     (places, *_) = text.columns.values()
     return sum(column not in padding for column in places)
-
-
-def _enlarged(
-    maps: Float[Tensor, "*maps y x"], size: tuple[int, int]
-) -> Float[Tensor, "*maps height width"]:
-    flat = maps.reshape(-1, 1, *maps.shape[-2:])
-    flat = F.interpolate(flat, size=size, mode="bilinear", align_corners=False)
-    return flat.reshape(*maps.shape[:-2], *size)

@@ -28,11 +28,11 @@ Size = tuple[Side, Side] | Side | Image.Image  # (height, width), of a square, o
 
 
 def enlarge(
-    maps: Float[Tensor, "*maps y x"], size: tuple[int, int]
+    maps: Float[Tensor, "*maps y x"], size: tuple[int, int], mode: str = "bicubic"
 ) -> Float[Tensor, "*maps height width"]:
-    """Bicubic interpolation of any number of maps to (height, width); cells are areas."""
+    """Interpolation of any number of maps to (height, width); cells are areas."""
     flat = maps.reshape(-1, 1, *maps.shape[-2:])
-    flat = F.interpolate(flat, size=size, mode="bicubic", align_corners=False)
+    flat = F.interpolate(flat, size=size, mode=mode, align_corners=False)
     return flat.reshape(*maps.shape[:-2], *size)
 
 

@@ -15,20 +15,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from daamkit import registry
 from daamkit.attribution.method import UnsuitedError
 from daamkit.attribution.occlusion import Occlusion
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
 from daamkit.studies import cuts, localisation, robustness, spoken, winners
-from daamkit.studies.costs import Counted
 from daamkit.studies.denoised import Mask
 from daamkit.studies.drawn_scenes import GENERATED, called
 from daamkit.studies.explaining import Explained, Explaining
@@ -67,11 +64,6 @@ class AttributionStudy(Explaining):
     n: int = 900
     every_word: bool = False
 
-    @cached_property
-    def _methods(self) -> dict[str, Any]:
-        names = self.methods or tuple(registry.attributions.names())
-        return {name: Counted(registry.attributions.find(name)()) for name in names}
-
     # -- one image
 
     def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
@@ -91,7 +83,6 @@ class AttributionStudy(Explaining):
 
     def _rows(self, session: Session, case: Case) -> Iterator[Row]:
         found, scene = self.explained(session, case), self.scene(case)
-        spent = {name: cost | self._methods[name].spent for name, cost in found.cost.items()}
         mapped: list[Mapped] = [
             (noun, found.words[noun], found.masks[noun], maps) for noun, maps in found.maps.items()
         ]
@@ -106,7 +97,7 @@ class AttributionStudy(Explaining):
             said |= spoken.of(scene, word.start, self.world)
             for name, map_ in maps.items():
                 values = map_.expand(absolute=True).numpy()
-                row = said | {"method": name} | FREE | spent.get(name, {})
+                row = said | {"method": name} | FREE | found.cost.get(name, {})
                 row["ap"] = ranking.average_precision(values, mask)
                 row["cause"] = ranking.within(moved, values, int(mask.sum()))
                 if getattr(self._methods.get(name), "by", "") == CAUSE:

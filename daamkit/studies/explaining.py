@@ -10,12 +10,11 @@ from typing import Any
 
 from daamkit import registry
 from daamkit.attention.taps import Tap
-from daamkit.attribution.method import Again, Attribution, UnsuitedError, related
-from daamkit.edits.silence import Silence
+from daamkit.attribution.method import Again, UnsuitedError, related
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
-from daamkit.maps.words import Word
 from daamkit.studies import localisation
+from daamkit.studies.costs import Counted
 from daamkit.studies.drawn_scenes import Known, OfScenes, relations
 from daamkit.studies.session import Case, Session
 
@@ -59,9 +58,9 @@ class Explaining(OfScenes):
         _ = self._methods
 
     @cached_property
-    def _methods(self) -> dict[str, Attribution]:
+    def _methods(self) -> dict[str, Counted]:
         names = self.methods or tuple(registry.attributions.names())
-        return {name: registry.attributions.find(name)() for name in names}
+        return {name: Counted(registry.attributions.find(name)()) for name in names}
 
     # -- one image
 
@@ -78,9 +77,8 @@ class Explaining(OfScenes):
         pooled = {noun: seen.run.maps.of(word) for noun, word in seen.nouns.items()}
         maps: dict[int, dict[str, WordMap]] = {noun: {} for noun in words}
         cost: dict[str, dict[str, float]] = {}
-        silenced: dict[Word, Run] = {}
         for name, method in self._methods.items() if words else ():
-            again = _Again(draw, silenced)
+            again = _Again(draw)
             start = time.perf_counter()
             try:
                 found = method.maps(seen.run, [*words.values()], again)
@@ -91,24 +89,19 @@ class Explaining(OfScenes):
             for noun, made in zip(words, found, strict=True):
                 maps[noun][name] = made
             seconds = time.perf_counter() - start
-            cost[name] = {"generations": again.count, "seconds": seconds}
+            cost[name] = {"generations": again.count, "seconds": seconds, **method.spent}
         for noun in words:
             maps[noun] |= localisation.controls(pooled, noun, case["seed"], self.world)
-        again = _Again(draw, silenced)
+        again = _Again(draw)
         return Explained(**vars(seen), maps=maps, cost=cost, again=again)
 
 
 class _Again:
-    """Draws again, and counts how often; what a word's silence gave is remembered."""
+    """Draws again, and counts how often."""
 
-    def __init__(self, draw: Callable[..., Run], silenced: dict[Word, Run]) -> None:
-        self.draw, self.silenced, self.count = draw, silenced, 0
+    def __init__(self, draw: Callable[..., Run]) -> None:
+        self.draw, self.count = draw, 0
 
     def __call__(self, *taps: Tap) -> Run:
         self.count += 1
-        alone = taps[0] if len(taps) == 1 else None
-        if not (isinstance(alone, Silence) and isinstance(alone.words, Word)):
-            return self.draw(*taps)
-        if alone.words not in self.silenced:
-            self.silenced[alone.words] = self.draw(alone)
-        return self.silenced[alone.words]
+        return self.draw(*taps)
