@@ -196,7 +196,9 @@ def test_a_processor_that_goes_around_the_kernel_is_told_when_it_runs():
 
 
 def test_an_object_that_is_no_pipeline():
-    with pytest.raises(DaamkitError, match=r"pipeline of a family.*UNet2DConditionModel.*got AutoencoderKL"):
+    with pytest.raises(
+        DaamkitError, match=r"pipeline of a family.*UNet2DConditionModel.*got AutoencoderKL"
+    ):
         daamkit.trace(AutoencoderKL()).__enter__()
 
 
