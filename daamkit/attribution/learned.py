@@ -97,7 +97,8 @@ class LayerWeights(Learned):
     def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
         """The sum."""
         layers = of_layers(run, word)
-        return torch.stack([lesson.layers.get(n, 0.0) * layers[n] for n in layers]).sum(0)
+        kept = [lesson.layers[n] * layers[n] for n in layers if lesson.layers.get(n)]
+        return torch.stack(_some(kept, run)).sum(0)
 
 
 class BestHeads(Learned):
@@ -108,7 +109,8 @@ class BestHeads(Learned):
     def values(self, run: Run, word: Word, lesson: Lesson) -> Float[Tensor, "y x"]:
         """The mean."""
         every = of_heads(run, word)
-        return torch.stack([every[name][head] for name, head in lesson.heads]).mean(0)
+        kept = [every[name][head] for name, head in lesson.heads if name in every]
+        return torch.stack(_some(kept, run)).mean(0)
 
 
 class RelevantHeads(Learned):
@@ -147,6 +149,16 @@ class SelectedHeads(Learned):
         best = sorted(every, key=lambda place: -relevance[place[0]][place[1]])
         kept = best[: max(1, round(self.share * len(best)))]
         return torch.stack([maps[name][head] for name, head in kept]).mean(0)
+
+
+def _some(maps: list[Tensor], run: Run) -> list[Tensor]:
+    if not maps:
+        raise UnsuitedError(
+            wanted="layers that something was learned of",
+            got=f"a run with none of these: {', '.join(run.maps.layers)}",
+            mend="trace all layers, or take another method",
+        )
+    return maps
 
 
 def _relevance(lesson: Lesson) -> Mapping[str, Sequence[float]]:

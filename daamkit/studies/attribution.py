@@ -22,10 +22,11 @@ import pandas as pd
 
 from daamkit.attribution.method import UnsuitedError
 from daamkit.attribution.occlusion import Occlusion
+from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.studies import cuts, localisation, robustness, spoken, winners
+from daamkit.studies import cuts, halves, localisation, robustness, spoken, winners
 from daamkit.studies.denoised import Mask
 from daamkit.studies.drawn_scenes import GENERATED, called
 from daamkit.studies.explaining import Explained, Explaining
@@ -38,6 +39,8 @@ DAAM = "daam"  # what the others are held against
 CAUSE: Literal["silence"] = "silence"  # the edit by which `cause` is measured
 MEASURES = ("ap", "iou", "cause")
 KEYS = ["seed", "noun"]
+KEPT = ("split", "prompt", "seed", "draw")  # of a case, in its rows
+APART = 1_000_000  # seeds of a scene's draws
 FREE: Row = {"generations": 0, "seconds": 0.0, "passes": 0, "backwards": 0}
 Mapped = tuple[int, Word, Mask, Mapping[str, WordMap]]  # its number, the word, its mask and maps
 
@@ -51,6 +54,11 @@ class AttributionStudy(Explaining):
     n
         How many cases: a scene at each level and generated, then the next. Half of the scenes have
         compositions that the model's training has seen, half others.
+    draws
+        How many noises each scene gets, one after another: more are seeds under which a conclusion
+        is tried ("robustness").
+    robustness
+        Whether conclusions are also tried on maps of half of the layers, and half of the steps.
     every_word
         Whether in drawn images all words that mention something are mapped, not things' names
         alone, for the tables of parts of speech and relations. All methods work once more, and
@@ -62,7 +70,16 @@ class AttributionStudy(Explaining):
     name: ClassVar[str] = "attribution"
     fewest: ClassVar[int] = 4
     n: int = 900
+    draws: int = 1
+    robustness: bool = False
     every_word: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.draws < 1:
+            raise DaamkitError(
+                wanted="a noise for each scene or more", got=f"draws={self.draws}", mend="take 1"
+            )
 
     # -- one image
 
@@ -71,14 +88,23 @@ class AttributionStudy(Explaining):
         kept = super().tracing(pipe, prompt)
         if self.every_word and "relations" in kept:
             kept["relations"] = dict.fromkeys(kept["relations"], "all")
-        return kept
+        return kept | ({"keep": ("step", "site", "head")} if self.robustness else {})
+
+    def cases(self) -> list[Case]:
+        """Each scene at each level, then its caption, all with each draw's noise."""
+        return [
+            case | {"seed": case["seed"] + draw * APART, "draw": draw}
+            for case in super().cases()
+            for draw in range(self.draws)
+        ][: self.n]
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a word and method: set, split, prompt, seed, noun (the word's number; after things'
         names those of other words), word, thing (whether it names one), pos, relation, beside
         (`spoken.BESIDE`), method, ap, cause, area (the share of the image that it mentions),
         generations (how many more the method drew), passes (of the denoiser), backwards (those
-        whose gradients it took), seconds, and the IoU at every cut ("max 0.4")."""
+        whose gradients it took), seconds, the IoU at every cut ("max 0.4") and, if `robustness`
+        is asked for, the ap of every half ("ap, layers, first")."""
         return [[*self._rows(session, case)] for case in cases]
 
     def _rows(self, session: Session, case: Case) -> Iterator[Row]:
@@ -90,19 +116,37 @@ class AttributionStudy(Explaining):
             mapped += self._others(found, case)
         words = [word for _, word, _, _ in mapped]
         changes = Occlusion(window=0, by=CAUSE).maps(found.run, words, found.again)
-        case_ = {"set": called(case["level"])} | {k: case[k] for k in ("split", "prompt", "seed")}
-        for change, (noun, word, mask, maps) in zip(changes, mapped, strict=True):
-            moved = change.expand(absolute=True).numpy()
+        pooled = self._halves(found, words) if self.robustness else {}
+        case_ = {"set": called(case["level"])} | {k: case[k] for k in KEPT}
+        for i, (change, (noun, word, mask, maps)) in enumerate(zip(changes, mapped, strict=True)):
+            moved = _pixels(change)
             said = case_ | {"noun": noun, "word": word.text, "area": float(mask.mean())}
             said |= spoken.of(scene, word.start, self.world)
             for name, map_ in maps.items():
-                values = map_.expand(absolute=True).numpy()
                 row = said | {"method": name} | FREE | found.cost.get(name, {})
-                row["ap"] = ranking.average_precision(values, mask)
-                row["cause"] = ranking.within(moved, values, int(mask.sum()))
+                row["ap"] = _ap(map_, mask)
+                row["cause"] = ranking.within(moved, _pixels(map_), int(mask.sum()))
                 if getattr(self._methods.get(name), "by", "") == CAUSE:
                     row["cause"] = np.nan  # by its own means
+                for half, made in pooled.items():
+                    each = made.get(name, {i: map_}).get(i)
+                    row[f"ap, {half}"] = np.nan if each is None else _ap(each, mask)
                 yield row | cuts.wide(map_, mask)
+
+    def _halves(
+        self, found: Explained, words: Sequence[Word]
+    ) -> dict[str, dict[str, dict[int, WordMap]]]:
+        """By half and method, the words' maps from that half: none if the method cannot be asked of
+        it. A method that draws again is not here, for it has no halves."""
+        read = [name for name, cost in found.cost.items() if not cost["generations"]]
+        made: dict[str, dict[str, dict[int, WordMap]]] = {}
+        for half, run in halves.of(found.run).items():
+            made[half] = dict.fromkeys(read, {})
+            for name in read:
+                with contextlib.suppress(UnsuitedError):
+                    maps = self._methods[name].maps(run, words, found.again)
+                    made[half][name] = dict(enumerate(maps))
+        return made
 
     def _others(self, found: Explained, case: Case) -> list[Mapped]:
         """The words that mention something and name no thing, as every method that knows something
@@ -138,8 +182,9 @@ class AttributionStudy(Explaining):
         "beside": each measure, by what else is in the picture (`spoken.BESIDE`).
         "agreement": of a noun's maps, Spearman's correlation of ap and cause over the methods, and
         over the methods and controls, which raise it: what knows nothing finds neither.
-        "robustness": under how many settings (sets, splits, quarters of the prompts, cuts) each
-        method is better or worse than DAAM, as it is over all; see `robustness.held`.
+        "robustness": under how many settings (sets, splits, draws, quarters of the prompts, cuts,
+        halves of layers and steps, DAAM's rules) each method is better or worse than DAAM, as it is
+        over all; see `robustness.held`.
 
         Of all words that are mapped: "parts_of_speech" and "relations", each measure by these.
         """
@@ -157,8 +202,7 @@ class AttributionStudy(Explaining):
             "agreement": _agreement(names),
         }
         if DAAM in set(names["method"]):
-            measures = {"ap": ("ap", *cuts.NAMES), "cause": ("cause",)}
-            found["robustness"] = robustness.held(names, measures, to=DAAM)
+            found["robustness"] = _robustness(names)
             blind = localisation.BASELINES
             found["winner"] = winners.crossed(names, MEASURES, to=DAAM, without=blind)
         return found
@@ -168,6 +212,24 @@ class AttributionStudy(Explaining):
         from daamkit.studies import charts
 
         return charts.attribution(tables["attribution"])
+
+
+def _pixels(map_: WordMap) -> np.ndarray:
+    return map_.expand(absolute=True).numpy()
+
+
+def _ap(map_: WordMap, mask: Mask) -> float:
+    return ranking.average_precision(_pixels(map_), mask)
+
+
+def _robustness(rows: pd.DataFrame) -> pd.DataFrame:
+    half = [name for name in rows if name.startswith("ap, ")]
+    measures: dict[str, dict[str, Sequence[str]]] = {
+        "ap": {"cut": [*cuts.NAMES], "half": half},
+        "cause": {},
+    }
+    settings = ["set", "split", *(["draw"] if rows["draw"].nunique() > 1 else [])]
+    return robustness.held(rows, measures, to=DAAM, rules=["paper"], settings=settings)
 
 
 def _cut(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ gain over all rows. It holds in a setting where the gain there has that sign.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,10 @@ QUARTERS = 4  # into which prompts are dealt by chance, as if each had been a st
 
 def held(
     rows: pd.DataFrame,
-    measures: Mapping[str, Sequence[str]],
+    measures: Mapping[str, Mapping[str, Sequence[str]]],
     *,
     to: str,
+    rules: Sequence[str] = (),
     keys: Sequence[str] = ("set", "seed", "noun"),
     settings: Sequence[str] = ("set", "split"),
 ) -> pd.DataFrame:
@@ -32,10 +33,12 @@ def held(
         A row a method and what it was measured of: "method", "prompt", `keys`, `settings`, and the
         measures.
     measures
-        By what they measure, columns: the first tells the conclusion, the others are it in other
-        settings ("cut").
+        By the column that tells the conclusion, columns that are it in other settings, by what
+        these are called: {"ap": {"cut": ["max 0.4", "otsu"]}}.
     to
         The method that others are held against.
+    rules
+        The same method by other rules: of "rule" each is a setting.
     keys
         What makes pairs of rows of two methods.
     settings
@@ -45,42 +48,48 @@ def held(
     -------
     frame
         measure, method, conclusion ("better" than `to`, "worse" or "equal"), setting (one of
-        `settings`, "quarter" of the prompts, "cut": the other columns), holds, of, share.
+        `settings`, "quarter" of the prompts, what other columns are called, "rule"), holds, of,
+        share.
     """
-    base = rows[rows["method"] == to].set_index([*keys])
+    every = {
+        str(name): part.set_index([*keys]) for name, part in rows.groupby("method", sort=False)
+    }
     found: list[Row] = []
-    for name, part in rows[rows["method"] != to].groupby("method", sort=False):
-        own = part.set_index([*keys])
-        for measure, columns in measures.items():
-            gains = {each: own[each] - base[each].reindex(own.index) for each in columns}
-            first, *_ = gains.values()
-            over = float(first.mean())
+    for name, own in every.items():
+        for measure, others in measures.items() if name != to else ():
+            gain = _gain(own, every[to], measure)
+            over = float(gain.mean())
             if not np.isfinite(over):
                 continue
             said: Row = {"measure": measure, "method": name}
             said["conclusion"] = "better" if over > 0 else "worse" if over < 0 else "equal"
-            for setting, means in _settings(part, first, gains, settings):
-                known = [each for each in means if np.isfinite(each)]
-                holds = sum(np.sign(each) == np.sign(over) for each in known)
-                share = holds / len(known) if known else np.nan
-                count = {"setting": setting, "holds": holds, "of": len(known), "share": share}
-                found.append(said | count)
+            means = _parts(own, gain, settings)
+            for setting, columns in others.items():
+                means[setting] = [_gain(own, every[to], each).mean() for each in columns]
+            ruled = [every[rule] for rule in rules if rule in every and rule != name]
+            means["rule"] = [_gain(own, each, measure).mean() for each in ruled]
+            for setting, each in means.items():
+                known = [mean for mean in each if np.isfinite(mean)]
+                if not known:
+                    continue
+                holds = sum(np.sign(mean) == np.sign(over) for mean in known)
+                count = {"setting": setting, "holds": holds, "of": len(known)}
+                found.append(said | count | {"share": holds / len(known)})
     return pd.DataFrame(found)
 
 
-def _settings(
-    part: pd.DataFrame, first: pd.Series, gains: Mapping[str, pd.Series], settings: Sequence[str]
-) -> Iterator[tuple[str, list[float]]]:
-    """The mean gain in each setting of each kind."""
+def _gain(own: pd.DataFrame, base: pd.DataFrame, column: str) -> pd.Series:
+    return own[column] - base[column].reindex(own.index)
 
-    def of(labels: pd.Series) -> list[float]:
-        return [float(each) for each in gain.groupby(labels.to_numpy()).mean()]
 
-    gain = first.reset_index(drop=True)
-    for column in settings:
-        yield column, of(part[column])
-    prompts = list(dict.fromkeys(part["prompt"]))
+def _parts(own: pd.DataFrame, gain: pd.Series, settings: Sequence[str]) -> dict[str, list[float]]:
+    """The mean gain of each part of the rows, by what parts them."""
+    plain = own.reset_index()
+    prompts = list(dict.fromkeys(plain["prompt"]))
     dealt = np.random.default_rng(0).permutation(len(prompts)) % QUARTERS
-    yield "quarter", of(part["prompt"].map(dict(zip(prompts, dealt, strict=True))))
-    if len(gains) > 1:
-        yield "cut", [float(each.mean()) for each in list(gains.values())[1:]]
+    labels = {each: plain[each] for each in settings}
+    labels["quarter"] = plain["prompt"].map(dict(zip(prompts, dealt, strict=True)))
+    return {
+        name: [float(mean) for mean in gain.groupby(each.to_numpy()).mean()]
+        for name, each in labels.items()
+    }

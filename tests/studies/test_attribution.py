@@ -11,10 +11,11 @@ from daamkit.attention.families import denoisers
 from daamkit.attention.hooks import attach
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap
-from daamkit.studies import localisation, runner
+from daamkit.studies import halves, localisation, runner
 from daamkit.studies.attribution import AttributionStudy
 from daamkit.studies.costs import Counted
 from daamkit.studies.denoised import Denoised, exact
+from daamkit.studies.halves import HALVES
 from daamkit.studies.objects import Objects
 from daamkit.studies.session import Session
 from daamkit.toybox import scenes
@@ -156,6 +157,50 @@ def test_tables(study, rows):
     assert titles == ["Finds the thing", "Finds what the word does"]
 
 
+def test_conclusions_under_other_settings(toybox):
+    methods = ("daam", "paper", "heads", "concepts")
+    study = AttributionStudy(
+        n=8, steps=6, levels=(300,), methods=methods, seed=60, draws=2, robustness=True
+    )
+    cases = study.cases()
+    assert [case["draw"] for case in cases] == [0, 1] * 4
+    assert [case["prompt"] for case in cases[:2]] == [cases[0]["prompt"]] * 2
+    assert len({(case["seed"], case["level"]) for case in cases}) == 8
+    rows = runner.run(study, pipe=toybox, threads=1, progress=False)
+    halved = [f"ap, {half}" for half in HALVES]
+    by = rows.set_index(["method", "set"])
+    same = (by[halved].sub(by["ap"], axis=0)).abs()
+    for name in ("daam", "paper"):
+        assert (same.loc[name, "generated"].to_numpy() > 0).any(0).all()  # each half is another map
+    for name in ("daam", "paper", "heads"):
+        assert same.loc[name, "drawn, noise 300"][halved[2:]].isna().all(axis=None)  # of one step
+    assert (same.loc["concepts", "generated"] == 0).all(axis=None)  # draws by itself
+    table = study.tables(rows)["robustness"]
+    of = table[table["measure"] == "ap"].set_index(["method", "setting"])["of"]
+    heads = same.loc["heads", "generated"][halved[:2]]
+    assert heads.isna().all().tolist() == [True, False]  # all of its heads run in the second half
+    assert (of["heads", "half"], of["heads", "rule"], of["heads", "draw"]) == (3, 1, 2)
+    assert of["concepts", "half"] == 4  # held against halves of DAAM
+    assert ("paper", "rule") not in of.index
+
+
+def test_halves_are_of_what_the_rule_pools(toybox):
+    with daamkit.trace(toybox, keep=("step", "site", "head")) as tracer:
+        toybox("a red cat", num_inference_steps=3, generator=torch.Generator().manual_seed(0))
+    run, found = tracer.run, halves.of(tracer.run)
+    assert [*found] == [*HALVES]
+    kept = [set(found[name].maps.layers) for name in HALVES[:2]]
+    pooled = {name for name, each in run.maps.layers.items() if "daam" not in each.left_out}
+    assert kept[0] | kept[1] == pooled and not kept[0] & kept[1]
+    assert max(run.maps.layers[name].order for name in kept[0]) < min(
+        run.maps.layers[name].order for name in kept[1]
+    )
+    assert [found[name].maps.steps for name in HALVES[2:]] == [1, 2]
+    (site, *_) = run.maps.layers
+    parts = [found[name].maps.layers[site].values for name in HALVES[2:]]
+    assert torch.equal(torch.cat(parts), run.maps.layers[site].values)
+
+
 def test_what_is_silenced_has_no_cause(toybox):
     name = f"{__name__}:Silencing"
     study = AttributionStudy(n=4, steps=1, levels=(300,), seed=60, methods=("daam", name))
@@ -259,5 +304,7 @@ def test_settings_that_cannot_be():
         AttributionStudy(levels=(1000,))
     with pytest.raises(DaamkitError, match="daamkit study objects"):
         AttributionStudy(prompts="mine.txt")
+    with pytest.raises(DaamkitError, match="noise for each scene"):
+        AttributionStudy(draws=0)
     with pytest.raises(registry.RegistryError, match="Did you mean 'daam'"):
         AttributionStudy(methods=("dam",)).check()

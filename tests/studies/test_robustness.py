@@ -21,12 +21,12 @@ def rows_of(gain: dict[str, float], cuts: tuple[float, float] = (0.1, -0.1)) -> 
 
 
 def shares(rows: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    found = held(rows, {"ap": ("ap", "max", "otsu")}, to="daam").set_index("setting")
+    found = held(rows, {"ap": {"cut": ("max", "otsu")}}, to="daam").set_index("setting")
     return {name: (line["holds"], line["of"]) for name, line in found.iterrows()}
 
 
 def test_what_holds_everywhere() -> None:
-    found = held(rows_of({"a": 0.1, "b": 0.2}), {"ap": ("ap",)}, to="daam")
+    found = held(rows_of({"a": 0.1, "b": 0.2}), {"ap": {}}, to="daam")
     assert set(found["conclusion"]) == {"better"} and set(found["setting"]) == {
         "set",
         "split",
@@ -38,7 +38,7 @@ def test_what_holds_everywhere() -> None:
 def test_what_holds_in_one_set_of_two_and_at_one_cut_of_two() -> None:
     found = shares(rows_of({"a": 0.3, "b": -0.1}))
     assert found == {"set": (1, 2), "split": (2, 2), "quarter": (4, 4), "cut": (1, 2)}
-    worse = held(rows_of({"a": -0.3, "b": 0.1}), {"ap": ("ap", "max", "otsu")}, to="daam")
+    worse = held(rows_of({"a": -0.3, "b": 0.1}), {"ap": {"cut": ("max", "otsu")}}, to="daam")
     assert set(worse["conclusion"]) == {"worse"}
     assert worse.set_index("setting").loc["cut", "share"] == 0.5
 
@@ -79,7 +79,7 @@ def test_a_setting_where_nothing_was_measured_does_not_count() -> None:
 def test_what_was_not_measured_says_nothing() -> None:
     rows = rows_of({"a": 0.1})
     rows["cause"] = np.nan
-    found = held(rows, {"ap": ("ap",), "cause": ("cause",)}, to="daam")
+    found = held(rows, {"ap": {}, "cause": {}}, to="daam")
     assert set(found["measure"]) == {"ap"}
 
 
@@ -88,4 +88,20 @@ def test_pairs_are_of_one_noun() -> None:
     turned = pd.concat([rows[rows["method"] == "new"][::-1], rows[rows["method"] == "daam"]])
     assert shares(turned) == shares(rows)
     with pytest.raises(KeyError):
-        held(rows.drop(columns="noun"), {"ap": ("ap",)}, to="daam")
+        held(rows.drop(columns="noun"), {"ap": {}}, to="daam")
+
+
+def test_other_rules_of_what_is_held_against_are_settings() -> None:
+    rows = rows_of({"a": 0.1})
+    other = rows[rows["method"] == "daam"].assign(method="paper", ap=0.7)
+    found = held(pd.concat([rows, other]), {"ap": {}}, to="daam", rules=["paper"])
+    ruled = found[found["setting"] == "rule"].set_index("method")
+    assert [*ruled.index] == ["new"]  # a rule is not held against itself
+    assert (ruled.loc["new", "holds"], ruled.loc["new", "of"]) == (0, 1)
+
+
+def test_other_columns_are_settings_by_their_name() -> None:
+    rows = rows_of({"a": 0.1})
+    named = held(rows, {"ap": {"half": ("max",), "cut": ("otsu",)}}, to="daam")
+    found = named.set_index("setting")["holds"]
+    assert (found["half"], found["cut"]) == (1, 0)
