@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -83,6 +84,21 @@ def test_end_and_padding_of_the_text_tell_nothing(trained):
     assert torch.allclose(ends, ends[-1].expand_as(ends), atol=1e-6)
     assert told > 1e-4
     assert model.quiet(own[2:], text[2:])[1] < 1e-10
+
+
+def test_that_they_tell_nothing_is_learned_from_the_start(trained, tmp_path, monkeypatch):
+    quiet, asked = FluxDenoiser.quiet, []
+
+    def kept(self, *given):
+        found = quiet(self, *given)
+        found[1].retain_grad()
+        asked.append(found[1])
+        return found
+
+    monkeypatch.setattr(FluxDenoiser, "quiet", kept)
+    out = shutil.copytree(trained, tmp_path / "flux")
+    training.main(["--out", str(out), "--samples", "100000", "--hours", "0", "--resume"])
+    assert [float(told.grad) for told in asked] == [1.0]
 
 
 def test_any_sequence_length_is_taken(trained):

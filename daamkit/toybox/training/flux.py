@@ -123,7 +123,7 @@ def train(
             right = shard.answers[rows].flatten(1).to(device)
             weight = told * (1 - times).to(device).view(-1, 1)  # noise hides what lies where
             each = F.cross_entropy(inside.float().transpose(1, 2), right, reduction="none")
-            total = loss + (weight * each).mean()
+            total = total + (weight * each).mean()
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
