@@ -59,6 +59,9 @@ class Recorder(Tap):
             )
         self.call = call
         self.records = record.of_call(call.pipe, call.arguments, call.samples)
+        if call.family is not None:
+            scale = call.family.guidance(call.pipe).told(call.pipe, call.arguments)
+            self.records = [each | {"scale": scale} for each in self.records]
 
     def begin(self, now: Pass) -> None:
         if not self.grid:

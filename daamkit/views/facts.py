@@ -121,13 +121,6 @@ def _made(runs: Mapping[str, Run]) -> str:
     )
 
 
-def _scale(arguments: Mapping[str, Any]) -> Any:
-    """The "true" one where it acts, which it does with a negative prompt alone."""
-    true = arguments.get("true_cfg_scale", 1.0)
-    acts = true > 1 and "negative_prompt" in arguments
-    return true if acts else arguments.get("guidance_scale")
-
-
 def _how(run: Run) -> dict[str, str]:
     record, arguments = run.record, run.record.get("arguments", {})
     if not record:
@@ -140,7 +133,7 @@ def _how(run: Run) -> dict[str, str]:
         "seed": f"{seed['seed']}{fresh}" if seed else None,
         "steps": arguments.get("num_inference_steps"),
         "passes": run.maps.steps,
-        "guidance": _scale(arguments),
+        "guidance": record.get("scale", arguments.get("guidance_scale")),
         "negative prompt": arguments.get("negative_prompt"),
         "scheduler": record.get("scheduler", {}).get("class"),
         "size": f"{run.maps.size[1]} x {run.maps.size[0]}",

@@ -18,6 +18,7 @@ from daamkit.studies.prompts import PromptCase
 from daamkit.studies.relations import Relations
 from daamkit.studies.session import Session
 from daamkit.toybox import claims, flux, scenes
+from daamkit.views.facts import facts
 from daamkit.views.playground import Playground
 from daamkit.views.playground.recipe import Recipe
 from tests import tiny
@@ -247,3 +248,25 @@ def test_explain_says_what_has_no_effect_before_it_draws(monkeypatch, tmp_path, 
     assert cli.main(told) == 2
     assert "negative prompt that the model reads; got 'a dog'" in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("make", "call", "told"),
+    [
+        (schnell, {}, None),  # its call has a `guidance_scale` of 3.5 that nothing reads
+        (schnell, {"true_cfg_scale": 3.0}, None),  # without a negative prompt
+        (schnell, {"true_cfg_scale": 3.0, "negative_prompt": ""}, 3.0),
+        (tiny_joint.flux1, {}, 3.5),
+        (tiny_joint.flux1, {"true_cfg_scale": 2.0, "negative_prompt": "a dog"}, 2.0),
+        (tiny.sd, {"guidance_scale": 4.0}, 4.0),
+    ],
+)
+def test_the_record_tells_the_scale_that_acts(make, call, told):
+    pipe = make()
+    size = {} if make is tiny.sd else {"height": 32, "width": 32, "max_sequence_length": 24}
+    with daamkit.trace(pipe) as tracer:
+        pipe(PROMPT, num_inference_steps=1, **size, **call)
+    assert tracer.run.record["scale"] == told
+    page = facts({"": tracer.run})
+    assert ("<th scope=row>guidance</th>" in page) == (told is not None)
+    assert told is None or f"guidance</th><td colspan=1>{told}</td>" in page

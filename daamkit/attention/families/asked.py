@@ -41,6 +41,14 @@ class Scale:
         given = call.get(self.argument, default(pipe, self.argument))
         return None if given is None else float(given)
 
+    def told(self, pipe: Any, call: Mapping[str, Any]) -> float | None:
+        """The scale that has an effect on a call's image; None where no argument's has."""
+        true = float(call.get("true_cfg_scale") or 1.0)
+        named = (call.get(name) for name in ("negative_prompt", "negative_prompt_embeds"))
+        if true > 1 and any(each is not None for each in named):
+            return true
+        return self.of(pipe, call) if self.argument and not self.names else None
+
     def acts(self, pipe: Any, call: Mapping[str, Any]) -> bool:
         """Whether a call has a second look, as far as its arguments tell."""
         strength = self.of(pipe, call)
