@@ -23,6 +23,7 @@ def add(verbs: Any) -> None:
     score.add_argument(
         "--truth", type=Path, metavar="FOLDER", help="write truth.parquet there, and score nothing"
     )
+    score.add_argument("--world", type=int, default=1, help="whose scenes: 1 or 2")
     score.add_argument("--json", action="store_true", help="print one JSON object and no more")
     score.set_defaults(run=_score)
 
@@ -37,13 +38,13 @@ def _score(asked: argparse.Namespace) -> int:
             mend="try `daamkit score --truth truth`, then `daamkit score maps`",
         )
     if asked.truth is not None:
-        print(f"{len(predictions.truth())} words in {predictions.write(asked.truth)}")
+        words = len(predictions.truth(asked.world))
+        print(f"{words} words in {predictions.write(asked.truth, asked.world)}")
         return 0
-    table = predictions.score(asked.folder)
-    about = {"truth": predictions.VERSION, "sha256": predictions.DIGEST}
+    table, about = predictions.score(asked.folder, asked.world), predictions.about(asked.world)
     if asked.json:
-        print(json.dumps(about | {"scores": json.loads(table.to_json(orient="records"))}))
+        print(json.dumps({"truth": about, "scores": json.loads(table.to_json(orient="records"))}))
         return 0
     print(table.to_string(index=False, float_format=lambda x: f"{x:.3f}"))
-    print(f"truth of version {predictions.VERSION}, {predictions.DIGEST[:12]}")
+    print("truth of version {version}, world {world}, {sha256:.12}".format(**about))
     return 0

@@ -2,6 +2,7 @@
 
     daamkit score --truth truth          # pictures, captions, words and exact masks, as Parquet
     daamkit score maps                   # a folder with one NumPy array for each of its rows
+    daamkit score maps --world 2         # of the scenes of world 2, `--truth truth --world 2`
 
 The scenes are drawn from seeds, the same everywhere, so that no file has to be had from elsewhere;
 a digest tells that they are the same.
@@ -33,11 +34,15 @@ from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
 from daamkit.studies import cuts, localisation
 from daamkit.studies.denoised import both, exact
+from daamkit.studies.study import in_world
 from daamkit.toybox import claims
 from daamkit.toybox.scenes import SPLITS
 
 VERSION, MANY, SEED = 1, 300, 0
-DIGEST = "0cdaeff33b0c81e3c5da0a759f14e190b1c1fe6c9de72e9588ee097cb9325cc4"
+DIGESTS = {  # of the scenes, by world
+    1: "0cdaeff33b0c81e3c5da0a759f14e190b1c1fe6c9de72e9588ee097cb9325cc4",
+    2: "cb3878a2fbb54caae026c4997f07e398aa6e46831fd16a1275363ded1d2b0532",
+}
 TRUTH = folders.Kind("truth", "truth.json", belongs=re.compile(r"truth\.(parquet|json)"))
 YOURS = "yours"
 LARGEST = 4096  # of an array's side
@@ -45,31 +50,33 @@ COLUMNS = ("id", "prompt", "word", "start", "end", "split", "image", "mask")
 
 
 @cache
-def truth() -> pd.DataFrame:
-    """What is to be found, a row a word of a scene.
+def truth(world: int = 1) -> pd.DataFrame:
+    """What is to be found, a row a word of a scene of a toy world.
 
-    Columns: id ("012-1": the scene, and which of its things), prompt, word, start and end (where
+    Columns: id ("012-1": the scene, and which of its things; of world 2 "2-012-1"), prompt, word, start and end (where
     it stands in the prompt), split ("training": a composition that the toy models' training has
     seen; "held-out"), image (height, width, 3) uint8, mask (height, width) bool.
 
     Raises
     ------
     DaamkitError
-        If the scenes are not those of this version.
+        If the scenes are not those of this version, or there is no such world.
     """
+    in_world(world)
     rows: list[dict[str, Any]] = []
-    for number, scene in enumerate(both(MANY, SEED)):
+    own = "" if world == 1 else f"{world}-"  # or maps of one world could be taken for another's
+    for number, scene in enumerate(both(MANY, SEED, world)):
         asked = claims.parse(scene.caption)
         for noun, mask in exact(scene).items():
             start, end = asked.things[noun].start, asked.things[noun].end
-            row: dict[str, Any] = {"id": f"{number:03}-{noun}", "prompt": scene.caption}
+            row: dict[str, Any] = {"id": f"{own}{number:03}-{noun}", "prompt": scene.caption}
             row |= {"word": scene.caption[start:end], "start": start, "end": end}
             row |= {"split": SPLITS[1 + number % 2], "image": scene.image, "mask": mask}
             rows.append(row)
     frame = pd.DataFrame(rows, columns=[*COLUMNS])
-    if (found := digest(frame)) != DIGEST:
+    if (found := digest(frame)) != DIGESTS[world]:
         raise DaamkitError(
-            wanted=f"the scenes of version {VERSION} of the truth, {DIGEST[:12]}",
+            wanted=f"the scenes of version {VERSION} of world {world}, {DIGESTS[world][:12]}",
             got=f"others, {found[:12]}",
             mend="take the version of daamkit that is named beside the numbers to compare with",
         )
@@ -86,16 +93,16 @@ def digest(frame: pd.DataFrame) -> str:
     return known.hexdigest()
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, world: int = 1) -> Path:
     """Write ``truth.parquet``, its pictures and masks as the bytes of PNGs, and ``truth.json`` with
-    version and digests.
+    version, world and digests.
 
     Raises
     ------
     DaamkitError
         If something else lies there, or nothing can be written.
     """
-    frame = truth()
+    frame = truth(world)
     rows = frame.to_dict("records")
     for row in rows:
         row["image"] = files.encoded(Image.fromarray(row["image"]))
@@ -103,7 +110,7 @@ def write(folder: Path) -> Path:
 
     def draw(place: Path) -> None:
         parquet.write_table(pa.Table.from_pylist(rows), place / "truth.parquet")
-        told = {"version": VERSION, "sha256": DIGEST, "rows": len(rows)}
+        told: dict[str, Any] = about(world) | {"rows": len(rows)}
         told |= {"file": files.digest(place / "truth.parquet")}
         (place / "truth.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 
@@ -111,7 +118,12 @@ def write(folder: Path) -> Path:
     return Path(folder) / "truth.parquet"
 
 
-def score(folder: Path) -> pd.DataFrame:
+def about(world: int) -> dict[str, Any]:
+    """Which truth it is: version, world and digest."""
+    return {"version": VERSION, "world": world, "sha256": DIGESTS[world]}
+
+
+def score(folder: Path, world: int = 1) -> pd.DataFrame:
     """How well arrays find the words of `truth`, beside maps that know nothing.
 
     Parameters
@@ -119,6 +131,8 @@ def score(folder: Path) -> pd.DataFrame:
     folder
         With ``ID.npy`` for each id of the truth: a map (y, x) of finite numbers, of any size and
         unit, more where the word is; it is enlarged to the image's size.
+    world
+        Whose scenes they are of.
 
     Returns
     -------
@@ -132,15 +146,15 @@ def score(folder: Path) -> pd.DataFrame:
     DaamkitError
         If a map is missing, is none, or the folder cannot be read.
     """
-    known = truth()
+    known = truth(world)
     maps = {row.id: _map(Path(folder), row) for row in known.itertuples()}
     rows: list[dict[str, Any]] = []
-    for number, part in known.groupby(known["id"].str[:3], sort=False):
-        own = {int(row.id[4:]): maps[row.id] for row in part.itertuples()}
+    for scene, part in known.groupby(known["id"].str.rsplit("-", n=1).str[0], sort=False):
+        own = {_noun(row.id): maps[row.id] for row in part.itertuples()}
         for row in part.itertuples():
-            noun = int(row.id[4:])
-            given = {YOURS: own[noun]} | localisation.without_noise(own, noun)
-            named = {"split": row.split, "prompt": row.prompt, "image": number, "noun": noun}
+            noun = _noun(row.id)
+            given = {YOURS: own[noun]} | localisation.without_noise(own, noun, world)
+            named = {"split": row.split, "prompt": row.prompt, "image": scene, "noun": noun}
             for method, found in given.items():
                 ap = ranking.average_precision(found.expand(absolute=True).numpy(), row.mask)
                 line = named | {"method": method, "ap": ap}
@@ -150,6 +164,10 @@ def score(folder: Path) -> pd.DataFrame:
     return pd.concat([_summary(part).assign(split=name) for name, part in parts.items()])[
         ["split", "method", "n", "ap", "ap_low", "ap_high", "iou", "iou_low", "iou_high", "cuts"]
     ].reset_index(drop=True)
+
+
+def _noun(id_: str) -> int:
+    return int(id_.rsplit("-", 1)[1])
 
 
 def _summary(rows: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,8 @@ def few(monkeypatch):
     predictions.truth.cache_clear()
     with pytest.raises(DaamkitError, match="others"):  # than the 300
         predictions.truth()
-    monkeypatch.setattr(predictions, "digest", lambda frame: predictions.DIGEST)
+    monkeypatch.setattr(predictions, "digest", lambda frame: "")
+    monkeypatch.setattr(predictions, "DIGESTS", {1: "", 2: ""})
     yield predictions.truth()
     predictions.truth.cache_clear()
 
@@ -37,10 +38,11 @@ def save(folder, truth, of):
     return folder
 
 
-def test_the_truth_is_what_it_was():
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_truth_is_what_it_was(world):
     predictions.truth.cache_clear()
-    known = predictions.truth()  # or its digest is another
-    assert known["id"].is_unique and known["id"].str[:3].nunique() > 290
+    known = predictions.truth(world)  # or its digest is another
+    assert known["id"].is_unique and known["id"].str.rsplit("-", n=1).str[0].nunique() > 290
     assert set(known["split"]) == {"training", "held-out"}
     words = [row.prompt[row.start : row.end] for row in known.itertuples()]
     assert words == known["word"].tolist()
@@ -75,12 +77,28 @@ def test_the_script_of_the_page(few, tmp_path, monkeypatch, capsys):
     exec(script, {})
     assert main(["score", "maps", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["sha256"] == predictions.DIGEST and told["truth"] == predictions.VERSION
+    assert told["truth"].items() <= json.loads(Path("truth/truth.json").read_text()).items()
     ap = {(row["split"], row["method"]): row["ap"] for row in told["scores"]}
     assert ap["all", "yours"] > ap["all", "centre prior"]
     assert ap["all", "yours"] == pytest.approx(ap["all", "other word"], abs=0.15)
-    assert main(["score", "maps"]) == 0 and predictions.DIGEST[:12] in capsys.readouterr().out
+    assert main(["score", "maps"]) == 0 and "version 1, world 1" in capsys.readouterr().out
     assert main(["score"]) == 2 and "neither" in capsys.readouterr().err
+    assert (
+        main(["score", "maps", "--world", "3"]) == 2 and "world 1 or 2" in capsys.readouterr().err
+    )
+    assert (
+        main(["score", "maps", "--world", "2"]) == 2 and "no such file" in capsys.readouterr().err
+    )
+
+
+def test_world_2_has_scenes_of_its_own(few, tmp_path):
+    other = predictions.truth(2)
+    assert not {*other["prompt"]} & {*few["prompt"]}
+    table = predictions.score(save(tmp_path / "maps", other, lambda row: row.mask), world=2)
+    own = table.set_index(["split", "method"]).loc[("all", predictions.YOURS)]
+    assert own["ap"] == 1 and own["n"] == len(other)
+    told = json.loads((predictions.write(tmp_path / "truth", 2).parent / "truth.json").read_text())
+    assert told["world"] == 2 and told["rows"] == len(other)
 
 
 def test_what_is_written_can_be_read_without_us(few, tmp_path):
