@@ -53,9 +53,10 @@ COLUMNS = ("id", "prompt", "word", "start", "end", "split", "image", "mask")
 def truth(world: int = 1) -> pd.DataFrame:
     """What is to be found, a row a word of a scene of a toy world.
 
-    Columns: id ("012-1": the scene, and which of its things; of world 2 "2-012-1"), prompt, word, start and end (where
-    it stands in the prompt), split ("training": a composition that the toy models' training has
-    seen; "held-out"), image (height, width, 3) uint8, mask (height, width) bool.
+    Columns: id ("012-1": the scene, and which of its things; of world 2 "2-012-1"), prompt, word,
+    start and end (where it stands in the prompt), split ("training": a composition that the toy
+    models' training has seen; "held-out"), image (height, width, 3) uint8, mask (height, width)
+    bool.
 
     Raises
     ------
