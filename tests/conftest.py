@@ -20,6 +20,7 @@ SLOW = {  # left out by `-m "not slow"`: folders, files, or tests by the beginni
     "tests/attribution/": "many generations",
     "tests/browser/": "Chromium, Jupyter",
     "tests/edits/test_families.py": "each edit on each family",
+    "tests/edits/test_order.py": "each edit after each other",
     "tests/families/test_asked.py": "each family is drawn several times",
     "tests/families/test_every_family.py": "each family's whole course",
     "tests/families/test_table.py::test_it_is_made_again": "each family's whole course",

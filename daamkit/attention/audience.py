@@ -58,6 +58,11 @@ class Audience:
         attached = self.taps
         return [tap for tap in self.told if tap in attached]
 
+    def guides(self) -> list[Tap]:
+        """Those of them that are asked before and after a pass, last those that only look: they see
+        what is denoised and said in the end, in whatever order contexts are nested."""
+        return sorted((tap for tap in self.listeners() if tap.guides), key=lambda tap: tap.looks)
+
     @property
     def active(self) -> bool:
         """Whether a call is under way, in this thread."""
@@ -255,9 +260,7 @@ class Audience:
             first = now.earlier[0]
             now.noisy, now.start, now.moved = first.noisy, first.start, first.moved
         else:
-            for tap in self.listeners():
-                if not tap.guides:
-                    continue
+            for tap in self.guides():
                 with at_work(tap, now):
                     moved = tap.before(now)
                 if moved is not None:

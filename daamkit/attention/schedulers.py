@@ -56,10 +56,9 @@ class Watch:
             given["sample"] = _moved(given["sample"], latest)
         else:
             latest.noisy = given["sample"]
-        for tap in audience.listeners():
-            if tap.guides:
-                with at_work(tap, latest):
-                    given["model_output"] = tap.after(latest, given["model_output"])
+        for tap in audience.guides():
+            with at_work(tap, latest):
+                given["model_output"] = tap.after(latest, given["model_output"])
         self.unscaled, self.stepped = None, True
 
 

@@ -241,6 +241,7 @@ class Tap:
     """
 
     guides = False  # whether `before` and `after` are called; the scheduler is watched for them
+    looks = False  # whether these change nothing: they are called after those that do
 
     def wants(self, site: Site) -> bool:
         """Whether to be told of this site."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from daamkit.attribution.method import Again
+from daamkit.maps.concepts import named
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
@@ -35,4 +36,8 @@ class ConceptAttention:
         names = dict.fromkeys([*(word.text for word in words), *self.others])
         tap = concepts.Concepts([*names])
         maps = tap.maps(again(tap).maps, -1)
-        return [replace(maps.word(word.text), word=word, image=run.image) for word in words]
+        found = [maps.of(named(maps.prompt, word.text)) for word in words]
+        return [
+            replace(each, word=word, image=run.image)
+            for each, word in zip(found, words, strict=True)
+        ]

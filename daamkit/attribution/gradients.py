@@ -50,7 +50,7 @@ class Relevance(Tap):
         site's own grid.
     """
 
-    guides = True  # `before` is called
+    guides = looks = True  # `before` is called, with what is denoised
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.side = (max(1, size[0] // 4), max(1, size[1] // 4))

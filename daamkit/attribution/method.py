@@ -17,6 +17,10 @@ class UnsuitedError(DaamkitError):
     """A method was asked of a model, or of a run, that does not bear it."""
 
 
+class UnsuitedPromptError(UnsuitedError):
+    """A method was asked of a prompt that does not bear it; others of the same model may."""
+
+
 @runtime_checkable
 class Attribution(Protocol):
     """Says where words are, from what a run holds or by drawing its image again.

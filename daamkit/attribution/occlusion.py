@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from daamkit.attribution.method import Again, UnsuitedError
+from daamkit.attribution.method import Again, UnsuitedPromptError
 from daamkit.edits.edit import Edit
 from daamkit.edits.exchange import Exchange
 from daamkit.edits.silence import Silence
@@ -51,7 +51,7 @@ class Occlusion:
 
         Raises
         ------
-        UnsuitedError
+        UnsuitedPromptError
             If no other word of the prompt fills the place.
         DaamkitError
             If the run has no image.
@@ -98,7 +98,7 @@ def instead(prompt: Prompt, word: Word) -> str:
 
     Raises
     ------
-    UnsuitedError
+    UnsuitedPromptError
         If there is none.
     """
     words, text = prompt.words(), prompt.text
@@ -110,14 +110,14 @@ def instead(prompt: Prompt, word: Word) -> str:
         filling = (" ".join([o.text] * _often(prompt, o, own)) for o in others)
         other = next(filter(None, filling), None)
         if other is None:
-            raise UnsuitedError(
+            raise UnsuitedPromptError(
                 wanted=f"another word with as many tokens as {own.text!r}, to stand in its place",
                 got=f"none in {text!r}",
                 mend="take `Occlusion(by='silence')`, or say more in the prompt",
             )
         text = text[: own.start] + other + text[own.end :]
     if not meant:
-        raise UnsuitedError(
+        raise UnsuitedPromptError(
             wanted="a word of the prompt",
             got=repr(word.text),
             mend="take `Occlusion(by='silence')` for special tokens",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional as F
 
-from daamkit.attribution.method import Again
+from daamkit.attribution.method import Again, UnsuitedError
 from daamkit.errors import DaamkitError
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
@@ -34,7 +34,7 @@ class Propagation:
     Raises
     ------
     DaamkitError
-        If the power is not above 0, or the run kept no self-attention.
+        If the power is not above 0; `UnsuitedError` if the run kept no self-attention.
     """
 
     power: int = 4
@@ -49,7 +49,7 @@ class Propagation:
     def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:
         """Nothing is drawn again."""
         if "cond" not in run.self_attention:
-            raise DaamkitError(
+            raise UnsuitedError(
                 wanted="a run with self-attention",
                 got="one without",
                 mend="trace with `self_attention=True`",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from jaxtyping import Float
@@ -17,8 +17,8 @@ from daamkit.maps.words import Word
 
 @dataclass(frozen=True)
 class Share:
-    """In each layer and head: the word's attention, divided by that of all words together, pooled
-    as DAAM pools.
+    """In each layer and head: the word's attention, summed over steps, divided by that of all words
+    together, pooled as DAAM pools.
 
     Of one step that is a softmax over the words' keys alone. Where text and image stand in one
     softmax, a thing's own cells look at one another and so less at every word; divided, that falls
@@ -32,17 +32,18 @@ class Share:
 
 
 def among_words(maps: HeatMaps) -> HeatMaps:
-    """Maps whose layers, as far as they were kept apart, are divided by the sum over the prompt's
-    words."""
+    """Maps whose layers, and heads if they were kept apart, are divided by the sum over the
+    prompt's words and all steps: the same whether steps were kept apart or not."""
     columns = sorted({column for word in maps.prompt.words() for column in word.columns})
     layers = {
-        name: replace(layer, values=layer.values / _sum(layer.values, columns))
+        name: replace(layer, values=layer.values / _sum(layer.values, columns, maps.keep))
         for name, layer in maps.layers.items()
     }
     return replace(maps, layers=layers)
 
 
 def _sum(
-    values: Float[Tensor, "*kept columns y x"], columns: Sequence[int]
-) -> Float[Tensor, "*kept 1 y x"]:
-    return values[..., columns, :, :].sum(-3, keepdim=True).clamp(min=1e-30)
+    values: Float[Tensor, "*kept columns y x"], columns: Sequence[int], keep: Collection[str]
+) -> Float[Tensor, "*all 1 y x"]:
+    words = values[..., columns, :, :].sum(-3, keepdim=True)
+    return (words.sum(0, keepdim=True) if "step" in keep else words).clamp(min=1e-30)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from daamkit import prompts
 from daamkit.attention.calls import Pass
+from daamkit.attention.families.reworded import Vectors
 from daamkit.attention.taps import Attention
 from daamkit.attribution.method import Again, UnsuitedError
 from daamkit.maps import pooling
@@ -55,22 +56,25 @@ class OpenVocabulary:
 class Alone(Concepts):
     """Adds up, by site, what cells pay to concepts, each in a softmax of its own text."""
 
-    def open(self, now: Pass) -> None:
+    def read(self, now: Pass) -> list[Vectors]:
+        """Each concept's text, without padding; and where its words stand in that."""
         argument = next((name for name, each in now.inputs.items() if each is now.text[0]), None)
-        if any(site.kind == "joint" for site in now.sites) or len(now.text) > 1 or argument is None:
+        if self.joint or len(now.text) > 1 or argument is None:
             raise UnsuitedError(
                 wanted="cells that look at one text alone, in whose place another can stand",
                 got=f"{type(now.call.pipe).__name__}, which has it otherwise",
                 mend="take 'concepts' for this model",
             )
-        super().open(now)
-        read = [prompts.alone(now.call, name) for name in self.names]
-        self.places = [_places(each) for each in read]
-        lengths = [_length(each) for each in read]
-        self.vectors = [
-            {argument: vectors.embedded(now, name)[0, :length]}
-            for name, length in zip(self.names, lengths, strict=True)
-        ]
+        self.places, found = list[list[int]](), list[Vectors]()
+        for name in self.names:
+            text, embeds = prompts.alone(now.call, name), vectors.embedded(now, name)
+            said = {each.column for each in text.prompt.tokens if each.special != "padding"}
+            words = {column for word in text.prompt.words() for column in word.columns}
+            whole = vectors.standing(now, text, embeds, said)
+            own = vectors.standing(now, text, embeds, words)
+            self.places.append([whole.index(place) for place in own])
+            found.append({argument: embeds[0, whole]})
+        return found
 
     def _beside(self, attention: Attention) -> Float[Tensor, "samples heads cells concepts"]:
         rows = attention.branches["cond"]
@@ -80,17 +84,3 @@ class Alone(Concepts):
             shares = (attention.scale * query @ keys.float().mT).softmax(-1)
             paid.append(shares[..., own].mean(-1))
         return torch.stack(paid, -1)
-
-
-def _places(text: prompts.Read) -> list[int]:
-    """Where the words of a text stand."""
-    columns = {column for word in text.prompt.words() for column in word.columns}
-    (places, *_) = text.columns.values()
-    return [place for place, column in enumerate(places) if column in columns]
-
-
-def _length(text: prompts.Read) -> int:
-    """How many places a text has before its padding."""
-    padding = {token.column for token in text.prompt.tokens if token.special == "padding"}
-    (places, *_) = text.columns.values()
-    return sum(column not in padding for column in places)

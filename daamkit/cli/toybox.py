@@ -93,6 +93,12 @@ def _evaluate(asked: argparse.Namespace) -> int:
 
     seeds = prompts.span(asked.seeds)
     if asked.world == 2:
+        if asked.prompts or asked.quality:
+            raise DaamkitError(
+                wanted="neither --prompts nor --quality with --world 2, whose prompts are its own",
+                got="one of them",
+                mend="leave it out",
+            )
         return _card(asked, seeds)
     if len(asked.model) > 1 or asked.oracle or asked.out:
         raise DaamkitError(

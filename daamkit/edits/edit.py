@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any, ClassVar, Literal
@@ -18,6 +18,7 @@ from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.attention.taps import Output as Output
 from daamkit.edits.layers import Layers, meant
+from daamkit.edits.order import Field, Turn
 from daamkit.errors import DaamkitError
 
 
@@ -41,8 +42,8 @@ class Edit(Tap):
     Raises
     ------
     DaamkitError
-        When the pipeline is called: if no site is meant, a site has no such head, or the call has
-        no such branch, so that nothing was changed.
+        When the pipeline is called: if no site is meant, a site has no such head, the call has no
+        such branch, so that nothing was changed, or what an edit before has done would be lost.
     """
 
     layers: Layers | None = None
@@ -51,6 +52,8 @@ class Edit(Tap):
     branch: str = "cond"
 
     reads: ClassVar[Literal["image", "text"]] = "text"  # what the sites attend to
+    starts: ClassVar[Literal["attention", "output"]] = "attention"  # what `change` starts from
+    undoes: ClassVar[Set[Field]] = frozenset()  # what edits before may not have exchanged
 
     def change(self, attention: Attention, output: Output) -> Output:
         """What a site says instead.
@@ -58,8 +61,9 @@ class Edit(Tap):
         Parameters
         ----------
         attention
-            Of the branch's rows alone. What an edit exchanges in it (its query, mask or value) is
-            what the edits after it start from.
+            Of the branch's rows alone. What an edit exchanges in it (its query, key, value or mask)
+            is what the edits after it start from, at the heads that it changes; they are refused
+            there if it exchanges none of these, as what it says would be lost.
         output
             What the site, or the edit before, says. Returned as it is, nothing is changed.
         """
@@ -106,13 +110,16 @@ class Edit(Tap):
         self._had |= attention.branches.keys()
         if not acts or self.branch not in attention.branches:
             return output
-        rows = attention.branches[self.branch]
-        own = output[rows]
-        changed = self.change(attention.part(self.branch), own)
+        chosen = self.numbers(attention)
+        if not chosen:
+            return output
+        rows, part = attention.branches[self.branch], attention.part(self.branch)
+        own, turn = output[rows], Turn(part, type(self).__name__, chosen, self.starts, self.undoes)
+        changed = self.change(part, own)
         if changed is own:
             return output
+        turn.end()
         if self.heads is not None:
-            chosen = self.numbers(attention)
             kept, changed = changed, own.clone()
             changed[:, chosen] = kept[:, chosen].to(own.dtype)
         return torch.cat([output[: rows.start], changed.to(output.dtype), output[rows.stop :]])
@@ -161,10 +168,10 @@ def _listed(name: str, given: Any) -> list[int] | None:
 class edit(attach):  # noqa: N801 - used like a function: `with daamkit.edit(pipe, Silence("cat"))`
     """Edit a pipeline's attention while the context lasts.
 
-    Edits act in the order given, each on what the one before has left. They nest with each other,
-    with `trace` and with `guide`, in any order: a trace sees the attention that the model computes,
-    which later layers and steps of an edited generation compute from what was edited before; extra
-    passes of guidance are not edited.
+    Edits act in the order given, each on what the one before has left; an order in which one would
+    undo another is refused. They nest with each other, with `trace` and with `guide`, in any order:
+    a trace sees the attention that the model computes, which later layers and steps of an edited
+    generation compute from what was edited before; extra passes of guidance are not edited.
 
     Parameters
     ----------

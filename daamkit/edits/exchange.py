@@ -113,11 +113,21 @@ class Exchange(OfWords):
         pools = {own.start + at: each.pooled for at, each in enumerate(rows)}
         return repooled(inputs | {"encoder_hidden_states": changed}, pools)
 
+    def finish(self, call: Call, images: Any) -> None:
+        """As of words, and what was read is let go."""
+        super().finish(call, images)
+        self.fail(call)
+
+    def fail(self, call: Call) -> None:
+        """The vectors are let go."""
+        self._rows = []
+
     def _read(self, now: Pass) -> list[Given]:
         """What each row is given, and where."""
         read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
         images = now.call.images_per_prompt
-        words, sources = of_each(self.words, len(read) // images, images), self._sources(len(read))
+        words = of_each(self.words, len(read) // images, images)
+        sources = self._sources(len(read) // images, images)
         texts = {source: vectors.embedded(now, source)[0] for source in dict.fromkeys(sources)}
         pools = {text for text, own in zip(sources, words, strict=True) if POOLED in own}
         width = pooled_width(now.inputs) if pools else 0
@@ -145,17 +155,17 @@ class Exchange(OfWords):
             rows.append(Given(texts[source], places, pooled[source] if POOLED in own else None))
         return rows
 
-    def _sources(self, count: int) -> list[str]:
+    def _sources(self, prompts: int, images: int) -> list[str]:
         """Of each image."""
-        if isinstance(self.source, str):
-            return [self.source] * count
-        if not self.source or count % len(self.source):
+        given = [self.source] if isinstance(self.source, str) else list(self.source)
+        if len(given) not in (1, prompts):
             raise DaamkitError(
-                wanted="another prompt for each prompt of the call",
-                got=f"{len(self.source)}",
+                wanted=f"another prompt for each of {prompts} prompts",
+                got=f"{len(given)}",
                 mend="give one for each, or a single one for all",
             )
-        return [each for each in self.source for _ in range(count // len(self.source))]
+        each = given if len(given) == prompts else given * prompts
+        return [source for source in each for _ in range(images)]
 
 
 def _require_places(source: str, moved: str) -> None:

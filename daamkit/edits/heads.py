@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -25,11 +25,16 @@ class KnockOut(Edit):
 
     by: Literal["zero", "mean"] = "zero"
 
+    starts: ClassVar[Literal["attention", "output"]] = "output"
+
     def change(self, attention: Attention, output: Output) -> Output:
-        """Nothing, or the mean."""
+        """Nothing, or the mean: so all values are, whatever is attended to."""
         if self.by == "zero":
+            attention.value = torch.zeros_like(attention.value)
             return torch.zeros_like(output)
-        return output.mean(2, keepdim=True).expand_as(output)
+        mean = output.mean(2, keepdim=True)
+        attention.value = mean.expand(-1, -1, attention.key.shape[2], -1)
+        return mean.expand_as(output)
 
 
 @dataclass(eq=False)

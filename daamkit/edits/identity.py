@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from daamkit.attention.taps import Attention
+from daamkit.edits import part
 from daamkit.edits.edit import Edit, Output
 
 
@@ -30,26 +31,18 @@ class Identity(Edit):
 
     def change(self, attention: Attention, output: Output) -> Output:
         """The values of the cells, or what they and the text make."""
-        if attention.site.kind == "joint":
-            seen = alone(attention)
-            if attention.mask is None:
-                attention.mask = seen
-            elif attention.mask.dtype == torch.bool:
-                attention.mask = attention.mask & seen
-            else:
-                attention.mask = attention.mask.masked_fill(~seen, -torch.inf)
-            return attention.fused()
-        return attention.every_value()
+        attention.mask = part.without(attention.mask, others(attention))
+        return attention.fused() if attention.site.kind == "joint" else attention.every_value()
 
 
-def alone(attention: Attention) -> Bool[Tensor, "rows 1 queries keys"]:
-    """Which keys each query may see, if cells see no cell but themselves."""
+def others(attention: Attention) -> Bool[Tensor, "rows 1 queries keys"]:
+    """Which keys each query may not see, if cells see no cell but themselves."""
     rows, _, queries, _ = attention.query.shape
     cells = attention.layout.cells_of(slice(0, rows))
     same = all(own == cells[0] for own in cells)
     shape = (1 if same else rows, 1, queries, attention.key.shape[2])
-    seen = torch.ones(shape, dtype=torch.bool, device=attention.query.device)
-    for row, own in zip(seen, cells, strict=False):
-        row[0, own, own] = False
-        row[0].fill_diagonal_(True)
-    return seen
+    hidden = torch.zeros(shape, dtype=torch.bool, device=attention.query.device)
+    for row, own in zip(hidden, cells, strict=False):
+        row[0, own, own] = True
+        row[0].fill_diagonal_(False)
+    return hidden

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,11 +15,12 @@ from daamkit import prompts
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.families.rows import selected
 from daamkit.attention.hooks import extra_passes
-from daamkit.attention.sites import Layout, Site
+from daamkit.attention.sites import Layout, Site, Span
 from daamkit.attention.taps import Attention, Tap
 from daamkit.edits import part
 from daamkit.edits.edit import Edit, Output
 from daamkit.edits.exchange import Exchange
+from daamkit.edits.order import Field
 from daamkit.edits.part import Part
 from daamkit.edits.words import columns, of_each
 from daamkit.prompts import Read
@@ -45,12 +46,15 @@ class LocalExchange(Exchange):
     Raises
     ------
     DaamkitError
-        As an `Exchange` does, or if there are not as many parts as images.
+        As an `Exchange` does, or if there are not as many parts as images, or after an edit that
+        has exchanged values, which those of the pass beside would undo.
     """
 
     where: Part = field(kw_only=True)
     _texts: list[tuple[Read, set[int]]] = field(default_factory=list, init=False, repr=False)
     _beside: _Beside | None = field(default=None, init=False, repr=False)
+
+    undoes: ClassVar[Set[Field]] = frozenset({"value"})
 
     def start(self, call: Call) -> None:
         super().start(call)
@@ -77,24 +81,38 @@ class LocalExchange(Exchange):
 
     def change(self, attention: Attention, output: Output) -> Output:
         """The same attention, in which both kinds of cells have their own keys of the words."""
-        own, cells = self._keys(attention.layout), part.queries(self.where, attention)
+        assert self._beside is not None
+        own, key, value = self._beside.kept[attention.site.name]
+        every, cells = self._keys(attention.layout), part.queries(self.where, attention)
         longest, keys = max(map(len, own)), attention.key.shape[2]
         if not longest or not cells.any():
             return output
-        assert self._beside is not None
-        key, value = self._beside.kept[attention.site.name]
         hidden = cells.new_zeros(*cells.shape, keys + longest)
-        for row, chosen in enumerate(own):
+        for row, chosen in enumerate(every):
             hidden[row, :, chosen] = cells[row, :, None]
             hidden[row, :, keys:] = ~cells[row, :, None]
-            hidden[row, :, keys + len(chosen) :] = True
+            hidden[row, :, keys + len(own[row]) :] = True
+        text = attention.layout.text
         if attention.mask is not None:
             mask = attention.mask.expand(*attention.mask.shape[:3], keys)
-            attention.mask = torch.cat([mask, _of_keys(mask, own, 3)], 3)
+            alike = [_alike(*row) for row in zip(text, own, every, strict=True)]
+            attention.mask = torch.cat([mask.expand(len(own), -1, -1, -1), _seen(mask, alike)], 3)
         attention.key = torch.cat([attention.key, key.to(attention.key)], 2)
         attention.value = torch.cat([attention.value, value.to(attention.value)], 2)
         attention.mask = part.without(attention.mask, hidden[:, None])
+        rows = (_with(*row, keys) for row in zip(text, own, strict=True))
+        attention.layout = replace(attention.layout, text=tuple(rows))
         return attention.fused()
+
+    def finish(self, call: Call, images: Any) -> None:
+        """As of an `Exchange`."""
+        super().finish(call, images)
+        self.fail(call)
+
+    def fail(self, call: Call) -> None:
+        """What the last pass beside has kept is let go, too."""
+        super().fail(call)
+        self._texts, self._beside = [], None
 
     def settings(self) -> dict[str, Any]:
         """The part as its share of the picture."""
@@ -118,27 +136,58 @@ class LocalExchange(Exchange):
 
 
 class _Beside(Tap):
-    """The words' keys and values in the pass beside, by site: (rows, heads, places, channels), with
-    zeros after those of the row."""
+    """The words' keys in the pass beside, by site: which they are, and they and their values,
+    (rows, heads, places, channels), with zeros after those of the row."""
 
     def __init__(self, keys: Callable[[Layout], Keys]) -> None:
-        self.keys, self.kept = keys, dict[str, tuple[Tensor, Tensor]]()
+        self.keys, self.kept = keys, dict[str, tuple[Keys, Tensor, Tensor]]()
 
     def wants(self, site: Site) -> bool:
         return site.reads_text
 
     def observe(self, attention: Attention) -> None:
         own = self.keys(attention.layout)
-        both = _of_keys(attention.key, own, 2), _of_keys(attention.value, own, 2)
-        self.kept[attention.site.name] = both
+        both = _of_keys(attention.key, own), _of_keys(attention.value, own)
+        self.kept[attention.site.name] = own, *both
 
 
-def _of_keys(values: Tensor, own: Sequence[Sequence[int]], dimension: int) -> Tensor:
-    """Of each row its own places in a dimension, and zeros up to as many as the longest has."""
-    longest, after = max(map(len, own)), values.ndim - 1 - dimension
+def _of_keys(values: Tensor, own: Keys) -> Tensor:
+    """Of each row its own keys, and zeros up to as many as the longest has."""
+    longest = max(map(len, own))
+    rows = [values[row][:, keys] for row, keys in enumerate(own)]
+    return torch.stack([F.pad(row, (0, 0, 0, longest - row.shape[1])) for row in rows])
+
+
+def _alike(spans: Sequence[Span], own: list[int], every: list[int]) -> Keys:
+    """For each of some keys, all that stand for the same tokens: those that were put in, too."""
+    tokens = {key: _tokens(spans, key) for key in every}
+    return [[key for key in every if tokens[key] == tokens[each]] for each in own]
+
+
+def _seen(mask: Tensor, alike: Sequence[Keys]) -> Tensor:
+    """The mask of each row's keys: seen where one of those that are alike is."""
+    longest = max(map(len, alike))
     rows = [
-        row.index_select(dimension - 1, torch.tensor(places, dtype=torch.long, device=row.device))
-        for row, places in zip(values.expand(len(own), *values.shape[1:]), own, strict=True)
+        torch.cat([row[..., :0], *(row[..., keys].amax(-1, keepdim=True) for keys in own)], -1)
+        for row, own in zip(mask.expand(len(alike), *mask.shape[1:]), alike, strict=True)
     ]
-    pad = [(0, 0) * after + (0, longest - len(places)) for places in own]
-    return torch.stack([F.pad(row, each) for row, each in zip(rows, pad, strict=True)])
+    return torch.stack([F.pad(row, (0, longest - row.shape[-1])) for row in rows])
+
+
+def _with(spans: Sequence[Span], own: list[int], start: int) -> tuple[Span, ...]:
+    """A row's text, of which some keys stand once more from a key on."""
+    again = (
+        Span(encoder, start + at, 1, first)
+        for at, key in enumerate(own)
+        for encoder, first in sorted(_tokens(spans, key))
+    )
+    return (*spans, *again)
+
+
+def _tokens(spans: Sequence[Span], key: int) -> set[tuple[str, int]]:
+    """Which places of which encoders' inputs a key stands for."""
+    return {
+        (span.encoder, span.first + key - span.start)
+        for span in spans
+        if 0 <= key - span.start < span.length
+    }

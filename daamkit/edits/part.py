@@ -34,12 +34,17 @@ def share(where: Part) -> float:
 
 
 def queries(where: Part, attention: Attention) -> Bool[Tensor, "samples queries"]:
-    """The queries that are cells of the part: those of which half is meant."""
+    """The queries that are cells of the part: those of which more than half is meant, or half and
+    their first pixel, so that each cell is of a mask or of its complement."""
     images, *frames = len(attention.query), *attention.layout.grid
     height, width = frames.pop(-2), frames.pop(-1)
     part = torch.as_tensor(where, dtype=torch.float32, device=attention.query.device)
     part = part.expand(images, *part.shape[-2:])
-    cells = F.adaptive_avg_pool2d(part, (height, width)).flatten(1) >= 0.5
+    share = F.adaptive_avg_pool2d(part, (height, width))
+    rows = [row * part.shape[1] // height for row in range(height)]
+    columns = [column * part.shape[2] // width for column in range(width)]
+    first = part[:, rows][:, :, columns]
+    cells = torch.where(share == 0.5, first, share).flatten(1) > 0.5
     cells = cells.repeat(1, math.prod(frames))
     found = cells.new_zeros(images, attention.query.shape[2])
     for row, place in enumerate(attention.layout.cells_of(slice(0, images))):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Site
 from daamkit.attention.taps import Attention, Tap
 from daamkit.edits.edit import Edit, Output
+from daamkit.edits.order import Field
 from daamkit.errors import DaamkitError
 
 
@@ -68,11 +71,14 @@ class Replay(Edit):
     Raises
     ------
     DaamkitError
-        In a call of other passes, sites, sizes or batches than the tape's.
+        In a call of other passes, sites, sizes or batches than the tape's, or after an edit whose
+        attention it would replace.
     """
 
     tape: Tape
     calls: int = field(default=0, init=False)
+
+    undoes: ClassVar[Set[Field]] = frozenset({"query", "key", "mask", "more keys"})
 
     def settings(self) -> dict[str, Any]:
         """What it was told to do, as plain data; the tape is too large for that."""
@@ -97,12 +103,15 @@ class Replay(Edit):
     def change(self, attention: Attention, output: Output) -> Output:
         """Weigh this call's values with the tape's probabilities."""
         kept = self.tape.kept.get((self.calls, attention.now.index, attention.site.name))
-        value = attention.value.float()
-        wanted = (*value.shape[:2], attention.query.shape[2], value.shape[2])
+        wanted = (*attention.query.shape[:3], attention.key.shape[2])
         if kept is None or kept.shape != wanted:
             raise DaamkitError(
                 wanted=f"recorded attention of shape {wanted} at {attention.site.name}",
                 got="none" if kept is None else f"{tuple(kept.shape)}",
                 mend="record calls of the same batches, size, steps and guidance",
             )
-        return kept.to(value.device).float() @ value
+        shares = kept.to(attention.query.device).to(torch.float32, copy=True)
+        output = shares @ attention.every_value().float()
+        attention.query = torch.zeros_like(attention.query)  # the softmax is that of the mask then
+        attention.mask = shares.log_().to(attention.query.dtype)
+        return output

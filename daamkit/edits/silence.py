@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from daamkit import prompts
 from daamkit.attention.calls import Pass
@@ -40,8 +39,8 @@ class Silence(OfWords):
         What `prompt_embeds` stand for.
     where
         (height, width), or one for each image: the part of the picture whose cells lose the words,
-        of any size; a cell does where half of it is meant. All else attends as before, other text
-        too. None: everything.
+        of any size; a cell does where more than half of it is meant, or half and its first pixel.
+        All else attends as before, other text too. None: everything.
     layers, heads, steps, branch
         Where and when attention is changed, as for every `Edit`.
 
@@ -77,22 +76,20 @@ class Silence(OfWords):
 
     def change(self, attention: Attention, output: Output) -> Output:
         """The same attention without these keys."""
-        heads, keys = self.numbers(attention), attention.key.shape[2]
-        silent = attention.query.new_zeros((len(output), output.shape[1], keys), dtype=torch.bool)
+        keys = attention.key.shape[2]
+        silent = attention.query.new_zeros((len(output), 1, keys), dtype=torch.bool)
         rows = zip(attention.layout.text, self._read, self._columns, strict=True)
         for i, (spans, read, own) in enumerate(rows):
-            chosen = read.keys(spans, own)
-            for head in heads if chosen else ():
-                silent[i, head, chosen] = True
-        if not silent.any():
+            silent[i, :, read.keys(spans, own)] = True
+        hidden = silent[:, :, None]
+        if self.where is not None:
+            hidden = hidden & part.queries(self.where, attention)[:, None, :, None]
+        if not hidden.any():
             return output
         if self.renormalize:
-            hidden = silent[:, :, None]
-            if self.where is not None:
-                hidden = hidden & part.queries(self.where, attention)[:, None, :, None]
             attention.mask = part.without(attention.mask, hidden)
         else:
-            attention.value = attention.value.masked_fill(_shared(silent, attention), 0)
+            attention.value = attention.value.masked_fill(silent[..., None], 0)
         return attention.fused()
 
     def _require_parts(self) -> None:
@@ -110,18 +107,3 @@ class Silence(OfWords):
         """The part as its share of the picture."""
         said = super().settings()
         return said if self.where is None else said | {"where": part.share(self.where)}
-
-
-def _shared(silent: Tensor, attention: Attention) -> Tensor:
-    """Of values that several heads share, those that all of them leave out."""
-    count = attention.value.shape[1]
-    if count == silent.shape[1]:
-        return silent[..., None]
-    grouped = silent.unflatten(1, (count, -1))
-    if not torch.equal(grouped.any(2), grouped.all(2)):
-        raise DaamkitError(
-            wanted="heads that share their values to be silenced together",
-            got="some of a group",
-            mend="name all of its heads, or leave `renormalize` on",
-        )
-    return grouped.all(2)[..., None]

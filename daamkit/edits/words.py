@@ -10,7 +10,7 @@ from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.tokens import Special
-from daamkit.maps.words import Occurrence
+from daamkit.maps.words import Occurrence, WordError
 
 SPECIAL: tuple[Special, ...] = ("SOS", "EOS", "padding", "template")
 
@@ -25,7 +25,7 @@ class OfWords(Edit):
 
 
 def columns(prompt: Prompt, word: Any, occurrence: Occurrence | None) -> tuple[int, ...]:
-    """The tokens of a word, or all of a special name, of every text encoder.
+    """The tokens of a word, or all of a special name, of every text encoder that has them.
 
     Parameters
     ----------
@@ -35,10 +35,22 @@ def columns(prompt: Prompt, word: Any, occurrence: Occurrence | None) -> tuple[i
         As in `Silence`.
     occurrence
         Of a bare word.
+
+    Raises
+    ------
+    WordError
+        If no text encoder has them.
     """
     if isinstance(word, str) and word in SPECIAL:
-        found = [prompt.special(word, encoder).columns for encoder in prompt.texts]
-        return tuple(column for own in found for column in own)
+        special = [(token.special, token.column) for token in prompt.tokens if token.special]
+        found = dict.fromkeys(column for name, column in special if name == word)
+        if not found:
+            raise WordError(
+                wanted=f"a special token called {word!r}",
+                got=", ".join(dict.fromkeys(str(name) for name, _ in special)),
+                mend="name one of these",
+            )
+        return tuple(found)
     return prompt.word(word, occurrence if isinstance(word, str) else None).columns
 
 

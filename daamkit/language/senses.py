@@ -36,7 +36,7 @@ DEPICTED = (*THINGS, "noun.Tops")
 SEEN = (
     "location.n.01", "shape.n.02", "group.n.01", "substance.n.07", "material.n.01",
     "physical_phenomenon.n.01", "atmospheric_phenomenon.n.01", "light.n.01", "color.n.01",
-    "liquid.n.01", "water.n.01",
+    "liquid.n.01", "water.n.01", "currency.n.01", "visual_signal.n.01",
 )  # fmt: skip
 PEOPLE = ("noun.person", "noun.group")
 NEAR = 4  # how many of a noun's senses may be the one that is depicted

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from daamkit.errors import DaamkitError
-from daamkit.language import coreference, senses
+from daamkit.language import coreference, lemmas, senses
 from daamkit.language.coreference import children
 from daamkit.language.parse import Parse
+from daamkit.language.phrases import OF
 from daamkit.language.segments import listed
 from daamkit.language.tokens import NOMINAL, ParsedToken, Phrase
 from daamkit.language.wordnet import above, wordnet
@@ -34,7 +35,7 @@ def subjects(parse: Parse) -> list[Phrase]:
     >>> [phrase.text for phrase in subjects(parsing.parse(prompt))]
     ['corgi', 'hot dog']
     """
-    found = [phrase for phrase in parse.nouns() if not _abstract(parse, phrase)]
+    found = [phrase for phrase in _named(parse) if not _abstract(parse, phrase)]
     media = listed("media.txt")
     pictures = [
         phrase for phrase in found if not media.isdisjoint((phrase.name, phrase.noun.lemma))
@@ -42,6 +43,21 @@ def subjects(parse: Parse) -> list[Phrase]:
     things = [phrase for phrase in found if phrase not in pictures]
     places = [phrase for phrase in things if _place(parse, phrase)]
     return [each for each in things if each not in places] or places or pictures
+
+
+def _named(parse: Parse) -> list[Phrase]:
+    """The nouns, a name with "of" in it as one: "Statue of Liberty"."""
+    found: list[Phrase] = []
+    for phrase in parse.nouns():
+        noun, head = phrase.noun, parse.tokens[phrase.noun.head]
+        before = found[-1] if found else None
+        names = noun.relation == OF and noun.pos == head.pos == "PROPN"
+        if before and names and before.noun == head:
+            text = parse.text[before.start : phrase.end]
+            found[-1] = Phrase(text, before.start, phrase.end, before.noun)
+        else:
+            found.append(phrase)
+    return found
 
 
 def few(found: list[Phrase], text: str, most: int = MOST) -> list[Phrase]:
@@ -64,7 +80,9 @@ def few(found: list[Phrase], text: str, most: int = MOST) -> list[Phrase]:
 def _abstract(parse: Parse, phrase: Phrase) -> bool:
     """Whether it names nothing that can be seen, or a part of how the picture is made."""
     name, noun = phrase.name, phrase.noun
-    said = {phrase.text.lower(), noun.text.lower(), _segment(parse, phrase)}
+    said = {phrase.text.lower(), _segment(parse, phrase)}
+    if not (" " in name and lemmas.entry(name)):  # a traffic light is no light
+        said.add(noun.text.lower())
     if not said.isdisjoint(listed("abstract.txt") | listed("styles.txt")):
         return True
     if _quoted(parse, phrase) or _absent(parse, phrase):

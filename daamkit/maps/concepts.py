@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daamkit.errors import DaamkitError
+from daamkit.maps.words import Word, WordError
 
 if TYPE_CHECKING:
     from daamkit.maps.heatmaps import HeatMaps
+    from daamkit.maps.prompt import Prompt
 
 
 def of_concepts(maps: HeatMaps, text: str) -> HeatMaps:
@@ -29,3 +31,21 @@ def of_concepts(maps: HeatMaps, text: str) -> HeatMaps:
             mend=f"trace with `concepts=[{text!r}]`",
         )
     return maps.concepts
+
+
+def named(prompt: Prompt, text: str) -> Word:
+    """The concept of that whole text, in any case: not "cat" of "black cat".
+
+    Raises
+    ------
+    WordError
+        If there is none.
+    """
+    for concept in sorted(prompt.tokens, key=lambda each: each.text != text):
+        if concept.text.casefold() == text.casefold():
+            return prompt.span(concept.start, concept.end)
+    raise WordError(
+        wanted=f"the concept {text!r}",
+        got=", ".join(repr(concept.text) for concept in prompt.tokens),
+        mend=f"name one of these whole, or trace with `concepts=[{text!r}, ...]`",
+    )

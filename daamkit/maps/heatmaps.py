@@ -15,7 +15,7 @@ from torch import Tensor
 
 from daamkit.errors import DaamkitError
 from daamkit.maps import frames, pooling
-from daamkit.maps.concepts import of_concepts
+from daamkit.maps.concepts import named, of_concepts
 from daamkit.maps.layers import Choice, Index, Layer, select
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.prompt import Prompt
@@ -107,7 +107,8 @@ class HeatMaps:
 
     def concept(self, text: str, *, rule: Pooling | None = None) -> WordMap:
         """Where a word is that the prompt need not have: one of the trace's; see `of_concepts`."""
-        return of_concepts(self, text).word(text, rule=rule)
+        maps = of_concepts(self, text)
+        return maps.of(named(maps.prompt, text), rule=rule)
 
     def words(self, *, rule: Pooling | None = None) -> list[WordMap]:
         """The maps of all words, in the prompt's order."""

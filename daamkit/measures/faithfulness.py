@@ -37,7 +37,9 @@ def parts(
 
 
 def effects(
-    whole: Float[np.ndarray, "y x"], changes: Float[np.ndarray, "parts y x"]
+    whole: Float[np.ndarray, "y x"],
+    changes: Float[np.ndarray, "parts y x"],
+    least: float = 0.0,
 ) -> tuple[Float[np.ndarray, " shares"], Float[np.ndarray, " shares"]]:
     """How much of what a word does is undone by an edit of it in each of its `parts`.
 
@@ -48,6 +50,8 @@ def effects(
         unit.
     changes
         The same where it is edited in each part.
+    least
+        Mean change up to which a word does nothing: a share of what is rounding tells nothing.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def effects(
         early too. NaN, both, of a word that does nothing.
     """
     half, total = len(changes) // 2, whole.mean()
-    if total == 0:
+    if total <= least:
         nothing = np.full(half, np.nan)
         return nothing, nothing
     shares = changes.mean((1, 2)) / total

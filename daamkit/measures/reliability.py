@@ -186,10 +186,10 @@ def said(run: Run, found: pd.DataFrame) -> pd.DataFrame:
 
 def table(run: Run, parser: Any = None, changes: Iterable[WordMap] = ()) -> pd.DataFrame:
     """How far each noun's map can be believed; see `Run.reliability`."""
-    from daamkit.language import parsing
+    from daamkit.language import parsing, subjects
 
-    phrases = parsing.parse(run.prompt, parser).things()
-    nouns = [run.maps.prompt.span(noun.start, noun.end) for noun in phrases]
+    things = subjects.subjects(parsing.parse(run.prompt, parser))
+    nouns = [run.maps.prompt.span(thing.start, thing.end) for thing in things]
     if not nouns:
         raise DaamkitError(
             wanted="a prompt that names a thing", got=repr(run.prompt), mend="name one: 'a cat'"

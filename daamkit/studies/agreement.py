@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-from daamkit import zoo
+from daamkit import fingerprint, zoo
 from daamkit.maps.wordmap import WordMap
 from daamkit.measures import intervals, ranking
 from daamkit.studies import redraw
@@ -59,6 +59,11 @@ class Agreement(Explaining):
         """Truth, the methods, and the second model."""
         super().check()
         _ = self._other
+
+    def instruments(self) -> dict[str, str]:
+        """The second model too."""
+        told = fingerprint.model_facts(self._other)["fingerprint"]
+        return super().instruments() | {"other": str(told)}
 
     @cached_property
     def _other(self) -> Any:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 DAAM = "daam"  # what the others are held against
 CAUSE: Literal["silence"] = "silence"  # the edit by which `cause` is measured
 MEASURES = ("ap", "iou", "cause")
+STILL = 1e-5  # mean change of colours, from 0 to 1: less is rounding, and has no cause
 KEYS = ["seed", "noun"]
 KEPT = ("split", "prompt", "seed", "draw")  # of a case, in its rows
 APART = 1_000_000  # seeds of a scene's draws
@@ -126,7 +127,8 @@ class AttributionStudy(Explaining):
                 row = said | {"method": name} | FREE | found.cost.get(name, {})
                 row["ap"] = _ap(map_, mask)
                 row["cause"] = ranking.within(moved, _pixels(map_), int(mask.sum()))
-                if getattr(self._methods.get(name), "by", "") == CAUSE:
+                still = moved.mean() < STILL
+                if still or getattr(self._methods.get(name), "by", "") == CAUSE:
                     row["cause"] = np.nan  # by its own means
                 for half, made in pooled.items():
                     each = made.get(name, {i: map_}).get(i)
@@ -157,7 +159,8 @@ class AttributionStudy(Explaining):
         each: dict[str, list[WordMap]] = {}
         for name in found.cost if words else ():
             with contextlib.suppress(UnsuitedError):
-                each[name] = self._methods[name].maps(found.run, words, found.again)
+                every = [*found.nouns.values(), *words]
+                each[name] = self._methods[name].maps(found.run, every, found.again)[-len(words) :]
         mapped: list[Mapped] = []
         for i, (said, word) in enumerate(zip(others, words, strict=True)):
             mask, number = scene.mask(said), len(found.nouns) + i
@@ -177,7 +180,8 @@ class AttributionStudy(Explaining):
         "attribution": for each set and method the mean "ap", "iou" (at a cut chosen on other
         prompts, "cuts") and "cause", the gain of each over DAAM's ("ap_over"), generations, passes,
         backwards and seconds; n.
-        "winner": the best method, chosen on one half of the prompts, over DAAM on the other.
+        "winner": the best method, chosen on one half of the prompts, over DAAM on the other; of
+        "cause", that is not itself made by an edit.
         "splits": each measure, by whether the training has seen the composition.
         "beside": each measure, by what else is in the picture (`spoken.BESIDE`).
         "agreement": of a noun's maps, Spearman's correlation of ap and cause over the methods, and
@@ -203,9 +207,18 @@ class AttributionStudy(Explaining):
         }
         if DAAM in set(names["method"]):
             found["robustness"] = _robustness(names)
-            blind = localisation.BASELINES
-            found["winner"] = winners.crossed(names, MEASURES, to=DAAM, without=blind)
+            found["winner"] = self._winners(names)
         return found
+
+    def _winners(self, names: pd.DataFrame) -> pd.DataFrame:
+        """Nothing that is made by an edit wins by "cause": two edits change the same pixels."""
+        blind = localisation.BASELINES
+        edits = [name for name, each in self._methods.items() if each.by]
+        found = [
+            winners.crossed(names, ["ap", "iou"], to=DAAM, without=blind),
+            winners.crossed(names, ["cause"], to=DAAM, without=[*blind, *edits]),
+        ]
+        return pd.concat(found, ignore_index=True)
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Finding the thing, and finding what the word does."""

@@ -25,7 +25,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.prompt import Prompt
 from daamkit.measures import intervals
 from daamkit.prompts import tokenized
-from daamkit.studies import drawing, prompts, truths
+from daamkit.studies import drawing, instruments, prompts, truths
 from daamkit.studies.session import Case, Row, Session
 from daamkit.studies.study import Study, in_world
 from daamkit.toybox import claims, heldout, oracle, sprites
@@ -75,6 +75,10 @@ class Binding(Study):
     def check(self) -> None:
         """The oracle."""
         oracle.trained(self.world)
+
+    def instruments(self) -> dict[str, str]:
+        """The oracle."""
+        return instruments.oracle(self.world)
 
     def cases(self) -> list[Case]:
         """A prompt each: seed, form, split, and things, colour and name of both."""

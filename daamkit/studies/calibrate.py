@@ -18,7 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from daamkit import fingerprint, record, zoo
+from daamkit import record
+from daamkit.errors import DaamkitError
 from daamkit.measures.regression import fit
 from daamkit.measures.reliability import TARGETS, Calibration, conditions, design
 from daamkit.measures.signs import SIGNS
@@ -72,19 +73,36 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--without", nargs="*", default=[], help="signs not to learn from")
     asked = parser.parse_args(argv)
     told = shards.manifest(asked.folder)
-    rows, (_, about) = runner.table(asked.folder), shards.rows(_first(asked.folder), told)
-    model = told["settings"]["model"]
-    digest = fingerprint.model_facts(zoo.load(model))["fingerprint"]
-    under = conditions(about["record"])
-    found = learn(rows, Path(model).name, digest, under, asked.without)
+    first = _require_whole(asked.folder, told)
+    rows, (_, about) = runner.table(asked.folder), shards.rows(first, told)
+    model, made = Path(told["settings"]["model"]).name, about["record"]
+    found = learn(rows, model, made["model"]["fingerprint"], conditions(made), asked.without)
     found = replace(found, also=asked.also)
     record.write_learned(found, asked.out)
     print(f"{asked.out}: {found.words} words of {found.images} images")
     print(f"signs: {', '.join(found.mean)}; under {found.under}")
+    if left := [name for name in SIGNS if name not in (*found.mean, *asked.without)]:
+        print(f"left out, because some words lack them: {', '.join(left)}")
 
 
-def _first(folder: Path) -> Path:
-    return min(folder.glob("cases-*.parquet"))
+def _require_whole(folder: Path, told: Mapping[str, Any]) -> Path:
+    """The first shard of a study's folder that can be learned from.
+
+    Raises
+    ------
+    DaamkitError
+        If it is of another study, of the split that calibrations are measured on, or not done.
+    """
+    name, split = told["study"], told["settings"].get("split")
+    done = sorted(folder.glob("cases-*.parquet"))
+    wanted = -(-told["cases"] // told["batch_size"])
+    if name != "reliability" or split == "held-out" or len(done) < wanted:
+        raise DaamkitError(
+            wanted="a whole study 'reliability', not of the split that is measured on",
+            got=f"{name!r} of the split {split!r}, with {len(done)} of {wanted} shards",
+            mend="run `daamkit study reliability --split seen` to its end, in a folder of its own",
+        )
+    return done[0]
 
 
 if __name__ == "__main__":

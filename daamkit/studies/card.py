@@ -180,7 +180,7 @@ def evaluate(
     facts = {
         "parameters": sum(each.numel() for part in parts for each in part.parameters()),
         "steps": steps,
-        "guidance": families.family_of(pipe).guidance(pipe).of(pipe, call),
+        "guidance": families.family_of(pipe).guidance(pipe).told(pipe, call),
         "seconds": round(seconds, 3),
         "failures": {of: [word for group, word in failing if group == of] for of in WORDS},
     }

@@ -10,10 +10,10 @@ from typing import Any
 
 from daamkit import registry
 from daamkit.attention.taps import Tap
-from daamkit.attribution.method import Again, UnsuitedError, related
+from daamkit.attribution.method import Again, UnsuitedError, UnsuitedPromptError, related
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
-from daamkit.studies import localisation
+from daamkit.studies import instruments, localisation
 from daamkit.studies.costs import Counted
 from daamkit.studies.drawn_scenes import Known, OfScenes, relations
 from daamkit.studies.session import Case, Session
@@ -62,6 +62,11 @@ class Explaining(OfScenes):
         names = self.methods or tuple(registry.attributions.names())
         return {name: Counted(registry.attributions.find(name)()) for name in names}
 
+    def instruments(self) -> dict[str, str]:
+        """The methods, and what was learned of models."""
+        known = {"methods": ", ".join(self._methods)}
+        return super().instruments() | known | {"lessons": instruments.shipped("attribution")}
+
     # -- one image
 
     def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
@@ -70,7 +75,8 @@ class Explaining(OfScenes):
         return super().tracing(pipe, prompt) | relations(pipe, prompt, wanted)
 
     def explained(self, session: Session, case: Case) -> Explained:
-        """A case's image, and every method's map of every noun that is there."""
+        """A case's image, and every method's map of every noun that is there, each asked of all the
+        prompt's nouns: where they compete, one that was not drawn does too."""
         draw = self.drawing(session, case)
         seen = self.seen(case, draw())
         words = seen.words
@@ -81,13 +87,16 @@ class Explaining(OfScenes):
             again = _Again(draw)
             start = time.perf_counter()
             try:
-                found = method.maps(seen.run, [*words.values()], again)
+                found = method.maps(seen.run, [*seen.nouns.values()], again)
+            except UnsuitedPromptError:
+                continue
             except UnsuitedError:
                 if name in self.methods:
                     raise
                 continue
-            for noun, made in zip(words, found, strict=True):
-                maps[noun][name] = made
+            for noun, made in zip(seen.nouns, found, strict=True):
+                if noun in words:
+                    maps[noun][name] = made
             seconds = time.perf_counter() - start
             cost[name] = {"generations": again.count, "seconds": seconds, **method.spent}
         for noun in words:

@@ -14,7 +14,7 @@ HALVES = ("layers, first", "layers, second", "steps, first", "steps, second")
 
 def of(run: Run) -> dict[str, Run]:
     """The run with half of its maps, by which of `HALVES`: of the layers that its rule pools, and
-    of the steps where several were kept apart."""
+    of the steps where several were kept apart; of attention to words alone."""
     every = pooling.pooled(run.maps.layers.values(), run.maps.rule, run.maps.explicit_layers)
     names = [layer.name for layer in sorted(every, key=lambda layer: layer.order)]
     found = {
@@ -33,4 +33,4 @@ def _halves(every: list[Any]) -> dict[str, list[Any]]:
 
 
 def _with(run: Run, maps: HeatMaps) -> Run:
-    return replace(run, branches={**run.branches, "cond": maps})
+    return replace(run, branches={**run.branches, "cond": maps}, self_attention={}, related={})

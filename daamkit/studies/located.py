@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
-from daamkit.studies import truths
+from daamkit.studies import instruments, truths
 from daamkit.studies.study import Study
 
 
@@ -49,6 +49,13 @@ class Located(Study):
                 mend="let the pipeline return pictures, `output_type='pil'`",
             )
         return self._truth.masks(run.image, truths.stem(prompt, seed), names)
+
+    def instruments(self) -> dict[str, str]:
+        """The oracle, if that is the truth."""
+        own = super().instruments()
+        return own | (
+            instruments.oracle(getattr(self, "world", 1)) if self.truth == "oracle" else {}
+        )
 
     @cached_property
     def _truth(self) -> truths.Truth:

@@ -94,8 +94,7 @@ class Necessity(OfScenes):
             return self._look(seen, draw(edit) if heads else run, edited=bool(heads))
 
         for (kind, part), heads in parts(session.pipe, run).items():
-            order = rng.permutation(len(every))[: len(heads)]
-            chance = frozenset(every[i] for i in order)
+            chance = _at_random(heads, every, rng)
             for question in QUESTIONS:
                 said = {"question": question, "kind": kind, "part": part, "heads": len(heads)}
                 for edit, (noun, word) in product(EDITS, seen.words.items()):
@@ -168,6 +167,14 @@ def parts(pipe: Any, run: Run) -> dict[tuple[str, str], Heads]:
         for name, heads in found.items()
         if len(heads) < len(every) and (name[0] != "block" or len({s for s, _ in heads}) > 1)
     }
+
+
+def _at_random(heads: Heads, every: Sequence[Head], rng: np.random.Generator) -> Heads:
+    """As many heads, none of these as long as there are others."""
+    others = [head for head in every if head not in heads]
+    order = [*rng.permutation(len(others)), *(len(others) + rng.permutation(len(heads)))]
+    known = [*others, *sorted(heads)]
+    return frozenset(known[i] for i in order[: len(heads)])
 
 
 def _edit(heads: Heads, word: Word | None) -> Edit:

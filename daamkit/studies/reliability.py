@@ -25,7 +25,7 @@ from daamkit.measures import calibration, intervals, reliability
 from daamkit.measures.overlap import iou
 from daamkit.measures.reliability import TARGETS
 from daamkit.measures.signs import SIGNS, signs
-from daamkit.studies import drawing, prompts, truths
+from daamkit.studies import drawing, instruments, prompts, truths
 from daamkit.studies.located import Located
 from daamkit.studies.nothing import NOTHING
 from daamkit.studies.session import Case, Row, Session
@@ -87,6 +87,10 @@ class Reliability(Located):
         super().check()
         if self.truth == "oracle":
             oracle.trained(self.world)
+
+    def instruments(self) -> dict[str, str]:
+        """What says how likely it was."""
+        return super().instruments() | {"calibrations": instruments.shipped("reliability")}
 
     def cases(self) -> list[Case]:
         """Prompt, seed and group, the groups in turn."""

@@ -1,7 +1,9 @@
 """Does a conclusion hold under other settings? In which share of them.
 
-A conclusion is that a method is better, or worse, than another, or its equal: the sign of its mean
-gain over all rows. It holds in a setting where the gain there has that sign.
+A conclusion is that a method is better, or worse, than another: the interval of its mean gain over
+all rows does not hold 0, else it is undecided. It holds in a setting where the gain there has the
+sign that it has over all. Parts of the rows belong to the whole, so that of two parts one mostly
+agrees; other rules, cuts, halves and noises are measurements of their own.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from daamkit.measures import intervals
 from daamkit.studies.session import Row
 
 QUARTERS = 4  # into which prompts are dealt by chance, as if each had been a study of its own
@@ -47,8 +50,8 @@ def held(
     Returns
     -------
     frame
-        measure, method, conclusion ("better" than `to`, "worse" or "equal"), setting (one of
-        `settings`, "quarter" of the prompts, what other columns are called, "rule"), holds, of,
+        measure, method, conclusion ("better" than `to`, "worse" or "undecided"), gain, setting (one
+        of `settings`, "quarter" of the prompts, what other columns are called, "rule"), holds, of,
         share.
     """
     every = {
@@ -58,11 +61,12 @@ def held(
     for name, own in every.items():
         for measure, others in measures.items() if name != to else ():
             gain = _gain(own, every[to], measure)
-            over = float(gain.mean())
+            over, low, high = intervals.mean(gain.to_numpy(), own["prompt"].tolist())
             if not np.isfinite(over):
                 continue
             said: Row = {"measure": measure, "method": name}
-            said["conclusion"] = "better" if over > 0 else "worse" if over < 0 else "equal"
+            sure = "better" if low > 0 else "worse" if high < 0 else "undecided"
+            said |= {"conclusion": sure, "gain": over}
             means = _parts(own, gain, settings)
             for setting, columns in others.items():
                 means[setting] = [_gain(own, every[to], each).mean() for each in columns]

@@ -209,7 +209,8 @@ def _measure(study: Study, session: Session, start: int, batch: Sequence[Case]) 
     if len(found) != len(batch):
         raise RuntimeError(f"{study.name} measured {len(found)} of {len(batch)} cases")
     rows = [{"case": start + i} | row for i, each in enumerate(found) for row in each]
-    return rows, session.record
+    told = study.instruments()
+    return rows, {**session.record, **({"instruments": told} if told else {})}
 
 
 def _local(

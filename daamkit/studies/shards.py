@@ -29,7 +29,14 @@ from daamkit.studies.session import Case
 if TYPE_CHECKING:
     from daamkit.studies.study import Study
 
-HOW = ("model", "dtype", "device", "scheduler", "versions")  # of a record: must stay the same
+HOW = (
+    "model",
+    "dtype",
+    "device",
+    "scheduler",
+    "versions",
+    "instruments",
+)  # of a record: must stay the same
 THREADS = 2**12  # of the CPU, at most
 _PART = re.compile(r"\.([0-9a-f]{16}|study\.json\..*|cases-\d{7}\.parquet.*)\.part")
 TOLD: dict[str, type] = {  # what every study.json has

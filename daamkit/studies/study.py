@@ -107,6 +107,11 @@ class Study:
         """
         parsing.spacy_pipeline(self.parser)
 
+    def instruments(self) -> dict[str, str]:
+        """What rows are measured with besides the model, by a digest or a name: an oracle, what was
+        learned of a model. Rows of others do not mix."""
+        return {}
+
     def cases(self) -> list[Case]:
         """All cases, in order; the same settings give the same. Unless told otherwise, a prompt
         each."""

@@ -113,6 +113,11 @@ class Oracle(nn.Module):
         return dict(zip([*self.heads, "centre"], scores, strict=True))
 
 
+def called(world: int) -> str:
+    """The file of a world's oracle."""
+    return "oracle.safetensors" if world == 1 else f"oracle-{world}.safetensors"
+
+
 @cache
 def trained(world: int = 1, file: str | Path | None = None) -> Oracle:
     """The oracle of a world: the one that ships with the package, or one that was taught.
@@ -122,16 +127,16 @@ def trained(world: int = 1, file: str | Path | None = None) -> Oracle:
     DaamkitError
         If none ships for that world, or the file is not there.
     """
-    name = "oracle" if world == 1 else f"oracle-{world}"
+    name = called(world)
     try:
-        place = resources.path("oracle", f"{name}.safetensors") if file is None else Path(file)
+        place = resources.path("oracle", name) if file is None else Path(file)
         weights = load_file(place)
     except (DaamkitError, OSError) as error:
         raise DaamkitError(
             wanted=f"the oracle of world {world}",
             got="no weights with this version of daamkit" if file is None else f"no file {file}",
             mend=f"teach one: `python -m daamkit.toybox.training.oracle --world {world} --out "
-            f"FOLDER` writes FOLDER/{name}.safetensors, which `--oracle` takes",
+            f"FOLDER` writes FOLDER/{name}, which `--oracle` takes",
         ) from error
     model = Oracle(world)
     floats = {name: value.float() for name, value in weights.items()}

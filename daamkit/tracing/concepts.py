@@ -20,7 +20,7 @@ from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.columns import AT_ONCE, cut
 from daamkit.attention.families.reworded import Vectors
-from daamkit.attention.sites import Site
+from daamkit.attention.sites import Grid, Site
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
@@ -31,6 +31,7 @@ from daamkit.maps.tokens import Token
 from daamkit.prompts import vectors
 from daamkit.tracing import extra, results
 from daamkit.tracing.recorder import Recorder
+from daamkit.tracing.relating import Relating
 
 
 class Concepts(Tap):
@@ -51,7 +52,7 @@ class Concepts(Tap):
         Passes of the latest.
     """
 
-    guides = True  # what is denoised is known, after guidance, in `before`
+    guides = looks = True  # what is denoised is known, after guidance, in `before`
 
     def __init__(
         self,
@@ -124,28 +125,47 @@ class Concepts(Tap):
     def open(self, now: Pass) -> None:
         """At which sites, and what the text encoders make of the concepts."""
         call = now.call
-        every = [site for own in families.sites(call.pipe).values() for site in own]
-        sites = [site for site in every if site.reads_text]
+        sites = self._sites(call.pipe)
         self.joint = any(site.kind == "joint" for site in sites)
-        double = [site for site in sites if site.group == "double"]  # the paper's layers
-        sites = double if self.joint and double else sites
-        sites = [
-            site
-            for site in sites
-            if self.sites is None or any(name in site.name for name in self.sites)
-        ]
         self.names_of_sites = [site.name for site in sites]
-        base = now.family.base(call.pipe)
-        slots = Plan.slots_of(
-            sites, now.grid, self.keep, lambda site: now.family.left_out(site, now.grid, base)
-        )
-        if self.joint:  # scores are of all heads together
-            slots = tuple(replace(slot, heads=1) for slot in slots)
-        steps, count = call.planned_passes(), len(self.names)
-        plan = Plan(self.keep, slots, call.samples, steps, count)
-        check([plan], self.budget)
+        plan = self.plan(call.pipe, now.grid, call.samples, call.planned_passes())
+        check([plan, *self.held()], self.budget)
         self.store = Store(plan)
-        self.vectors = [vectors.encoded(now, name, first=self.joint) for name in self.names]
+        self.vectors = self.read(now)
+
+    def read(self, now: Pass) -> list[Vectors]:
+        """What the text encoders make of each concept."""
+        return [vectors.encoded(now, name, first=self.joint) for name in self.names]
+
+    def plan(self, pipe: Any, whole: Grid, samples: int, steps: int) -> Plan:
+        """What is kept of so many images and passes on a grid."""
+        family, sites = families.family_of(pipe), self._sites(pipe)
+        base = family.base(pipe)
+        slots = Plan.slots_of(
+            sites, whole, self.keep, lambda site: family.left_out(site, whole, base)
+        )
+        if any(site.kind == "joint" for site in sites):  # scores are of all heads together
+            slots = tuple(replace(slot, heads=1) for slot in slots)
+        return Plan(self.keep, slots, samples, steps, len(self.names))
+
+    def held(self) -> list[Plan]:
+        """What others hold within the same budget."""
+        return []
+
+    def _sites(self, pipe: Any) -> list[Site]:
+        """Those named, or all; of all, those whose text has weights of its own, if some have."""
+        every = [site for own in families.sites(pipe).values() for site in own if site.reads_text]
+        if self.sites is None:
+            double = [site for site in every if site.group == "double"]  # the paper's layers
+            return double or every
+        named = [site for site in every if any(name in site.name for name in self.sites)]
+        if not named:
+            raise DaamkitError(
+                wanted=f"sites that read text, named {' or '.join(self.sites)}",
+                got="none",
+                mend=f"name a part of {', '.join(site.name for site in every)}",
+            )
+        return named
 
     def _beside(self, attention: Attention) -> Float[Tensor, "samples heads cells concepts"]:
         """What each cell would pay to a concept, were its keys there besides the prompt's: a mean
@@ -212,12 +232,25 @@ class TracedConcepts(Concepts):
         The trace's own tap, which is told of everything before this one.
     concepts
         Words or phrases.
+    relating
+        The trace's tap of relations, if it has any; told of everything before this one too.
     """
 
-    def __init__(self, recorder: Recorder, concepts: Sequence[str]) -> None:
+    def __init__(
+        self, recorder: Recorder, concepts: str | Sequence[str], relating: Relating | None = None
+    ) -> None:
         options = recorder.options
         super().__init__(concepts, options.keep, options.sites, options.budget)
-        self.recorder = recorder
+        self.recorder, self.relating = recorder, relating
+
+    def held(self) -> list[Plan]:
+        """The maps of the prompt's words and the relations, unless they lie in files."""
+        if self.recorder.options.spill is not None:
+            return []
+        own = [self.recorder.cross_stores, self.recorder.self_stores]
+        stores = [store for branches in own for store in branches.values()]
+        related = [] if self.relating is None else list(self.relating.stores.values())
+        return [store.plan for store in [*stores, *related]]
 
     def finish(self, call: Call, images: Any) -> None:
         super().finish(call, images)

@@ -35,7 +35,7 @@ class Previews(Tap):
         Whether a model without small pictures is refused; else nothing is noted of it.
     """
 
-    guides = True  # told of what the scheduler is given, which it leaves as it is
+    guides = looks = True  # told of what the scheduler is given, which it leaves as it is
 
     def __init__(self, wanted: bool = True) -> None:
         self.wanted, self.known = wanted, True

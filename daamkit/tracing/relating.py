@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -15,7 +15,7 @@ from daamkit import prompts
 from daamkit.attention import families
 from daamkit.attention.calls import Call, Pass
 from daamkit.attention.columns import between
-from daamkit.attention.sites import Grid, Kind, Site
+from daamkit.attention.sites import Grid, Site
 from daamkit.attention.stores import Plan, Store, check
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
@@ -23,15 +23,8 @@ from daamkit.maps.related import Related, Relation
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.prompts import Read
-from daamkit.tracing import results, sources
+from daamkit.tracing import results, sources, sums
 from daamkit.tracing.recorder import Recorder
-
-KINDS: dict[Relation, tuple[Kind, ...]] = {
-    "image_to_text": ("cross", "joint"),
-    "text_to_image": ("joint",),
-    "image_to_image": ("self", "joint"),
-    "text_to_text": ("joint", "text"),
-}
 
 
 class Relating(Tap):
@@ -90,20 +83,16 @@ class Relating(Tap):
         call, options = now.call, self.recorder.options
         self.texts = prompts.texts(call, "cond", options.prompt, options.negative_prompt)
         self.size, self.grid = now.family.shown(call, now.grid), now.grid
-        every = [site for own in families.sites(call.pipe).values() for site in own]
-        named = [
-            site
-            for site in every
-            if options.sites is None or any(name in site.name for name in options.sites)
-        ]
+        prompts_ = [text.prompt for text in self.texts]
+        size = now.grid, call.samples, call.planned_passes()
         plans: dict[Relation, Plan] = {}
         for relation, chosen in self.relations.items():
-            sites = [site for site in named if site.kind in KINDS[relation] and site.observable]
+            sites = sums.bearing(relation, call.pipe, options)
             if not sites:
-                raise _no_site(relation, call, every)
+                raise _no_site(relation, call)
             if relation.startswith("text"):
-                self.words[relation] = [sources.words(text.prompt, chosen) for text in self.texts]
-            plans[relation] = self._plan(relation, chosen, sites, now)
+                self.words[relation] = [sources.words(prompt, chosen) for prompt in prompts_]
+            plans[relation] = sums.planned(relation, chosen, prompts_, sites, options.keep, *size)
         held = [
             s.plan
             for own in (self.recorder.cross_stores, self.recorder.self_stores)
@@ -112,27 +101,6 @@ class Relating(Tap):
         if options.spill is None:
             check([*plans.values(), *held], options.budget)
         self.stores = {relation: Store(plan, options.spill) for relation, plan in plans.items()}
-
-    def _plan(self, relation: Relation, chosen: Any, sites: Sequence[Site], now: Pass) -> Plan:
-        keep = self.recorder.options.keep
-        slots = Plan.slots_of(sites, now.grid, keep)
-        if relation.startswith("text"):
-            count = max(len(words) for words in self.words[relation])
-        else:
-            count = 0 if chosen == "all" else len(sources.pixels(chosen))
-        if relation.endswith("text"):
-            if not count:  # all cells: there is no grid of targets to tell how many
-                if len(now.grid) > 2:
-                    raise DaamkitError(
-                        wanted=f"pixels for {relation}",
-                        got="all cells of a video, whose frames could not be told apart",
-                        mend="name some pixels, such as [(40, 12)]; they are of the first frame",
-                    )
-                count = max(prod(slot.grid) for slot in slots)
-                slots = tuple(slot for slot in slots if prod(slot.grid) == count)
-            columns = max(text.prompt.columns for text in self.texts)
-            slots = tuple(replace(slot, grid=(1, columns)) for slot in slots)
-        return Plan(keep, slots, now.call.samples, now.call.planned_passes(), count)
 
     def _shares(
         self, relation: Relation, attention: Attention
@@ -231,10 +199,10 @@ def _known(name: str, chosen: Any) -> Relation:
     DaamkitError
         If it has none, or nothing has the name.
     """
-    relation: Relation | None = next((each for each in KINDS if each == name), None)
+    relation: Relation | None = next((each for each in sums.KINDS if each == name), None)
     if relation is None:
         raise DaamkitError(
-            wanted=f"a relation of {', '.join(KINDS)}",
+            wanted=f"a relation of {', '.join(sums.KINDS)}",
             got=repr(name),
             mend="name one of these",
         )
@@ -264,7 +232,8 @@ def _same_places(attention: Attention) -> None:
         )
 
 
-def _no_site(relation: Relation, call: Call, sites: Sequence[Site]) -> DaamkitError:
+def _no_site(relation: Relation, call: Call) -> DaamkitError:
+    sites = [site for own in families.sites(call.pipe).values() for site in own]
     kinds = ", ".join(sorted({site.kind for site in sites if site.observable}))
     why = f"{type(call.pipe).__name__}, whose attention is {kinds}"
     if relation.startswith("text") and "joint" not in kinds:

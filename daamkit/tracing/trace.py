@@ -16,6 +16,7 @@ from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.run import Run
+from daamkit.tracing import sums
 from daamkit.tracing.concepts import TracedConcepts
 from daamkit.tracing.options import Branch, TraceOptions, plans_for
 from daamkit.tracing.previews import BYTES, Previews
@@ -148,6 +149,13 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
                 raise DaamkitError(
                     wanted=f"a {name} of {', '.join(known)}", got=repr(value), mend="name one"
                 )
+        for name, of in (("concepts", concepts), ("relations", relations)):
+            if of and "cond" not in asked:
+                raise DaamkitError(
+                    wanted=f"the branch 'cond', whose passes `{name}=` are of",
+                    got=f"branches={asked!r}",
+                    mend=f"trace `branches={('cond', *asked)!r}`",
+                )
         if spill is not None and not Path(spill).is_dir():
             raise DaamkitError(
                 wanted="a folder to spill to", got=f"{spill}", mend="make it, or name another"
@@ -166,8 +174,9 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         self._previews = previews is not False
         self._recorder = recorder = Recorder(self.runs, self._options)
         taps: list[Tap] = [Previews(bool(previews))] if self._previews else []
-        taps += [Relating(recorder, relations)] if relations else []
-        taps += [TracedConcepts(recorder, concepts)] if concepts else []
+        self._relating = Relating(recorder, relations) if relations else None
+        self._concepts = TracedConcepts(recorder, concepts, self._relating) if concepts else None
+        taps += [tap for tap in (self._relating, self._concepts) if tap is not None]
         super().__init__(pipe, recorder, *taps)
 
     def bytes(
@@ -180,8 +189,8 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         steps: int = 50,
         images: int = 1,
     ) -> int:
-        """What the maps of such a call will take, before it is made: float32, all branches; with
-        previews, at most what these take too.
+        """What the maps of such a call will take, before it is made: float32, all branches,
+        relations and concepts; with previews, at most what these take too.
 
         Parameters
         ----------
@@ -202,11 +211,18 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
                 got=f"{height} and {width}",
                 mend="give both: pipelines take their own size for both if one is missing",
             )
-        columns = prompts.tokenized(self.pipe, prompt).columns
+        text, options = prompts.tokenized(self.pipe, prompt), self._options
         grid = families.family_of(self.pipe).grid(self.pipe, height, width, frames)
-        plans = plans_for(self._options, self.pipe, grid, images, steps, columns)
-        branches = len(set(self._options.branches))
+        plans = plans_for(options, self.pipe, grid, images, steps, text.columns)
+        branches = len(set(options.branches))
         maps = branches * sum(plan.bytes for plan in plans if plan is not None)
+        relations = {} if self._relating is None else self._relating.relations
+        for name, chosen in relations.items():
+            sites = sums.bearing(name, self.pipe, options)
+            size = grid, images, steps
+            maps += sums.planned(name, chosen, [text], sites, options.keep, *size).bytes
+        if self._concepts is not None:
+            maps += self._concepts.plan(self.pipe, grid, images, steps).bytes
         return maps + (BYTES * steps * images if self._previews else 0)
 
     def so_far(self) -> list[Run]:

@@ -7,10 +7,28 @@ from torch.nn import functional as F
 import daamkit
 from daamkit.attention import hooks
 from daamkit.attention.taps import Tap
+from daamkit.attribution.concepts import ConceptAttention
 from tests.families import tiny_joint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 NAMES, STEPS = ["lantern", "house", "birds"], 3
+
+
+def test_a_word_within_another_has_the_map_of_its_own_concept():
+    pipe, names = tiny_joint.flux1(), ["bear", "teddy bear", "background"]
+    options = {"max_sequence_length": 32, "output_type": "latent"}
+
+    def again(*taps):
+        with hooks.attach(pipe, *taps), daamkit.trace(pipe, concepts=names) as tracer:
+            tiny_joint.generate(pipe, "a teddy bear", **options)
+        return tracer.run
+
+    run = again()
+    words = [run.maps.prompt.word(text) for text in names[:2]]
+    found = ConceptAttention().maps(run, words, again)
+    for word, own in zip(words, found, strict=True):
+        assert own.word == word and torch.equal(own.values, run.maps.concept(word.text).values)
+    assert not torch.equal(found[0].values, found[1].values)
 
 
 class Streams(Tap):

@@ -45,6 +45,15 @@ def draw(pipe, tap, steps, **options):
 
 
 @pytest.mark.parametrize("make", [tiny.sd, tiny_joint.flux1])
+def test_it_is_the_same_whether_steps_were_kept_apart(make):
+    pipe, maps = make(), []
+    for keep in (("site", "head"), ("step", "site", "head")):
+        run = draw(pipe, Tap(), 3, keep=keep)
+        maps.append(Share().maps(run, [run.maps.prompt.word("cat")], never)[0].values)
+    assert torch.allclose(*maps, rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", [tiny.sd, tiny_joint.flux1])
 def test_of_one_step_it_is_a_softmax_over_the_words_keys(make):
     tap = Products()
     run = draw(make(), tap, 1, keep=("site", "head"))

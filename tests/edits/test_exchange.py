@@ -63,6 +63,21 @@ def test_each_prompt_of_a_batch_has_words_and_a_source_of_its_own(sd):
     assert np.array_equal(both[1], generate(sd, prompts)[1])
 
 
+def test_sources_are_of_prompts_and_one_is_of_all(sd):
+    """However many images of each."""
+    prompts, sources = ["a red cat", "a cat and a dog"], ["a red dog", "a car and a dog"]
+    two = {"prompt": prompts, "num_images_per_prompt": 2, "steps": 1}
+    found = exchanged(sd, daamkit.Exchange([["cat"], ["cat"]], sources), **two)
+    for number, source in enumerate(sources):
+        words = [["cat"] if at == number else [] for at in range(2)]
+        one = exchanged(sd, daamkit.Exchange(words, [source, source]), **two)
+        own = slice(2 * number, 2 * number + 2)
+        assert np.array_equal(found[own], one[own])
+        assert not np.array_equal(found[own], generate(sd, **two)[own])
+    alone = exchanged(sd, daamkit.Exchange("cat", ["a dog dog"]), **two)
+    assert np.array_equal(alone, exchanged(sd, daamkit.Exchange("cat", "a dog dog"), **two))
+
+
 def test_some_steps_alone(sd):
     every, first, all_three = (
         exchanged(sd, daamkit.Exchange("cat", SOURCE, steps=steps), steps=3)
@@ -172,8 +187,15 @@ def test_what_cannot_be_exchanged(sd):
         exchanged(sd, daamkit.Exchange("cat", SOURCE, branch="image"))
     with pytest.raises(DaamkitError, match="a model that is given pooled text"):
         exchanged(sd, daamkit.Exchange("pooled", SOURCE))
-    with pytest.raises(DaamkitError, match="another prompt for each prompt"):
-        exchanged(sd, daamkit.Exchange("cat", [SOURCE, SOURCE]))
+    for prompts, sources, images in ((1, 2, 1), (1, 2, 2), (4, 2, 1), (2, 0, 1)):
+        told = f"another prompt for each of {prompts} prompts; got {sources}"
+        with pytest.raises(DaamkitError, match=told):
+            exchanged(
+                sd,
+                daamkit.Exchange("cat", [SOURCE] * sources),
+                prompt=[PROMPT] * prompts,
+                num_images_per_prompt=images,
+            )
     with pytest.raises(DaamkitError, match="a list of words for each of 1 prompts; got 2"):
         exchanged(sd, daamkit.Exchange([["cat"], ["red"]], SOURCE))
     pipe = tiny_joint.quiet(tiny_joint.qwen())

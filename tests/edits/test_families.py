@@ -215,12 +215,12 @@ def test_blurred_queries_attend(name, pipe):
         attention.query = query
 
 
-def blurred(query, grid):
+def blurred(query, grid, sigma=SIGMA):
     """Of cells in rows, frame by frame, by SciPy."""
     image = query.mT.reshape(-1, *grid).numpy()
     for axis, side in enumerate(grid, 1):
-        reach = min(math.ceil(6 * SIGMA) // 2, side // 2)
-        weights = [math.exp(-((at / SIGMA) ** 2) / 2) for at in range(-reach, reach + 1)]
+        reach = min(math.ceil(6 * sigma) // 2, side // 2)
+        weights = [math.exp(-((at / sigma) ** 2) / 2) for at in range(-reach, reach + 1)]
         weights = [each / sum(weights) for each in weights]
         image = ndimage.correlate1d(image, weights, axis, mode="mirror")
     return torch.from_numpy(image).reshape(query.mT.shape).mT

@@ -1,11 +1,15 @@
 """Vectors exchanged for some cells: these see the other prompt's, all others their own."""
 
+import gc
+from contextlib import nullcontext
+from weakref import ref
+
 import numpy as np
 import pytest
 import torch
 
 import daamkit
-from daamkit.attention.hooks import attach
+from daamkit.attention.hooks import attach, attached
 from daamkit.edits.local import LocalExchange
 from daamkit.errors import DaamkitError
 from tests.edits.outputs import Outputs, only_above_left
@@ -107,6 +111,27 @@ def test_of_joint_attention_the_words_keys_alone_are_exchanged():
     assert torch.allclose(own[:, :, cells], shares[:, :, cells], atol=1e-5)
     assert torch.allclose(own[:, :, ~cells], before[:, :, ~cells], atol=1e-5)
     assert not torch.allclose(before[:, :, cells], own[:, :, cells], atol=1e-4)
+
+
+def test_what_the_passes_beside_have_kept_is_let_go(sd):
+    """After a call, and after one that fails."""
+    with daamkit.edit(sd, LocalExchange("cat", SOURCE, where=EVERYTHING)):
+        for failure in (False, True):
+            kept = []
+
+            (edit,) = [tap for tap in attached(sd) if isinstance(tap, LocalExchange)]
+
+            def look(pipe, step, time, tensors, kept=kept, failure=failure, edit=edit):
+                kept += [ref(key) for _, key, _ in edit._beside.kept.values()]
+                kept += [ref(row.text) for row in edit._rows]
+                if failure:
+                    raise KeyError("in between")
+                return tensors
+
+            with pytest.raises(KeyError) if failure else nullcontext():
+                generate(sd, PROMPT, steps=1, callback_on_step_end=look)
+            gc.collect()
+            assert kept and not any(each() is not None for each in kept)
 
 
 def test_parts_that_are_none(sd):

@@ -6,11 +6,18 @@ import functools
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMPipeline, DDPMScheduler, FluxKontextPipeline, UNet2DModel
+from diffusers import (
+    ChromaInpaintPipeline,
+    DDPMPipeline,
+    DDPMScheduler,
+    FluxKontextPipeline,
+    UNet2DModel,
+)
 from PIL import Image
 
 import daamkit
 from daamkit import cli, zoo
+from daamkit.attention import families
 from daamkit.errors import DaamkitError
 from daamkit.studies import card
 from daamkit.studies.denoised import Denoised
@@ -248,6 +255,19 @@ def test_explain_says_what_has_no_effect_before_it_draws(monkeypatch, tmp_path, 
     assert cli.main(told) == 2
     assert "negative prompt that the model reads; got 'a dog'" in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
+
+
+def test_chromas_inpainting_does_not_read_its_true_scale():
+    pipe = ChromaInpaintPipeline(**tiny_joint.chroma().components)
+    call = zoo.arguments(pipe, PROMPT, guidance=5.0)
+    assert call["guidance_scale"] == 5.0 and "true_cfg_scale" not in call
+    scale = families.family_of(pipe).guidance(pipe)
+    assert scale.told(pipe, call | {"true_cfg_scale": 3.0, "negative_prompt": "a dog"}) == 5.0
+
+
+def test_a_negative_prompt_that_true_guidance_would_read_is_told():
+    with pytest.raises(DaamkitError, match="`true_cfg_scale` above 1 as well"):
+        zoo.arguments(tiny_joint.flux1(), PROMPT, negative="blurry")
 
 
 @pytest.mark.parametrize(

@@ -389,6 +389,23 @@ def test_methods_act_in_the_order_given(sd):
     assert not torch.equal(guided(sd, Double(), Push(), Damp()), one)
 
 
+def test_what_only_looks_sees_what_methods_leave(sd):
+    """In whatever order the contexts are nested."""
+    found = []
+    for order in (1, -1):
+        tracer = daamkit.trace(sd, previews=True, concepts=["dog"])
+        outer, inner = [tracer, daamkit.guide(sd, Push(), Damp())][::order]
+        with outer, inner:
+            generate(sd)
+        found.append(tracer.run)
+    one, other = found
+    assert torch.equal(one.maps.concept("dog").values, other.maps.concept("dog").values)
+    assert one.record["previews"] == other.record["previews"]
+    with daamkit.trace(sd, previews=True) as plain:
+        generate(sd)
+    assert one.record["previews"] != plain.run.record["previews"]
+
+
 def test_what_is_said_after_is_what_the_scheduler_is_given():
     pipe = scheduled("EulerDiscreteScheduler")
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))

@@ -16,6 +16,7 @@ import daamkit
 from daamkit import record, resources
 from daamkit.attribution.occlusion import Occlusion
 from daamkit.errors import DaamkitError
+from daamkit.language import parsing, subjects
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.measures import reliability
@@ -23,6 +24,8 @@ from daamkit.measures.reliability import Calibration
 from daamkit.measures.signs import SIGNS
 from daamkit.measures.signs import signs as measured
 from daamkit.studies.nothing import NOTHING
+from daamkit.studies.reliability import Reliability
+from daamkit.toybox import claims
 from daamkit.views.doubts import doubts, says
 from tests import pictures
 from tests.families import every
@@ -405,3 +408,19 @@ def test_every_sign_is_finite_of_real_maps(name):
     assert np.isfinite(values).all()
     assert name in ("nouns", "shared", "won") or values[0] != values[1]
     assert name != "effect" or run.reliability(changes=changes)[name].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_people_are_told_of_the_nouns_that_were_calibrated(world):
+    """Not of places, collectives, and what the picture is to be without."""
+    study = Reliability(n=70, world=world)
+    for case in study.cases():
+        named = [(thing.start, thing.end) for thing in claims.parse(case["prompt"]).things]
+        found = subjects.subjects(parsing.parse(case["prompt"]))
+        assert [(thing.start, thing.end) for thing in found] == named, case["prompt"]
+
+
+def test_a_place_has_no_row():
+    every = [places((4, i)) for i in range(7)]
+    found = of_maps(*every, prompt="a cat on the grass").reliability()
+    assert found["word"].tolist() == ["cat"]

@@ -9,6 +9,7 @@ import daamkit
 from daamkit import registry
 from daamkit.attention.families import denoisers
 from daamkit.attention.hooks import attach
+from daamkit.attribution.method import UnsuitedPromptError
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap
 from daamkit.studies import halves, localisation, runner
@@ -18,7 +19,7 @@ from daamkit.studies.denoised import Denoised, exact
 from daamkit.studies.halves import HALVES
 from daamkit.studies.objects import Objects
 from daamkit.studies.session import Session
-from daamkit.toybox import scenes
+from daamkit.toybox import claims, scenes
 from daamkit.toybox.training.denoiser import packed
 from tests.families import tiny_joint
 
@@ -33,8 +34,19 @@ class Knowing:
         masks = KNOWN[run.prompt]
         found = localisation.words(run.maps, localisation.claims.parse(run.prompt))
         number = {word.start: i for i, word in found.items()}
-        values = [torch.from_numpy(masks[number[word.start]]).float() for word in words]
+        nothing = np.zeros(run.maps.size, bool)  # of what hardly shows
+        known = [masks.get(number[word.start], nothing) for word in words]
+        values = [torch.from_numpy(mask).float() for mask in known]
         return [WordMap(own, word, run.maps.size) for own, word in zip(values, words, strict=True)]
+
+
+class Choosy:
+    """Bears prompts of one thing alone."""
+
+    def maps(self, run, words, again):
+        if len(words) > 1:
+            raise UnsuitedPromptError(wanted="a thing", got="several", mend="ask for one")
+        return [run.maps.of(word) for word in words]
 
 
 class Silencing(Knowing):
@@ -95,8 +107,9 @@ def test_what_a_method_costs(rows):
     once = rows.drop_duplicates(["set", "seed", "method"]).set_index("method")
     costs = ["generations", "passes", "backwards"]
     assert (once.loc[["daam", "propagation", "smooth noise"], costs] == 0).all(axis=None)
-    counts = rows[rows["method"] == "occlusion"].groupby(["set", "seed"])
-    assert (counts["generations"].first() == counts.size()).all()  # one a word
+    counts = rows[rows["method"] == "occlusion"].groupby(["set", "seed"]).first()
+    asked = [len(claims.parse(prompt).things) for prompt in counts["prompt"]]
+    assert counts["generations"].tolist() == asked  # one a noun, also of those that are not there
     own = once.loc["occlusion"]
     steps = own["set"].map({"drawn, noise 300": 1, "generated": 2})
     assert (own["passes"] == steps * own["generations"]).all() and (own["backwards"] == 0).all()
@@ -155,6 +168,33 @@ def test_tables(study, rows):
     figure = study.plot(tables)
     titles = [ax.get_title("left") + ax.get_title() for ax in figure.axes]
     assert titles == ["Finds the thing", "Finds what the word does"]
+
+
+def test_a_prompt_that_does_not_bear_a_method_has_no_row_of_it(toybox):
+    name = f"{__name__}:Choosy"
+    study = AttributionStudy(n=8, steps=1, levels=(300,), seed=60, methods=("daam", name))
+    rows = runner.run(study, pipe=toybox, threads=1, progress=False)
+    alone = {len(claims.parse(prompt).things) == 1 for prompt in rows["prompt"].unique()}
+    assert alone == {True, False}
+    for prompt, part in rows.groupby("prompt"):
+        assert (name in set(part["method"])) == (len(claims.parse(prompt).things) == 1)
+    assert rows.groupby("prompt")["method"].apply(lambda each: "daam" in set(each)).all()
+
+
+def test_nouns_that_were_not_drawn_compete_too(toybox):
+    asked = []
+
+    class Noting:
+        def maps(self, run, words, again):
+            asked.append((run.prompt, [word.text for word in words]))
+            return [run.maps.of(word) for word in words]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry.attributions, "find", lambda name: Noting)
+        study = AttributionStudy(n=4, steps=1, levels=(300,), seed=60, methods=("daam",))
+        runner.run(study, pipe=toybox, threads=1, progress=False)
+    for prompt, words in asked:
+        assert words == [prompt[each.start : each.end] for each in claims.parse(prompt).things]
 
 
 def test_conclusions_under_other_settings(toybox):

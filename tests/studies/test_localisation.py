@@ -161,6 +161,8 @@ def test_evaluate_of_single_things_leaves_localisation_out(tmp_path, capfd) -> N
         (["--quality", "7"], "at least 8"),
         (["--scenes", "1"], "at least 2"),
         (["--prompts", "missing.txt"], "missing.txt"),
+        (["--world", "2", "--prompts", "mine.txt"], "neither --prompts nor --quality"),
+        (["--world", "2", "--quality", "8"], "neither --prompts nor --quality"),
         (["--model", "nowhere"], "the name of a model"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from daamkit.errors import DaamkitError
 from daamkit.measures import calibration, intervals, reliability
 from daamkit.measures.reliability import TARGETS, Calibration
 from daamkit.measures.signs import SIGNS
-from daamkit.studies import calibrate, prompts, runner
+from daamkit.studies import calibrate, prompts, runner, shards
 from daamkit.studies.calibrate import learn
 from daamkit.studies.nothing import NOTHING
 from daamkit.studies.reliability import GROUPS, Reliability
@@ -30,7 +31,7 @@ SUMMED = [name for name in SIGNS if name not in ("steps", "early", "effect")]
 def folder(toybox, tmp_path_factory):
     """A finished run; the name of the model is what stands in the folder."""
     out = tmp_path_factory.mktemp("reliability")
-    study = Reliability(n=14, steps=4)
+    study = Reliability(n=14, steps=4, split="seen")
     runner.run(study, out, pipe=toybox, batch_size=4, threads=1, progress=False)
     return out
 
@@ -115,7 +116,7 @@ def test_more_prompts_than_there_are():
 
 def test_a_row_for_each_thing_drawn_and_of_nothing(rows):
     drawn, noisy = (rows[rows["maps"] == kind] for kind in ("drawn", "noise"))
-    asked = [claims.parse(case["prompt"]) for case in Reliability(n=14).cases()]
+    asked = [claims.parse(case["prompt"]) for case in Reliability(n=14, split="seen").cases()]
     assert drawn["name"].tolist() == [thing.name for each in asked for thing in each.things]
     assert set(rows["maps"]) == {"drawn", *NOTHING}
     for kind in NOTHING:
@@ -214,6 +215,21 @@ def test_a_calibration_says_how_its_images_were_asked_for(folder, tmp_path, caps
     assert reliability.conditions(run.record) == own.under
     arguments = {**run.record["arguments"], "num_inference_steps": 25}
     assert reliability.conditions({**run.record, "arguments": arguments}) != own.under
+    shard = min(folder.glob("cases-*.parquet"))
+    made = shards.rows(shard, shards.manifest(folder))[1]["record"]
+    assert own.fingerprint == made["model"]["fingerprint"]  # what drew the rows
+
+
+def test_only_a_whole_study_of_another_split_is_learned_from(folder, tmp_path):
+    half = shutil.copytree(folder, tmp_path / "half")
+    max(half.glob("cases-*.parquet")).unlink()
+    with pytest.raises(DaamkitError, match="3 of 4 shards"):
+        calibrate.main([str(half), "--out", str(tmp_path / "a.json")])
+    told = json.loads((half / "study.json").read_text())
+    told["settings"]["split"] = "held-out"
+    (half / "study.json").write_text(json.dumps(told))
+    with pytest.raises(DaamkitError, match="of the split 'held-out'"):
+        calibrate.main([str(half), "--out", str(tmp_path / "a.json")])
 
 
 def test_the_shipped_calibration_says_what_the_study_does_by_default(toybox):

@@ -105,3 +105,13 @@ def test_other_columns_are_settings_by_their_name() -> None:
     named = held(rows, {"ap": {"half": ("max",), "cut": ("otsu",)}}, to="daam")
     found = named.set_index("setting")["holds"]
     assert (found["half"], found["cut"]) == (1, 0)
+
+
+def test_a_gain_whose_interval_holds_nothing_is_undecided() -> None:
+    rows = rows_of({"a": 0.0})
+    new = rows["method"] == "new"
+    rows.loc[new, "ap"] = 0.5 + np.tile([0.2, -0.19], 4)
+    found = held(rows, {"ap": {}}, to="daam")
+    assert set(found["conclusion"]) == {"undecided"} and found["gain"].iloc[0] == pytest.approx(
+        0.005
+    )

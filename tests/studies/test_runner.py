@@ -667,6 +667,14 @@ def test_a_real_model_is_told_from_another(tmp_path, toybox, sd) -> None:
     assert_same(run(study, tmp_path, pipe=toybox), found)
 
 
+def test_rows_of_other_instruments_are_not_mixed(folder, whole, monkeypatch) -> None:
+    shards(folder)[3].unlink()
+    with pytest.raises(DaamkitError, match="instruments"), monkeypatch.context() as patch:
+        patch.setattr(Stub, "instruments", lambda study: {"oracle": "another"})
+        run(Stub(), folder)
+    assert_same(run(Stub(), folder), whole)
+
+
 # -- exceptions
 
 

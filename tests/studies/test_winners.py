@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daamkit.studies.winners import crossed
+from daamkit.studies.winners import DEALT, crossed
 
-HALVES = np.random.default_rng(0).permutation(8) % 2  # of eight prompts
+HALVES = np.random.default_rng(DEALT).permutation(8) % 2  # of eight prompts
 
 
 def rows_of(**values):
@@ -57,3 +57,13 @@ def test_pairs_are_of_one_word():
     rows = rows_of(daam=0.5, good=0.7)
     turned = pd.concat([rows[rows["method"] == "good"][::-1], rows[rows["method"] == "daam"]])
     assert line(turned)["over"] == pytest.approx(0.2)
+
+
+def test_methods_that_lack_words_are_ranked_by_pairs():
+    """One that is asked of easy words alone has the higher mean, and gains less."""
+    rows = rows_of(daam=0.5, good=0.7, choosy=0.95)
+    easy = rows["seed"].isin([0, 1, 2, 3])
+    rows.loc[easy & (rows["method"] == "daam"), "ap"] = 0.9
+    rows.loc[easy & (rows["method"] == "good"), "ap"] = 1.0
+    rows = rows[easy | (rows["method"] != "choosy")]
+    assert line(rows)["winner"] == "good"

@@ -5,9 +5,12 @@ import torch
 
 import daamkit
 from daamkit.attention import hooks
+from daamkit.attention.stores import MemoryBudgetError
 from daamkit.attribution.concepts import ConceptAttention
 from daamkit.errors import DaamkitError
+from daamkit.maps.words import WordError
 from daamkit.tracing import extra
+from daamkit.tracing.concepts import Concepts
 from tests import tiny
 from tests.families import every, tiny_cross, tiny_joint
 
@@ -97,6 +100,89 @@ def test_concepts_of_several_texts_do_not_hear_each_other(name, monkeypatch):
             every.generate(case, pipe, "a red cat", num_inference_steps=1)
     first, other, dog = (keys[1], keys[3], keys[5])
     assert (first - other).abs().max() < 1e-6 < (first - dog).abs().max()
+
+
+@pytest.mark.parametrize("names", [["car", "red car"], ["teddy bear", "bear"], ["Fox", "fox"]])
+def test_a_concept_is_named_whole(sd, names):
+    with daamkit.trace(sd, concepts=names) as tracer:
+        tiny.generate(sd)
+    maps = tracer.run.maps
+    for column, name in enumerate(names):
+        own = maps.concept(name)
+        assert own.word.columns == (column,) and own.word.text == name
+        assert torch.equal(own.values, maps.concepts.pool()[..., column, :, :])
+    first, second = (maps.concept(name).values for name in names)
+    assert torch.equal(first, second) == (names == ["Fox", "fox"])  # CLIP reads them in one case
+
+
+def test_a_part_of_a_concept_is_none(sd):
+    with daamkit.trace(sd, concepts=["red car", "Sky"]) as tracer:
+        tiny.generate(sd, steps=1)
+    maps = tracer.run.maps
+    assert maps.concept("RED car").word.columns == (0,) and maps.concept("sky").word.columns == (1,)
+    for text in ("red", "car", "red car, Sky", "concepts"):
+        with pytest.raises(WordError, match=f"wanted the concept '{text}'; got 'red car', 'Sky'"):
+            maps.concept(text)
+
+
+def test_sites_named_are_the_concepts_too():
+    """Not of the double blocks alone, which the paper has."""
+    pipe, found = tiny_joint.flux1(), {}
+    for sites in (None, "single_transformer_blocks", ["single_transformer_blocks.0", "blocks.1"]):
+        with daamkit.trace(pipe, sites=sites, concepts=["sky", "house"]) as tracer:
+            tiny_joint.generate(pipe, "a red cat", **SHORT)
+        maps = tracer.run.maps
+        found[str(sites)] = set(maps.concepts.layers)
+        assert sites is None or set(maps.concepts.layers) == set(maps.layers)
+        for layer in maps.concepts.layers.values():
+            assert torch.allclose(layer.values.sum(-3), torch.full_like(layer.values[0, 0], 2.0))
+        assert not torch.equal(maps.concept("sky").values, maps.concept("house").values)
+    double, single, both = found.values()
+    assert not double & single and both & double and both & single
+    tap = Concepts(["sky"], sites=["nothing"])
+    with pytest.raises(DaamkitError, match="named nothing; got none"), hooks.attach(pipe, tap):
+        tiny_joint.generate(pipe, "a red cat", **SHORT)
+
+
+@pytest.mark.parametrize("asked", [{"concepts": "dog"}, {"relations": {"image_to_text": "all"}}])
+def test_another_branch_alone_is_refused_before_the_call(sd, asked):
+    with pytest.raises(DaamkitError, match=r"the branch 'cond'.*branches=\('cond', 'uncond'\)"):
+        daamkit.trace(sd, branches="uncond", **asked)
+    daamkit.trace(sd, branches=("uncond", "cond"), **asked)
+
+
+ALL = {
+    "text_to_image": ["cat", "padding"], "text_to_text": "all", "image_to_image": [(12, 9), (0, 0)],
+    "image_to_text": "all",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "keep"), [("sd", ("step", "site")), ("flux", ("head",))])
+def test_the_size_of_concepts_and_relations_is_told_and_budgeted(name, keep, tmp_path):
+    case = every.CASES[name]
+    pipe, call = case.build(), case.call | {"num_inference_steps": 2}
+    relations = {n: each for n, each in ALL.items() if name == "flux" or n.startswith("image")}
+
+    def draw(**options):
+        tracer = daamkit.trace(pipe, keep=keep, **options)
+        told = tracer.bytes("a red cat", height=call["height"], width=call["width"], steps=2)
+        with tracer:
+            every.generate(case, pipe, "a red cat", num_inference_steps=2)
+        return tracer.run, told
+
+    both = {"concepts": ["dog", "a blue car", "sky"], "relations": relations}
+    run, told = draw(**both)
+    parts = [run.maps, run.maps.concepts, *run.related.values()]
+    sizes = [sum(layer.values.nbytes for layer in each.layers.values()) for each in parts]
+    assert told == sum(sizes) and min(sizes) > 0
+    maps, concepts, *related = sizes
+    for asked, own in (("concepts", concepts), ("relations", sum(related))):
+        assert draw(**{asked: both[asked]}, budget=maps + own)[1] == maps + own
+        with pytest.raises(MemoryBudgetError):
+            draw(**{asked: both[asked]}, budget=maps + own - 1)
+    with pytest.raises(MemoryBudgetError, match=f"{told:,} bytes"):
+        draw(**both, budget=told - 1)
+    draw(**both, budget=concepts, spill=tmp_path)
 
 
 def test_saved_and_opened(tmp_path):

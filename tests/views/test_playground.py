@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import daamkit
-from daamkit import cli
+from daamkit import cli, resources
 from daamkit.cli import play as play_verb
 from daamkit.errors import DaamkitError
 from daamkit.views.playground import Playground, opening
@@ -74,6 +74,10 @@ def test_code_opens_the_model_in_its_precision_and_on_its_device(toybox) -> None
     kinds = "{'default': torch.bfloat16, 'vae': torch.float32}"
     assert opened(play.pipe) == f"pipe = daamkit.load('toybox', dtype={kinds})"
     assert opened(toybox) == "pipe = daamkit.load('toybox')"
+    named = SimpleNamespace(
+        name_or_path=str(resources.path("toybox-flux")), components=toybox.components
+    )
+    assert opened(named) == "pipe = daamkit.load('toybox-flux')"
 
 
 def test_code_moves_the_model_where_it_was() -> None:

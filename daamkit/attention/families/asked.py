@@ -43,7 +43,8 @@ class Scale:
 
     def told(self, pipe: Any, call: Mapping[str, Any]) -> float | None:
         """The scale that has an effect on a call's image; None where no argument's has."""
-        true = float(call.get("true_cfg_scale") or 1.0)
+        dead = hasattr(type(pipe), "do_classifier_free_guidance")  # Chroma's inpainting has one
+        true = 1.0 if dead else float(call.get("true_cfg_scale") or 1.0)
         named = (call.get(name) for name in ("negative_prompt", "negative_prompt_embeds"))
         if true > 1 and any(each is not None for each in named):
             return true
@@ -118,6 +119,8 @@ def _require_second_look(pipe: Any, scale: Scale, call: Mapping[str, Any], negat
         + (f" at {scale.argument}={strength:g}" if could and strength is not None else ""),
         mend=f"ask for guidance above {scale.above:g} too, or leave it out"
         if could
+        else "give its call `true_cfg_scale` above 1 as well, or leave it out"
+        if takes(pipe, "true_cfg_scale")
         else "leave it out",
     )
 

@@ -65,12 +65,13 @@ class Joint(OneTransformer):
 
     def guidance(self, pipe: Any) -> Scale:
         """As most have it; where the model is told the scale, it has no second look; where the
-        call has a "true" one, that needs a negative prompt, be it empty."""
+        call has a "true" one, that needs a negative prompt, be it empty. (Chroma's inpainting has
+        one in its call that it does not read.)"""
         if getattr(pipe.transformer.config, "guidance_embeds", False):
             return Scale(above=math.inf)
-        if takes(pipe, "true_cfg_scale"):
-            return Scale("true_cfg_scale", names=True)
         looks = hasattr(type(pipe), "do_classifier_free_guidance")
+        if takes(pipe, "true_cfg_scale") and not looks:
+            return Scale("true_cfg_scale", names=True)
         distilled = pipe.config.get("is_distilled", not looks)
         return Scale("", above=math.inf) if distilled else Scale()
 

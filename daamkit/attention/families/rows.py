@@ -56,7 +56,7 @@ def selected(now: Pass, rows: Sequence[int]) -> dict[str, Any]:
             mend="take the plain pipeline, and PerturbedAttentionGuidance of daamkit",
         )
     total = max(own.stop for own in now.branches.values())
-    for name in _HANDED_ON if len(rows) < total else ():
+    for name in _HANDED_ON if [*rows] != [*range(total)] else ():
         for key, value in (now.call.arguments.get(name) or {}).items():
             if key not in _SHARED and _is_long(value, total):
                 raise DaamkitError(

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from daamkit.toybox import scenes
 from daamkit.toybox.captions import PLACES, Noun, Sentence
 from daamkit.toybox.layouts import SCALES, Placed
-from daamkit.toybox.oracle import HEADS_OF, REACH, Oracle, trained
+from daamkit.toybox.oracle import HEADS_OF, REACH, Oracle, called, trained
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.sprites import COLOURS, EVERYTHING, NAMES, SIZES, TEXTURES, THINGS
 from daamkit.toybox.training import autoencoder, latents, loop
@@ -202,8 +202,8 @@ def teach(
     The autoencoder that spoils pictures is the folder's, or the shipped one. World 2's begins with
     what the shipped oracle of world 1 knows.
     """
-    name = "oracle" if world == 1 else f"oracle-{world}"
-    place, checkpoint = out / f"{name}.safetensors", out / f"{name}.pt"
+    place = out / called(world)
+    checkpoint = place.with_suffix(".pt")
     if place.exists():
         return
     torch.manual_seed(seed)

@@ -180,8 +180,8 @@ def opened(pipe: Any) -> str:
     name = str(getattr(pipe, "name_or_path", "") or "")
     if not name:
         return Recipe.opened
-    if Path(name) == Path(resources.path("toybox")):
-        name = "toybox"
+    if Path(name).parent == resources.path("toybox").parent:  # a shipped model
+        name = Path(name).name
     weights = {
         part: weight
         for part, of in pipe.components.items()
