@@ -220,7 +220,12 @@ def unprompted():
 
 
 REFUSED = {
-    "dev": (tiny_joint.flux1, 3.0, "a dog", r"FluxPipeline, which reads none\. Give its call `true_cfg"),
+    "dev": (
+        tiny_joint.flux1,
+        3.0,
+        "a dog",
+        r"which reads none\. Give its call `true_cfg_scale` above",
+    ),
     "schnell": (schnell, None, "a dog", r"none at true_cfg_scale=1\. Ask for guidance above 1"),
     "sd": (tiny.sd, 1.0, "a dog", r"none at guidance_scale=1\. Ask for guidance above 1"),
     "lcm": (consistent, 8.0, "a dog", r"StableDiffusionPipeline, which reads none\. Leave"),
