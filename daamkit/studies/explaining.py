@@ -63,9 +63,13 @@ class Explaining(OfScenes):
         return {name: Counted(registry.attributions.find(name)()) for name in names}
 
     def instruments(self) -> dict[str, str]:
-        """The methods, and what was learned of models."""
+        """The methods, and what was learned of the model."""
         known = {"methods": ", ".join(self._methods)}
-        return super().instruments() | known | {"lessons": instruments.shipped("attribution")}
+        return (
+            super().instruments()
+            | known
+            | {"lessons": instruments.learned("attribution", self.model_name)}
+        )
 
     # -- one image
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
+from pathlib import Path
 
 from daamkit import files, resources
 from daamkit.toybox import oracle as reader
@@ -11,21 +10,15 @@ from daamkit.toybox import oracle as reader
 
 def oracle(world: int) -> dict[str, str]:
     """The oracle of a toy world, as `Study.instruments` tells it."""
-    return {"oracle": shipped("oracle", reader.called(world))}
+    return {"oracle": _digest("oracle", reader.called(world))}
 
 
-@cache
-def shipped(*parts: str) -> str:
-    """A digest of a shipped file, or of all files of a shipped folder.
+def learned(kind: str, model: str) -> str:
+    """What ships of a model in the folder of a kind ("attribution", "reliability"), by a digest;
+    "none" if nothing does."""
+    name = f"{Path(model).name}.json"
+    return _digest(kind, name) if (resources.path(kind) / name).exists() else "none"
 
-    Raises
-    ------
-    DaamkitError
-        If it is not there.
-    """
-    place = resources.path(*parts)
-    every = [place] if place.is_file() else sorted(each for each in place.rglob("*.*"))
-    known = hashlib.sha256()
-    for file in every:
-        known.update(f"{file.name} {files.digest(file)}\n".encode())
-    return known.hexdigest()[:16]
+
+def _digest(*parts: str) -> str:
+    return files.digest(resources.path(*parts))[:16]

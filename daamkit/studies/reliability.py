@@ -90,7 +90,9 @@ class Reliability(Located):
 
     def instruments(self) -> dict[str, str]:
         """What says how likely it was."""
-        return super().instruments() | {"calibrations": instruments.shipped("reliability")}
+        return super().instruments() | {
+            "calibration": instruments.learned("reliability", self.model_name)
+        }
 
     def cases(self) -> list[Case]:
         """Prompt, seed and group, the groups in turn."""

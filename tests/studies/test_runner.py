@@ -23,10 +23,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from daamkit import cli
+from daamkit import cli, resources
 from daamkit import files as package_files
 from daamkit.errors import DaamkitError
-from daamkit.studies import runner, seals
+from daamkit.studies import instruments, runner, seals
+from daamkit.studies.attribution import AttributionStudy
 from daamkit.studies.locks import HeldError
 from daamkit.studies.relations import Relations
 from daamkit.studies.session import Session
@@ -673,6 +674,21 @@ def test_rows_of_other_instruments_are_not_mixed(folder, whole, monkeypatch) -> 
         patch.setattr(Stub, "instruments", lambda study: {"oracle": "another"})
         run(Stub(), folder)
     assert_same(run(Stub(), folder), whole)
+
+
+def test_what_was_learned_of_a_model_is_an_instrument(tmp_path, monkeypatch) -> None:
+    data, path = tmp_path / "data", resources.path
+    monkeypatch.setattr(resources, "path", lambda *parts: data.joinpath(*parts))
+    (data / "reliability").mkdir(parents=True)
+    assert instruments.learned("reliability", "toybox") == "none"
+    for name, text in (("toybox", "one"), ("toybox-2", "two")):
+        (data / "reliability" / f"{name}.json").write_text(text)
+    one, two = (instruments.learned("reliability", each) for each in ("toybox", "/at/toybox-2"))
+    assert len({one, two, "none"}) == 3
+    monkeypatch.setattr(resources, "path", path)
+    known = [AttributionStudy(methods=each).instruments() for each in (("daam",), ("paper",))]
+    assert [each["methods"] for each in known] == ["daam", "paper"]
+    assert known[0]["lessons"] == known[1]["lessons"] and len(known[0]["oracle"]) == 16
 
 
 # -- exceptions
