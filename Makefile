@@ -85,14 +85,20 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 			guidance_effects reliability; do \
 		cp build/studies/$$name/$$name.png docs/images/; done
 
-SCENES := attribution:900 layers:600 faithfulness:600 necessity:150 interventions:600 binding:400 \
-	relations:400 parts_of_speech:300
+SCENES := layers:600 faithfulness:200 necessity:150 interventions:600 binding:200 relations:400 \
+	parts_of_speech:300
 
 studies2: env  # those of drawn scenes and captions, on both models of world 2; each goes on where it was
-	for model in toybox-2 toybox-flux; do for each in $(SCENES); do \
-		$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
-			--out build/studies/$$model/$${each%:*} || exit 1; \
-	done; done
+	for model in toybox-2 toybox-flux; do \
+		$(BIN)/daamkit study attribution --model $$model --world 2 --n 900 --robustness \
+			--out build/studies/$$model/attribution || exit 1; \
+		$(BIN)/daamkit study attribution --model $$model --world 2 --n 360 --draws 2 \
+			--out build/studies/$$model/attribution-draws || exit 1; \
+		for each in $(SCENES); do \
+			$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
+				--out build/studies/$$model/$${each%:*} || exit 1; \
+		done; \
+	done
 	for model in toybox-2 toybox-flux; do \
 		$(BIN)/daamkit study reliability --model $$model --world 2 --n 840 --split seen --seed 50000 \
 			--out build/reliability-$$model || exit 1; \
