@@ -90,6 +90,8 @@ SCENES := layers:600 faithfulness:200 necessity:150 interventions:600 binding:20
 
 studies2: env  # those of drawn scenes and captions, on both models of world 2; each goes on where it was
 	for model in toybox-2 toybox-flux; do \
+		test -e data/attribution/$$model.json || $(BIN)/python -m daamkit.studies.lessons $$model \
+			--world 2 --out data/attribution/$$model.json || exit 1; \
 		$(BIN)/daamkit study attribution --model $$model --world 2 --n 900 --robustness \
 			--out build/studies/$$model/attribution || exit 1; \
 		$(BIN)/daamkit study attribution --model $$model --world 2 --n 360 --draws 2 \
