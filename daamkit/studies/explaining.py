@@ -64,12 +64,9 @@ class Explaining(OfScenes):
 
     def instruments(self) -> dict[str, str]:
         """The methods, and what was learned of the model."""
-        known = {"methods": ", ".join(self._methods)}
-        return (
-            super().instruments()
-            | known
-            | {"lessons": instruments.learned("attribution", self.model_name)}
-        )
+        lessons = instruments.learned("attribution", self.model_name)
+        own = {"methods": ", ".join(self._methods), "lessons": lessons}
+        return super().instruments() | own
 
     # -- one image
 
