@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from daamkit import prompts
-from daamkit.attention.calls import Pass
+from daamkit.attention.calls import Call, Pass
 from daamkit.attention.taps import Attention
 from daamkit.edits import part
 from daamkit.edits.edit import Output
@@ -47,8 +47,8 @@ class Silence(OfWords):
     Raises
     ------
     DaamkitError
-        When the first pass begins: if a prompt has no such word, or there are not as many lists as
-        prompts or masks as images; and if `where` is given without `renormalize`.
+        When the branch's first pass begins: if a prompt has no such word, or there are not as many
+        lists as prompts or masks as images; and if `where` is given without `renormalize`.
     """
 
     words: Asked | Sequence[Any]
@@ -56,12 +56,13 @@ class Silence(OfWords):
     renormalize: bool = True
     prompt: prompts.Texts = None
     where: Part | None = None
+    _call: Call | None = field(default=None, init=False, repr=False)
     _read: list[Read] = field(default_factory=list, init=False, repr=False)
     _columns: list[list[int]] = field(default_factory=list, init=False, repr=False)
 
     def begin(self, now: Pass) -> None:
-        """Which tokens are meant, once the text encoders have run."""
-        if now.index or self.branch not in now.branches:
+        """Which tokens are meant, in a call's first pass of the branch."""
+        if now.call is self._call or self.branch not in now.branches:
             return
         self._read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
         self._require_parts()
@@ -73,6 +74,7 @@ class Silence(OfWords):
             )
             for read, own in zip(self._read, each, strict=True)
         ]
+        self._call = now.call
 
     def change(self, attention: Attention, output: Output) -> Output:
         """The same attention without these keys."""

@@ -48,6 +48,8 @@ class HeatMaps:
         Whether the layers were chosen by name; then all of them are pooled, whatever the rule.
     image
         What they are of, if it is known; their pictures show it.
+    video
+        All pictures of a video, which `frames` shows.
     concepts
         The same of concepts, as if they were the prompt's words; None where none were asked for.
 
@@ -69,11 +71,13 @@ class HeatMaps:
     explicit_layers: bool = False
     image: Image.Image | None = field(default=None, repr=False)
     concepts: HeatMaps | None = None
+    video: tuple[Image.Image, ...] = field(default=(), repr=False)
     _pooled: dict[tuple, Tensor] = field(default_factory=dict, init=False, repr=False)
 
-    def over(self, image: Image.Image | None) -> HeatMaps:
-        """The same maps as those of this image, which their pictures show."""
-        return self if self.image is image else replace(self, image=image)
+    def over(self, image: Image.Image | None, video: tuple[Image.Image, ...] = ()) -> HeatMaps:
+        """The same maps as those of this image, or video, which their pictures show."""
+        same = self.image is image and self.video is video
+        return self if same else replace(self, image=image, video=video)
 
     # -- words
 
@@ -120,7 +124,7 @@ class HeatMaps:
         """The map of "SOS", "EOS", or of all "padding" together, a sum."""
         word = self.prompt.special(name, encoder)
         values = self._pool(rule or self.rule, None)[..., list(word.columns), :, :].sum(-3)
-        return WordMap(values, word, self.size, self.image)
+        return WordMap(values, word, self.size, self.image, self.video)
 
     def tokens(self, columns: int | Iterable[int], *, rule: Pooling | None = None) -> WordMap:
         """The mean of the maps of any tokens, given as columns of the key axis."""
@@ -137,7 +141,7 @@ class HeatMaps:
         """The map of a word found before, in this prompt."""
         self.prompt.check(word)
         pooled = self._pool(rule or self.rule, None)
-        return WordMap(over_tokens(pooled, word), word, self.size, self.image)
+        return WordMap(over_tokens(pooled, word), word, self.size, self.image, self.video)
 
     def argmax(
         self,

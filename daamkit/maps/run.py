@@ -58,7 +58,7 @@ class Run:
     video: tuple[Image.Image, ...] = ()
 
     def __post_init__(self) -> None:
-        own = {name: maps.over(self.image) for name, maps in self.branches.items()}
+        own = {name: maps.over(self.image, self.video) for name, maps in self.branches.items()}
         object.__setattr__(self, "branches", own)
 
     @functools.cached_property
@@ -294,7 +294,7 @@ class Run:
         """Write what other programs read: each word's mask and map as pictures and as arrays.
 
         ``masks/00-word.png`` is white on black; ``maps/00-word.png`` lies over the image, with the
-        mask's outline; ``maps.npz`` holds `maps` (words, height, width; float32), `masks` (bool)
+        mask's outline, all on one scale; ``maps.npz`` holds `maps` (words, height, width; float32), `masks` (bool)
         and `words`; ``words.csv`` is `table`; ``image.png`` the image.
 
         Parameters
@@ -313,7 +313,7 @@ class Run:
         ------
         DaamkitError
             If the folder holds anything else, also a file of the export that was changed, or cannot
-            be written.
+            be written; of a video, whose `frames` are exported one by one.
         """
         from daamkit.views import export
 

@@ -58,6 +58,8 @@ class WordMap:
         (height, width) of the image.
     image
         The image, if it is known; pictures of the map show it.
+    video
+        All pictures of a video, which `frames` shows.
 
     Notes
     -----
@@ -69,6 +71,7 @@ class WordMap:
     word: Word
     size: tuple[int, int]
     image: Image.Image | None = None
+    video: tuple[Image.Image, ...] = ()
 
     @property
     def frames(self) -> tuple[WordMap, ...]:

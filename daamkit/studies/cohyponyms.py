@@ -51,7 +51,7 @@ class Cohyponyms(Located):
     n
         How many images, half of each group.
     vocabulary
-        "toybox", "toybox-2" (of world 2) or "coco": whose things are paired. Or "authors": the 40
+        "toybox", "toybox-2" (take world 2) or "coco": whose things are paired. Or "authors": the 40
         pairs of the DAAM authors, who grouped COCO's classes by hand (`taxonomy.grouped`).
     steps_up, breadth
         Which are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary. The
@@ -130,6 +130,12 @@ class Cohyponyms(Located):
 
     def check(self) -> None:
         """The truth, or people's answers."""
+        if self.vocabulary == "toybox-2" and self.truth == "oracle" and self.world == 1:
+            raise DaamkitError(
+                wanted="the oracle that knows the vocabulary 'toybox-2'",
+                got="that of world 1",
+                mend="say world=2",
+            )
         if self.presence is None:
             super().check()
         else:

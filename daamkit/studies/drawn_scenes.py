@@ -20,7 +20,6 @@ from daamkit.studies import localisation, truths
 from daamkit.studies.denoised import Denoised, Mask, both, exact
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import in_world
 from daamkit.toybox import claims
 from daamkit.toybox.scenes import SPLITS, Scene
 
@@ -72,11 +71,9 @@ class OfScenes(Located):
     parses: ClassVar[bool] = False
     generates: ClassVar[bool] = True  # whether each scene's caption is a case too
     levels: tuple[int, ...] = (300, 600)
-    world: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        in_world(self.world)
         if self.prompts is not None or not all(0 <= level < 1000 for level in self.levels):
             raise DaamkitError(
                 wanted="scenes of the toy world, and levels from 0 to 999",

@@ -45,8 +45,8 @@ class Likeness(Cohyponyms):
     ----------
     n
         How many images, a fourth of each cell. Strangers are words that have kin.
-    vocabulary
-        "toybox-2": world 1 has no strangers that look alike.
+    vocabulary, world
+        "toybox-2" and 2: world 1 has no strangers that look alike.
     steps_up
         See `taxonomy.kinship`.
     """
@@ -55,6 +55,7 @@ class Likeness(Cohyponyms):
     fewest: ClassVar[int] = 4
     n: int = 480
     vocabulary: str = "toybox-2"
+    world: int = 2
     steps_up: int = 3
 
     def cases(self) -> list[Case]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.studies import instruments, truths
-from daamkit.studies.study import Study
+from daamkit.studies.study import Study, in_world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +21,17 @@ class Located(Study):
     ----------
     truth
         Where the things are; see `truths.truth`.
+    world
+        Of which toy world the oracle is, 1 or 2. That of 2 knows the things of world 1 too.
     """
 
     parses: ClassVar[bool] = True  # whether prompts are parsed
     truth: str = "oracle"
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        in_world(self.world)
 
     def check(self) -> None:
         """Truth, and the parser if prompts are parsed."""
@@ -53,10 +60,8 @@ class Located(Study):
     def instruments(self) -> dict[str, str]:
         """The oracle, if that is the truth."""
         own = super().instruments()
-        return own | (
-            instruments.oracle(getattr(self, "world", 1)) if self.truth == "oracle" else {}
-        )
+        return own | (instruments.oracle(self.world) if self.truth == "oracle" else {})
 
     @cached_property
     def _truth(self) -> truths.Truth:
-        return truths.truth(self.truth, self.resolved_device, getattr(self, "world", 1))
+        return truths.truth(self.truth, self.resolved_device, self.world)

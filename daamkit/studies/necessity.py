@@ -171,10 +171,8 @@ def parts(pipe: Any, run: Run) -> dict[tuple[str, str], Heads]:
 
 def _at_random(heads: Heads, every: Sequence[Head], rng: np.random.Generator) -> Heads:
     """As many heads, none of these as long as there are others."""
-    others = [head for head in every if head not in heads]
-    order = [*rng.permutation(len(others)), *(len(others) + rng.permutation(len(heads)))]
-    known = [*others, *sorted(heads)]
-    return frozenset(known[i] for i in order[: len(heads)])
+    order = sorted(every, key=lambda head: (head in heads, rng.random()))
+    return frozenset(order[: len(heads)])
 
 
 def _edit(heads: Heads, word: Word | None) -> Edit:

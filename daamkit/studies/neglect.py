@@ -40,7 +40,6 @@ from daamkit.studies.located import Located
 from daamkit.studies.objects import ALIASES
 from daamkit.studies.relations import CHIEF
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import in_world
 from daamkit.toybox import claims, oracle
 from daamkit.vision import alignment, captioning
 from daamkit.vision.captioning import Captioner
@@ -92,13 +91,11 @@ class Neglect(Located):
         *redraw.SCORES, redraw.SEARCH,
     )  # fmt: skip
     redraws: int = 2
-    world: int = 1
     clip: str = "toybox"
     captioner: str = "toybox"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        in_world(self.world)
         for name in self.methods:
             if name not in (*redraw.SCORES, redraw.SEARCH):
                 methods.named(name, [["cat"]])

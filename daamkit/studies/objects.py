@@ -174,7 +174,8 @@ class Objects(Located):
 
     @cached_property
     def _segmenters(self) -> dict[str, truths.Truth]:
-        return {name: truths.truth(name, self.resolved_device) for name in self.segmenters}
+        device = self.resolved_device
+        return {name: truths.truth(name, device, self.world) for name in self.segmenters}
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """ "miou": for each set and vocabulary each method's mean IoU with its interval, the maps

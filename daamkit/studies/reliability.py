@@ -29,8 +29,7 @@ from daamkit.studies import drawing, instruments, prompts, truths
 from daamkit.studies.located import Located
 from daamkit.studies.nothing import NOTHING
 from daamkit.studies.session import Case, Row, Session
-from daamkit.studies.study import in_world
-from daamkit.toybox import claims, oracle, scenes
+from daamkit.toybox import claims, scenes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,25 +67,17 @@ class Reliability(Located):
     parses: ClassVar[bool] = False
     n: int = 420
     split: str = "held-out"
-    world: int = 1
     by_step: bool = False
     silenced: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        in_world(self.world)
         if self.split not in SPLITS:
             raise DaamkitError(
                 wanted=f"a split of {', '.join(SPLITS)}",
                 got=repr(self.split),
                 mend="name one of these",
             )
-
-    def check(self) -> None:
-        """Truth; of the oracle, its weights."""
-        super().check()
-        if self.truth == "oracle":
-            oracle.trained(self.world)
 
     def instruments(self) -> dict[str, str]:
         """What says how likely it was."""

@@ -49,19 +49,23 @@ class OracleTruth:
         As every truth is told; the oracle always reads on the CPU.
     world
         1 or 2.
+
+    Raises
+    ------
+    DaamkitError
+        If that world's oracle has no weights.
     """
 
     def __init__(self, device: str = "cpu", world: int = 1) -> None:
-        self.world = world
+        self.reader = oracle.trained(world)
 
     def masks(self, image: Image.Image, stem: str, names: Sequence[str]) -> list[Mask | None]:
         """All instances of a name together."""
         require_toy(image)
-        reader = oracle.trained(self.world)
-        (frame,) = oracle.read_all([image], reader)
+        (frame,) = oracle.read_all([image], self.reader)
         nothing = np.zeros((image.height, image.width), bool)
         found = frame.groupby("name")["mask"].agg(lambda masks: np.any(list(masks), axis=0))
-        known = {name: found.get(name, nothing) for name in reader.heads["name"][1:]}
+        known = {name: found.get(name, nothing) for name in self.reader.heads["name"][1:]}
         return [known.get(name) for name in names]
 
 

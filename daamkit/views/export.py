@@ -13,6 +13,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.thresholds import Rule
 from daamkit.views import plots
 from daamkit.views.labels import labels
+from daamkit.views.plots.scales import highest, images
 
 NUMBERS = "maps.npz"
 EXPORT = folders.Kind("export", NUMBERS, ("masks", "maps"))
@@ -25,13 +26,14 @@ def write(
     rule: Rule = "max",
 ) -> Path:
     """Write every word's map and mask; see `Run.export`."""
+    (run,) = images([run])
     folders.write(folder, EXPORT, lambda place: _draw(run, place, threshold, rule))
     return Path(folder)
 
 
 def _draw(run: Run, folder: Path, threshold: float | Rule, rule: Rule) -> None:
     found = run.maps.words()
-    names = labels([word.word for word in found])
+    names, top = labels([word.word for word in found]), highest(found)
     size = (len(found), *run.maps.size)
     maps, masks = np.zeros(size, np.float32), np.zeros(size, bool)
     for kind in ("masks", "maps"):
@@ -40,7 +42,8 @@ def _draw(run: Run, folder: Path, threshold: float | Rule, rule: Rule) -> None:
         maps[i], masks[i] = word.expand(absolute=True).cpu().numpy(), word.mask(threshold, rule)
         file = f"{i:02d}-{''.join(c if c.isalnum() else '-' for c in name)[:60]}.png"
         Image.fromarray(masks[i]).save(folder / "masks" / file)
-        plots.overlay(run, word.word, threshold=threshold, rule=rule).save(folder / "maps" / file)
+        picture = plots.overlay(run.image, word, threshold=threshold, rule=rule, vmax=top)
+        picture.save(folder / "maps" / file)
     np.savez_compressed(folder / NUMBERS, maps=maps, masks=masks, words=np.array(names, np.str_))
     run.table().to_csv(folder / "words.csv", index=False)
     if run.image is not None:

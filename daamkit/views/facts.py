@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
 from daamkit.maps.run import Run
+from daamkit.views.labels import unread
 
 MEASURES: dict[str, Callable[[dict[str, Any]], str]] = {
     "tokens": lambda row: str(row["tokens"]),
@@ -55,12 +56,8 @@ def _cuts(runs: Mapping[str, Run]) -> str:
     """What models have not read of their prompts."""
     told = ""
     for name, run in runs.items():
-        if cuts := run.maps.prompt.cuts:
-            of = f"{escape(name)}: the" if len(runs) > 1 else "The"
-            told += (
-                f"<p class=note>{of} model has read the prompt up to character "
-                f"{min(cuts.values())}; its limit is {run.maps.prompt.limit} tokens.</p>"
-            )
+        if said := unread(run.maps.prompt):
+            told += f"<p class=note>{escape(f'{name}: {said}' if len(runs) > 1 else said)}</p>"
     return told
 
 
@@ -99,8 +96,10 @@ def _heads(names: tuple[str, ...]) -> str:
 
 
 def _made(runs: Mapping[str, Run]) -> str:
-    """A row a fact; what all runs share is told once."""
+    """A row a fact; what all runs share is told once, and prompts where they differ."""
     made = [_how(run) for run in runs.values()]
+    if len({run.prompt for run in runs.values()}) > 1:
+        made = [{"prompt": r.prompt} | how for r, how in zip(runs.values(), made, strict=True)]
     known = dict.fromkeys(name for facts in made for name in facts)
     if not known:
         return ""
@@ -134,6 +133,8 @@ def _how(run: Run) -> dict[str, str]:
         "steps": arguments.get("num_inference_steps"),
         "passes": run.maps.steps,
         "guidance": record.get("scale", arguments.get("guidance_scale")),
+        "guided by": _told(record.get("guidance", ()), "method"),
+        "edits": _told(record.get("edits", ()), "edit"),
         "negative prompt": arguments.get("negative_prompt"),
         "scheduler": record.get("scheduler", {}).get("class"),
         "size": f"{run.maps.size[1]} x {run.maps.size[0]}",
@@ -142,3 +143,13 @@ def _how(run: Run) -> dict[str, str]:
         "versions": ", ".join(f"{name} {v}" for name, v in record.get("versions", {}).items()),
     }
     return {name: str(value) for name, value in told.items() if value not in (None, "")}
+
+
+def _told(rows: Iterable[Mapping[str, Any]], kind: str) -> str:
+    """Methods or edits, each with its settings as far as it has any."""
+    return "; ".join(
+        f"{row[kind]}("
+        + ", ".join(f"{k}={v!r}" for k, v in row.get("settings", {}).items() if v is not None)
+        + ")"
+        for row in rows
+    )

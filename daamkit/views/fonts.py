@@ -1,4 +1,4 @@
-"""Letters of pictures that are made without a browser: DejaVu Sans, or a font that has them."""
+"""Letters of what is drawn without a browser: DejaVu Sans, or a font that has them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ def font(size: int, text: str = "", bold: bool = False) -> ImageFont.FreeTypeFon
     """DejaVu Sans, which comes with matplotlib, if it has all letters of a text; else the first of
     this machine's fonts that has them (Chinese, say); DejaVu Sans again where none has."""
     return _opened(_place(frozenset(text), bold), size)
+
+
+def instead(text: str, usual: str) -> str | None:
+    """The file of the font that `font` takes for a text whose letters a font, given by its file,
+    does not all have; None if it has them, or none has."""
+    wanted = {ord(letter) for letter in text if letter.isprintable()}
+    if wanted <= _known(usual):
+        return None
+    place = _place(frozenset(text), bold=False)
+    return place if wanted <= _known(place) else None
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 
@@ -32,30 +33,73 @@ def labels(words: Iterable[Word]) -> list[str]:
     return [word.label for word in words]
 
 
-def made(run: Run, name: str = "") -> str:
+def method(run: Run) -> str:
+    """What was done to it: the methods that guided it and its edits, "SynGen + Silence(cat)"; or
+    "unguided"."""
+    done = [run.method] if run.record.get("guidance") else []
+    for row in run.record.get("edits", ()):
+        words = row.get("settings", {}).get("words")
+        named = ", ".join(map(str, [words] if isinstance(words, str) else words or ()))
+        done.append(f"{row['edit']}({named})" if named else row["edit"])
+    return " + ".join(done) or "unguided"
+
+
+def made(run: Run, name: str = "", first: Run | None = None) -> str:
     """By which model, method, seed and steps: "toybox, SynGen, seed 51, 25 steps", as far as they
-    are known and its name does not tell them."""
-    record = run.record
+    are known and its name does not tell them; its prompt and pooling where the first run's are
+    others."""
+    record, done = run.record, method(run)
     seed = (record.get("seed") or {}).get("seed")
     steps = record.get("arguments", {}).get("num_inference_steps")
+    prompt = quoted(run.prompt)
     facts = (
+        prompt if first is not None and run.prompt != first.prompt and prompt not in name else None,
         record.get("model", {}).get("name"),
-        run.method if record.get("guidance") and run.method not in name else None,
+        done if done != "unguided" and done not in name else None,
         f"seed {seed}" if seed is not None else None,
         f"{steps} steps" if steps else None,
+        f"{run.maps.rule} pooling" if first and run.maps.rule != first.maps.rule else None,
     )
     return ", ".join(str(fact) for fact in facts if fact and fact not in name.split(", "))
 
 
-def called(runs: Iterable[Run]) -> list[str]:
-    """Names of runs: what guided each, and its seed where runs of one method have several."""
+def quoted(prompt: str, most: int | None = None) -> str:
+    """A prompt in quotes on one line; of so many letters at most, its beginning and end."""
+    text = " ".join(prompt.split())
+    if most is not None and len(text) > most:
+        text = f"{text[: most - most // 3]}…{text[-(most // 3 - 1) :]}"
+    return f'"{text}"'
+
+
+def called(runs: Iterable[Run], prompts: bool = False) -> list[str]:
+    """Names of runs: what was done to each; its seed where runs of one method have several; and,
+    where these are asked for and differ, its prompt."""
     each = list(runs)
     seeds: dict[str, set[int | None]] = {}
     for run in each:
-        seeds.setdefault(run.method, set()).add(run.seed)
+        seeds.setdefault(method(run), set()).add(run.seed)
+    several = prompts and len({run.prompt for run in each}) > 1
     return told_apart(
-        f"{run.method}, seed {run.seed}"
-        if len(seeds[run.method]) > 1 and run.seed is not None
-        else run.method
+        ", ".join(
+            [done := method(run)]
+            + ([f"seed {run.seed}"] if len(seeds[done]) > 1 and run.seed is not None else [])
+            + ([quoted(run.prompt, 60)] if several else [])
+        )
         for run in each
     )
+
+
+def unread(prompt: Prompt) -> str:
+    """What the model has not read of its prompt, as a sentence; empty where it has read all."""
+    cuts = prompt.cuts
+    if not cuts:
+        return ""
+    every = cuts.keys() >= prompt.texts.keys()
+    if every and len({*cuts.values()}) == 1:
+        (at,) = {*cuts.values()}
+        return (
+            f"The model has read the prompt up to character {at}; its limit is {prompt.limit} "
+            "tokens."
+        )
+    each = ", ".join(f"{name} up to character {at}" for name, at in cuts.items())
+    return f"The prompt was read by {each}{'.' if every else ', and to its end by the rest.'}"

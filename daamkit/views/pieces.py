@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,14 +12,17 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
-from daamkit.views import palettes
+from daamkit.views import fonts, palettes
 
 INK, LINES = "#3d4350", "#e3e6ea"
 VALUES = ("mean", "low", "high")  # columns of a mean and its interval
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 Grid = Literal["x", "y", "both"]
+Drawn = TypeVar("Drawn", Axes, Figure)
 Labels = Mapping[Any, str]  # values of a column, in the order in which they are shown, and names
 
 
@@ -57,6 +60,16 @@ def colour(index: int) -> str:
 def plain(text: object) -> str:
     """Text as it stands: matplotlib takes what lies between two dollars for a formula."""
     return str(text).replace("$", r"\$")
+
+
+def lettered(drawn: Drawn) -> Drawn:
+    """The same axes or figure, each of whose texts has a font of this machine that has its letters,
+    as far as there is one."""
+    for text in drawn.findobj(Text):
+        font = text.get_fontproperties()
+        if place := fonts.instead(text.get_text(), findfont(font)):
+            font.set_file(place)
+    return drawn
 
 
 def labels(values: pd.Series) -> dict[Any, str]:

@@ -14,6 +14,7 @@ from daamkit.maps import folders, saving
 from daamkit.maps.run import Run
 from daamkit.views import plots
 from daamkit.views.inspector import Inspector
+from daamkit.views.plots.scales import highest
 
 _PAGE = "report.html"
 _BELONGS = r"image\.png|words\.csv|report\.html|words|words/\d{2,}-.*\.png|run|run/.*"
@@ -27,8 +28,9 @@ REPORT = folders.Kind(
 
 
 def write(run: Run, folder: str | os.PathLike[str], threshold: float = 0.4) -> Path:
-    """Write what `daamkit explain` writes: the run, its image, an overlay for each word, the table
-    of words, and the inspector as a page.
+    """Write what `daamkit explain` writes: the run, its image, an overlay for each word (of a
+    video, for each frame of its maps), all on one scale, the table of words, and the inspector as a
+    page.
 
     Parameters
     ----------
@@ -72,10 +74,14 @@ def _draw(run: Run, folder: Path, threshold: float) -> None:
     saving.draw(run, kept)
     if run.image is not None:
         run.image.save(folder / "image.png")
-    for index, word in enumerate(run.maps.words()):
-        name = "".join(c if c.isalnum() else "-" for c in word.word.text)[:60]
-        overlay = plots.overlay(run.image, word, threshold=threshold, side=384)
-        overlay.save(words / f"{index:02d}-{name}.png")
+    frames = [frame.maps.words() for frame in run.frames]
+    top = highest(word for frame in frames for word in frame)
+    for at, frame in enumerate(frames):
+        place = f"-frame-{at + 1}" * (len(frames) > 1)
+        for index, word in enumerate(frame):
+            name = "".join(c if c.isalnum() else "-" for c in word.word.text)[:60]
+            overlay = plots.overlay(word.image, word, threshold=threshold, vmax=top, side=384)
+            overlay.save(words / f"{index:02d}-{name}{place}.png")
     run.table(threshold).to_csv(folder / "words.csv", index=False)
     inspector = Inspector(run)
     inspector.threshold = threshold

@@ -14,6 +14,7 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.views import fonts, plots
+from daamkit.views.plots.scales import highest
 from daamkit.views.png import data_uri
 from daamkit.views.png import png as file
 
@@ -41,10 +42,14 @@ def html(run: Runs, *others: Runs, names: Sequence[str] | None = None) -> str:
 
 
 def of_maps(maps: HeatMaps, named: str = "") -> str:
-    """The prompt, its image and the maps of its words; `named`, HTML, stands after the prompt."""
-    found = [f"<p><b>{escape(maps.prompt.text) or '(empty prompt)'}</b>{named}</p>"]
-    found.append(_table(_cells(maps)))
-    if not maps.prompt.words():
+    """The prompt, its image and the maps of its words, on one scale, which is told; `named`, HTML,
+    stands after the prompt."""
+    maps = _middle(maps)
+    words = maps.words()
+    scale = f", maps from 0 to {highest(words):.2g}" if words else ""
+    found = [f"<p><b>{escape(maps.prompt.text) or '(empty prompt)'}</b>{named}{scale}</p>"]
+    found.append(_table(_cells(maps, words)))
+    if not words:
         found.append("<p>The prompt has no words.</p>")
     return "".join(found)
 
@@ -69,8 +74,8 @@ def gallery(runs: Collection) -> str:
 
 def png(run: Run, *others: Run) -> bytes:
     """The same as one picture."""
-    cells = [_cells(_middle(each).maps) for each in (run, *others)]
-    rows = [row for each in cells for row in _rows(each)]
+    maps = [_middle(each).maps for each in (run, *others)]
+    rows = [row for each in maps for row in _rows(_cells(each, each.words()))]
     line = 18
     heights = [max(image.height for _, _, image in row) + line + 6 for row in rows]
     page = Image.new("RGB", ((SIDE + 6) * max(map(len, rows)), sum(heights)), "white")
@@ -91,13 +96,13 @@ def _middle(shown: Shown) -> Shown:
     return shown.frames[len(shown.frames) // 2]
 
 
-def _cells(maps: HeatMaps) -> list[Cell]:
+def _cells(maps: HeatMaps, words: list[WordMap]) -> list[Cell]:
     """Caption, alternative text and small picture of the image and of each word."""
-    maps = _middle(maps)
+    top = highest(words)
     first = "image" if maps.image else "(latents only)"
     found = [(first, f"generated image: {maps.prompt.text}", _small(_plain(maps)))]
-    for word in maps.words():
-        text, picture = word.word.label, _small(plots.overlay(maps.image, word))
+    for word in words:
+        text, picture = word.word.label, _small(plots.overlay(maps.image, word, vmax=top))
         found.append((text, f"attention of the word {text}", picture))
     return found
 

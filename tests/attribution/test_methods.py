@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import lsq_linear
 from torch.nn import functional as F
 
 import daamkit
@@ -28,7 +29,11 @@ from daamkit.attribution.related import TextToImage
 from daamkit.attribution.relevance import HeadRelevance
 from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import enlarge
+from daamkit.measures.ranking import average_precision
 from daamkit.prompts import tokenized
+from daamkit.studies import lessons
+from daamkit.studies.denoised import Denoised, exact
+from daamkit.toybox import claims, scenes
 from tests import tiny
 from tests.families import tiny_joint
 
@@ -306,6 +311,33 @@ def test_weights_and_heads_are_those_of_the_lesson(run):
     assert torch.allclose(found.values, (heads[names[0]][1] + heads[names[2]][0]) / 2)
 
 
+def test_a_lesson_is_least_squares_and_the_tenth_of_heads_that_rank_best(toybox):
+    found = lessons.learn(toybox, "mine", 2, levels=(300, 600))
+    layers, masks, ranks = [], [], []
+    for i, scene in enumerate(scenes.sample(2, lessons.SEED, split="training")):
+        (seen,) = Denoised(toybox).runs([scene], [lessons.SEED + i], (300, 600)[i])
+        things = claims.parse(scene.caption).things
+        for noun, mask in exact(scene).items():
+            word = seen.maps.prompt.span(things[noun].start, things[noun].end)
+            own, heads = of_layers(seen, word), of_heads(seen, word)
+            layers.append(np.stack([each.numpy().ravel() for each in own.values()], 1))
+            step = 128 // [*own.values()][0].shape[0]
+            small = mask.reshape(128 // step, step, -1, step).mean((1, 3))
+            masks.append(small.ravel())
+            ranks.append({
+                (name, head): average_precision(values.numpy(), small > 0.5)
+                for name, each in heads.items() for head, values in enumerate(each)
+            })  # fmt: skip
+    told, wanted = np.concatenate(layers), np.concatenate(masks)
+    told = np.concatenate([told, np.ones((len(told), 1))], 1)
+    fit = lsq_linear(told, wanted, ([0] * len(found.layers) + [-np.inf], np.inf))
+    assert [*found.layers.values()] == pytest.approx(fit.x[:-1].tolist(), abs=1e-4)
+    assert len(ranks) > 1 and max(found.layers.values()) > 0
+    means = {place: np.mean([each[place] for each in ranks]) for place in ranks[0]}
+    assert found.heads == sorted(means, key=lambda place: -means[place])[: round(len(means) / 10)]
+    assert found.relevance.keys() == seen.maps.layers.keys() and found.scenes == 2
+
+
 def test_nothing_was_learned_of_another_model(run):
     other = replace(run, record=run.record | {"model": {"fingerprint": "another"}})
     for method in (LayerWeights(), BestHeads()):
@@ -346,12 +378,12 @@ def test_transformers_have_maps_too(make):
 
 
 class Answers(Tap):
-    """How often each head answers to "cat" rather than to "red": the authors' code, which has the
-    start of text in the softmax; and without it."""
+    """How often each head answers to "fox", of three tokens, rather than to "red": the authors'
+    code, which has the start of text in the softmax; and without it."""
 
     def __init__(self, pipe):
-        texts = [pipe.encode_prompt(word, "cpu", 1, False)[0][0] for word in ("cat", "red")]
-        self.words = torch.stack([texts[0][0], texts[0][1], texts[1][1]])
+        texts = [pipe.encode_prompt(word, "cpu", 1, False)[0][0] for word in ("fox", "red")]
+        self.words = torch.cat([texts[0][:4], texts[1][1:2]])
         self.counts, self.without = {}, {}
 
     def wants(self, site):
@@ -363,7 +395,8 @@ class Answers(Tap):
         key = site.module.to_k(self.words).unflatten(-1, (site.heads, -1)).transpose(0, 1)
         scores = query @ key.mT / key.shape[-1] ** 0.5
         for counts, first in ((self.counts, 0), (self.without, 1)):
-            shares = scores[..., first:].softmax(-1).mean(1)[:, -2:]  # (heads, words)
+            tokens = scores[..., first:].softmax(-1).mean(1)[:, -4:]
+            shares = torch.stack([tokens[:, :3].mean(1), tokens[:, 3]], 1)  # (heads, words)
             won = torch.zeros_like(shares).scatter_(1, shares.argmax(-1, keepdim=True), 1)
             counts[site.name] = counts.get(site.name, 0) + won
 
@@ -371,19 +404,19 @@ class Answers(Tap):
 def test_heads_answer_to_the_concept_that_their_cells_pay_most(toybox):
     with torch.no_grad():
         answers = Answers(toybox)
-    counting = HeadRelevance({"thing": ["cat"], "colour": ["red"]})
+    counting = HeadRelevance({"thing": ["fox"], "colour": ["red"]})
     draw(toybox, counting, answers)
     wanted = answers.counts
     assert counting.counts.keys() == wanted.keys() and len(wanted) == 7
     for name, counts in counting.counts.items():
         assert torch.equal(counts, wanted[name])
     assert any(not torch.equal(wanted[name], answers.without[name]) for name in wanted)
-    things = counting.vector("thing")
-    flat = [each for own in things.values() for each in own]
-    assert np.mean(flat) == pytest.approx(1, abs=1e-3) and max(flat) > min(flat)
-    both = torch.cat([torch.tensor(counting.vector(name)[n]) for name in ("thing", "colour")
-                      for n in things])  # fmt: skip
-    assert both.shape == (2 * len(flat),)
+    every = torch.cat([*counting.counts.values()])
+    for at, concept in enumerate(("thing", "colour")):
+        mean, relevance = every[:, at].mean(), counting.vector(concept)
+        assert 0 < mean < every.sum(1).mean()
+        for name, counts in counting.counts.items():
+            assert relevance[name] == pytest.approx((counts[:, at] / mean).tolist(), abs=1e-3)
     plain = draw(toybox)
     assert np.array_equal(np.asarray(plain.image), np.asarray(draw(toybox, counting).image))
 

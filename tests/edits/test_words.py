@@ -50,3 +50,21 @@ def test_what_none_has_is_told():
         drawn("hunyuanvideo", pipe, daamkit.Silence("EOS"))
     with pytest.raises(WordError, match="token called 'template'; got SOS, EOS, padding"):
         drawn("sd3", CASES["sd3"].build(), daamkit.Exchange("template", PROMPT))
+
+
+def test_a_branch_that_opens_late_is_edited_there():
+    """Its words are read in its first pass, of each call anew."""
+    case, prompts = CASES["sd3"], ("a red cat", "two dogs and a cat")
+    pipe, late = case.build(), {"num_inference_steps": 3, "skip_guidance_layers": [1]}
+
+    def latents(prompt):
+        return generate(case, pipe, prompt, **late, skip_layer_guidance_stop=1.0)  # starts at 0.01
+
+    plain, alone = [latents(prompt) for prompt in prompts], []
+    for prompt in prompts:
+        with daamkit.edit(pipe, daamkit.Silence("cat", branch="perturbed")):
+            alone.append(latents(prompt))
+    with daamkit.edit(pipe, daamkit.Silence("cat", branch="perturbed")):
+        both = [latents(prompt) for prompt in prompts]
+    for before, own, again in zip(plain, alone, both, strict=True):
+        assert not torch.equal(own, before) and torch.equal(own, again)

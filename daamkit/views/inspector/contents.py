@@ -9,6 +9,7 @@ heads go as one byte a cell on a grid of their own; what is measured on them is 
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,12 +28,15 @@ from daamkit.maps.words import Word
 from daamkit.views import palettes
 from daamkit.views.doubts import doubts
 from daamkit.views.inspector.arcs import from_right, grammar
-from daamkit.views.labels import labels, made
+from daamkit.views.labels import labels, made, unread
 from daamkit.views.png import data_uri
 
 CUTS = 200  # thresholds a view can be set to: 0, 1/200, ..., 1
 STEP_GRID, HEAD_GRID = 64, 32  # longest side of the maps of steps, and of layers and heads
 HUES = 5  # words that have one at a time
+_PNG = re.compile(
+    r"data:image/png;base64,(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[A-Za-z0-9+/=]=)?"
+)
 
 
 def levels(word: WordMap) -> UInt8[np.ndarray, "height width"]:
@@ -50,6 +54,14 @@ def matched(prompt: Prompt, word: Word) -> Word | None:
         if (own.text.casefold(), own.occurrence) == (word.text.casefold(), word.occurrence):
             return own
     return None
+
+
+def previews(run: Run) -> list[str]:
+    """What the model meant the image to be at each step, as PNG in itself: a stranger's run may
+    name any address, which no page may ask. Empty for what is none."""
+    found = run.record.get("previews")
+    each = found if isinstance(found, list | tuple) else ()
+    return [uri if isinstance(uri, str) and _PNG.fullmatch(uri) else "" for uri in each]
 
 
 def about(first: Run, words: Sequence[Word], parser: Any = None) -> dict[str, Any]:
@@ -92,6 +104,7 @@ def column(
     tick: Callable[[], Any] = lambda: None,
     parser: Any = None,
     frame: tuple[str, int] | None = None,
+    first: Run | None = None,
 ) -> dict[str, Any]:
     """What is sent of one run: plain data, with offsets into ``data``, its maps, gzipped.
 
@@ -107,6 +120,8 @@ def column(
         A spaCy pipeline, by name or open, which finds the nouns that are doubted.
     frame
         What the video is called of which it is a frame, and which one, from 0.
+    first
+        The run whose prompt stands above; default this one.
     """
     parts: list[bytes] = []
     own = [matched(run.maps.prompt, word) for word in words]
@@ -125,11 +140,14 @@ def column(
         "video": video,
         "frame": place,
         "prompt": run.prompt,
-        "made": made(run, name),
+        "made": made(run, name, first),
+        "unread": unread(run.maps.prompt),
+        "passes": run.maps.steps,
+        "rule": run.maps.rule,
         "height": height,
         "width": width,
         "image": None if run.image is None else data_uri(run.image),
-        "previews": list(run.record.get("previews", ())),
+        "previews": previews(run),
         "has": [word is not None for word in own],
         "peaks": peaks,
         "doubts": _doubts(run, own, parser),

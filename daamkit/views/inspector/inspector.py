@@ -18,6 +18,7 @@ from daamkit.maps.run import Run
 from daamkit.views import modules, still
 from daamkit.views.facts import facts
 from daamkit.views.inspector import contents, painting, tables
+from daamkit.views.inspector.legend import badge
 from daamkit.views.inspector.sheet import Seen, Sheet
 from daamkit.views.inspector.traits import STATE, Traits
 from daamkit.views.labels import called, labels, made
@@ -39,8 +40,8 @@ class Inspector(Traits):
         What to look at, side by side: runs, lists of runs, tracers. Words are those of the first
         run's prompt; another run shows those that its prompt has too.
     names
-        What the runs are called; default the methods that guided them, or "unguided", and
-        their seeds where these differ. A video is a column for each frame of its maps,
+        What the runs are called; default the methods that guided them and their edits, or
+        "unguided", and their seeds and prompts where these differ. A video is a column for each frame of its maps,
         "unguided, frame 1" and so on, of which the first is shown at the start.
     parser
         A spaCy pipeline, by name or open, for nouns and arcs; default the one that ships.
@@ -60,7 +61,8 @@ class Inspector(Traits):
         Of a map's maximum, from 0 to 1 in steps of 1/200.
     scale
         "shared": what is shown strongest is the highest value of all words in all runs. "own": each
-        map's own maximum.
+        map's own maximum. Runs of unlike numbers of passes are compared by their mean per pass;
+        runs pooled by unlike rules have a scale each, and no difference.
     region
         (top, left, bottom, right) in pixels, rows and columns before bottom and right; or None.
     pixel
@@ -68,7 +70,8 @@ class Inspector(Traits):
     columns
         Names of the runs that are shown.
     difference
-        Whether the other runs show what a word's map has more or less than the first's.
+        Whether the other runs show what a word's map has more or less than the first's, of a
+        video at the same frame.
 
     Raises
     ------
@@ -100,7 +103,7 @@ class Inspector(Traits):
         self, run: Runs, *others: Runs, names: Sequence[str] | None = None, parser: Any = None
     ) -> None:
         runs = several(run, *others)
-        named = list(names) if names is not None else called(runs)
+        named = list(names) if names is not None else called(runs, prompts=True)
         _check(named, len(runs))
         words = runs[0].maps.prompt.words()
         self.runs: dict[str, Run] = {}
@@ -125,32 +128,27 @@ class Inspector(Traits):
             If there are not as many names as runs, or one is taken.
         """
         runs, taken = several(run, *others), list(self._given)
-        said = called([*self._given.values(), *runs])[len(taken) :]
+        said = called([*self._given.values(), *runs], prompts=True)[len(taken) :]
         named = list(names) if names is not None else _free(said, taken)
         _check([*taken, *named], len(taken) + len(runs))
         self._add(dict(zip(named, runs, strict=True)))
 
     def _add(self, given: dict[str, Run]) -> None:
         """Make and send columns; says how far it is where that takes long."""
-        words, done, before = list(self._words.values()), len(self.runs), len(self._opening)
+        words, done, before = list(self._words.values()), len(self.runs), len(self._given)
         columns = [each for name, run in given.items() for each in _columns(name, run)]
         _check([*self.runs, *(name for name, _, _ in columns)], done + len(columns))
         parts = len(columns) * (len(words) + 2)
+        first = next(iter([*self._given.values(), *given.values()]))
         with tqdm(total=parts, desc="inspector", unit="map", leave=False, delay=2) as bar:
             for place, (name, frame, run) in enumerate(columns, done):
-                sent = contents.column(run, name, words, bar.update, self._parser, frame)
+                sent = contents.column(run, name, words, bar.update, self._parser, frame, first)
                 self.add_traits(**{f"_column_{place}": traitlets.Dict(sent).tag(sync=True)})
         self.runs = {**self.runs, **{name: run for name, _, run in columns}}
         self._given = {**self._given, **given}
         with self.hold_sync():
             self._names = list(self.runs)
-            self.columns = [*self.columns, *self._opening[before:]]
-
-    @property
-    def _opening(self) -> list[str]:
-        """The columns shown at the start: of a video its first frame."""
-        sent = (getattr(self, f"_column_{place}") for place in range(len(self.runs)))
-        return [each["name"] for each in sent if not each["frame"]]
+            self.columns = [*self.columns, *self._at(self._frame())[before:]]
 
     def table(self, kind: str | None = None) -> pd.DataFrame:
         """What the view shows, in numbers: of each shown column, at the state's part of the maps.
@@ -183,7 +181,7 @@ class Inspector(Traits):
     def code(self) -> str:
         """The present view as Python, which sets an inspector of the same `runs` to it."""
         plain = {name: getattr(self, name) for name in STATE}
-        plain["columns"] = None if self.columns == self._opening else self.columns
+        plain["columns"] = None if self.columns == self._at(0) else self.columns
         default = {"pins": [], "threshold": 0.4, "scale": "shared", "difference": False}
         lines = [f"inspector = daamkit.Inspector(*runs, names={list(self._given)!r})"]
         lines += [
@@ -232,7 +230,12 @@ class Inspector(Traits):
     def _sheet(self) -> Sheet:
         state = self._state()
         seen = [
-            Seen(painting.paint(self.runs, state, name), name, made(self.runs[name], name))
+            Seen(
+                painting.paint(self.runs, state, name),
+                name,
+                made(self.runs[name], name, next(iter(self.runs.values()))),
+                badge(state, self.runs, name),
+            )
             for name in self.columns
         ]
         return Sheet.from_state(seen, self._about["prompt"], self._words, state, self.runs)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 from daamkit.maps.run import Run
-from daamkit.views.inspector.state import State
+from daamkit.views.inspector.contents import matched
+from daamkit.views.inspector.state import State, unlike
+from daamkit.views.labels import labels
 
 
 def told(state: State, label: str | None, runs: Mapping[str, Run]) -> str:
@@ -21,15 +23,20 @@ def told(state: State, label: str | None, runs: Mapping[str, Run]) -> str:
     runs
         All columns by name, the first first.
     """
-    to = "the strongest word's maximum" if state.scale == "shared" else "its own maximum"
-    first = next(iter(runs))
+    shared, maps = state.scale == "shared", [run.maps for run in runs.values()]
+    to = "the strongest word's maximum" if shared else "its own maximum"
+    uneven = state.step is None and len({each.steps for each in maps}) > 1
+    per = " per pass" if uneven else ""
     said = []
     if label is not None:
-        said.append(f"the map of {label}, to {to}")
+        said.append(f"the map of {label}{per}, to {to}")
     elif state.words:
-        said.append(f"opacity: the word's map, to {to}")
-    if label is not None and state.difference and any(name != first for name in state.columns):
-        said.append(f"red: more than in {first}, blue: less")
+        said.append(f"opacity: the word's map{per}, to {to}")
+    if shared and len({each.rule for each in maps}) > 1:
+        said.append("each pooling has a scale of its own")
+    bases = dict.fromkeys(state.bases[name] for name in state.columns if state.bases[name] != name)
+    if label is not None and state.difference and bases:
+        said.append(f"red: more than in {', '.join(bases)}, blue: less")
     said.append(f"threshold {state.threshold:.3f}")
     if state.step is not None:
         said.append(f"step {state.step + 1}")
@@ -42,6 +49,25 @@ def told(state: State, label: str | None, runs: Mapping[str, Run]) -> str:
     if state.pixel is not None:
         said.append(f"pixel {state.pixel[0]}, {state.pixel[1]}")
     return "; ".join(said)
+
+
+def badge(state: State, runs: Mapping[str, Run], name: str) -> str:
+    """What a column lacks of what is shown, or what is subtracted in it; else empty."""
+    run, single, base = runs[name], state.single, state.bases[name]
+    label = dict(zip(state.words, labels(state.words), strict=True))
+    words = [word for word, _ in state.shown] if single is None else [single]
+    absent = [word for word in words if matched(run.maps.prompt, word) is None]
+    said = []
+    if absent:
+        named = "" if single else f": {', '.join(label[word] for word in absent)}"
+        said.append(f"not in its prompt{named}")
+    if any(state.map(run, word) is None for word in words if word not in absent):
+        said.append("no map of this part")
+    if said or single is None or not state.difference or base == name:
+        return "; ".join(said)
+    if state.map(runs[base], single) is None:
+        return f"no map in {base}: no difference"
+    return unlike(run, runs[base]) or f"{name} - {base}"
 
 
 def site_name(site: str, runs: Mapping[str, Run]) -> str:

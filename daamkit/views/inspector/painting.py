@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -12,8 +13,8 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.views import palettes
-from daamkit.views.inspector.contents import CUTS, HUES, levels
-from daamkit.views.inspector.state import State
+from daamkit.views.inspector.contents import CUTS, HUES, levels, previews
+from daamkit.views.inspector.state import State, unlike
 from daamkit.views.outline import outline
 from daamkit.views.png import from_uri
 
@@ -23,21 +24,20 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 
 def paint(runs: Mapping[str, Run], state: State, name: str) -> Pixels:
     """The image of a column and what lies over it."""
-    run, first = runs[name], next(iter(runs.values()))
-    single = state.single
+    run, single = runs[name], state.single
     own = None if single is None else state.map(run, single)
     if single is None:
         return _words(runs, run, state)
     if own is None:
         return _image(run, state)
-    if state.difference and run is not first:
-        base = state.map(first, single)
-        if base is not None and base.size == own.size:
-            gaps = _gap(run, first, state, single)
-            scale = max(_largest(runs[each], first, state, single) for each in state.columns)
+    if state.difference and state.bases[name] != name:
+        gaps = _gap(runs, name, state, single)
+        if gaps is not None:
+            every = [_gap(runs, each, state, single) for each in state.columns]
+            scale = max(float(np.abs(gap).max()) for gap in every if gap is not None)
             at = 127 + np.floor((gaps / scale if scale > 0 else gaps * 0) * 127 + 0.5).astype(int)
             return palettes.colours(np.linspace(0, 1, 255), palettes.DIFFERENCE)[at]
-    heat = palettes.colours(_shares(own, state.top(runs.values(), own)))
+    heat = palettes.colours(_shares(own, state.top(runs.values(), run, own)))
     pixels = _over(heat.astype(float), _grey(run, state), HEAT)
     pixels[outline(own.mask(state.threshold))] = 255
     return pixels
@@ -54,7 +54,7 @@ def _words(runs: Mapping[str, Run], run: Run, state: State) -> Pixels:
     if not found:
         return pixels
     masks = np.stack([word.mask(state.threshold) for word, _ in found])
-    shares = np.stack([_shares(word, state.top(runs.values(), word)) for word, _ in found])
+    shares = np.stack([_shares(word, state.top(runs.values(), run, word)) for word, _ in found])
     if state.pins:
         y, x = np.indices(run.maps.size)
         stripe = max(2, min(run.maps.size) // 42)
@@ -81,16 +81,16 @@ def _middle(word: WordMap) -> Float[np.ndarray, "height width"]:
     return np.clip(levels(word).astype(float) - 0.5, 0, CUTS) / CUTS * peak
 
 
-def _gap(run: Run, first: Run, state: State, word: Word) -> Float[np.ndarray, "height width"]:
-    """What the one run's map has more than the first's."""
-    one, other = (_middle(m) for each in (run, first) if (m := state.map(each, word)) is not None)
-    return one - other
-
-
-def _largest(run: Run, first: Run, state: State, word: Word) -> float:
-    if state.map(run, word) is None or run.maps.size != first.maps.size:
-        return 0.0
-    return float(np.abs(_gap(run, first, state, word)).max())
+def _gap(
+    runs: Mapping[str, Run], name: str, state: State, word: Word
+) -> Float[np.ndarray, "height width"] | None:
+    """What a column's map has more than that which it is compared with, in as many passes as that;
+    None where they cannot be."""
+    run, base = runs[name], runs[state.bases[name]]
+    one, other = state.map(run, word), state.map(base, word)
+    if one is None or other is None or unlike(run, base):
+        return None
+    return _middle(one) * state.times(run, base) - _middle(other)
 
 
 def _over(colours: Float[np.ndarray, "h w 3"], grey: Int[np.ndarray, "h w"], by: float) -> Pixels:
@@ -103,10 +103,14 @@ def _grey(run: Run, state: State) -> Int[np.ndarray, "height width"]:
 
 def _image(run: Run, state: State) -> Pixels:
     """The image, or what the model meant it to be at the step, where that was kept."""
-    previews = run.record.get("previews", ())
-    image = run.image
-    if state.step is not None and state.step < len(previews):
-        image = from_uri(previews[state.step])
+    meant = previews(run)[state.step : state.step + 1] if state.step is not None else []
+    for uri in filter(None, meant):
+        with suppress(OSError):  # no picture
+            return _sized(from_uri(uri), run)
+    return _sized(run.image, run)
+
+
+def _sized(image: Image.Image | None, run: Run) -> Pixels:
     if image is None:
         return np.full((*run.maps.size, 3), 128, np.uint8)
     return np.asarray(image.convert("RGB").resize(run.maps.size[::-1]))

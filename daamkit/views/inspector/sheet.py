@@ -27,11 +27,12 @@ Mark = tuple[str, float, float, float, float]  # "rect" or "ellipse"; left, top,
 
 @dataclass(frozen=True)
 class Seen:
-    """One column: its picture, what it is called, how it was made."""
+    """One column: its picture, what it is called, how it was made, what stands over it."""
 
     pixels: painting.Pixels
     name: str
     made: str
+    badge: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,20 @@ class Sheet:
         found = list(self._flow(self.prompt, GAP + 14, 18, self.right))
         top = int(max((text.y for text in found), default=GAP + 14)) + 14
         x, under = GAP, top + self.side + 20
+        lowest = under + 20
         for each in self.seen:
-            found.append(Caption(x, under, each.name, bold=True))
-            found.append(Caption(x, under + 20, each.made, SOFT, 13))
+            y = under
+            for text, tint, size in (
+                (each.name, INK, 15),
+                (each.made, SOFT, 13),
+                (each.badge, INK, 13),
+            ):
+                for line in wrapped(text, self._width(each), size, tint == INK):
+                    found.append(Caption(x, y, line, tint, size, tint == INK))
+                    y += 20
+            lowest = max(lowest, y - 20)
             x += self._width(each) + GAP
-        found += self._flow(self.legend, under + 46, 14)
+        found += self._flow(self.legend, lowest + 26, 14)
         return found, top, int(max(text.y for text in found)) + 14
 
     def _flow(
@@ -207,6 +217,18 @@ class Sheet:
             f'width="{self.width}" height="{height}" font-family="sans-serif">'
             f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n'
         )
+
+
+def wrapped(text: str, width: int, size: int, bold: bool) -> list[str]:
+    """A text in lines of at most a width, broken at spaces, or within what is longer than that."""
+    font, lines, line = fonts.font(size, text, bold), list[str](), ""
+    for letter in text:
+        if line and font.getlength((line + letter).rstrip()) > width:
+            head, space, tail = line.rpartition(" ")
+            lines.append(head if space else line)
+            line = tail if space else ""
+        line += letter
+    return [*lines, line] if text else []
 
 
 def _hue(place: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daamkit.errors import DaamkitError
@@ -15,7 +15,8 @@ from daamkit.views.inspector.contents import HUES, matched
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The traits of an `Inspector` at one moment; words are those of the first prompt."""
+    """The traits of an `Inspector` at one moment; words are those of the first prompt, and `bases`
+    tells of each column by name which it is compared with: the first run's at the same frame."""
 
     words: Sequence[Word]
     opening: Sequence[Word]
@@ -30,6 +31,7 @@ class State:
     pixel: tuple[int, int] | None
     columns: Sequence[str]
     difference: bool
+    bases: Mapping[str, str]
     _parts: dict[Run, HeatMaps] = field(default_factory=dict, init=False, repr=False)
     _tops: dict[Run, float] = field(default_factory=dict, init=False, repr=False)
 
@@ -49,11 +51,17 @@ class State:
             (word, own[word] if word in own else next(free)) for word in self.pins or self.opening
         ]
 
-    def top(self, runs: Iterable[Run], word: WordMap) -> float:
-        """The value that is shown strongest: of all words of all runs, or the word's own."""
+    def top(self, runs: Iterable[Run], run: Run, word: WordMap) -> float:
+        """The value of a run's map that is shown strongest: the word's own maximum; or that of all
+        words of all runs pooled alike, where a sum over other passes counts as often over its."""
         if self.scale == "own":
             return _most(word)
-        return max(self._top(run) for run in runs)
+        alike = [each for each in runs if each.maps.rule == run.maps.rule]
+        return max(self._top(each) * self.times(each, run) for each in alike)
+
+    def times(self, run: Run, other: Run) -> float:
+        """What a run's values are multiplied by to be those of as many passes as another's."""
+        return 1.0 if self.step is not None else other.maps.steps / run.maps.steps
 
     def _top(self, run: Run) -> float:
         if run not in self._tops:
@@ -85,6 +93,13 @@ def inside(region: Sequence[int], size: tuple[int, int]) -> bool:
     """Whether (top, left, bottom, right) is a region within (height, width)."""
     top, left, bottom, right = region
     return 0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]
+
+
+def unlike(run: Run, other: Run) -> str:
+    """Why two runs' maps cannot be subtracted; empty where they can."""
+    if run.maps.size != other.maps.size:
+        return "other size: no difference"
+    return "other pooling: no difference" if run.maps.rule != other.maps.rule else ""
 
 
 def _most(word: WordMap) -> float:

@@ -64,7 +64,36 @@ class Traits(Widget):
             pixel=None if pixel is None else (pixel[0], pixel[1]),
             columns=self.columns,
             difference=self.difference,
+            bases=self._bases(),
         )
+
+    # -- columns and frames
+
+    def _sent(self) -> list[dict[str, Any]]:
+        """What was sent of each column."""
+        return [getattr(self, f"_column_{place}") for place in range(len(self.runs))]
+
+    def _at(self, frame: int) -> list[str]:
+        """The columns at a frame: of a shorter video its last, of an image its own."""
+        found = {
+            each["video"] or each["name"]: each["name"]
+            for each in self._sent()
+            if (each["frame"] or 0) <= frame
+        }
+        return list(found.values())
+
+    def _frame(self) -> int:
+        """The first frame that is shown."""
+        shown = [each["frame"] for each in self._sent() if each["name"] in self.columns]
+        return min((frame for frame in shown if frame is not None), default=0)
+
+    def _bases(self) -> dict[str, str]:
+        """What each column is compared with: the first run's at its frame."""
+        now = self._frame()
+        return {
+            each["name"]: self._at(now if each["frame"] is None else each["frame"])[0]
+            for each in self._sent()
+        }
 
     # -- what a trait may be
 

@@ -19,6 +19,7 @@ from daamkit.maps.wordmap import over_tokens
 from daamkit.maps.words import Asked, Occurrence, Word
 from daamkit.views import palettes, pieces
 from daamkit.views.labels import called
+from daamkit.views.plots.scales import images
 from daamkit.views.plots.words import require_one
 
 _TILE = 64  # pixels of the image beneath a head's map, about
@@ -62,9 +63,9 @@ def heads(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If sites or heads were not kept apart, or `ax` is given for several runs.
+        If sites or heads were not kept apart, `ax` is given for several runs, or one is of a video.
     """
-    runs = several(run)
+    runs = images(several(run))
     require_one(ax, runs)
     pages = [_page(each, each.maps.prompt.word(word, occurrence)) for each in runs]
     top = max(float(np.nanmax(values)) for values, _, _ in pages) if vmax is None else vmax
@@ -75,11 +76,11 @@ def heads(
     if len(runs) == 1:
         ax = pieces.axes(ax, size, "compressed")
         title = f"{text}: attention of each layer and head"
-        return _draw(ax, runs[0].image, *pages[0], top, colour, title)
+        return pieces.lettered(_draw(ax, runs[0].image, *pages[0], top, colour, title))
     figure, axes = pieces.sheet(len(runs), (size[0] * len(runs), size[1]))
     for own, each, page, name in zip(axes, runs, pages, called(runs), strict=True):
         _draw(own, each.image, *page, top, colour, f"{text}: {name}")
-    return figure
+    return pieces.lettered(figure)
 
 
 Page = tuple[Float[np.ndarray, "height width"], list[Layer], tuple[int, int]]

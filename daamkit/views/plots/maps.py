@@ -20,7 +20,7 @@ from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes, pieces
 from daamkit.views.labels import called
-from daamkit.views.plots.pictures import highest
+from daamkit.views.plots.scales import highest, images, mean, passes
 from daamkit.views.plots.words import lay
 
 _TILE = 1.7  # inches
@@ -63,7 +63,8 @@ def grid(
     Parameters
     ----------
     run
-        With maps of the prompt; several stand one below the other, on one scale.
+        With maps of the prompt; several stand one below the other, on one scale, of different
+        numbers of passes as means.
     words
         Which; default all words, in the prompt's order.
     columns
@@ -88,7 +89,8 @@ def grid(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If a prompt has no words, or maps that share no scale are to have a `vmax`.
+        If a prompt has no words, maps that share no scale are to have a `vmax`, a run is of a
+        video, or several are pooled by different rules.
     """
     if vmax is not None and not shared:
         raise DaamkitError(
@@ -96,8 +98,9 @@ def grid(
             got="shared=False",
             mend="leave one of them out",
         )
-    runs, rows = several(run), []
-    for each in runs:
+    runs, rows = images(several(run)), []
+    divided = passes(runs)
+    for each, count in zip(runs, divided, strict=True):
         prompt = each.maps.prompt
         chosen = prompt.words() if words is None else prompt.each(words, occurrence)
         if not chosen or columns < 1:
@@ -106,12 +109,13 @@ def grid(
                 got=f"{len(chosen)} in {columns}",
                 mend="name words of the prompt",
             )
-        maps, texts = [each.maps.of(word) for word in chosen], [word.label for word in chosen]
+        maps = [mean(each.maps.of(word), count) for word in chosen]
+        texts = [word.label for word in chosen]
         if not shared:
             texts = [f"{t}\nup to {highest([m]):.2g}" for t, m in zip(texts, maps, strict=True)]
         rows.append(_Row(each, maps, texts))
     look = _Look(shared, colour, cmap, alpha, vmax)
-    return _sheet(rows, columns, look, _unit(runs[0].maps))
+    return _sheet(rows, columns, look, _unit(runs[0].maps, max(divided) > 1))
 
 
 def steps(
@@ -146,9 +150,11 @@ def steps(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If steps were not kept apart, or there is no such step.
+        If steps were not kept apart, there is no such step, a run is of a video, or several are
+        pooled by different rules.
     """
-    runs, rows = several(run), []
+    runs, rows = images(several(run)), []
+    passes(runs)  # each step is one: only the rule is to be the same
     for each in runs:
         found, maps = each.maps.prompt.word(word, occurrence), each.maps
         some = np.unique(np.linspace(0, maps.steps - 1, 9).round().astype(int)).tolist()
@@ -211,7 +217,7 @@ def _sheet(rows: Sequence[_Row], columns: int, look: _Look, unit: str) -> Figure
     if not look.shared:
         bar.set_ticks([0, 1], labels=["lowest", "highest"])
     figure.suptitle(pieces.plain(title), fontsize=10)
-    return figure
+    return pieces.lettered(figure)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -234,9 +240,11 @@ def _picture(ax: Axes, run: Run, name: str) -> None:
     ax.set_title(pieces.plain(name), fontsize=9)
 
 
-def _unit(maps: HeatMaps) -> str:
-    """What the numbers are, by the pooling rule."""
+def _unit(maps: HeatMaps, means: bool = False) -> str:
+    """What the numbers are, by the pooling rule, and whether they are means over passes."""
     over = f"{maps.steps} steps" if maps.steps > 1 else "a step"
     if maps.rule == "daam":
-        return f"attention probability, mean over layers and heads, sum over {over}"
-    return f"attention probability, sum over layers, heads and {over}"
+        every = "layers, heads and steps" if means else f"layers and heads, sum over {over}"
+        return f"attention probability, mean over {every}"
+    every = "layers and heads, mean over steps" if means else f"layers, heads and {over}"
+    return f"attention probability, sum over {every}"

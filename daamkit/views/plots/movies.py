@@ -19,7 +19,8 @@ from daamkit.maps.collection import Runs, several
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence, Word
-from daamkit.views.plots.pictures import SIDE, beside, highest, overlay
+from daamkit.views.plots import scales
+from daamkit.views.plots.pictures import SIDE, beside, overlay
 
 SUFFIXES = (".gif", ".png", ".webp")  # a .png of several frames is an APNG
 
@@ -91,7 +92,7 @@ def animate(
     fps: float = 5,
 ) -> Movie:
     """A word's map over the steps, or of a video over its frames, each over its own picture; all
-    on one scale, several runs side by side.
+    on one scale, several runs side by side, videos of different numbers of passes as means.
 
     Parameters
     ----------
@@ -110,17 +111,18 @@ def animate(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If an image's steps were not kept apart, or a number of frames a second is none.
+        If an image's steps were not kept apart, several runs are pooled by different rules, or a
+        number of frames a second is none.
     """
     if not fps > 0:
         raise DaamkitError(wanted="frames a second, more than 0", got=f"{fps}", mend="try 5")
     runs = several(run)
     video = any(len(each.frames) > 1 for each in runs)
     films = []
-    for each in runs:
+    for each, passes in zip(runs, scales.passes(runs), strict=True):
         found = each.maps.prompt.word(word, occurrence)
-        films.append(_frames(each, found) if video else _steps(each, found))
-    top = highest([one for film in films for one in film])
+        films.append(_frames(each, found, passes) if video else _steps(each.frames[0], found))
+    top = scales.highest(one for film in films for one in film)
     draw = partial(overlay, opacity=opacity, colour=colour, cmap=cmap, vmax=top, side=SIDE)
     frames = []
     for at in range(max(map(len, films))):
@@ -130,8 +132,8 @@ def animate(
     return Movie(frames, f"{what} {'frames' if video else 'steps'}", fps)
 
 
-def _frames(run: Run, word: Word) -> list[WordMap]:
-    return [frame.maps.of(word) for frame in run.frames]
+def _frames(run: Run, word: Word, passes: int) -> list[WordMap]:
+    return [scales.mean(frame.maps.of(word), passes) for frame in run.frames]
 
 
 def _steps(run: Run, word: Word) -> list[WordMap]:

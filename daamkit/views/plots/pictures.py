@@ -15,6 +15,7 @@ from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes
 from daamkit.views.outline import outline
+from daamkit.views.plots import scales
 
 SIDE, GAP = 384, 8  # pixels: about as large as smaller pictures are drawn, and between two
 
@@ -38,7 +39,8 @@ def overlay(
     ----------
     run
         A run, or several, which are put side by side on one scale from 0 to the highest value of
-        all. Or an image, with the map itself as `word`; None shows the map alone.
+        all; of different numbers of passes, their means. Or an image, with the map itself as
+        `word`; None shows the map alone.
     word, occurrence
         Which, as in `HeatMaps.word`; or its map.
     opacity
@@ -60,18 +62,25 @@ def overlay(
     ------
     WordError
         If a prompt has no such word, or several.
+    DaamkitError
+        If a map is a video's, or several runs are pooled by different rules.
     """
     if run is None or isinstance(run, Image.Image):
         if not isinstance(word, WordMap):
             raise TypeError("of an image alone the map is wanted: overlay(image, run.maps.word(w))")
-        found = [(run, word)]
+        found = [(run, *scales.images([word]))]
     else:
-        found = [
-            (each.image, word if isinstance(word, WordMap) else each.maps.word(word, occurrence))
-            for each in several(run)
-        ]
+        runs = scales.images(several(run))
+        if isinstance(word, WordMap):
+            maps = scales.images([word]) * len(runs)
+        else:
+            maps = [
+                scales.mean(each.maps.word(word, occurrence), passes)
+                for each, passes in zip(runs, scales.passes(runs), strict=True)
+            ]
+        found = [(each.image, own) for each, own in zip(runs, maps, strict=True)]
         if len(found) > 1 and vmax is None:
-            vmax = highest([each for _, each in found])
+            vmax = scales.highest(maps)
     cmap, opacity = palettes.laid(colour, cmap, opacity)
     tiles = [
         _enlarged(_blend(image, each, opacity, threshold, rule, colour, cmap, vmax), side)
@@ -91,11 +100,6 @@ def beside(tiles: Sequence[Image.Image]) -> Image.Image:
         page.paste(tile, (x, 0))
         x += tile.width + GAP
     return page
-
-
-def highest(maps: list[WordMap]) -> float:
-    """The highest value of several maps, the end of the scale that they share."""
-    return max(float(each.expand(absolute=True).max()) for each in maps)
 
 
 def shares(word: WordMap, vmax: float | None = None) -> Float[np.ndarray, "height width"]:

@@ -13,12 +13,14 @@ from PIL import Image
 
 from daamkit.errors import DaamkitError
 from daamkit.maps.collection import Runs, several
+from daamkit.maps.run import Run
 from daamkit.maps.thresholds import Rule
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Asked, Occurrence
 from daamkit.views import palettes, pieces
 from daamkit.views.labels import called
-from daamkit.views.plots.pictures import highest, shares
+from daamkit.views.plots import scales
+from daamkit.views.plots.pictures import shares
 
 
 def word(
@@ -38,7 +40,8 @@ def word(
     Parameters
     ----------
     run
-        A run; several, which stand side by side on one scale; or a map that a run has given.
+        A run; several, which stand side by side on one scale, of different numbers of passes as
+        means; or a map that a run has given.
     word, occurrence
         Which, as in `HeatMaps.word`; none of a map.
     ax
@@ -66,16 +69,21 @@ def word(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If `ax` is given for several runs.
+        If `ax` is given for several runs, one is of a video, or they are pooled by different rules.
     """
+    runs: list[Run] = []
+    divided = [1]
     if isinstance(run, WordMap):
-        runs, maps = [], [run]
+        maps = scales.images([run])
     else:
-        runs = several(run)
-        asked = "" if word is None else word
-        maps = [each.maps.word(asked, occurrence) for each in runs]
+        runs = scales.images(several(run))
+        divided, asked = scales.passes(runs), "" if word is None else word
+        maps = [
+            scales.mean(each.maps.word(asked, occurrence), passes)
+            for each, passes in zip(runs, divided, strict=True)
+        ]
     require_one(ax, maps)
-    top = highest(maps) if vmax is None else vmax
+    top = scales.highest(maps) if vmax is None else vmax
     height, width = maps[0].size
     draw = partial(lay, cmap=cmap, alpha=alpha, vmax=top, colour=colour, threshold=threshold)
     if len(maps) == 1:
@@ -83,7 +91,7 @@ def word(
         ax = pieces.axes(ax, (3.4, tall + 0.3), "compressed")
         draw(ax, maps[0].image, maps[0])
         ax.set_title(pieces.plain(maps[0].word.label), fontsize=10)
-        return ax
+        return pieces.lettered(ax)
     tall = min(max(2.6 * height / width, 1.2), 5.2)
     figure, axes = pieces.sheet(len(maps), (2.6 * len(maps) + 0.7, tall + 0.6))
     for own, found, name in zip(axes, maps, called(runs), strict=True):
@@ -91,8 +99,9 @@ def word(
         own.set_title(pieces.plain(name), fontsize=9)
     bar = figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(pieces.plain(maps[0].word.label), fontsize=10)
-    return figure
+    means = ", means over passes" * (max(divided) > 1)
+    figure.suptitle(pieces.plain(maps[0].word.label + means), fontsize=10)
+    return pieces.lettered(figure)
 
 
 def require_one(ax: Axes | None, drawn: Sequence[object]) -> None:
