@@ -22,6 +22,7 @@ if not Path(__file__).is_file():
     )
 
 if TYPE_CHECKING:
+    from daamkit.attribution.attribute import attribute as attribute
     from daamkit.edits.blur import Blur as Blur
     from daamkit.edits.edit import edit as edit
     from daamkit.edits.exchange import Exchange as Exchange
@@ -81,6 +82,7 @@ _WHERE = {
     "SynGen": "guidance.syngen:SynGen",
     "WordMap": "maps.wordmap:WordMap",
     "arguments": "zoo:arguments",
+    "attribute": "attribution.attribute:attribute",
     "edit": "edits.edit:edit",
     "guide": "guidance.denoising:guide",
     "html": "views.still:html",

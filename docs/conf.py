@@ -38,6 +38,7 @@ reference/vision
 reference/language
 reference/guidance
 reference/edits
+reference/attribution
 reference/views
 reference/studies
 reference/toybox

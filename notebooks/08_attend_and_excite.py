@@ -113,8 +113,8 @@ losses["moved"][["step", "loss", "iterations", "moved"]].round(3)
 
 # %% [markdown]
 # Some steps are *refined*: moved again, up to twenty times, until m reaches a threshold; the loss
-# is noted after that, so the curves differ from the first step on. Half of the way is made there,
-# where the image is still noise and can become anything.
+# is noted after that, so the curves differ from the first step on. Half of the way is made in the
+# first of them, where the image is still noise and can become anything.
 #
 # ## Luck?
 #

@@ -161,8 +161,8 @@ def test_memory_decides_what_explain_keeps(tmp_path, capfd, monkeypatch):
     assert daamkit.open(tmp_path / "run").maps.keep == {"site", "head"}
 
 
-VERBS = [["explain"], ["play"], ["score"], ["study", "relations"], ["toybox", "evaluate"],
-         ["toybox", "scenes"]]  # fmt: skip
+VERBS = [["explain"], ["play"], ["score"], ["study", "relations"], ["study", "attribution"],
+         ["toybox", "evaluate"], ["toybox", "scenes"]]  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -170,13 +170,15 @@ def test_help_says_what_each_option_does_and_is(capsys, verb):
     with pytest.raises(SystemExit) as left:
         cli.main([*verb, "--help"])
     assert left.value.code == 0
-    told = " ".join(capsys.readouterr().out.partition("options:")[2].split())
+    printed = capsys.readouterr().out
+    assert "%%" not in printed and "As in `" not in printed
+    told = " ".join(printed.partition("options:")[2].split())
     parts = re.split(r" (?=--[a-z])", told)[1:]
     for option in (part for part in parts if not part.startswith("--help")):
         said = re.sub(r"^--\S+( [A-Z_]+| \{.*?\})?", "", option).strip()
         assert len(said) > 3, option
     assert len(parts) > 2
-    assert ("--seed " in told) == (verb[-1] in ("explain", "relations", "scenes"))
+    assert ("--seed " in told) == (verb[-1] not in ("play", "score", "evaluate"))
     assert "--seed " not in told or "(default: 0)" in told
 
 

@@ -26,7 +26,8 @@ class Attribution(Protocol):
     """Says where words are, from what a run holds or by drawing its image again.
 
     `registry.attributions` knows methods by name, each made without arguments. One that reads
-    attention of other relations names these as `relations`; see `related`.
+    attention of other relations names these as `relations` (see `related`), and one that reads
+    self-attention says ``self_attention = True``: `attribute` keeps what a method names.
     """
 
     def maps(self, run: Run, words: Sequence[Word], again: Again) -> list[WordMap]:

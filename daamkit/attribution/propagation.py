@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch.nn import functional as F
@@ -37,6 +38,7 @@ class Propagation:
         If the power is not above 0; `UnsuitedError` if the run kept no self-attention.
     """
 
+    self_attention: ClassVar[bool] = True
     power: int = 4
     rule: Pooling = "daam"
 

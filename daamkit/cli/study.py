@@ -58,20 +58,23 @@ def _settings(name: str, kind: Any) -> argparse.ArgumentParser:
 
 
 def _attributes(kind: Any) -> dict[str, str]:
-    """What the docstrings of a class and of those it derives from say of its settings."""
+    """What the docstrings of a class and of those it derives from say of its settings; "As in" one
+    of these is said there."""
     told: dict[str, str] = {}
     for each in reversed(kind.__mro__):
+        own: dict[str, str] = {}
         names: list[str] = []
         for line in (
             inspect.cleandoc(each.__doc__ or "").partition("Attributes\n---")[2].split("\n")
         ):
             if re.fullmatch(r"\w+(, \w+)*", line):
                 names = line.split(", ")
-                told |= dict.fromkeys(names, "")
+                own |= dict.fromkeys(names, "")
             elif line.startswith(" "):
-                told |= {name: f"{told[name]} {line.strip()}".strip() for name in names}
+                own |= {name: f"{own[name]} {line.strip()}".strip() for name in names}
             else:
                 names = []
+        told |= {name: text for name, text in own.items() if not text.startswith("As in ")}
     return {name: text.replace("%", "%%") for name, text in told.items()}
 
 

@@ -24,13 +24,14 @@ def add(verbs: Any) -> None:
         help="measure what it draws and where its maps lie",
         description="Generate images, read them back with the oracle, and compare them with the "
         "prompts; compare nouns' maps with the things' masks, and with maps that know nothing; the "
-        "same on drawn scenes, whose masks are exact. Intervals: 95%%, over prompts.",
+        "same on drawn scenes, whose masks are exact. Intervals: 95%, over prompts.",
     )
     evaluate.add_argument(
         "--model",
         nargs="+",
         default=["toybox"],
-        help="toybox, toybox-flux, or a folder with one like it; of world 2 several, side by side",
+        help="toybox, toybox-2, toybox-flux, or a folder with one like it; of world 2 several, "
+        "side by side",
     )
     evaluate.add_argument(
         "--world",

@@ -178,8 +178,8 @@ class edit(attach):  # noqa: N801 - used like a function: `with daamkit.edit(pip
     pipe
         A diffusers pipeline. It is not changed.
     edits
-        One or several, or lists of them: `Silence`, `Replay`, `KnockOut`, `Identity`, `Blur`, or
-        your own `Edit`.
+        One or several, or lists of them: `Silence`, `Exchange`, `Replay`, `KnockOut`, `Identity`,
+        `Blur`, or your own `Edit`.
 
     Raises
     ------

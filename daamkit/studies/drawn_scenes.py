@@ -144,17 +144,11 @@ class OfScenes(Located):
 
 def relations(pipe: Any, prompt: str, names: Sequence[str]) -> dict[str, Any]:
     """Of a model with joint attention, relations of a prompt's nouns: an option of `trace`."""
-    if not names or not joint(pipe):
+    if not names or not families.share_a_softmax(pipe):
         return {}
     spans = [(thing.start, thing.end) for thing in claims.parse(prompt).things]
     nouns = [(prompt[slice(*span)], characters.occurrence(prompt, *span)) for span in spans]
     return {"relations": dict.fromkeys(names, nouns)}
-
-
-def joint(pipe: Any) -> bool:
-    """Whether a model's text and image share a softmax."""
-    sites = [site for own in families.sites(pipe).values() for site in own]
-    return any(site.kind == "joint" and site.observable for site in sites)
 
 
 def called(level: int) -> str:

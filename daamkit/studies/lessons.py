@@ -20,12 +20,12 @@ from scipy.optimize import nnls
 from torch.nn import functional as F
 
 from daamkit import fingerprint, record, zoo
+from daamkit.attention import families
 from daamkit.attribution.learned import Head, Lesson, of_heads, of_layers
 from daamkit.attribution.relevance import HeadRelevance
 from daamkit.measures.ranking import average_precision
 from daamkit.studies import localisation
 from daamkit.studies.denoised import Denoised, exact
-from daamkit.studies.drawn_scenes import joint
 from daamkit.toybox import claims, scenes
 from daamkit.toybox.captions import NUMBERS, PLACES
 from daamkit.toybox.sprites import COLOURS, EVERYTHING, TEXTURES, THINGS
@@ -48,7 +48,7 @@ def learn(
     words = {"thing": WORDS[world], "colour": COLOURS, "place": PLACES, "texture": TEXTURES,
              "number": NUMBERS.values()}  # fmt: skip
     asked = HeadRelevance({name: list(own) for name, own in words.items()})
-    taps = () if joint(pipe) else (asked,)
+    taps = () if families.share_a_softmax(pipe) else (asked,)
     denoised = Denoised(pipe)
     columns: dict[str, list[np.ndarray]] = defaultdict(list)
     masks, precision = list[np.ndarray](), defaultdict[Head, list[float]](list)

@@ -46,12 +46,16 @@ class Study:
         How many cases.
     seed
         Of the choice of prompts; case i draws its image with seed + i.
-    steps, guidance
-        Of the generation; None: the model's own guidance scale (`zoo.arguments`).
+    steps
+        Of the generation.
+    guidance
+        Scale of the generation; None: the model's own (`zoo.arguments`).
     parser
         A spaCy pipeline by name; None: the one that ships.
-    device, dtype
-        Where and in which precision; None: a GPU if there is one.
+    device
+        Where; None: a GPU if there is one.
+    dtype
+        In which precision: "float32", "float16" or "bfloat16".
     """
 
     name: ClassVar[str] = ""

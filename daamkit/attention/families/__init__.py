@@ -72,6 +72,12 @@ def sites(pipe: Any) -> dict[str, list[Site]]:
     return found
 
 
+def share_a_softmax(pipe: Any) -> bool:
+    """Whether text and image do, in some site of a model."""
+    every = [site for own in sites(pipe).values() for site in own]
+    return any(site.kind == "joint" and site.observable for site in every)
+
+
 def find(denoiser: nn.Module) -> list[Site]:
     """All attention sites of a denoiser that comes without its pipeline.
 
