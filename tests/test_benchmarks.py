@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import coverage, inspector, rounds
+import daamkit
+from benchmarks import coverage, inspector, rounds, sides
 
 
 def test_rounds_are_told_with_their_range() -> None:
@@ -57,3 +58,25 @@ def test_the_inspector_is_timed_at_the_size_that_is_said() -> None:
     assert len(run.record["previews"]) == run.maps.steps == 2
     grids = [layer.grid for layer in run.maps.layers.values()]
     assert grids[0] == grids[-1] == (64, 64) and min(grids) == (8, 8)
+
+
+def test_a_linear_reader_of_sides_finds_what_is_there_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    answer, groups = np.arange(200) % 2, np.repeat(np.arange(20), 10)
+    noise = rng.standard_normal((200, 16))
+    assert sides.right(noise, answer, groups).mean() < 0.65
+    noise[:, 3] += 6 * answer
+    assert sides.right(noise, answer, groups).mean() > 0.95
+    own = groups[:, None] == np.arange(20)  # what is known of each thing alone, tells of no other
+    alike = (groups + groups // 2) % 2  # a thing's own answer
+    assert sides.right(own * 5.0, alike, groups).mean() < 0.75
+
+
+def test_sides_are_asked_at_both_things_and_the_end() -> None:
+    asked = sides.prompts(8, 0)
+    assert asked["text"][0].count("to the left of") == 1 and asked["side"].max() == 3
+    pipe = daamkit.load("toybox")
+    first, second, end = sides.vectors(pipe, asked["text"][0], asked["ends"][0])
+    short = asked["text"][0][: asked["ends"][0]]
+    assert np.allclose(sides.vectors(pipe, short, asked["ends"][0])[1], first, atol=1e-5)  # causal
+    assert not np.allclose(second, end, atol=0.1)
