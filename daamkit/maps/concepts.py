@@ -27,8 +27,8 @@ def of_concepts(maps: HeatMaps, text: str) -> HeatMaps:
     if maps.concepts is None:
         raise DaamkitError(
             wanted=f"the concept {text!r}",
-            got="a trace without concepts",
-            mend=f"trace with `concepts=[{text!r}]`",
+            got="maps without concepts",
+            mend=f"trace with `concepts=[{text!r}]`; not all layers have them",
         )
     return maps.concepts
 

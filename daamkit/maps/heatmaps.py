@@ -16,7 +16,7 @@ from torch import Tensor
 from daamkit.errors import DaamkitError
 from daamkit.maps import frames, pooling
 from daamkit.maps.concepts import named, of_concepts
-from daamkit.maps.layers import Choice, Index, Layer, select
+from daamkit.maps.layers import Choice, Index, Layer, meant, select
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.prompt import Prompt
 from daamkit.maps.tokens import Special
@@ -282,5 +282,8 @@ class HeatMaps:
         """
         layers, count = select(self.layers, self.keep, self.steps, steps, sites, heads)
         named = self.explicit_layers or sites is not None
-        beside = self.concepts and self.concepts.select(steps=steps, sites=sites)
+        beside = self.concepts
+        if beside is not None:  # not all layers have them
+            known = meant(beside.layers, sites)
+            beside = beside.select(steps=steps, sites=sites) if known else None
         return replace(self, layers=layers, steps=count, explicit_layers=named, concepts=beside)

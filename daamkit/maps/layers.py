@@ -128,6 +128,15 @@ class Layer:
         return replace(self, values=values, ran=ran)
 
 
+def meant(layers: Mapping[str, Layer], sites: Choice | None) -> dict[str, Layer]:
+    """The layers that names, parts of names or a test mean; None: all."""
+    if sites is None:
+        return dict(layers)
+    names = [sites] if isinstance(sites, str) else sites if callable(sites) else list(sites)
+    test = names if callable(names) else lambda layer: layer.meant_by(names)
+    return {name: layer for name, layer in layers.items() if test(layer)}
+
+
 def select(
     layers: Mapping[str, Layer],
     keep: Collection[str],
@@ -154,17 +163,13 @@ def select(
     DaamkitError
         If an axis was not kept, or nothing is left.
     """
-    chosen = dict(layers)
-    if sites is not None:
-        names = [sites] if isinstance(sites, str) else sites if callable(sites) else list(sites)
-        meant = names if callable(names) else lambda layer: layer.meant_by(names)
-        chosen = {name: layer for name, layer in layers.items() if meant(layer)}
-        if not chosen:
-            raise DaamkitError(
-                wanted="some layers" if callable(sites) else f"layers named {sites}",
-                got="none",
-                mend=f"the layers are {', '.join(layers)}",
-            )
+    chosen = meant(layers, sites)
+    if sites is not None and not chosen:
+        raise DaamkitError(
+            wanted="some layers" if callable(sites) else f"layers named {sites}",
+            got="none",
+            mend=f"the layers are {', '.join(layers)}",
+        )
     if steps is not None:
         chosen = {name: layer.take("step", keep, steps) for name, layer in chosen.items()}
         count = next(iter(chosen.values())).values.shape[0]

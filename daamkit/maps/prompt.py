@@ -8,12 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, get_args
 
 from daamkit import characters
 from daamkit.characters import Mark
 from daamkit.maps.tokens import Special, Token
-from daamkit.maps.words import Asked, Occurrence, Word, WordError, missing
+from daamkit.maps.words import Asked, Occurrence, Word, WordError, missing, several
 
 _NUMBERED = re.compile(r"(.+?)\s*\((\d+)\)", re.DOTALL)  # "cat (2)", as views name the second
 
@@ -134,12 +134,7 @@ class Prompt:
             parts = self._parts(names, [match.span() for match in matches])
             return replace(first, columns=sum(parts, ()), parts=parts if len(parts) > 1 else ())
         if occurrence is None and len(matches) > 1:
-            places = ", ".join(f"{i} at character {m.start()}" for i, m in enumerate(matches))
-            raise WordError(
-                wanted=f"one {text!r}",
-                got=f"{len(matches)} in {self.texts[name]!r} ({places})",
-                mend=f"choose with `occurrence=`, a number or 'all', or write '{text} (2)'",
-            )
+            raise several(text, self.texts[name], [match.start() for match in matches])
         index = operator.index(occurrence or 0)
         if not 0 <= index < len(matches):
             raise WordError(
@@ -160,22 +155,35 @@ class Prompt:
         return [self.word(w, occurrence if isinstance(w, str) else None) for w in several]
 
     def check(self, word: Word) -> Word:
-        """A word found before, if it was found in this prompt.
+        """A word found before, if it was found in this prompt, as the same encoders have read it.
 
         Raises
         ------
         WordError
-            If another text stands there.
+            If another text stands there, or its columns are not that text's.
         """
         here = any(text[word.start : word.end] == word.text for text in self.texts.values())
-        known = all(0 <= column < self.columns for column in word.columns)
-        if not known or not (here or word.start == word.end):
+        known = self._columns_of(word)
+        if not known.issuperset(word.columns) or not (here or word.start == word.end):
             raise WordError(
                 wanted=f"a word of {self.text!r}",
-                got=f"{word.text!r} at character {word.start}, of another prompt",
+                got=f"{word.text!r} at character {word.start}, of another prompt or model",
                 mend="find it by its text: `prompt.word(...)`",
             )
         return word
+
+    def _columns_of(self, word: Word) -> set[int]:
+        """Those that a word may have: its text's, wherever it stands, or a special token's."""
+        if word.start == word.end:
+            own = {token.column for token in self.tokens if token.special == word.text}
+            return own if word.text in get_args(Special) else set(range(self.columns))
+        found, place = set[int](), (word.start, word.end)
+        patterns = characters.finds(word.text) if word.text.strip() else []
+        for name, text in self.texts.items():
+            spans = [m.span() for each in patterns for m in characters.found(each, text)]
+            spans += [place] * (text[slice(*place)] == word.text)
+            found.update(*self._parts([name], spans))
+        return found
 
     def span(self, start: int, end: int, encoder: str | None = None) -> Word:
         """The word or phrase at given characters; its occurrence is counted as `word` counts.
@@ -190,10 +198,8 @@ class Prompt:
         return self._word(names, start, end, characters.occurrence(text, start, end))
 
     def reads(self, start: int, end: int, encoder: str | None = None) -> bool:
-        """Whether the model has read these characters to the end, and not cut them off.
-
-        By default it is enough that one of its text encoders has.
-        """
+        """Whether the model has read these characters to the end, and not cut them off; by default
+        it is enough that one of its text encoders has."""
         return any(end <= self.cuts.get(name, end) for name in self._alike(encoder))
 
     def special(self, name: Special, encoder: str | None = None) -> Word:

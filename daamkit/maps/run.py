@@ -294,8 +294,8 @@ class Run:
         """Write what other programs read: each word's mask and map as pictures and as arrays.
 
         ``masks/00-word.png`` is white on black; ``maps/00-word.png`` lies over the image, with the
-        mask's outline, all on one scale; ``maps.npz`` holds `maps` (words, height, width; float32), `masks` (bool)
-        and `words`; ``words.csv`` is `table`; ``image.png`` the image.
+        mask's outline, all on one scale; ``maps.npz`` holds `maps` (words, height, width; float32),
+        `masks` (bool) and `words`; ``words.csv`` is `table`; ``image.png`` the image.
 
         Parameters
         ----------
@@ -313,7 +313,7 @@ class Run:
         ------
         DaamkitError
             If the folder holds anything else, also a file of the export that was changed, or cannot
-            be written; of a video, whose `frames` are exported one by one.
+            be written; or if this is a video: each of its `frames` has an export of its own.
         """
         from daamkit.views import export
 

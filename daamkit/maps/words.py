@@ -81,3 +81,13 @@ def missing(word: str, texts: Sequence[str]) -> WordError:
         if near
         else f"its words are {', '.join(map(repr, known))}",
     )
+
+
+def several(word: str, text: str, starts: Sequence[int]) -> WordError:
+    """The error that tells of a word which a text has at several characters."""
+    places = ", ".join(f"{i} at character {start}" for i, start in enumerate(starts))
+    return WordError(
+        wanted=f"one {word!r}",
+        got=f"{len(starts)} in {text!r} ({places})",
+        mend=f"choose with `occurrence=`, a number or 'all', or write '{word} (2)'",
+    )

@@ -16,8 +16,8 @@ MEASURES: dict[str, Callable[[dict[str, Any]], str]] = {
     "centre": lambda row: f"{row['centre_y']:.0f}, {row['centre_x']:.0f}",
     "peak at": lambda row: f"{row['peak_y']}, {row['peak_x']}",
     "peak value": lambda row: f"{row['peak']:.3g}",
+    "peak per pass": lambda row: f"{row['peak'] / row['passes']:.3g}",
 }
-COMPARED = ("mass", "area", "peak value")  # what several runs are compared by
 
 
 def facts(runs: Mapping[str, Run], threshold: float = 0.4) -> str:
@@ -36,6 +36,7 @@ MEANT = {
     "centre": "(y, x) of the map's weight, in pixels",
     "peak at": "(y, x) of the map's maximum, in pixels",
     "peak value": "the map's maximum, a probability, summed over steps as the pooling has it",
+    "peak per pass": "the map's maximum, a probability, as the pooling has it, over passes",
 }
 CLAIM = (
     "A map shows where the model looked for a word (DAAM); that the word caused what is seen there "
@@ -49,7 +50,14 @@ def _note(runs: Mapping[str, Run], threshold: float) -> str:
 
 
 def _measures(runs: Mapping[str, Run]) -> tuple[str, ...]:
-    return COMPARED if len(runs) > 1 else tuple(MEASURES)
+    """All of one run; of several what compares them: of sums over unlike passes the mean, and no
+    peak of unlike poolings."""
+    if len(runs) == 1:
+        return tuple(name for name in MEASURES if name != "peak per pass")
+    if len({run.maps.rule for run in runs.values()}) > 1:
+        return "mass", "area"
+    uneven = len({run.maps.steps for run in runs.values()}) > 1
+    return "mass", "area", "peak per pass" if uneven else "peak value"
 
 
 def _cuts(runs: Mapping[str, Run]) -> str:
@@ -88,7 +96,9 @@ def _words(runs: Mapping[str, Run], threshold: float) -> str:
 def _by_label(run: Run, threshold: float) -> dict[str, dict[str, Any]]:
     rows = run.table(threshold).to_dict("records")
     words = run.maps.prompt.words()
-    return {word.label: row for word, row in zip(words, rows, strict=True)}
+    return {
+        word.label: row | {"passes": run.maps.steps} for word, row in zip(words, rows, strict=True)
+    }
 
 
 def _heads(names: tuple[str, ...]) -> str:

@@ -21,8 +21,9 @@ def colours(
 
 
 def distinct(n: int) -> list[tuple[int, int, int]]:
-    """Colours that are told apart and bear white text; after five they come again (Wong 2011)."""
-    known = ["#0072b2", "#b84a00", "#00755a", "#8f3d73", "#3d4350"]
+    """Colours that are told apart, also laid over grey and also without one of the eye's cones, and
+    bear white text; after five they come again."""
+    known = ["#0072b2", "#b84a00", "#006c48", "#9c0060", "#a80018"]
     return [ImageColor.getrgb(known[i % len(known)])[:3] for i in range(n)]
 
 

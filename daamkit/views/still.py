@@ -14,6 +14,7 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.views import fonts, plots
+from daamkit.views.labels import unread
 from daamkit.views.plots.scales import highest
 from daamkit.views.png import data_uri
 from daamkit.views.png import png as file
@@ -48,6 +49,8 @@ def of_maps(maps: HeatMaps, named: str = "") -> str:
     words = maps.words()
     scale = f", maps from 0 to {highest(words):.2g}" if words else ""
     found = [f"<p><b>{escape(maps.prompt.text) or '(empty prompt)'}</b>{named}{scale}</p>"]
+    if said := unread(maps.prompt):
+        found.append(f"<p>{escape(said)}</p>")
     found.append(_table(_cells(maps, words)))
     if not words:
         found.append("<p>The prompt has no words.</p>")

@@ -231,12 +231,12 @@ def test_the_scale_is_that_of_the_plots(run: Run, other: Run) -> None:
     inspector = Inspector(run)
     cat = inspector._state().map(run, run.maps.word("cat").word)
     (shown, *_) = plots.grid(run).axes[1].images
-    assert inspector._state().top([run], cat) == shown.norm.vmax
+    assert inspector._state().top([run], run, cat) == shown.norm.vmax
     both = Inspector(run, other)
     tops = [plots.grid(each).axes[1].images[0].norm.vmax for each in (run, other)]
-    assert both._state().top(both.runs.values(), cat) == max(tops)
+    assert both._state().top(both.runs.values(), run, cat) == max(tops)
     both.scale = "own"
-    assert both._state().top(both.runs.values(), cat) == float(cat.expand(absolute=True).max())
+    assert both._state().top(both.runs.values(), run, cat) == float(cat.expand(absolute=True).max())
 
 
 def test_a_weak_word_is_faint_on_the_shared_scale() -> None:

@@ -61,3 +61,30 @@ def test_a_video_can_be_put_beside_a_run(video: Run) -> None:
     assert inspector.columns == ["unguided", "unguided (2), frame 1"]
     with pytest.raises(DaamkitError, match="each of its own"):
         inspector.append(video, names=["unguided (2)"])
+
+
+def test_a_video_comes_at_the_frame_that_is_shown(video: Run) -> None:
+    inspector = Inspector(video, names=["one"])
+    inspector.columns = ["one, frame 3"]
+    inspector.append(video, made("a red cat", side=16), names=["two", "image"])
+    assert inspector.columns == ["one, frame 3", "two, frame 3", "image"]
+    first = Inspector(made("a red cat", side=16), names=["image"])
+    first.append(video, names=["two"])
+    assert first.columns == ["image", "two, frame 1"]
+
+
+def test_a_difference_is_that_of_the_same_frame(video: Run) -> None:
+    inspector = Inspector(video, video, names=["one", "two"])
+    inspector.columns = ["one, frame 3", "two, frame 3"]
+    inspector.pins, inspector.difference = ["cat"], True
+    sheet = inspector._sheet()
+    assert [each.badge for each in sheet.seen] == ["", "two, frame 3 - one, frame 3"]
+    assert "red: more than in one, frame 3, blue: less" in sheet.legend[0][0]
+    one, two = (painted.pixels for painted in sheet.seen)
+    assert (two == two[0, 0]).all()  # of the same frame nothing differs
+    assert not (one == one[0, 0]).all()  # which is not itself painted as a difference
+    inspector.columns = ["one, frame 1", "two, frame 3"]
+    assert inspector._sheet().seen[1].badge == "two, frame 3 - one, frame 3"
+    beside = Inspector(video, made("a red cat", side=16), names=["one", "image"])
+    beside.columns, beside.difference, beside.word = ["one, frame 2", "image"], True, "cat"
+    assert beside._bases()["image"] == "one, frame 2"

@@ -1,9 +1,11 @@
 """The playground without a browser: what is made, kept, compared, and written as Python."""
 
+import io
 import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,16 +13,19 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import daamkit
 from daamkit import cli, resources
 from daamkit.cli import play as play_verb
 from daamkit.errors import DaamkitError
-from daamkit.views.playground import Playground, opening
+from daamkit.views import palettes
+from daamkit.views.playground import Playground, opening, previews
 from daamkit.views.playground.previews import small
 from daamkit.views.playground.recipe import Recipe, loading, opened, words
 from daamkit.views.png import from_uri
 from tests.families.every import CASES
+from tests.views.runs import made
 
 
 @pytest.fixture
@@ -173,11 +178,36 @@ def test_one_word_changed_ends_in_a_comparison(play) -> None:
     play.change("red", "blue")
     second = play.wait(60)
     assert play.prompt == second.prompt == "a blue cat and a cat" and second.seed == first.seed
-    assert [caption for caption, _ in play.cells] == ["before", "after", "what differs"]
+    assert [caption for caption, _ in play.cells[:2]] == ["before", "after"]
     assert play.pinned == [0, 1] and list(play.inspector.runs.values()) == [first, second]
     assert play.inspector.difference and play.inspector.word == "cat (2)"
     with pytest.raises(DaamkitError, match="got 'dog'"):
         play.change("dog", "cat")
+
+
+def test_what_differs_is_shown_of_the_whole_range() -> None:
+    plain, slight, all_ = (Image.new("L", (160, 160), grey) for grey in (0, 1, 255))
+    first, second = made(), made()
+    for other, told, level in ((slight, "0.4%", 1 / 255), (all_, "100.0%", 1.0)):
+        pair = [replace(run, image=image) for run, image in ((first, plain), (second, other))]
+        *_, (caption, png) = previews.difference(*pair)
+        assert caption == f"what differs, at most {told}"
+        shown = np.asarray(Image.open(io.BytesIO(png)))
+        assert (shown == palettes.colours(np.array(level))).all()
+
+
+def test_words_that_can_be_changed_are_those_of_the_picture_shown(play) -> None:
+    play.steps = 1
+    drawn(play)
+    play.prompt = "two frogs"
+    assert play.words == ["two", "frogs"]
+    assert play._offered == ["a", "red", "cat", "and", "a (2)", "cat (2)"]
+    play.change("red", "blue")
+    assert play.wait(60).prompt == "a blue cat and a cat"
+    assert play._offered[1] == "blue" and play.inspector.word == "cat (2)"
+    assert play.prompt == "two frogs"  # what was typed stays
+    play.shown = 0
+    assert play._offered[1] == "red"
 
 
 def test_pinned_pictures_are_compared_below(play) -> None:
@@ -194,14 +224,29 @@ def test_pinned_pictures_are_compared_below(play) -> None:
         play.pinned = [2]
 
 
-def test_what_goes_wrong_is_a_sentence_and_the_next_works(play) -> None:
+def test_one_side_alone_is_refused(play) -> None:
+    play.width = 256
+    play._asked(None, {"kind": "generate"}, None)  # as the button says it
+    assert "both height and width" in play.problem and "width 256" in play.problem
+    assert not play.busy and not play.runs
+
+
+def test_what_goes_wrong_is_a_sentence_and_the_next_works(play, monkeypatch) -> None:
     play.methods = ["SynGen"]
     play.prompt = "a cat"
     play.generate()
     assert play.wait(60) is None
     assert play.problem.startswith("Wanted ") and not play.busy and not play.runs
+    assert play.cells == []
     play.methods = []
     assert drawn(play) is play.runs[0]
+    shown = play.cells
+    with monkeypatch.context() as patch:
+        patch.setattr(play.pipe.vae, "decode", None)  # after the last step
+        play.seed = 1
+        play.generate()
+        assert play.wait(60) is None and "NoneType" in play.problem
+    assert play.cells == shown and play.shown == 0
     play.width = 100  # not what the model takes
     play.height = 100
     play.generate()

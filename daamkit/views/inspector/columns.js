@@ -1,9 +1,11 @@
 // The images side by side: what lies over them, a pointed pixel, a brushed region.
 import { readPreview } from "./contents.js";
 import { shownWords } from "./hues.js";
+import { baseOf } from "./frames.js";
 import { mapOf } from "./maps.js";
-import { differenceScale, over, paintDifference, paintHeat, paintWords } from "./paint.js";
+import { differenceScale, gapOf, over, paintDifference, paintHeat, paintWords } from "./paint.js";
 import { follow } from "./pointer.js";
+import { narrowing } from "./status.js";
 import { makeTip } from "./tip.js";
 import { element } from "../elements.js";
 
@@ -26,7 +28,7 @@ export function makeColumns(contents, view) {
 export function seenOf(contents, state) {
   const shown = contents.columns.filter(({ name }) => state.columns.includes(name));
   const single = state.word ?? (state.difference && state.pins.length === 1 ? state.pins[0] : null);
-  const compare = state.difference && single !== null && shown.some((column) => column !== contents.columns[0]);
+  const compare = state.difference && single !== null && shown.some((column) => column !== baseOf(contents, column, state));
   return { single, compare, scale: compare ? differenceScale(contents, shown, single, state) : 0 };
 }
 
@@ -42,7 +44,7 @@ function makeFigure(contents, column, view) {
   const point = element("div", { class: "over", hidden: true }, element("div", { class: "point" }));
   const badge = element("div", { class: "badge", hidden: true });
   const tip = makeTip(contents, column);
-  const caption = element("figcaption", { title: column.made }, column.name, element("small", {}, ` ${column.made}`));
+  const caption = element("figcaption", { title: `${column.name} ${column.made}` }, column.name, element("small", {}, ` ${column.made}`));
   const frame = element("div", { class: "frame" }, canvas, box, point, badge);
   const node = element("figure", {}, element("div", { class: "stage" }, frame, tip.node), caption);
   canvas.style.setProperty("--ratio", width / height);
@@ -64,35 +66,45 @@ function makeFigure(contents, column, view) {
   }
 
   function paint(state, { single, compare, scale }) {
-    const first = contents.columns[0];
-    const map = single === null ? null : mapOf(contents, column, single, state);
-    const base = compare && column !== first ? mapOf(contents, first, single, state) : null;
-    const alike = base && map && base.levels.length === map.levels.length && width === first.width;
-    const lacks = single !== null && !column.has[single] ? "not in its prompt"
-      : single !== null && !map ? "not kept"
-      : compare && column !== first && !alike ? "other size: no difference"
-      : alike ? `${column.name} - ${first.name}` : "";
-    badge.textContent = lacks;
-    badge.hidden = !lacks;
-    if (alike) paintDifference(contents, column, map, base, scale, out);
+    const said = badgeOf(contents, column, state, single);
+    badge.textContent = said;
+    badge.hidden = !said;
+    const gap = compare && column !== baseOf(contents, column, state) ? gapOf(contents, column, single, state) : null;
+    if (gap?.map) paintDifference(contents, column, gap, scale, out);
     else over(column, state, out, (ground, onto) => {
-      if (map) paintHeat(contents, column, ground, single, state, onto);
-      else if (single !== null) onto.set(ground.picture);
-      else paintWords(contents, column, ground, shownWords(contents, state.pins), state, onto);
+      if (single === null) paintWords(contents, column, ground, shownWords(contents, state.pins), state, onto);
+      else if (mapOf(contents, column, single, state)) paintHeat(contents, column, ground, single, state, onto);
+      else onto.set(ground.picture);
     });
     pen.putImageData(pixels, 0, 0);
-    canvas.setAttribute("aria-label", describe(contents, column, state, single));
+    canvas.setAttribute("aria-label", describe(contents, column, state, single, gap?.map, said));
   }
   return { node, show, canvas, column };
 }
 
-function describe(contents, column, { pins }, single) {
+// What a column lacks of what is shown, or what is subtracted in it. `legend.py` says the same.
+export function badgeOf(contents, column, state, single) {
+  const words = single === null ? shownWords(contents, state.pins).map(({ word }) => word) : [single];
+  const absent = words.filter((word) => !column.has[word]);
+  const labels = absent.map((word) => contents.words[word].label).join(", ");
+  const said = [];
+  if (absent.length) said.push(single === null ? `not in its prompt: ${labels}` : "not in its prompt");
+  if (words.some((word) => column.has[word] && !mapOf(contents, column, word, state))) said.push("no map of this part");
+  const base = baseOf(contents, column, state);
+  if (said.length || single === null || !state.difference || column === base) return said.join("; ");
+  return gapOf(contents, column, single, state).why ?? `${column.name} - ${base.name}`;
+}
+
+// The same for those who do not see it.
+function describe(contents, column, state, single, differs, said) {
   const label = (word) => contents.words[word].label;
-  const words = shownWords(contents, pins).map(({ word }) => label(word));
-  const over =
-    single !== null ? `, with the map of ${label(single)}`
-    : words.length ? `, with ${words.join(" and ")} in colour` : "";
-  return `image of ${column.prompt} (${column.name})${over}`;
+  const words = single === null ? shownWords(contents, state.pins).map(({ word }) => word) : [single];
+  const names = words.filter((word) => mapOf(contents, column, word, state)).map(label).join(" and ");
+  const over = !names ? [] : [differs ? `how the map of ${names} differs` : single === null ? `${names} in colour` : `the map of ${names}`];
+  const parts = narrowing(contents, { ...state, region: null }).map(({ text }) => text);
+  const lacking = single !== null && !names ? `${label(single)} ${said}` : said;
+  const more = [...over.map((text) => `with ${text}`), ...parts, lacking].filter((text) => text);
+  return [`image of ${column.prompt} (${column.name})`, ...more].join(", ");
 }
 
 function mark(box, point, { width, height }, { region, pixel }) {

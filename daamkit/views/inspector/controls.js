@@ -53,9 +53,14 @@ function makeScale(contents, view) {
       for (const { input, value } of radios) input.checked = state.scale === value;
       bar.style.background = compare ? gradient(contents.diverging)
         : single !== null ? gradient(contents.heat) : "linear-gradient(to right, transparent, currentColor)";
-      const top = state.scale === "shared" ? `${topOf(contents, contents.columns[0], 0, state).toPrecision(3)}, the strongest word` : "the word's maximum";
+      const [first] = contents.columns;
+      const uneven = state.step === null && contents.columns.some(({ passes }) => passes !== first.passes);
+      const number = (value, digits) => (uneven ? value / first.passes : value).toPrecision(digits) + (uneven ? " per pass" : "");
+      const pooling = contents.columns.some(({ rule }) => rule !== first.rule) ? `, ${first.rule} pooling` : "";
+      const top = state.scale === "own" ? "the word's maximum"
+        : `${number(topOf(contents, first, 0, state), 3)}${pooling}, the strongest word`;
       const [low, high] = compare
-        ? [`${(-scale).toPrecision(2)}: less`, `more: ${scale.toPrecision(2)}`]
+        ? [`${number(-scale, 2)}: less`, `more: ${number(scale, 2)}`]
         : ["0", contents.words.length ? top : ""];
       ends.children[0].textContent = low;
       ends.children[1].textContent = high;
@@ -80,7 +85,7 @@ function makeRuns(contents, view) {
       else view.show(); // the last one stays
     }),
   );
-  const difference = tick(`difference from ${contents.columns[0].name}`, (on) => view.set({ difference: on }));
+  const difference = tick(`difference from ${runs[0].name}`, (on) => view.set({ difference: on }));
   const hint = element("span", { class: "note" }, "pin one word, or point at one"); // its room is kept
   const fields = [...ticks, difference, boxing].map((each) => each.node);
   return {

@@ -19,6 +19,13 @@ export function columnsAt(runs, frame) {
   return runs.map(({ columns }) => columns[Math.min(frame, columns.length - 1)].name);
 }
 
+// The column that one is compared with: the first run's at its frame.
+export function baseOf(contents, column, state) {
+  const frame = column.frame ?? frameOf(contents, state);
+  const [{ columns }] = runsOf(contents);
+  return columns[Math.min(frame, columns.length - 1)];
+}
+
 // The first frame that is shown.
 export function frameOf(contents, { columns }) {
   const shown = contents.columns.filter(({ name, frame }) => frame !== null && columns.includes(name));

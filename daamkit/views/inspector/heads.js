@@ -91,13 +91,19 @@ export function makeHeads(contents, view) {
       choose(next);
       const [first] = shownWords(contents, state.pins);
       const word = [state.word, first?.word].find((each) => each !== null && each !== undefined && column.has[each]);
-      if (word === undefined) return;
+      const more = contents.columns.length > 1 ? ` in ${column.name}` : "";
+      if (word === undefined) {
+        title.textContent = title.title = `No shown word is in the prompt${more}`;
+        grid.replaceChildren();
+        built = rest.textContent = "";
+        return;
+      }
       const { site, head } = view.own();
       only = alone({ site, head });
       const key = JSON.stringify([column.name, word, only]);
       if (key !== built) build(word);
       built = key;
-      title.textContent = title.title = `${contents.words[word].label}, strongest first`;
+      title.textContent = title.title = `${contents.words[word].label}${more}, strongest first`;
       choice.value = only ?? "";
       for (const cell of cells) cell.node.setAttribute("aria-pressed", cell.site === site && cell.head === head);
     },

@@ -41,8 +41,9 @@ class Inspector(Traits):
         run's prompt; another run shows those that its prompt has too.
     names
         What the runs are called; default the methods that guided them and their edits, or
-        "unguided", and their seeds and prompts where these differ. A video is a column for each frame of its maps,
-        "unguided, frame 1" and so on, of which the first is shown at the start.
+        "unguided", and their seeds and prompts where these differ. A video is a column for
+        each frame of its maps, "unguided, frame 1" and so on, of which the first is shown at the
+        start.
     parser
         A spaCy pipeline, by name or open, for nouns and arcs; default the one that ships.
 

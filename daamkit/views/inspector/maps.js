@@ -5,7 +5,7 @@ const FINEST = 256; // longest side to which the map of a part is computed: a ce
 
 // Of a word in a column, over all steps or at one, of all layers or one, of all heads or one.
 // Its cells are pixels, or where `times` is more squares of so many pixels a side.
-// null: the prompt has no such word, or that part was not kept.
+// null: the prompt has no such word, or the run no such part.
 export function mapOf(contents, column, word, state) {
   if (!column.has[word]) return null;
   const { step, site, head } = state;
@@ -74,28 +74,34 @@ function levelled(contents, large) {
   return { levels, most };
 }
 
-// A word's highest value in what is looked at: by its cells, where it is a part.
+// A word's highest value in what is looked at: by its cells, where it is a part. null as in `mapOf`.
 export function strengthOf(column, word, state) {
-  if (!column.has[word]) return 0;
+  if (!column.has[word]) return null;
   if (state.step === null && state.site === null) return column.peaks[word];
-  if (state.site === null) return column.steps?.peaks[column.row[word]][state.step] ?? 0;
+  if (state.site === null) return column.steps?.peaks[column.row[word]][state.step] ?? null;
   const part = partOf(column, word, state);
-  if (part === null) return 0;
+  if (part === null) return null;
   let most = 0;
   for (const value of part.values) if (value > most) most = value;
   return most * part.unit;
 }
 
-// The value that is shown strongest: of all words of all runs, or the word's own in a column.
+// What a column's values are multiplied by to be those of as many passes as another's.
+export const timesTo = (column, other, { step }) => (step === null ? other.passes / column.passes : 1);
+
+// The value of a column that is shown strongest: the word's own maximum; or that of all words of all
+// runs pooled alike, where a sum over other passes counts as often over its.
 export function topOf(contents, column, word, state) {
   if (state.scale === "own") return mapOf(contents, column, word, state)?.peak ?? 0;
   const { step, site, head } = state;
   const key = JSON.stringify([contents.columns.length, step, site, head]);
-  if (contents.top?.key !== key) {
-    const strengths = contents.columns.flatMap((each) => contents.words.map((_, i) => strengthOf(each, i, state)));
-    contents.top = { key, strength: Math.max(0, ...strengths) };
-  }
-  return contents.top.strength;
+  if (contents.tops?.key !== key) contents.tops = { key };
+  return (contents.tops[`${column.rule}/${column.passes}`] ??= Math.max(
+    0,
+    ...contents.columns
+      .filter(({ rule }) => rule === column.rule)
+      .flatMap((each) => contents.words.map((_, i) => strengthOf(each, i, state) * timesTo(each, column, state))),
+  ));
 }
 
 // A word's value at a pixel, and whether its mask has it.

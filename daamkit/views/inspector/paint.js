@@ -1,6 +1,7 @@
 // The image and what lies over it, a pixel a number (alpha, blue, green, red). `painting.py` makes
 // the same; over a step's preview nearly. Nothing is allocated for a pixel.
-import { cellsOf, cutAt, highestOf, mapOf, reaches, sharesOf, topOf, valueOf } from "./maps.js";
+import { baseOf } from "./frames.js";
+import { cellsOf, cutAt, highestOf, mapOf, reaches, sharesOf, timesTo, topOf, valueOf } from "./maps.js";
 import { jointOf } from "./measures.js";
 
 const [HEAT, HUE] = [0.65, 0.7]; // opacity over grey of a single map, and of a word's hue
@@ -197,33 +198,42 @@ function outline(map, cut) {
   return line;
 }
 
-// What a column's map has more (one end) or less (the other) than the first column's.
-export function paintDifference(contents, column, map, first, scale, out) {
-  const [own, other] = [middles(contents, map), middles(contents, first)];
+// What a column's map has more (one end) or less (the other) than that which it is compared with.
+export function paintDifference(contents, column, { map, other, own, base }, scale, out) {
   const table = held("table", Int32Array, 65536); // of each level of both
   for (let pair = 0; pair < 65536; pair++) {
-    const more = own[pair >> 8] - other[pair & 255];
+    const more = own[pair >> 8] - base[pair & 255];
     const at = 3 * Math.min(254, Math.max(0, 127 + Math.floor((scale > 0 ? more / scale : 0) * 127 + 0.5)));
     table[pair] = rgba(contents.diverging[at], contents.diverging[at + 1], contents.diverging[at + 2]);
   }
-  lookUp(column, map, map.levels, null, first.levels, table, out);
+  lookUp(column, map, map.levels, null, other.levels, table, out);
+}
+
+// A column's map, the other that is subtracted, and what the levels of both stand for in as many
+// passes; or `why` that cannot be.
+export function gapOf(contents, column, word, state) {
+  const first = baseOf(contents, column, state);
+  const [map, other] = [column, first].map((each) => mapOf(contents, each, word, state));
+  if (!other) return { why: `no map in ${first.name}: no difference` };
+  if (column.width !== first.width || column.height !== first.height) return { why: "other size: no difference" };
+  if (column.rule !== first.rule) return { why: "other pooling: no difference" };
+  const times = timesTo(column, first, state);
+  return map && { map, other, own: middles(contents, map).map((value) => value * times), base: middles(contents, other) };
 }
 
 function middles(contents, map) {
   return Float64Array.from({ length: 256 }, (_, level) => valueOf(contents, map, level));
 }
 
-// The largest difference from the first column in any of these: their common scale.
+// The largest difference in any of these columns: their common scale.
 export function differenceScale(contents, columns, word, state) {
-  const first = mapOf(contents, contents.columns[0], word, state);
   let scale = 0;
   for (const column of columns) {
-    const map = mapOf(contents, column, word, state);
-    if (!map || !first || map === first || map.levels.length !== first.levels.length) continue;
-    const [own, other] = [middles(contents, map), middles(contents, first)];
-    const counts = jointOf(map, first);
+    const gap = gapOf(contents, column, word, state);
+    if (!gap || gap.why || gap.map === gap.other) continue;
+    const counts = jointOf(gap.map, gap.other);
     for (let pair = 0; pair < 65536; pair++)
-      if (counts[pair] > 0) scale = Math.max(scale, Math.abs(own[pair >> 8] - other[pair & 255]));
+      if (counts[pair] > 0) scale = Math.max(scale, Math.abs(gap.own[pair >> 8] - gap.base[pair & 255]));
   }
   return scale;
 }

@@ -1,5 +1,6 @@
 // What is seen as one picture: prompt, images, legend, how they were made. `sheet.py` makes the like.
-import { seenOf } from "./columns.js";
+import { badgeOf, seenOf } from "./columns.js";
+import { baseOf } from "./frames.js";
 import { shownWords } from "./hues.js";
 import { narrowing } from "./status.js";
 import { colour, drawn } from "../elements.js";
@@ -35,21 +36,44 @@ export function asSvg(contents, view) {
     return y;
   };
   const top = flow(prompted(contents, hues), MARGIN + 14, 18, contents.rtl) + 14;
-  let x = MARGIN;
+  const under = top + side + 20;
+  let [x, lowest] = [MARGIN, under + 20];
   for (const figure of figures) {
     parts.push(drawn("image", { href: figure.canvas.toDataURL("image/png"), x, y: top, width: wide(figure), height: side }));
     parts.push(...marks(figure.column, [x, top], side, { ...state, ...(view.pointing && { pixel: null }) }));
-    text(figure.column.name, x, top + side + 20, { bold: true });
-    text(figure.column.made, x, top + side + 40, { tint: SOFT, size: 13 });
+    const badge = badgeOf(contents, figure.column, state, seen.single);
+    let y = under;
+    for (const [said, tint, size] of [[figure.column.name, INK, 15], [figure.column.made, SOFT, 13], [badge, INK, 13]])
+      for (const line of wrapped(pen, said, wide(figure), size, tint === INK)) {
+        text(line, x, y, { tint, size, bold: tint === INK });
+        y += 20;
+      }
+    lowest = Math.max(lowest, y - 20);
     x += wide(figure) + MARGIN;
   }
   const legend = [...hues].map(([word, hue]) => [contents.words[word].label, hue]);
-  const height = flow([...legend, [told(contents, view, state, seen)]], top + side + 66, 14) + 14;
+  const height = flow([...legend, [told(contents, view, state, seen, figures)]], lowest + 26, 14) + 14;
   const svg = drawn(
     "svg", { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "sans-serif" },
     drawn("rect", { width: "100%", height: "100%", fill: "white" }), ...parts,
   );
   return { text: new XMLSerializer().serializeToString(svg), width, height };
+}
+
+// A text in lines of at most a width, broken at spaces, or within what is longer than that.
+function wrapped(pen, text, width, size, bold) {
+  pen.font = `${bold ? "bold " : ""}${size}px sans-serif`;
+  const lines = [];
+  let line = "";
+  for (const letter of text) {
+    if (line && pen.measureText((line + letter).trimEnd()).width > width) {
+      const space = line.lastIndexOf(" ");
+      lines.push(space < 0 ? line : line.slice(0, space));
+      line = space < 0 ? "" : line.slice(space + 1);
+    }
+    line += letter;
+  }
+  return text ? [...lines, line] : [];
 }
 
 // The box that was drawn and the pixel that was clicked, in white with a dark edge.
@@ -67,13 +91,18 @@ function marks({ width, height }, [left, top], side, { region, pixel }) {
 }
 
 // What the colours mean, and what the view is narrowed to. `legend.py` says the same.
-function told(contents, view, state, { single, compare }) {
-  const to = state.scale === "shared" ? "the strongest word's maximum" : "its own maximum";
-  const first = contents.columns[0].name;
+function told(contents, view, state, { single, compare }, figures) {
+  const shared = state.scale === "shared";
+  const to = shared ? "the strongest word's maximum" : "its own maximum";
+  const unlike = (key) => new Set(contents.columns.map((column) => column[key])).size > 1;
+  const per = state.step === null && unlike("passes") ? " per pass" : "";
   const said = [];
-  if (single !== null) said.push(`the map of ${contents.words[single].label}, to ${to}`);
-  else if (contents.words.length) said.push(`opacity: the word's map, to ${to}`);
-  if (compare) said.push(`red: more than in ${first}, blue: less`);
+  if (single !== null) said.push(`the map of ${contents.words[single].label}${per}, to ${to}`);
+  else if (contents.words.length) said.push(`opacity: the word's map${per}, to ${to}`);
+  if (shared && unlike("rule")) said.push("each pooling has a scale of its own");
+  const bases = figures.map(({ column }) => [column, baseOf(contents, column, state)]).filter(([column, base]) => column !== base);
+  const names = [...new Set(bases.map(([, base]) => base.name))].join(", ");
+  if (compare) said.push(`red: more than in ${names}, blue: less`);
   said.push(`threshold ${state.threshold.toFixed(3)}`, ...narrowing(contents, state).map(({ text }) => text));
   if (state.pixel !== null && !view.pointing) said.push(`pixel ${state.pixel.join(", ")}`);
   return said.join("; ");

@@ -40,8 +40,8 @@ function chipsOf(contents, view, state) {
   const part = (text, changes) => chips.push({ text, drop: () => view.set(changes) });
   if (word !== null && word !== view.over) part(`map of ${label(word)}`, { word: null });
   for (const { text, changes } of narrowing(contents, state)) part(text, changes);
-  if (difference) part(`difference from ${contents.columns[0].name}`, { difference: false });
   const runs = runsOf(contents);
+  if (difference) part(`difference from ${runs[0].name}`, { difference: false });
   const shown = runs.filter((run) => isShown(run, state));
   if (shown.length < runs.length) part(`${shown.length} of ${runs.length} runs`, { columns: columnsAt(runs, frameOf(contents, state)) });
   if (pixel !== null && !view.pointing) chips.push({ text: `pixel ${pixel.join(", ")}`, drop: view.letPixelGo });

@@ -1,6 +1,6 @@
 // The prompt: a chip for each word with a bar for each run, and arcs from heads to dependents.
 import { shownWords } from "./hues.js";
-import { strengthOf } from "./maps.js";
+import { strengthOf, timesTo } from "./maps.js";
 import { colour, drawn, element, percent } from "../elements.js";
 
 export function makeStrip(contents, view) {
@@ -23,7 +23,8 @@ export function makeStrip(contents, view) {
   const note = said ? element("p", { class: "note" }, said) : null;
   const empty = contents.words.length ? null : element("p", { class: "note" }, "The prompt is empty: no word has a map.");
   const doubts = element("p", { class: "note doubts" });
-  const node = element("div", { class: "prompt" }, arcs.node, line, arcs.choice, doubts, note, empty);
+  const unread = element("p", { class: "note unread" });
+  const node = element("div", { class: "prompt" }, arcs.node, line, arcs.choice, unread, doubts, note, empty);
 
   let drawnKey = "";
   function show(state) {
@@ -33,13 +34,28 @@ export function makeStrip(contents, view) {
     drawnKey = key;
     const hues = new Map(shownWords(contents, state.pins).map(({ word, hue }) => [word, hue]));
     const shown = contents.columns.filter(({ name }) => state.columns.includes(name));
-    const strengths = contents.words.map((_, word) => shown.map((column) => strengthOf(column, word, state)));
-    const most = Math.max(...strengths.flat(), 1e-30);
-    chips.forEach((chip, word) => chip.show(state, hues.get(word), strengths[word].map((value) => value / most), shown));
+    const strengths = shown.map((column) => contents.words.map((_, word) => strengthOf(column, word, state)));
+    const most = shown.map((column) => mostOf(shown, strengths, column, state));
+    const shares = (word) => strengths.map((own, i) => (own[word] === null ? null : own[word] / most[i]));
+    chips.forEach((chip, word) => chip.show(state, hues.get(word), shares(word), shown));
     showDoubts(contents, chips, doubts, shown);
+    showUnread(unread, shown);
     arcs.show(state);
   }
   return { node, show, place: arcs.place, stop: arcs.stop };
+}
+
+// The strongest of all words of the shown runs pooled alike, in as many passes as a column's.
+function mostOf(shown, strengths, column, state) {
+  const alike = shown.flatMap((each, i) => (each.rule === column.rule ? strengths[i].map((value) => value * timesTo(each, column, state)) : []));
+  return Math.max(...alike, 1e-30);
+}
+
+// What models have not read of their prompts.
+function showUnread(node, columns) {
+  const runs = new Map(columns.filter(({ unread }) => unread).map(({ name, video, unread }) => [video ?? name, unread]));
+  node.textContent = [...runs].map(([name, said]) => (columns.length > 1 ? `${name}: ${said}` : said)).join(" ");
+  node.hidden = !runs.size;
 }
 
 // Words that a shown run has probably not drawn: said below the prompt, and dashed in it.
@@ -88,8 +104,9 @@ function makeChip(contents, view, word, text) {
     node.style.setProperty("--hue", hue === undefined ? "" : colour(contents.hues[hue]));
     while (bars.children.length < strengths.length) bars.append(element("i"));
     while (bars.children.length > strengths.length) bars.lastChild.remove();
-    strengths.forEach((share, i) => bars.children[i].style.setProperty("--share", share));
-    const each = strengths.map((share, i) => (columns.length > 1 ? `${columns[i].name} ${percent(share)}` : percent(share)));
+    strengths.forEach((share, i) => bars.children[i].style.setProperty("--share", share ?? 0));
+    const said = (share) => (share === null ? "–" : percent(share));
+    const each = strengths.map((share, i) => (columns.length > 1 ? `${columns[i].name} ${said(share)}` : said(share)));
     node.title = `${label}: its highest value is ${each.join(", ")} of the strongest word's`;
   }
   return { node, show };

@@ -161,6 +161,13 @@ function render({ model, el }) {
   shows(["prompt"], () => {
     if (prompt.value !== model.get("prompt") && document.activeElement !== prompt) prompt.value = model.get("prompt");
   });
+  shows(["_offered"], () => {
+    const [before, named] = [word.value, model.get("_offered")];
+    word.replaceChildren(...named.map((name) => element("option", {}, name)));
+    const longest = named.reduce((found, each) => (each.length > found.length ? each : found), "");
+    changed &&= named.includes(before);
+    word.value = changed ? before : longest;
+  });
   shows(["words", "subjects"], () => {
     const chosen = model.get("subjects");
     refill(ticks, model.get("words").map((name) => {
@@ -169,11 +176,6 @@ function render({ model, el }) {
       chip.addEventListener("click", () => set("subjects", toggled(model.get("subjects"), name, !pressed)));
       return chip;
     }));
-    const before = word.value;
-    word.replaceChildren(...model.get("words").map((name) => element("option", {}, name)));
-    const longest = model.get("words").reduce((found, each) => (each.length > found.length ? each : found), "");
-    changed &&= model.get("words").includes(before);
-    word.value = changed ? before : longest;
   });
   shows(["methods"], () => {
     for (const box of methods.querySelectorAll("input")) box.checked = model.get("methods").includes(box.dataset.method);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -20,10 +21,10 @@ from daamkit.maps import saving
 from daamkit.maps.run import Run
 from daamkit.views import modules, still
 from daamkit.views.inspector import Inspector
-from daamkit.views.labels import differing, told_apart
+from daamkit.views.labels import differing
 from daamkit.views.playground import previews
 from daamkit.views.playground.progress import Watching, sentence, unstoppable
-from daamkit.views.playground.recipe import Recipe, free, opened
+from daamkit.views.playground.recipe import Recipe, free, opened, words
 from daamkit.views.playground.traits import PlaygroundTraits
 from daamkit.views.widget import COLOURS, LIVE
 
@@ -40,8 +41,7 @@ class Playground(PlaygroundTraits):
     keep
         What traces do not sum over, see `trace`; more is more to look at, and more memory.
     previews
-        After every how many steps the picture that the model means then is shown; 0: never, and
-        nothing is decoded for it.
+        Show what the model means after every so many steps; 0: never, and nothing is decoded.
 
     Attributes
     ----------
@@ -69,9 +69,8 @@ class Playground(PlaygroundTraits):
 
     Notes
     -----
-    A picture is made in a thread, so that the notebook stays usable: only leave that pipeline alone
-    until it is done. Shown is of a video the frame in the middle, and of a picture that was stopped
-    what the model meant then; `runs` has what the pipeline made.
+    A picture is made in a thread: leave that pipeline alone until it is done. Shown is of a video
+    the frame in the middle, of what was stopped what the model meant then; `runs` has what it made.
 
     Examples
     --------
@@ -109,8 +108,6 @@ class Playground(PlaygroundTraits):
         self.set_trait("unstoppable", unstoppable(self.pipe))
         self.on_msg(self._asked)
 
-    # -- verbs
-
     def generate(self) -> None:
         """Begin to make the picture that is set; see `wait`.
 
@@ -129,7 +126,7 @@ class Playground(PlaygroundTraits):
         word
             One of the words of its prompt, a second "cat" as "cat (2)".
         to
-            What stands there instead.
+            What stands there instead; in `prompt` too, if that is still this picture's.
 
         Raises
         ------
@@ -137,9 +134,10 @@ class Playground(PlaygroundTraits):
             If nothing was made yet, the prompt has no such word, or one is being made.
         """
         place = self._shown()
-        recipe = self.recipes[place].changed(word, to)
+        shown, recipe = self.recipes[place], self.recipes[place].changed(word, to)
         self._begin(recipe, place)
-        self.prompt, self.seed = recipe.prompt, recipe.seed
+        if self.prompt == shown.prompt:
+            self.prompt, self.seed = recipe.prompt, recipe.seed
 
     def stop(self) -> None:
         """Make no further step; what was made so far is decoded and kept.
@@ -167,8 +165,7 @@ class Playground(PlaygroundTraits):
         """
         if self._thread is not None:
             self._thread.join(timeout)
-        done = not self.busy and not self.problem and self.shown is not None
-        return self.runs[self.shown] if done and self.shown is not None else None
+        return None if self.busy or self.problem or self.shown is None else self.runs[self.shown]
 
     def save(self, folder: str | Path | None = None) -> Path:
         """Write the picture shown, its maps, and its code as ``make.py`` beside them.
@@ -208,9 +205,7 @@ class Playground(PlaygroundTraits):
             )
         recipe = replace(recipe, opened=opened(self.pipe))
         self._stopping.clear()
-        begun = {"busy": True, "problem": "", "progress": 0.0, "status": "starting"}
-        for name, value in begun.items():
-            self.set_trait(name, value)
+        self._say(busy=True, problem="", progress=0.0, status="starting")
         self._thread = threading.Thread(target=self._work, args=(recipe, before), daemon=True)
         self._thread.start()
 
@@ -221,8 +216,9 @@ class Playground(PlaygroundTraits):
             run = recipe.make(self.pipe, watching.hears, self.previews > 0)
             self._done(run, watching.recipe, before)
         except Exception as error:
-            self.set_trait("problem", sentence(error))
-            self.set_trait("status", "")
+            self._say(problem=sentence(error), status="", cells=[])
+            with suppress(DaamkitError):  # of maps that are not finite
+                self._say(cells=self._cells())
         finally:
             self.set_trait("busy", False)
 
@@ -230,11 +226,10 @@ class Playground(PlaygroundTraits):
         place = len(self.runs)
         self.runs.append(run)
         self.recipes.append(recipe)
-        picture = previews.small(self._seen(place).image)
-        self.set_trait("_called", differing([each.facts for each in self.recipes]))
-        self.set_trait("history", [*self.history, [recipe.title, picture]])
-        self.set_trait("status", f"done: {recipe.title}")
-        self.set_trait("progress", 1.0)
+        called = differing([each.facts for each in self.recipes])
+        made = [recipe.title, previews.small(self._seen(place).image)]
+        self._say(_called=called, history=[*self.history, made])
+        self._say(status=f"done: {recipe.title}", progress=1.0)
         if before is None:
             self.shown = place
             return
@@ -243,7 +238,7 @@ class Playground(PlaygroundTraits):
         self.set_trait("cells", previews.difference(self._seen(before), self._seen(place)))
         if self.inspector is not None:
             self.inspector.difference = True
-            common = [word for word in self.inspector.words if word in self.words]
+            common = [word for word in self.inspector.words if word in self._offered]
             self.inspector.word = max(common, key=len, default=None)
 
     # -- what is seen
@@ -251,13 +246,18 @@ class Playground(PlaygroundTraits):
     def _seen(self, place: int) -> Run:
         return previews.seen(self.runs[place], self.recipes[place].stopped is not None)
 
+    def _cells(self) -> list[previews.Cell]:
+        """The picture shown and its maps."""
+        at = self.shown
+        return [] if at is None else previews.cells(self._seen(at), [*self.recipes[at].subjects])
+
     @traitlets.observe("shown", "pinned")
     def _look(self, change: Any) -> None:
         """The maps and code of the picture shown; the inspector of it, or of those pinned."""
         if change["name"] == "shown" and self.shown is not None:
             recipe = self.recipes[self.shown]
-            self.set_trait("code", recipe.code(self.pipe))
-            self.set_trait("cells", previews.cells(self._seen(self.shown), list(recipe.subjects)))
+            self._say(code=recipe.code(self.pipe), cells=self._cells())
+            self._say(_offered=[*words(recipe.prompt)])
         places = list(self.pinned) or [each for each in (self.shown,) if each is not None]
         if not places or (change["name"] == "shown" and self.pinned):
             return
@@ -284,9 +284,8 @@ class Playground(PlaygroundTraits):
         if not self.runs:
             return {"text/html": f"<p>Playground: {escape(self.prompt)} (nothing made yet)</p>"}
         runs = [*map(self._seen, range(len(self.runs)))]
-        names = told_apart(title for title, _ in self.history)
         picture = base64.b64encode(still.png(*runs)).decode()
-        return {"text/html": still.html(runs, names=names), "image/png": picture}
+        return {"text/html": still.html(runs, names=self._called), "image/png": picture}
 
     def _ipython_display_(self) -> None:
         """The still picture, then the controls with the inspector below."""

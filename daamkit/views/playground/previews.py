@@ -30,15 +30,16 @@ def cells(run: Run, subjects: list[str]) -> list[Cell]:
 
 
 def difference(before: Run, after: Run) -> list[Cell]:
-    """Two pictures and how far apart their colours are, or the two alone if they differ in size."""
+    """Two pictures and how far apart their colours are, of the whole range, and at most; or the two
+    alone if they differ in size."""
     if before.image is None or after.image is None:
         return []
     rows: list[Cell] = [["before", small(before.image)], ["after", small(after.image)]]
     if before.image.size == after.image.size:
         one, other = (np.asarray(run.image.convert("RGB"), float) for run in (before, after))  # type: ignore[union-attr]
         apart = np.abs(one - other).mean(-1) / 255
-        share = apart / max(float(apart.max()), 1e-9)
-        rows.append(["what differs", small(Image.fromarray(palettes.colours(share)))])
+        told = f"what differs, at most {apart.max():.1%}"
+        rows.append([told, small(Image.fromarray(palettes.colours(apart)))])
     return rows
 
 

@@ -34,12 +34,17 @@ Watch = Callable[[Any, Any], AbstractContextManager[dict[str, Any]]]
 class Recipe:
     """What a picture is made from.
 
+    Raises
+    ------
+    DaamkitError
+        If one side alone is given, which pipelines pass over.
+
     Attributes
     ----------
     prompt, seed, steps
         The text, the seed of the noise, and how many denoising steps.
     height, width
-        In pixels; 0: the model's own.
+        In pixels, both; 0: the model's own.
     scale
         Guidance scale; None: the model's own.
     methods
@@ -66,6 +71,14 @@ class Recipe:
     stopped: int | None = None
     opened: str = "# pipe: the pipeline that the playground was given"
 
+    def __post_init__(self) -> None:
+        if bool(self.height) != bool(self.width):
+            raise DaamkitError(
+                wanted="both height and width, or neither, which is the model's own size",
+                got=f"height {self.height}, width {self.width}",
+                mend="set both, or both to 0",
+            )
+
     @property
     def facts(self) -> tuple[str, ...]:
         """What tells a picture of it from others, the plainest first."""
@@ -75,7 +88,7 @@ class Recipe:
             f"seed {self.seed}",
             (" + ".join(self.methods) or "unguided") + subjects,
             f"{self.steps} steps",
-            f"{self.width or 'usual'} x {self.height or 'usual'}",
+            f"{self.width} x {self.height}" if self.height else "usual size",
             "usual scale" if self.scale is None else f"scale {self.scale:g}",
             "whole" if self.stopped is None else f"stopped after {self.stopped} steps",
         )
@@ -90,7 +103,7 @@ class Recipe:
     def options(self, pipe: Any) -> dict[str, Any]:
         """Arguments of a pipeline's call, but for the generator; see `daamkit.arguments`."""
         found = daamkit.arguments(pipe, self.prompt, self.scale)
-        if self.height and self.width:
+        if self.height:
             found |= {"height": self.height, "width": self.width}
         return found | {"num_inference_steps": self.steps}
 

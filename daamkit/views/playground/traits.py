@@ -41,6 +41,7 @@ class PlaygroundTraits(Widget):
     code = traitlets.Unicode("", read_only=True).tag(sync=True)
     cells: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # [caption, PNG]
     history: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)  # [title, PNG]
+    _offered = traitlets.List(traitlets.Unicode(), read_only=True).tag(sync=True)  # to be changed
     _called = traitlets.List(traitlets.Unicode(), read_only=True).tag(sync=True)  # what differs
     _known = traitlets.List(traitlets.Unicode(), list(METHODS)).tag(sync=True)
 
@@ -62,6 +63,11 @@ class PlaygroundTraits(Widget):
         """Set another seed, any."""
         self.seed = random.SystemRandom().randrange(SEEDS)
         return self.seed
+
+    def _say(self, **values: Any) -> None:
+        """Set what only this tells."""
+        for name, value in values.items():
+            self.set_trait(name, value)
 
     def _shown(self) -> int:
         if self.shown is None:

@@ -68,9 +68,10 @@ def overlay(
     if run is None or isinstance(run, Image.Image):
         if not isinstance(word, WordMap):
             raise TypeError("of an image alone the map is wanted: overlay(image, run.maps.word(w))")
-        found = [(run, *scales.images([word]))]
+        beneath, maps = [run], scales.images([word])
     else:
         runs = scales.images(several(run))
+        beneath = [each.image for each in runs]
         if isinstance(word, WordMap):
             maps = scales.images([word]) * len(runs)
         else:
@@ -78,13 +79,12 @@ def overlay(
                 scales.mean(each.maps.word(word, occurrence), passes)
                 for each, passes in zip(runs, scales.passes(runs), strict=True)
             ]
-        found = [(each.image, own) for each, own in zip(runs, maps, strict=True)]
-        if len(found) > 1 and vmax is None:
+        if len(maps) > 1 and vmax is None:
             vmax = scales.highest(maps)
     cmap, opacity = palettes.laid(colour, cmap, opacity)
     tiles = [
         _enlarged(_blend(image, each, opacity, threshold, rule, colour, cmap, vmax), side)
-        for image, each in found
+        for image, each in zip(beneath, maps, strict=True)
     ]
     return beside(tiles)
 
