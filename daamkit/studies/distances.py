@@ -15,6 +15,7 @@ from daamkit.measures import faithfulness
 from daamkit.toybox import oracle
 
 DISTANCES = ("colours", "latents", "perceptual")
+WORLD = 1  # of the oracle that sees: the toy worlds have one look
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,7 @@ class Views:
     latents
         What they were decoded from; None where that is not known, and no distance.
     features
-        What the oracle of world 1 sees, layer by layer. It was taught no distance, and the toy
-        worlds have one look.
+        What the oracle of `WORLD` sees, layer by layer. It was taught no distance.
     """
 
     colours: Float[np.ndarray, "pictures height width 3"]
@@ -43,7 +43,7 @@ def views(
 ) -> Views:
     """Pictures of one size, whose sides are multiples of 16."""
     colours = np.stack([np.asarray(each.convert("RGB"), np.float32) / 255 for each in pictures])
-    seen = oracle.trained().encode(torch.from_numpy(colours).permute(0, 3, 1, 2) * 2 - 1)
+    seen = oracle.trained(WORLD).encode(torch.from_numpy(colours).permute(0, 3, 1, 2) * 2 - 1)
     known = None if latents is None else latents.float().cpu().numpy()
     return Views(colours, known, [each.numpy() for each in seen])
 

@@ -69,7 +69,6 @@ class OfScenes(Located):
     """
 
     parses: ClassVar[bool] = False
-    generates: ClassVar[bool] = True  # whether each scene's caption is a case too
     levels: tuple[int, ...] = (300, 600)
 
     def __post_init__(self) -> None:
@@ -93,6 +92,7 @@ class OfScenes(Located):
 
     @property
     def _levels(self) -> tuple[int, ...]:
+        """Each scene's caption is a case too, where the study generates."""
         return (*self.levels, GENERATED) if self.generates else self.levels
 
     @cached_property

@@ -29,7 +29,7 @@ from daamkit.edits.silence import Silence
 from daamkit.maps.thresholds import Rule
 from daamkit.maps.words import Word
 from daamkit.measures import faithfulness, intervals
-from daamkit.studies import controls, distances, stand_ins
+from daamkit.studies import controls, distances, instruments, stand_ins
 from daamkit.studies.denoised import Denoised
 from daamkit.studies.distances import Views
 from daamkit.studies.explaining import Explaining
@@ -68,6 +68,10 @@ class Faithfulness(Explaining):
     fewest: ClassVar[int] = 2
     generates: ClassVar[bool] = False
     n: int = 600
+
+    def instruments(self) -> dict[str, str]:
+        """What sees how far pictures are apart."""
+        return super().instruments() | instruments.oracle(distances.WORLD, "perceptual")
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
         """A row a noun, edit, method and distance ("colours", "latents", "perceptual"): set, split,

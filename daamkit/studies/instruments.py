@@ -8,9 +8,9 @@ from daamkit import files, resources
 from daamkit.toybox import oracle as reader
 
 
-def oracle(world: int) -> dict[str, str]:
-    """The oracle of a toy world, as `Study.instruments` tells it."""
-    return {"oracle": _digest("oracle", reader.called(world))}
+def oracle(world: int, use: str = "oracle") -> dict[str, str]:
+    """The oracle of a toy world and what it is used for, as `Study.instruments` tells it."""
+    return {use: _digest("oracle", reader.called(world))}
 
 
 def learned(kind: str, model: str) -> str:

@@ -26,6 +26,7 @@ class Located(Study):
     """
 
     parses: ClassVar[bool] = True  # whether prompts are parsed
+    generates: ClassVar[bool] = True  # whether it makes pictures that the truth looks at
     truth: str = "oracle"
     world: int = 1
 
@@ -34,10 +35,11 @@ class Located(Study):
         in_world(self.world)
 
     def check(self) -> None:
-        """Truth, and the parser if prompts are parsed."""
+        """The parser if prompts are parsed, and the truth if it is asked."""
         if self.parses:
             super().check()
-        _ = self._truth
+        if self.generates:
+            _ = self._truth
 
     def masks(
         self, run: Run, prompt: str, seed: int, names: Sequence[str]
@@ -58,9 +60,9 @@ class Located(Study):
         return self._truth.masks(run.image, truths.stem(prompt, seed), names)
 
     def instruments(self) -> dict[str, str]:
-        """The oracle, if that is the truth."""
-        own = super().instruments()
-        return own | (instruments.oracle(self.world) if self.truth == "oracle" else {})
+        """The oracle, if that is the truth, and it is asked."""
+        asked = self.generates and self.truth == "oracle"
+        return super().instruments() | (instruments.oracle(self.world) if asked else {})
 
     @cached_property
     def _truth(self) -> truths.Truth:

@@ -29,7 +29,7 @@ from daamkit.edits.silence import Silence
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.measures import faithfulness, intervals
-from daamkit.studies import distances, truths
+from daamkit.studies import distances, instruments, truths
 from daamkit.studies.distances import Views
 from daamkit.studies.drawn_scenes import Known, OfScenes
 from daamkit.studies.session import Case, Row, Session
@@ -69,6 +69,10 @@ class Necessity(OfScenes):
     name: ClassVar[str] = "necessity"
     fewest: ClassVar[int] = 2
     n: int = 150
+
+    def instruments(self) -> dict[str, str]:
+        """What sees how far pictures are apart."""
+        return super().instruments() | instruments.oracle(distances.WORLD, "perceptual")
 
     def tracing(self, pipe: Any, prompt: str) -> dict[str, Any]:
         """No maps: words alone are asked for."""

@@ -28,6 +28,8 @@ from daamkit import files as package_files
 from daamkit.errors import DaamkitError
 from daamkit.studies import instruments, runner, seals
 from daamkit.studies.attribution import AttributionStudy
+from daamkit.studies.faithfulness import Faithfulness
+from daamkit.studies.interventions import Interventions
 from daamkit.studies.locks import HeldError
 from daamkit.studies.relations import Relations
 from daamkit.studies.session import Session
@@ -689,6 +691,16 @@ def test_what_was_learned_of_a_model_is_an_instrument(tmp_path, monkeypatch) -> 
     known = [AttributionStudy(methods=each).instruments() for each in (("daam",), ("paper",))]
     assert [each["methods"] for each in known] == ["daam", "paper"]
     assert known[0]["lessons"] == known[1]["lessons"] and len(known[0]["oracle"]) == 16
+
+
+def test_who_is_not_asked_is_no_instrument() -> None:
+    """Of drawn scenes the masks are known; what sees distances is of world 1."""
+    one, two = (Faithfulness(world=world).instruments() for world in (1, 2))
+    assert (
+        "oracle" not in one
+        and one["perceptual"] == two["perceptual"] == instruments.oracle(1)["oracle"]
+    )
+    assert "oracle" not in Interventions(world=2).instruments()
 
 
 # -- exceptions

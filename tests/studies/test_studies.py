@@ -265,6 +265,11 @@ def test_the_authors_pairs_as_they_grouped_them() -> None:
     assert "a bus and a truck" in {case["prompt"] for case in cases}
 
 
+def test_the_vocabulary_of_world_2_wants_its_oracle():
+    with pytest.raises(DaamkitError, match="knows the vocabulary 'toybox-2'; got that of world 1"):
+        Cohyponyms(vocabulary="toybox-2").check()
+
+
 def test_the_toy_worlds_families_are_wordnets() -> None:
     from daamkit.toybox.sprites import FAMILIES
 
