@@ -82,6 +82,20 @@ def test_a_map_of_the_images_size_for_each_word_in_order(toybox, run, name):
         assert np.allclose(alone.expand(absolute=True).numpy(), car, atol=1e-6)
 
 
+# -- pooled
+
+
+def test_daam_and_the_paper_pool_by_their_own_rules(run):
+    for word in words(run):
+        (daam,), (paper,) = (
+            registry.attributions.find(name)().maps(run, [word], never)
+            for name in ("daam", "paper")
+        )
+        assert torch.equal(daam.values, run.maps.of(word, rule="daam").values)
+        assert torch.equal(paper.values, run.maps.of(word, rule="paper").values)
+        assert not torch.equal(daam.values, paper.values)
+
+
 # -- text to image
 
 

@@ -4,6 +4,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from diffusers import HeunDiscreteScheduler
 from torch.nn import functional as F
 
 import daamkit
@@ -11,6 +12,7 @@ from daamkit.attention.hooks import attach
 from daamkit.edits.edit import Edit
 from daamkit.errors import DaamkitError
 from daamkit.maps.words import WordError
+from tests import tiny
 from tests.edits.outputs import Outputs, only_above_left
 from tests.tiny import generate
 
@@ -159,6 +161,18 @@ def test_heads_layers_and_steps_are_the_only_ones_changed(sd):
         edited(sd, daamkit.KnockOut(heads=[4]))
     with pytest.raises(DaamkitError, match="attention to text in 'nowhere'"):
         edited(sd, daamkit.KnockOut(layers="nowhere"))
+
+
+def test_steps_are_the_samplers_whatever_their_passes():
+    pipe, tap = tiny.sd(), Outputs()
+    pipe.scheduler = HeunDiscreteScheduler.from_config(pipe.scheduler.config)
+    with attach(pipe, daamkit.KnockOut(steps=[1]), tap):
+        generate(pipe, PROMPT, steps=3)
+    silent = {
+        index: not bool(output[attention.branches["cond"]].any())
+        for (index, _), (attention, output) in tap.seen.items()
+    }
+    assert silent == {0: False, 1: False, 2: True, 3: True, 4: False}
 
 
 def test_heads_of_each_site_by_its_name(sd):

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import HeunDiscreteScheduler
 
 import daamkit
+from daamkit.attention.hooks import attach
 from daamkit.errors import DaamkitError
 from daamkit.maps.words import WordError
+from tests import tiny
+from tests.edits.outputs import Outputs
 from tests.families import tiny_joint
 from tests.tiny import generate
 
@@ -88,6 +92,19 @@ def test_some_steps_alone(sd):
     assert not np.array_equal(first, generate(sd, PROMPT, steps=3))
     never = exchanged(sd, daamkit.Exchange("cat", SOURCE, steps=[]), steps=3)
     assert np.array_equal(never, generate(sd, PROMPT, steps=3))
+
+
+def test_steps_are_the_samplers_whatever_their_passes():
+    """Of two passes a step: by the keys, which are of the text alone."""
+    pipe, plain, tap = tiny.sd(), Outputs(), Outputs()
+    pipe.scheduler = HeunDiscreteScheduler.from_config(pipe.scheduler.config)
+    for edits, own in (([], plain), ([daamkit.Exchange("cat", SOURCE, steps=[1])], tap)):
+        with attach(pipe, *edits, own):
+            generate(pipe, PROMPT, steps=3)
+    other = {
+        at[0]: not torch.equal(own.key, plain.seen[at][0].key) for at, (own, _) in tap.seen.items()
+    }
+    assert other == {0: False, 1: False, 2: True, 3: True, 4: False}
 
 
 def test_a_trace_knows_the_prompts_words_and_the_record_the_edit(sd):

@@ -5,6 +5,7 @@ All of it in float64, so that what an edit does is told from rounding.
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import ndimage
@@ -224,6 +225,55 @@ def blurred(query, grid, sigma=SIGMA):
         weights = [each / sum(weights) for each in weights]
         image = ndimage.correlate1d(image, weights, axis, mode="mirror")
     return torch.from_numpy(image).reshape(query.mT.shape).mT
+
+
+@pytest.mark.parametrize("edit", [daamkit.Identity(), daamkit.Blur(SIGMA)])
+def test_each_row_has_cells_at_its_own_places(edit):
+    """Of Lumina 2, where they follow each prompt's text."""
+    several = 0
+    for attention, output in in_rows(edit):
+        rows, query = attention.branches["cond"], attention.query.clone()
+        cells, value = attention.layout.cells_of(rows), attention.every_value()
+        several += cells[0] != cells[1]
+        for row, own in zip(range(rows.start, rows.stop), cells, strict=True):
+            if isinstance(edit, daamkit.Blur):
+                whole = query[row : row + 1, :, own]
+                attention.query[row : row + 1, :, own] = blurred(whole, attention.layout.grid)
+            shares = explicit(attention)[row]
+            attention.query = query.clone()
+            if isinstance(edit, daamkit.Identity):
+                among = shares[:, own, own]
+                among.copy_(among.diagonal(0, -2, -1).diag_embed())
+                shares = shares / shares.sum(-1, keepdim=True)
+            close(output[row], shares @ value[row], 1e-5)
+    assert several
+
+
+def test_a_part_of_the_picture_has_cells_at_each_rows_places():
+    words, where = [["cat"], ["dog"]], np.eye(2, 3) > 0
+    plain, whole, here = (
+        next(each for each in in_rows(edit) if each[0].site.reads_text)
+        for edit in (
+            daamkit.Silence([]), daamkit.Silence(words), daamkit.Silence(words, where=where)
+        )
+    )  # fmt: skip
+    rows = here[0].branches["cond"]
+    one, other = (range(99)[each] for each in here[0].layout.cells_of(rows))
+    assert one != other and len(one) == len(other) == where.size
+    for row, own in zip(range(rows.start, rows.stop), (one, other), strict=True):
+        chosen = torch.zeros(here[1].shape[2], dtype=torch.bool)
+        chosen[[*own]] = torch.from_numpy(where.flatten())
+        close(here[1][row][:, chosen], whole[1][row][:, chosen])
+        close(here[1][row][:, ~chosen], plain[1][row][:, ~chosen])
+        assert (plain[1][row] - whole[1][row])[:, chosen].abs().max() > 1e-4
+
+
+def in_rows(edit):
+    """Of each site, for two prompts in a pass."""
+    pipe, tap = doubled(CASES["lumina2"].build()), Outputs()
+    with attach(pipe, edit, tap):
+        generate(CASES["lumina2"], pipe, [PROMPT, "a dog"], num_inference_steps=1)
+    return [each for each in tap.seen.values() if each[0].site.reads_image]
 
 
 def test_what_a_model_has_not_got(name, pipe):

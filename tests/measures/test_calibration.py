@@ -88,6 +88,31 @@ def test_an_area_of_one_has_the_width_of_a_share_of_the_rarer_kind(rarer):
     assert one[0] == 1 and np.isnan(one[1:]).all()
 
 
+def known(values: float, clusters: int) -> float:
+    """How many independent values stand for as many alike by 0.3 in clusters, where none failed."""
+    spread = 1 + (values / clusters - 1) * 0.3
+    few, many = (stats.t.ppf(0.975, n - 1) for n in (clusters, values))
+    return values / spread * (many / few) ** 2
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_area_without_a_failure_is_told_by_no_cluster(sign):
+    happened = np.tile([True, True, False, False, False], 10)
+    labels = np.repeat(np.arange(10), 5).tolist()
+    found, low, high = calibration.auroc_interval(sign * happened.astype(float), happened, labels)
+    least = 0.025 ** (1 / known(20, 10))
+    assert (found, low, high) == pytest.approx((1, least, 1) if sign > 0 else (0, 0, 1 - least))
+
+
+def test_a_score_without_a_failure_is_told_by_no_cluster():
+    labels = np.repeat(np.arange(25), 4).tolist()
+    for said, happened in ((0.9, True), (0.1, False)):
+        found = calibration.brier_interval(np.full(100, said), np.full(100, happened), labels)
+        n = known(100, 25)
+        ends = stats.beta.ppf((0.025, 0.975), (0.01 * n, 0.01 * n + 1), (0.99 * n + 1, 0.99 * n))
+        assert found == pytest.approx((0.01, *ends), abs=1e-6)
+
+
 def test_probabilities_that_were_all_right_may_fail_yet():
     said, happened = np.full(30, 0.999), np.ones(30, bool)
     for interval in (calibration.brier_interval, calibration.error_interval):
@@ -110,6 +135,18 @@ def test_a_sum_of_gaps_is_off_by_no_more_than_what_moved():
     assert found == pytest.approx((said - happened).mean())
     assert high - found == pytest.approx(far) and found - low >= far - 1e-12
     assert low > 0.15
+
+
+def test_gaps_of_both_signs_do_not_make_up_for_each_other():
+    """What is said too low and too high of one prompt adds up."""
+    first = np.random.default_rng(6).random(300) < 0.5
+    said, happened = np.tile([0.1, 0.9], 300), np.stack([first, ~first], 1).ravel()
+    found, _, high = calibration.error_interval(said, happened, (np.arange(600) // 2).tolist())
+    gaps = (happened - said).reshape(-1, 2) @ [1, -1]
+    sums, counts = np.r_[gaps, 2, -2], 2 * 302
+    far = stats.t.ppf(0.975, 299) * np.sqrt(((sums - sums.mean()) ** 2).sum()) / counts
+    assert found == pytest.approx(gaps.mean() / 2)
+    assert high - found == pytest.approx(far)
 
 
 @pytest.mark.parametrize("interval", INTERVALS.values(), ids=INTERVALS)

@@ -58,6 +58,12 @@ def test_deletion_and_insertion_are_told_apart():
     deletion, insertion = effects(np.full((4, 4), 2.0), np.full((2 * len(SHARES), 4, 4), 2.0))
     assert (deletion == 1).all() and (insertion == 0).all()
     assert area(deletion) > 0.9 and area(insertion) < 0.2
+
+
+def test_of_a_word_that_does_nothing_nothing_is_told():
+    whole, changes = np.full((4, 4), 1e-6), np.full((2 * len(SHARES), 4, 4), 5e-7)
+    assert np.isnan(effects(whole, changes, least=1e-5)).all()
+    assert effects(whole, changes, least=1e-7)[0] == pytest.approx(0.5)
     changes = np.array([3.0, 6.0, 9.0, 3.0])[:, None, None] * np.ones((4, 2, 3))
     deletion, insertion = effects(np.full((2, 3), 12.0), changes)
     assert deletion.tolist() == [0.25, 0.5] and insertion.tolist() == [0.25, 0.75]

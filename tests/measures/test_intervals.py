@@ -60,8 +60,9 @@ def test_a_share_of_one_has_a_width_and_more_values_a_smaller_one() -> None:
     assert intervals.mean([0.0] * 20) == pytest.approx((0, 0, 1 - 0.025 ** (1 / 20)))
     few, many = (intervals.mean([1.0] * n)[1] for n in (10, 100))
     assert few < many < 1
-    prompts = np.repeat(np.arange(25), 4).tolist()
-    assert few < intervals.mean([1.0] * 100, prompts)[1] < many
+    prompts = np.repeat(np.arange(25), 4).tolist()  # the variance is taken for 1 + 3 * 0.3
+    known = 100 / 1.9 * (stats.t.ppf(0.975, 99) / stats.t.ppf(0.975, 24)) ** 2
+    assert intervals.mean([1.0] * 100, prompts)[1] == pytest.approx(0.025 ** (1 / known))
 
 
 def test_one_failure_is_no_surer_than_none() -> None:
@@ -175,6 +176,13 @@ def test_a_difference_of_two_groups_and_its_interval() -> None:
     assert p == pytest.approx(1 / 4001)  # none of 4000 exchanges is as far from 0
 
 
+def test_each_end_is_made_of_the_ends_that_face_it() -> None:
+    """Of shares of 1 and 0 each mean has one end alone that moves."""
+    gap, low, high, _ = intervals.difference(np.ones(20), np.zeros(30), range(20), range(30))
+    below, above = 1 - 0.025 ** (1 / 20), 1 - 0.025 ** (1 / 30)
+    assert (gap, high) == (1, 1) and low == pytest.approx(1 - np.hypot(below, above))
+
+
 def test_p_of_few_clusters_is_the_share_of_exchanges() -> None:
     a, b = np.array([3.0, 3.0]), np.array([0.0, 0.0])
     gap, low, high, p = intervals.difference(a, b, ["a", "b"], ["c", "d"])
@@ -259,7 +267,7 @@ def test_the_difference_turns_with_its_groups(one: list[float], other: list[floa
     a, b, of_a, of_b = np.array(one), np.array(other), list(range(len(one))), [*range(len(other))]
     there = intervals.difference(a, b, of_a, of_b, draws=1000)
     back = intervals.difference(b, a, of_b, of_a, draws=1000)
-    assert there[0] == -back[0]
+    assert there[0] == -back[0] and there[1:3] == pytest.approx((-back[2], -back[1]))
     assert there[3] == pytest.approx(back[3], abs=0.12)  # each draws its own exchanges
     assert there[1] <= there[2]
 

@@ -112,6 +112,29 @@ def test_a_word_whose_place_is_anothers():
     assert found["shared"].tolist() == pytest.approx([1.0, 1.0], abs=0.01)
 
 
+def test_of_three_nouns_each_stands_beside_both_others_and_all_words():
+    """A bird apart; a dog where the cat is, less; and a word that is no noun, with most."""
+    bird, cat, dog = places((10, 10)), places((2, 2)), places((2, 2), height=0.5)
+    then = places((2, 10), height=2.0)
+    start, end, rest = (np.full((16, 16), each) for each in (0.3, 0.2, 0.1))
+    run = of_maps(start, bird, cat, dog, then, end, rest, prompt="bird cat dog then")
+    padding = replace(run.maps.prompt.tokens[-1], column=6, special="padding")
+    prompt = replace(run.maps.prompt, tokens=(*run.maps.prompt.tokens, padding))
+    run = replace(run, branches={"cond": replace(run.maps, prompt=prompt)})
+    found = signs(run, "bird", "cat", "dog")
+    assert found["nouns"].tolist() == pytest.approx([np.log(3)] * 3)
+    assert found["shared"].iloc[1:].tolist() == pytest.approx([1.0, 1.0], abs=0.01)
+    assert found["shared"].iloc[0] < 0
+    assert found["won"].tolist() == [1.0, 1.0, 0.5]
+    most = [each.max() for each in (bird, cat, dog, then)]
+    assert found["peak"].iloc[1] == pytest.approx(np.log(1 / np.mean(most)), abs=0.01)
+    mean = np.mean([each.mean() for each in (bird, cat, dog, then)])
+    assert found["mass"].iloc[1] == pytest.approx(np.log(cat.mean() / mean), abs=0.01)
+    whole = 0.3 + 0.01 + 1 + 0.5 + 0.01 + 0.2 + 0.1  # of a place of the cat
+    assert found["sos"].iloc[1] == pytest.approx(0.3 / whole, abs=0.01)
+    assert found["padding"].iloc[1] == pytest.approx(0.3 / whole, abs=0.01)
+
+
 def test_attention_to_special_tokens_in_the_mask_and_elsewhere():
     inside, outside = places((2, 2)), np.where(places((2, 2)) > 0.5, 0.01, 1.0)
     for special, sign in ((inside, 1), (outside, -1)):
@@ -204,6 +227,11 @@ def test_what_a_words_silence_does_in_its_mask_and_elsewhere():
     assert np.isnan(one[0]) and one[1] == both[0]
 
 
+def test_what_is_far_from_all_that_was_learned_counts_as_four_deviations():
+    found = reliability.design(pd.DataFrame({"a": [100.0, 2.0, -9.0]}), {"a": 1.0}, {"a": 2.0})
+    assert found.tolist() == [[1, 4, 16], [1, 0.5, 0.25], [1, -4, 16]]
+
+
 def test_neither_scale_nor_steps_count():
     run = pictures.run(CAT_AND_CAR, keep=("step", "site", "head"))
     words = ("cat", "car")
@@ -265,6 +293,8 @@ ELSEWHERE = {
     "guidance: 1.0, calibrated with 7.5": lambda run: asked(run, guidance_scale=1.0),
     "guidance: none, calibrated with 7.5": lambda run: asked(run, guidance_scale=None),
     "negative prompt: a dog, calibrated with none": lambda run: asked(run, negative_prompt="a dog"),
+    "true guidance: 2.0, calibrated with none": lambda run: asked(run, true_cfg_scale=2.0),
+    "places of text: 77, calibrated with none": lambda run: asked(run, max_sequence_length=77),
     "scheduler: EulerDiscreteScheduler, calibrated with DDIMScheduler": lambda run: changed(
         run, scheduler={"class": "EulerDiscreteScheduler"}
     ),

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from torch.nn import functional as F
 
 import daamkit
 from daamkit.errors import DaamkitError
-from daamkit.studies import runner
+from daamkit.studies import redraw, runner
 from daamkit.studies.agreement import PAIRS, Agreement
+from daamkit.studies.session import Session
 
 SETTINGS = {"n": 6, "levels": (300,), "world": 1, "methods": ("daam",), "seed": 60}
 
@@ -36,6 +39,27 @@ def test_a_model_without_training_agrees_with_nobody(toybox, tmp_path):
     blank.save_pretrained(tmp_path)
     study, rows = measured(toybox, str(tmp_path))
     assert rows["models"].abs().mean() < 0.5 < rows["noise"].mean()
+    row = rows.dropna(subset=["nouns"]).iloc[0]
+    (case,) = (case for case in study.cases() if case["seed"] == row["seed"])
+    again = case | {"seed": redraw.fresh(case["seed"], 1)}
+
+    def cells(pipe, case):
+        found = study.explained(Session(study, pipe), case)
+        maps = {noun: each["daam"].expand(absolute=True)[None] for noun, each in found.maps.items()}
+        return {noun: F.adaptive_avg_pool2d(map_, 16).ravel() for noun, map_ in maps.items()}
+
+    one, other = cells(toybox, case), cells(blank, case)
+    one_again, other_again = cells(toybox, again), cells(blank, again)
+    noun = row["noun"]
+    nouns = [stats.spearmanr(one[noun], each)[0] for n, each in other.items() if n != noun]
+    wanted = {
+        "models": stats.spearmanr(one[noun], other[noun])[0],
+        "noise": stats.spearmanr(one[noun], one_again[noun])[0],
+        "noise_other": stats.spearmanr(other[noun], other_again[noun])[0],
+        "nouns": np.mean(nouns),
+    }
+    assert row[[*wanted]].to_dict() == pytest.approx(wanted, abs=0.01)
+    assert abs(wanted["noise"] - wanted["noise_other"]) > 0.05
     figure = study.plot(study.tables(rows))
     named = [each.get_text() for each in figure.axes[0].get_yticklabels()]
     assert len(named) == len(PAIRS) and "two models" in named

@@ -92,6 +92,19 @@ def test_a_things_colour_is_that_of_the_largest():
     assert binding.outcome(seen, "dog", "blue", "red") == "missing"
 
 
+def test_a_thing_takes_its_own_colour_or_the_other_things():
+    case = {"prompt": "a red cat and a blue car", "seed": 1, "form": "attributive"}
+    case |= {"split": "training", "things": [["red", "cat"], ["blue", "car"]]}
+    for colours, wanted in (
+        (["red", "blue"], ["own", "own"]), (["blue", "red"], ["swapped", "swapped"]),
+        (["red", "red"], ["own", "swapped"]), (["green", "blue"], ["other", "own"]),
+    ):  # fmt: skip
+        reading = pd.DataFrame({"name": ["cat", "car"], "colour": colours, "area": [90, 80]})
+        found = pd.DataFrame(binding._seen(case, reading))
+        assert found[[*binding.OUTCOMES]].idxmax(axis=1).tolist() == wanted
+        assert found[["thing", "name"]].to_numpy().tolist() == [["first", "cat"], ["second", "car"]]
+
+
 def test_rows(study, rows, toybox):
     exchanged = list(dict.fromkeys(map(tuple, rows[TOLD].to_numpy())))
     sites = ["nouns", "colours", "nouns and colours", "end", "padding", "the rest"]

@@ -57,9 +57,11 @@ def test_a_part_is_read_from_its_layers_alone():
     word = run.maps.prompt.word("cat")
     many = {
         name: Layer(name, (name,), group, 1, own.values * scale, order=order)
-        for order, (name, group, scale) in enumerate(
-            [("b.1", "double", 1.0), ("b.10", "double", 2.0), ("s.b.1", "single", 4.0)]
-        )
+        for order, name, group, scale in (
+            (2, "b.1", "double", 1.0),
+            (0, "b.10", "double", 2.0),
+            (1, "s.b.1", "single", 4.0),
+        )  # not as they run
     }
     maps = run.maps.select()
     object.__setattr__(maps, "layers", many)
@@ -69,7 +71,8 @@ def test_a_part_is_read_from_its_layers_alone():
     one = found["b.1"]
     assert found["b.10"] == pytest.approx(2 * one) and found["s.b.1"] == pytest.approx(4 * one)
     assert found["double"] == pytest.approx(3 * one)  # rule "paper": the sum
-    assert found["first layers"] == pytest.approx(one) and found["last layers"] == found["single"]
+    thirds = [found[f"{name} layers"] for name in ("first", "middle", "last")]
+    assert thirds == [found["b.10"], found["single"], one]
 
 
 def test_thirds_share_nothing_and_leave_nothing():

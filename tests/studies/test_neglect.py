@@ -193,6 +193,28 @@ def test_rows_of_none_are_those_of_an_unguided_run(rows, toybox) -> None:
                 assert word["other_area"] == pytest.approx(other.mean())
             else:
                 assert np.isnan([word["on_other"], word["other_area"]]).all()
+            things = np.any([nothing, *reading.loc[reading["kind"] == "thing", "mask"]], axis=0)
+            mass = run.maps.word(case["names"][i]).expand(absolute=True).clamp(min=0).numpy()
+            assert 0 < things.sum() < things.size / 2
+            assert word["on_things"] == pytest.approx(mass[things].sum() / mass.sum(), rel=1e-4)
+            assert word["things_area"] == things.mean()
+
+
+def test_a_thing_that_nobody_asked_for_is_one_and_a_place_is_none(toybox, monkeypatch) -> None:
+    of, (case, *_) = study(), study().cases()
+    (run,) = Session(of, toybox).runs([case["prompt"]], [case["seed"]])
+    more, everywhere = np.zeros((128, 128), bool), np.ones((128, 128), bool)
+    more[:40, :50] = True
+    names = {"kind": ["thing", "place"], "name": ["fox", "meadow"], "mask": [more, everywhere]}
+    reading = oracle.detections(run.image)
+    reading = pd.concat([reading, reading.iloc[[0, 0]].assign(**names)], ignore_index=True)
+    monkeypatch.setattr(oracle, "read_all", lambda images, *model: [reading] * len(images))
+    _, *words = of._seen(case, run)
+    things = np.any([*reading["mask"][:-1]], axis=0)
+    for name, word in zip(case["names"], words, strict=True):
+        mass = run.maps.word(name).expand(absolute=True).clamp(min=0).numpy()
+        assert name != "fox" and word["things_area"] == things.mean() < 1
+        assert word["on_things"] == pytest.approx(mass[things].sum() / mass.sum(), rel=1e-4)
 
 
 def test_of_three_things_the_others_are_both(toybox, tmp_path, monkeypatch) -> None:

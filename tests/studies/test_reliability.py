@@ -14,12 +14,14 @@ import torch
 
 from daamkit.errors import DaamkitError
 from daamkit.measures import calibration, intervals, reliability
+from daamkit.measures.overlap import iou
 from daamkit.measures.reliability import TARGETS, Calibration
-from daamkit.measures.signs import SIGNS
+from daamkit.measures.signs import SIGNS, signs
 from daamkit.studies import calibrate, prompts, runner, shards
 from daamkit.studies.calibrate import learn
 from daamkit.studies.nothing import NOTHING
 from daamkit.studies.reliability import GROUPS, Reliability
+from daamkit.studies.session import Session
 from daamkit.toybox import claims, heldout, oracle, scenes
 from daamkit.toybox.sprites import EVERYTHING, NAMES, THINGS
 from tests import pictures
@@ -123,12 +125,39 @@ def test_a_row_for_each_thing_drawn_and_of_nothing(rows):
         assert rows.loc[rows["maps"] == kind, "name"].tolist() == drawn["name"].tolist()
     assert set(drawn["present"]) <= {0.0, 1.0}
     assert drawn["iou"].isna().tolist() == (drawn["present"] == 0).tolist()
-    located = (drawn["iou"] >= 0.5).astype(float)
-    assert drawn["located"].tolist() == located.tolist()
     assert np.isfinite(rows[SUMMED]).all(axis=None)
     assert rows[["steps", "early", "effect"]].isna().all(axis=None)
     assert drawn["layers"].mean() > noisy["layers"].mean() + 0.1
     assert drawn["halves"].mean() > noisy["halves"].mean() + 0.1
+
+
+def test_a_row_is_what_the_oracle_the_signs_and_the_calibration_say(toybox, monkeypatch):
+    """Of each noun its own."""
+    named = {"present": "mass", "located": "peak"}
+    monkeypatch.setattr(
+        reliability, "said", lambda run, told: pd.DataFrame({n: told[s] for n, s in named.items()})
+    )
+    study = Reliability(n=14, steps=4, split="seen")
+    session, there = Session(study, toybox), []
+    for case in study.cases()[3:6]:
+        things = claims.parse(case["prompt"]).things
+        (run,) = session.runs([case["prompt"]], [case["seed"]])
+        nouns = [run.maps.prompt.span(thing.start, thing.end) for thing in things]
+        told, reading = signs(run.maps, nouns), oracle.detections(run.image)
+        assert len(things) > 2 and told["mass"].nunique() == len(things)
+        (found,) = study.measure(session, [case])
+        own = [row for row in found if row["maps"] == "drawn"]
+        for i, (row, thing, noun) in enumerate(zip(own, things, nouns, strict=True)):
+            assert [row[sign] for sign in SUMMED] == pytest.approx([*told[SUMMED].iloc[i]])
+            said = [row[f"p_{target}"] for target in TARGETS]
+            assert said == pytest.approx([told[named[target]].iloc[i] for target in TARGETS])
+            masks = reading.loc[reading["name"] == thing.name, "mask"]
+            mask = np.any([np.zeros((128, 128), bool), *masks], axis=0)
+            there.append(mask.mean() >= 0.005)
+            over = iou(run.maps.of(noun).mask(0.4), mask) if there[-1] else np.nan
+            assert row["present"] == there[-1] and row["located"] == (over >= 0.5)
+            assert row["iou"] == pytest.approx(over, nan_ok=True)
+    assert {*there} == {True, False}
 
 
 def test_steps_and_what_silence_does_are_measured_where_asked(toybox):

@@ -49,7 +49,7 @@ def test_cross_attention_has_keys_more(name, sd):
         return tiny_cross.generate(pipe, name, prompt="a red cat")
 
     plain = draw()
-    with daamkit.trace(pipe, concepts=["dog", "cat"]) as tracer:
+    with daamkit.trace(pipe, concepts=["dog", "cat"], keep=("step", "site", "head")) as tracer:
         assert torch.equal(torch.as_tensor(draw()), torch.as_tensor(plain))
     maps = tracer.run.maps
     assert set(maps.concepts.layers) == set(maps.layers)
@@ -58,9 +58,27 @@ def test_cross_attention_has_keys_more(name, sd):
     assert dog.values.min() > 0 and dog.values.max() < maps.steps
     if name == "pixart":  # whose tiny encoder reads each word as if it stood alone
         for own, other in zip(maps.layers.values(), maps.concepts.layers.values(), strict=True):
-            column = maps.prompt.word("cat").columns[0]
-            share = own.values[:, column]  # with itself there once more, as one of two steps
-            assert (other.values[:, 1] <= share + 1e-6).all()
+            (column,) = maps.prompt.word("cat").columns
+            share = own.values[..., column, :, :]
+            assert torch.allclose(other.values[..., 1, :, :], share / (1 + share), atol=1e-6)
+            assert share.max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["sd", "flux"])
+def test_each_image_of_a_batch_has_its_own_concepts(name):
+    case = every.CASES[name]
+    pipe = case.build()
+
+    def draw(*prompts, seeds):
+        with daamkit.trace(pipe, concepts=["sky", "cat"]) as tracer:
+            every.generate(case, pipe, [*prompts], seeds)
+        return [run.maps.concept("cat").values for run in tracer.runs]
+
+    first, second = draw("a red cat", "a fox", seeds=[1, 2])
+    (one,), (other,) = draw("a red cat", seeds=[1]), draw("a fox", seeds=[2])
+    torch.testing.assert_close(first, one, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(second, other, rtol=1e-3, atol=1e-6)
+    assert not torch.allclose(one, other, rtol=1e-2)
 
 
 def test_each_text_encoder_has_keys_of_a_concept():

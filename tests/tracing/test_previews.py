@@ -1,11 +1,14 @@
 """What the model means at each step, kept small: the picture is not touched by it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 import daamkit
 from daamkit.errors import DaamkitError
+from daamkit.tracing.previews import decoded
 from daamkit.views.png import from_uri
 from tests.families import every
 
@@ -56,6 +59,17 @@ def test_the_cost_is_told_before(sd) -> None:
         make(sd)
     kept = sum(map(len, tracer.runs[0].record["previews"]))
     assert kept / 3 <= more / 5
+
+
+def test_latents_are_decoded_as_the_decoder_was_taught() -> None:
+    """Scaled back, then shifted; the decoder here shows them as they are."""
+    config = SimpleNamespace(scaling_factor=2.0, shift_factor=0.1)
+    coder = SimpleNamespace(
+        config=config, dtype=torch.float32, decode=lambda z, return_dict: (z[:, :3],)
+    )
+    x0 = torch.linspace(-1, 1, 2 * 4 * 4 * 8).reshape(2, 4, 4, 8)
+    found = decoded(SimpleNamespace(vae=coder), x0)
+    assert torch.allclose(found, (x0[:, :3] / 2 + 0.1) / 2 + 0.5)
 
 
 def test_a_scheduler_that_is_not_known_is_refused(sd, monkeypatch) -> None:
