@@ -47,7 +47,7 @@ def passes(runs: Sequence[Run]) -> list[int]:
         raise DaamkitError(
             wanted="runs that are pooled alike, to stand on one scale",
             got=" and ".join(map(repr, rules)),
-            mend="trace both with the same `pooling=`, or draw each by itself",
+            mend="trace both with the same `rule=`, or draw each by itself",
         )
     counts = [run.maps.steps for run in runs]
     return counts if len({*counts}) > 1 else [1] * len(counts)
