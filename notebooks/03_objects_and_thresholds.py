@@ -84,8 +84,8 @@ table[["set", "method", "miou", "low", "high", "nouns"]].round(2)
 # `low` to `high` is the 95 % interval over prompts.
 #
 # Even with so few prompts the word's own map stands clear of what knows nothing, and the curves
-# are highest between 0.3 and 0.45. Which of the two pooling rules is better, and whether unreal prompts
-# lose anything, so few cannot say. With 200 prompts of each kind mIoU was .680 and .693
+# are highest between 0.3 and 0.45. Which of the two pooling rules is better, and whether unreal
+# prompts lose anything, so few cannot say. With 200 prompts of each kind mIoU was .680 and .693
 # ([the studies](../docs/studies.md)), which proves little: this world pairs its things at random in
 # the first place. All this in the toybox, by an oracle that errs at times; Stable Diffusion may
 # differ.

@@ -153,9 +153,10 @@ class Audience:
         now = self._main(reading, module, inputs) if reading else self._extra(module, inputs)
         now.positional = positional
         self.passes[-1] = now
-        if reading is not None and now.call.first is None:
-            now.call.first = now
-            for check in now.call.checks:
+        if reading is not None:
+            checks = [] if now.call.first else now.call.checks
+            now.call.first = dict.fromkeys(now.branches, now) | now.call.first
+            for check in checks:
                 check()
         for tap in self.listeners():
             with at_work(tap, now):

@@ -57,7 +57,7 @@ class Call:
     checks
         What is to be looked at again when the first pass begins: by then the encoders have run.
     first, changed_text
-        Its first pass; when it is over, whether a branch was given another text than at first.
+        The first pass of each branch; in the end, whether one was given another text since.
     notes
         What taps want to be remembered of each image: lists by name, of plain data or of what has a
         method `plain`. A trace puts them into the run's record.
@@ -70,7 +70,7 @@ class Call:
     encoded: dict[str, list[Heard]] = field(default_factory=dict)
     tokenized: dict[str, list[Heard]] = field(default_factory=dict)
     checks: list[Callable[[], None]] = field(default_factory=list)
-    first: Pass | None = None
+    first: dict[str, Pass] = field(default_factory=dict)
     changed_text: bool = False
     notes: list[dict[str, list[Any]]] = field(init=False)
 

@@ -33,6 +33,8 @@ class Reader:
     def reads(self, model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         """The encoder is about to run."""
         ids = kwargs.get("input_ids", args[0] if args else None)
+        if kwargs.get("past_key_values") is not None:  # it writes
+            return
         if isinstance(ids, Tensor) and ids.ndim == 2 and not ids.is_floating_point():
             self._hear("encoded", Heard(ids.tolist()))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from daamkit.attention.calls import Pass
 from daamkit.attention.faces import wear
 from daamkit.attention.taps import at_work
+from daamkit.errors import DaamkitError
 
 if TYPE_CHECKING:
     from daamkit.attention.audience import Audience
@@ -51,15 +52,27 @@ class Watch:
         audience = self.audience
         if not audience.active or audience.extra is not None or not audience.turn or self.stepped:
             return
-        latest = audience.turn[-1]
+        latest, guides = audience.turn[-1], audience.guides()
+        if not all(tap.looks for tap in guides):
+            _require_form(given["sample"], latest)
         if latest.moved:
             given["sample"] = _moved(given["sample"], latest)
         else:
             latest.noisy = given["sample"]
-        for tap in audience.guides():
+        for tap in guides:
             with at_work(tap, latest):
                 given["model_output"] = tap.after(latest, given["model_output"])
         self.unscaled, self.stepped = None, True
+
+
+def _require_form(sample: Tensor, now: Pass) -> None:
+    """Refuse to guide what the scheduler has in another form than the denoiser."""
+    if sample.shape != now.noisy.shape:
+        raise DaamkitError(
+            wanted=f"a scheduler that is given what is denoised, {tuple(now.noisy.shape)}",
+            got=f"{type(now.call.pipe).__name__}, which gives it {tuple(sample.shape)}",
+            mend="guide a pipeline that begins with noise alone; this one can be traced and edited",
+        )
 
 
 def _moved(sample: Tensor, now: Pass) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from daamkit import registry
@@ -78,7 +78,7 @@ def attribute(
     return found.maps(first, [prompt.word(word) for word in words] or prompt.words(), again)
 
 
-def _require_same(first: dict[str, Any], record: dict[str, Any]) -> None:
+def _require_same(first: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Refuse a second image of another prompt, seed or setting."""
     asked, seed = record["arguments"], record["seed"]
     fresh = "latents" in asked or (seed and seed["fresh"])

@@ -28,15 +28,16 @@ from daamkit.prompts.read import Read as Read
 from daamkit.prompts.rows import Row
 
 
-def encoders(pipe: Any) -> list[Encoder]:
-    """The text encoders whose places stand on the key axis.
+def encoders(pipe: Any, call: Call | None = None) -> list[Encoder]:
+    """The text encoders whose places stand on the key axis; of a call, those that hold its text.
 
     Raises
     ------
     DaamkitError
         If there is none with a tokenizer.
     """
-    found = families.family_of(pipe).encoders(pipe)
+    family = families.family_of(pipe)
+    found = family.encoders(pipe) if call is None else family.reading(call)
     if not found:
         raise DaamkitError(
             wanted="a pipeline with a tokenizer, which tells words from tokens",
@@ -67,7 +68,7 @@ def instead(call: Call, read: Read, text: str) -> Read:
 
 
 def _within(call: Call, text: str, like: Read | None = None, pads: str = "") -> Read:
-    found = [observed.within(call, encoder, "cond") for encoder in encoders(call.pipe)]
+    found = [observed.within(call, encoder, "cond") for encoder in encoders(call.pipe, call)]
     each = {}
     for own in found:
         places = None if like is None else len(like.columns[own.name]) - own.registers
@@ -89,11 +90,11 @@ def by_place(
     DaamkitError
         As `texts` does; or if the model drops some and no pass has told which.
     """
-    found, said = encoders(call.pipe), texts(call, branch, prompt, negative_prompt)
+    found, said = encoders(call.pipe, call), texts(call, branch, prompt, negative_prompt)
     if call.family is None or call.family.whole:
         return [_placed(found, each) for each in said]
-    now = call.first
-    if now is None or branch not in now.branches:
+    now = call.first.get(branch)
+    if now is None:
         raise DaamkitError(
             wanted="to know which places of a prompt the model sees, to guide by its words",
             got=f"{type(call.pipe).__name__}, which drops some, before a pass of {branch!r}",
@@ -161,11 +162,14 @@ def texts(
         check = functools.partial(_confirm, call, branch, prompt, negative_prompt, early)
         call.checks.append(check)
         return early
-    found = encoders(call.pipe)
+    found = encoders(call.pipe, call)
     told = {"prompt": prompt, "negative_prompt": negative_prompt}
     other = "cond" if branch in UNGUIDED else "uncond"
     said = arguments.said(call, found, branch, told)
     others = arguments.said(call, found, other, told, strict=False)
+    looks = families.family_of(call.pipe).guidance(call.pipe).looks
+    if other in UNGUIDED and not looks:  # and so nothing reads ""
+        others = {name: list(filter(None, own)) for name, own in others.items()}
     made: dict[tuple[str, ...], Read] = {}
     result = []
     for sample in range(call.samples):
@@ -187,32 +191,37 @@ def texts(
 def _require_length(
     call: Call, branch: str, sample: int, found: Sequence[Encoder], read: Read
 ) -> None:
-    """Refuse a text that is shorter or longer than the mask of the embeddings that it stands for.
-
-    A mask that hides no place says nothing of that.
-    """
+    """Refuse a text that is shorter or longer than the embeddings that it stands for, as far as
+    their mask says, or padding was taken out of them."""
     argument = "negative_prompt" if branch in UNGUIDED else "prompt"
+    most = call.arguments.get("max_sequence_length") or rows.UNLIMITED
     for encoder in found:
-        embeds = encoder.embeds.replace("prompt", argument, 1)
-        name = embeds.replace("embeds", "attention_mask")
-        mask = call.arguments.get(name)
-        if call.arguments.get(embeds) is None or not isinstance(mask, Tensor) or mask.ndim != 2:
+        name, masked = (
+            each.replace("prompt", argument, 1) for each in (encoder.embeds, encoder.mask)
+        )
+        embeds, at = call.arguments.get(name), sample // call.images_per_prompt
+        if embeds is None or len(embeds) * call.images_per_prompt != call.samples:
             continue
-        if len(mask) * call.images_per_prompt != call.samples or bool((mask != 0).all()):
+        mask, told = call.arguments.get(masked), len(embeds[at])
+        if isinstance(mask, Tensor) and not bool((mask != 0).all()):
+            mask = mask.reshape(*embeds.shape[:2], -1)[at, :, 0]  # AuraFlow has it for each channel
+            name, told = masked, int((mask != 0).sum())
+        elif not encoder.trims:
             continue
-        told = int((mask[sample // call.images_per_prompt] != 0).sum())
         hidden = {
             token.column
             for token in read.prompt.tokens
             if token.encoder == encoder.name and token.special in ("padding", "register")
         }
         own = sum(column not in hidden for column in read.columns[encoder.name])
-        if own != told:
+        own += encoder.spared - encoder.dropped
+        cut = own > told == len(embeds[at]) >= most
+        if own != told and not cut:
             raise DaamkitError(
                 wanted=f"a text of {told} tokens for {encoder.name}, as `{name}` has places",
                 got=f"{own} of {read.prompt.texts[encoder.name]!r}",
                 mend=f"give the trace `{argument}=` as it was encoded, all that the pipeline "
-                "wrote around it too",
+                "wrote around it too; or let it encode texts and pictures in the call",
             )
 
 

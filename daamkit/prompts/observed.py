@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from daamkit.attention.calls import Call
 from daamkit.attention.families.encoder import Encoder
 from daamkit.errors import DaamkitError
@@ -22,10 +24,13 @@ def row(
     argument = "negative_prompt" if branch in UNGUIDED else "prompt"
     own, *_ = every = [within(call, encoder, name) for name in said]
     heard = _distinct([ids for each in call.encoded.get(encoder.name, ()) for ids in each.ids])
+    places = _places(call, encoder, branch)
+    heard.sort(key=lambda ids: len(ids) != places)  # another branch may have read the same text
     embeds = call.arguments.get(encoder.embeds.replace("prompt", argument, 1))
     zeroed = arguments.zeroed(call, branch)
     if call.family is None or embeds is not None or zeroed or encoder.model is None:
-        return rows.coded(own, text, _length(encoder, embeds))  # nothing has run to be observed
+        length, least = _length(call, encoder, embeds)
+        return rows.coded(own, text, length, least=least)  # nothing has run to be observed
     if own.rewrites is not None and (found := rows.quoted(own, heard, text)) is not None:
         return found
     if not heard:
@@ -100,10 +105,25 @@ def _is_left(given: str, text: str) -> bool:
     return all(char in letters for char in given.casefold() if char.isalnum())
 
 
-def _length(encoder: Encoder, embeds: Any) -> int | None:
-    """How many places embeddings have, of an encoder that may have any number."""
-    told = encoder.limit is not None and getattr(embeds, "ndim", 0) == 3
-    return int(embeds.shape[1]) if told else None
+def _length(call: Call, encoder: Encoder, embeds: Any) -> tuple[int | None, int]:
+    """How many places embeddings were made of, of an encoder that may have any number; or at
+    least, where those of a shorter text are filled up to a longer one's."""
+    if embeds is not None and not isinstance(embeds, Tensor):  # each text's without padding
+        return call.arguments.get("max_sequence_length"), 0
+    places = 0 if embeds is None else int(embeds.shape[-2]) + encoder.dropped
+    return (None if encoder.limit is None else places or None), places * encoder.trims
+
+
+def _places(call: Call, encoder: Encoder, branch: str) -> int | None:
+    """How many places of an encoder's input a branch's text has; None: not yet known."""
+    if (now := call.first.get(branch)) is None:
+        return None
+    for site in now.sites:
+        if site.reads_text and (layout := now.family.layout(site, now, 0, 0, 0)) is not None:
+            spans = layout.text[now.branches[branch].start]
+            own = [span.first + span.length for span in spans if span.encoder == encoder.name]
+            return max(own, default=0) - encoder.registers
+    return None
 
 
 def _distinct(rows: Sequence[list[int]]) -> list[list[int]]:

@@ -172,7 +172,9 @@ def quoted(encoder: Encoder, heard: Iterable[list[int]], text: str) -> Row | Non
     return next((row for row in found if row is not None), None)
 
 
-def coded(encoder: Encoder, text: str, length: int | None = None, pads: str = "") -> Row:
+def coded(
+    encoder: Encoder, text: str, length: int | None = None, pads: str = "", least: int = 0
+) -> Row:
     """What an encoder would read of a text, were it called.
 
     Parameters
@@ -183,6 +185,8 @@ def coded(encoder: Encoder, text: str, length: int | None = None, pads: str = ""
         How many places it has; None: its own number.
     pads
         On which side of the text padding is, "left" or "right"; "": where the pipeline pads.
+    least
+        How many places it has at least, where its own number has no limit.
     """
     (before, after), limit = encoder.template, length or _limit(encoder)
     given = text if encoder.cleans is None else encoder.cleans(text)
@@ -197,7 +201,8 @@ def coded(encoder: Encoder, text: str, length: int | None = None, pads: str = ""
     else:
         found = quoted(encoder, [ids], text)
     assert found is not None, "its own ids"
-    more = max(limit + encoder.registers - len(found.places), 0) if limit < UNLIMITED else 0
+    full = limit if limit < UNLIMITED else least
+    more = max(full + encoder.registers - len(found.places), 0)
     side = pads or encoder.pads or encoder.tokenizer.padding_side
     start = encoder.registers if side == "left" and not encoder.trims else len(found.places)
     places = [*found.places[:start], *[_PADDING] * more, *found.places[start:]]

@@ -141,7 +141,7 @@ def _hears(heard: list[list[int]]) -> Callable[..., None]:
 
 def _require_read(call: Call, text: str, heard: Mapping[str, Sequence[list[int]]]) -> None:
     """Refuse ids that are not the text's, in the template of the prompt."""
-    for each in prompts.encoders(call.pipe):
+    for each in prompts.encoders(call.pipe, call):
         own, ids = observed.within(call, each, "cond"), heard.get(each.name)
         said = text if own.cleans is None else own.cleans(text)
         if ids and own.rewrites is None and not any(rows.match(own, row, said) for row in ids):
@@ -166,7 +166,7 @@ def keys(now: Pass, places: int) -> Sequence[Sequence[Span]]:
 def _padded(call: Call, text: Read, embeds: Tensor, name: str) -> int:
     """How many places of padding stand before a text, where that is their side: an encoder's, or
     the last one's."""
-    encoder = [each for each in prompts.encoders(call.pipe) if name in ("", each.name)][-1]
+    encoder = [each for each in prompts.encoders(call.pipe, call) if name in ("", each.name)][-1]
     if encoder.trims or (encoder.pads or encoder.tokenizer.padding_side) != "left":
         return 0
     padding = {token.column for token in text.prompt.tokens if token.special == "padding"}
@@ -176,4 +176,4 @@ def _padded(call: Call, text: Read, embeds: Tensor, name: str) -> int:
 
 def registers(call: Call) -> int:
     """Places of the model's own before the text's."""
-    return sum(encoder.registers for encoder in prompts.encoders(call.pipe))
+    return sum(encoder.registers for encoder in prompts.encoders(call.pipe, call))

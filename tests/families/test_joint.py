@@ -8,6 +8,7 @@ import torch
 from diffusers import (
     AutoencoderKLQwenImage,
     Flux2KleinKVPipeline,
+    FluxControlPipeline,
     FluxKontextPipeline,
     QwenImageEditPipeline,
     QwenImageEditPlusPipeline,
@@ -320,6 +321,26 @@ def test_pictures_in_the_chat_shift_no_word(kind, pictures, monkeypatch):
     assert [each.word.text for each in tracer.run.maps.words()] == ["a", "red", "dog"]
     changed = (cat.text != dog.text).any(-1).nonzero().flatten()  # what follows has heard it
     assert cat.places[0] == dog.places[0] == changed[0] > 2 * pictures
+
+
+def test_a_picture_that_controls_is_not_denoised():
+    """A control LoRA widens the model's input, and says so in its configuration."""
+    pipe, tap = tiny.flux1(kind=FluxControlPipeline), Moving()
+    model = pipe.transformer
+    wide = torch.nn.Linear(32, model.inner_dim)
+    with torch.no_grad():
+        wide.weight.copy_(torch.cat([model.x_embedder.weight, model.x_embedder.weight.flip(1)], 1))
+    model.x_embedder = wide
+    model.register_to_config(in_channels=32)
+    assert model.config.out_channels is None
+    picture = Image.linear_gradient("L").convert("RGB").resize((32, 48))
+    options = SHORT | {"control_image": picture, "output_type": "latent"}
+    plain = tiny.generate(pipe, "a red cat", **options)
+    with hooks.attach(pipe, tap):
+        moved = tiny.generate(pipe, "a red cat", **options)
+    assert tap.moved.shape == plain.shape == (1, 96, 16) and not torch.equal(moved, plain)
+    with daamkit.guide(pipe, daamkit.AttendAndExcite(["cat"])):
+        assert not torch.equal(tiny.generate(pipe, "a red cat", **options), plain)
 
 
 def test_layers_skipped_by_guidance_are_a_branch_of_their_own():

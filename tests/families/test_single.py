@@ -3,9 +3,12 @@ CogView4."""
 
 import pytest
 import torch
+from diffusers import CogView4ControlPipeline, CogView4Transformer2DModel, ZImageOmniPipeline
+from PIL import Image
 
 import daamkit
-from daamkit.attention import families
+from daamkit.attention import families, hooks
+from daamkit.errors import DaamkitError
 from tests.families import checks, tiny_cross
 
 NAMES = ["zimage", "lumina2", "auraflow", "cogview4"]
@@ -108,6 +111,50 @@ def test_a_system_prompt_of_the_call(lumina2):
         runs = checks.traced(lumina2, "lumina2", prompt=prompt, system_prompt="under a tree")
         assert [run.prompt for run in runs] == ([prompt] if isinstance(prompt, str) else prompt)
         assert all(run.maps.word("cat").values.max() > 0 for run in runs)
+
+
+def controlled():
+    """CogView4 with a picture's channels beside those that are denoised."""
+    own = tiny_cross.build("cogview4")
+    torch.manual_seed(1)
+    config = dict(own.transformer.config) | {"in_channels": 8}
+    transformer = tiny_cross.vary(CogView4Transformer2DModel.from_config(config), 0.2)
+    parts = own.components | {"transformer": transformer}
+    return tiny_cross.quiet(CogView4ControlPipeline(**parts))
+
+
+def test_a_picture_that_controls_is_not_denoised():
+    pipe, tap = controlled(), checks.Moving()
+    picture = Image.linear_gradient("L").convert("RGB").resize((32, 16))
+    options = {"control_image": picture, "guidance_scale": 3.0}
+
+    def call(**more):
+        torch.manual_seed(0)  # the picture's latents are drawn
+        options_ = tiny_cross.CALLS["cogview4"] | options | more
+        return pipe(
+            "a red cat", num_inference_steps=2, output_type="latent",
+            generator=torch.Generator().manual_seed(0), **options_,
+        ).images  # fmt: skip
+
+    plain = call()
+    with hooks.attach(pipe, tap):
+        moved = call()
+    assert tap.image.shape == plain.shape == (1, 4, 8, 16) and not torch.equal(moved, plain)
+    assert torch.equal(call(latents=tap.moved), moved)
+    with daamkit.guide(pipe, daamkit.AttendAndExcite(["cat"])):
+        assert not torch.equal(call(), plain)
+
+
+def test_pictures_in_the_sequence_are_refused(zimage):
+    """Z-Image-Omni gives its model a list of pictures for each image."""
+    pipe = tiny_cross.quiet(
+        ZImageOmniPipeline(**zimage.components, siglip=None, siglip_processor=None)
+    )
+    with (
+        pytest.raises(DaamkitError, match="one image that is denoised; got ZImageOmniPipeline"),
+        daamkit.trace(pipe),
+    ):
+        pipe(prompt="a red cat", height=32, width=32, num_inference_steps=1, guidance_scale=0.0)
 
 
 def test_embeddings_of_a_text_that_is_padded_on_the_left():

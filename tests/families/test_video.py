@@ -1,7 +1,9 @@
 """Videos: maps with an axis of frames, two denoisers, texts in quotes."""
 
+import dataclasses
 import types
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from diffusers import (
     AdaptiveProjectedGuidance,
     ClassifierFreeGuidance,
     LayerSkipConfig,
+    LTXImageToVideoPipeline,
     PerturbedAttentionGuidance,
     SkipLayerGuidance,
 )
@@ -21,10 +24,12 @@ from diffusers.pipelines.wan import pipeline_wan_i2v
 from PIL import Image
 
 import daamkit
-from daamkit import plots
+from daamkit import cli, plots
 from daamkit.attention import hooks
 from daamkit.attention.families.hunyuanvideo import quoted
 from daamkit.errors import DaamkitError
+from daamkit.views import still
+from daamkit.views.png import data_uri
 from tests.families import every, tiny_video
 from tests.families.checks import Moving, Seen
 from tests.families.every import CASES, generate
@@ -77,6 +82,58 @@ def test_a_movie_of_a_video_has_each_frames_map_over_its_own_picture(run):
     assert len(beside) == 3 and beside.frames[0].width == 2 * 384 + 8
     with pytest.raises(DaamkitError, match="'step' in `keep="):
         plots.animate(run.frames[0], "cat")
+
+
+def test_each_frames_maps_know_their_own_picture(run):
+    """However one comes to a frame: by the run, by its maps, by a word."""
+    wanted = [run.video[i] for i in (0, 4, 8)]
+    maps, word = run.maps, run.maps.word("cat")
+    for each in (maps.frames, word.frames, maps.word("red").frames):
+        assert all(one.image is own for one, own in zip(each, wanted, strict=True))
+    latents = dataclasses.replace(run, image=None, video=())
+    assert [frame.image for frame in latents.maps.word("cat").frames] == [None] * 3
+    middle = plots.overlay(wanted[1], word.frames[1], side=384)
+    assert still.of_word(word) == still.of_word(word.frames[1])
+    assert data_uri(middle) in still.of_word(word)
+    assert still.of_maps(maps) == still.of_maps(run.frames[1].maps) == still.html(run)
+
+
+@pytest.mark.parametrize("plot", ["word", "grid", "heads", "overlay", "steps"])
+def test_a_plot_of_one_picture_asks_for_a_frame(run, plot):
+    draw = getattr(plots, plot)
+    with pytest.raises(DaamkitError, match=r"a video, 3 frames. Draw one of `run.frames`"):
+        draw(run, "cat")
+    assert not plt.get_fignums()
+    if plot in ("word", "grid", "overlay"):
+        assert draw(run.frames[1], "cat") is not None
+    plt.close("all")
+
+
+def test_what_is_given_a_videos_map_or_exports_it_asks_for_a_frame(run, tmp_path):
+    word = run.maps.word("cat")
+    for draw in (word.plot, lambda: plots.overlay(run.image, word), lambda: run.export(tmp_path)):
+        with pytest.raises(DaamkitError, match=r"`run.frames`"):
+            draw()
+    assert not any(tmp_path.iterdir()) and run.frames[2].export(tmp_path).is_dir()
+
+
+def test_a_report_of_a_video_has_each_word_in_each_frame(tmp_path, capfd):
+    tiny_video.build("wan").save_pretrained(tmp_path / "model")
+    told = ["explain", "a red cat", "--model", str(tmp_path / "model"), "--steps", "1"]
+    told += ["--height", "16", "--width", "48", "--out", str(tmp_path / "out")]
+    assert cli.main(told) == 0, capfd.readouterr().err
+    run = daamkit.open(tmp_path / "out" / "run")
+    assert len(run.video) == 81 and len(run.frames) == 21
+    names = {each.name for each in (tmp_path / "out" / "words").iterdir()}
+    words = ("00-a", "01-red", "02-cat")
+    assert names == {f"{word}-frame-{i}.png" for word in words for i in range(1, 22)}
+    found = [[frame.maps.word(each) for frame in run.frames] for each in ("a", "red", "cat")]
+    top = max(float(np.max(word)) for frames in found for word in frames)
+    for at in (0, 7, 20):
+        last = run.video[round(at * 80 / 20)]
+        wanted = plots.overlay(last, found[2][at], threshold=0.4, vmax=top, side=384)
+        with Image.open(tmp_path / "out" / "words" / f"02-cat-frame-{at + 1}.png") as drawn:
+            assert drawn.tobytes() == wanted.tobytes()
 
 
 def test_a_run_of_a_video_is_saved_with_its_frames(run, tmp_path):
@@ -167,6 +224,23 @@ def test_a_generation_goes_on_from_what_was_moved():
         assert sides[-2:] == tuple(cell * side for side in tap.grid[-2:])
         assert sides[:-2] == tap.grid[:-2] and tap.image.shape[1] == 4
         assert torch.equal(generate(CASES[name], pipe, latents=tap.moved), moved)
+
+
+@pytest.mark.parametrize("way", [
+    daamkit.AttendAndExcite(["cat"]), daamkit.PerturbedAttentionGuidance(layers="block"),
+])  # fmt: skip
+def test_what_the_scheduler_has_in_another_form_is_traced_and_not_guided(way):
+    """LTX's video that begins with a picture is stepped unpacked, without its first frame."""
+    case, own = CASES["ltx"], CASES["ltx"].build()
+    pipe = tiny_video.quiet(LTXImageToVideoPipeline(**own.components))
+    given = {"image": Image.linear_gradient("L").convert("RGB").resize((64, 32))}
+    plain = generate(case, pipe, **given)
+    with daamkit.trace(pipe) as tracer:
+        assert torch.equal(generate(case, pipe, **given), plain)
+    assert tracer.run.maps.word("cat").values.shape[0] == 3
+    wanted = r"is given what is denoised, \(1, 96, 4\); got LTXImageToVideoPipeline, which gives it"
+    with pytest.raises(DaamkitError, match=wanted), daamkit.guide(pipe, way):
+        generate(case, pipe, **given)
 
 
 def guider(kind, monkeypatch):

@@ -11,6 +11,7 @@ import daamkit
 from daamkit.errors import DaamkitError
 from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.wordmap import enlarge
+from tests.families import tiny_joint
 from tests.tiny import generate
 
 PROMPT = "a red cat and a blue car"
@@ -216,3 +217,23 @@ def test_self_attention_is_public(sd):
         daamkit.trace(sd, self_attention=True, self_grid=4),
     ):
         generate(sd, PROMPT)
+
+
+@pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
+def test_layers_without_concepts_are_selected_without_them():
+    """FLUX keeps them of its double blocks alone, unless told."""
+    pipe = tiny_joint.flux1()
+    with daamkit.trace(pipe, concepts=["sky", "house"]) as tracer:
+        tiny_joint.generate(pipe, "a red cat", max_sequence_length=32)
+    maps = tracer.run.maps
+    for sites in ("single_transformer_blocks", lambda layer: layer.group == "single"):
+        single = maps.select(sites=sites)
+        assert {layer.group for layer in single.layers.values()} == {"single"}
+        assert single.concepts is None and single.word("cat").values.any()
+        with pytest.raises(DaamkitError, match="the concept 'sky'; got maps without concepts"):
+            single.concept("sky")
+    both = maps.select(sites="transformer_blocks.0")
+    assert {layer.group for layer in both.layers.values()} == {"single", "double"}
+    assert list(both.concepts.layers) == ["transformer_blocks.0.attn"]
+    with pytest.raises(DaamkitError, match="named nothing; got none"):
+        maps.select(sites="nothing")

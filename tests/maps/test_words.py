@@ -1,6 +1,7 @@
 """Law 4: words and tokens meet on characters."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,34 @@ def test_every_word_is_found_by_its_occurrence(chosen):
         assert prompt.text[word.start : word.end] == word.text
     columns = [column for word in found for column in word.columns]
     assert columns == list(range(1, len(columns) + 1))
+
+
+@pytest.mark.parametrize("occurrence", [0, 1, "all"])
+def test_a_word_is_known_again(occurrence):
+    prompt = read("A Cat, a dog, a cat", text_encoder_2="a cat and a Cat")
+    for encoder in (None, "text_encoder_2"):
+        word = prompt.word("cat", occurrence, encoder)
+        assert prompt.word(word) == word
+
+
+def test_a_word_that_another_model_has_read_is_none_here():
+    """The same prompt, at other columns: T5 reads no start of text, CLIP does."""
+    text = "a red cat and a cat"
+    prompt, other = read(text), clip.prompt({"text_encoder_2": text})
+    tokens = [replace(each, column=max(each.column - 1, 0)) for each in other.tokens[1:]]
+    other = replace(other, tokens=tuple(tokens))
+    for occurrence in (0, 1, "all"):
+        word = other.word("cat", occurrence)
+        assert other.check(word) == word
+        with pytest.raises(WordError, match="of another prompt or model"):
+            prompt.check(word)
+    for name in ("EOS", "padding"):
+        with pytest.raises(WordError, match="of another prompt or model"):
+            prompt.check(other.special(name))
+        assert prompt.check(prompt.special(name)) == prompt.special(name)
+    double = prompt.word("cat", "all")
+    with pytest.raises(WordError, match="of another prompt or model"):  # two of three columns are
+        prompt.check(replace(double, columns=(*double.columns, 2)))
 
 
 def test_a_word_in_several_pieces():

@@ -208,6 +208,7 @@ class HunyuanDiT(Cross):
                 pipe.text_encoder_2,
                 limit=256,
                 embeds="prompt_embeds_2",
+                mask="prompt_attention_mask_2",
             ),
         ]
 

@@ -26,6 +26,8 @@ class Encoder:
         is the same with "negative_" before it.
     embeds
         Which argument may hold embeddings instead of its text; the negative's name as above.
+    mask
+        Which argument may hold the mask of these; the negative's name as above.
     limit
         Places it has where the call does not say (by ``max_sequence_length``); None: always the
         tokenizer's ``model_max_length``.
@@ -43,7 +45,12 @@ class Encoder:
         What the tokenizer is given of a prompt: each character, and where it stands in the prompt
         or None; empty, and the encoder does not run, where it is given nothing. None: the prompt.
     trims
-        Padding before a text is taken out after encoding.
+        Padding is taken out after encoding: of embeddings all places are the text's, unless their
+        mask hides some.
+    dropped
+        How many of the first places the pipeline drops after encoding.
+    spared
+        How many places of padding the mask of embeddings leaves beside the text's.
     pads
         On which side the pipeline pads a text; "" where it leaves that to the tokenizer.
     cleans
@@ -58,9 +65,12 @@ class Encoder:
     multiple: int = 1
     registers: int = 0
     embeds: str = "prompt_embeds"
+    mask: str = "prompt_attention_mask"
     template: tuple[str, str] = ("", "")
     shares: str = ""
     rewrites: Callable[[str], list[tuple[str, int | None]]] | None = None
     trims: bool = False
+    dropped: int = 0
+    spared: int = 0
     pads: Literal["", "left", "right"] = ""
     cleans: Callable[[str], str] | None = None

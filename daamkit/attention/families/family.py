@@ -215,11 +215,13 @@ class Family(ABC):
     # -- text
 
     def encoders(self, pipe: Any) -> list[Encoder]:
-        """The text encoders whose places stand on the key axis, in the order of a prompt's texts.
-
-        Empty for a pipeline without text or without a tokenizer.
-        """
+        """The text encoders whose places stand on the key axis, in the order of a prompt's texts;
+        none for a pipeline without text or without a tokenizer."""
         return []
+
+    def reading(self, call: Call) -> list[Encoder]:
+        """Those of them whose places hold a text in a call."""
+        return self.encoders(call.pipe)
 
     def template(self, encoder: Encoder, call: Call, branch: str) -> tuple[str, str]:
         """The text that a call's pipeline writes before and after a branch's prompt."""

@@ -151,7 +151,9 @@ class HunyuanVideo15(Video):
                 pipe.tokenizer,
                 pipe.text_encoder,
                 limit=int(pipe.tokenizer_max_length) + dropped,
+                mask="prompt_embeds_mask",
                 template=(before, after),
+                dropped=dropped,
             ),
             Encoder(
                 "text_encoder_2",
@@ -159,6 +161,7 @@ class HunyuanVideo15(Video):
                 pipe.text_encoder_2,
                 limit=int(pipe.tokenizer_2_max_length),
                 embeds="prompt_embeds_2",
+                mask="prompt_embeds_mask_2",
                 rewrites=quoted,
             ),
         ]

@@ -19,7 +19,7 @@ from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.families.family import Image, Reading, Unpacked
 from daamkit.attention.families.texts import Text
 from daamkit.attention.families.transformer import OneTransformer
-from daamkit.attention.sites import Grid, Kind, Layout, Site
+from daamkit.attention.sites import Grid, Kind, Layout, Site, Span
 from daamkit.errors import DaamkitError
 
 _SITE = re.compile(r"(single_)?transformer_blocks\.\d+\.attn(2)?")
@@ -99,10 +99,10 @@ class Joint(OneTransformer):
         given: Tensor = inputs["hidden_states"]
         _require_one_image(call, denoiser, inputs)
         grid = _grid(denoiser, inputs)
-        config: Any = denoiser.config
-        channels = config.out_channels or config.in_channels
+        model: Any = denoiser
+        channels = model.out_channels  # a control LoRA widens the configuration's `in_channels`
         if given.ndim == 3:
-            noisy = given[:, : grid[0] * grid[1], : channels * config.patch_size**2]
+            noisy = given[:, : grid[0] * grid[1], : channels * model.config.patch_size**2]
         else:
             noisy = given[:, :channels]
         branches = self._branches(call, len(given), inputs, earlier)
@@ -174,10 +174,19 @@ class Joint(OneTransformer):
         length = now.inputs["encoder_hidden_states"].shape[1]
         start = 0 if self.image_first else length
         rows = max(rows.stop for rows in now.branches.values())
-        pipe = now.call.pipe
-        own = texts.present(self.texts, pipe)
-        spans = texts.spans(own, pipe, cells if self.image_first else 0, length)
+        spans = self._spans(now, cells if self.image_first else 0)
         return Layout(now.grid, slice(start, start + cells), (spans,) * rows)
+
+    def _spans(self, now: Pass, start: int) -> tuple[Span, ...]:
+        """Where the texts are, of keys from `start` on."""
+        pipe, length = now.call.pipe, now.inputs["encoder_hidden_states"].shape[1]
+        embeds, most = now.call.arguments.get("prompt_embeds"), None
+        if embeds is not None:
+            most = now.call.arguments.get("max_sequence_length") or self.texts[-1].limit
+        own = texts.present(self.texts, pipe, embeds)
+        if most and len(self.texts) > 1:
+            texts.require_length(self.texts, pipe, length, most)
+        return texts.spans(own, pipe, start, length, most)
 
     def keys(self, site: Site, now: Pass, layout: Layout) -> int | None:
         """The text's places and all of the image's, pictures to edit among them."""
@@ -193,6 +202,11 @@ class Joint(OneTransformer):
         """Those whose places are in the softmax."""
         return [text.encoder(pipe) for text in texts.present(self.texts, pipe)]
 
+    def reading(self, call: Call) -> list[Encoder]:
+        """Those too that were not loaded, where embeddings have something in their places."""
+        own = texts.present(self.texts, call.pipe, call.arguments.get("prompt_embeds"))
+        return [text.encoder(call.pipe) for text in own]
+
     def template(self, encoder: Encoder, call: Call, branch: str) -> tuple[str, str]:
         """With the places of pictures to edit in it, as many as have entered the encoder."""
         heard = [ids for each in call.encoded.get(encoder.name, ()) for ids in each.ids]
@@ -200,9 +214,8 @@ class Joint(OneTransformer):
         return texts.pictured(encoder, heard[0]) if heard and formats else encoder.template
 
     def reach(self, now: Pass, row: int) -> dict[str, int]:
-        """Where a template's first tokens are dropped, what is left is cut after encoding."""
-        pipe, left = now.call.pipe, now.inputs["encoder_hidden_states"].shape[1]
-        return {text.name: text.dropped(pipe) + left for text in self.texts if text.dropped(pipe)}
+        """As far as each text's places go: some pipelines cut them after encoding."""
+        return {span.encoder: span.first + span.length for span in self._spans(now, 0)}
 
     # -- pictures
 
@@ -265,9 +278,9 @@ FLUX2 = Joint(
     packed=1,
     concepts=ConceptPlaces(apart=True),
 )
-CHROMA = Joint("ChromaTransformer2DModel", (Text(limit=512),))
+CHROMA = Joint("ChromaTransformer2DModel", (Text(limit=512, spared=1),))
 QWEN = Joint(
     "QwenImageTransformer2DModel",
-    (Text(template="format"),),
+    (Text(template="format", mask="prompt_embeds_mask"),),
     concepts=ConceptPlaces(apart=True),
 )

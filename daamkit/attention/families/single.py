@@ -19,6 +19,7 @@ from daamkit.attention.families.family import Image, Reading
 from daamkit.attention.families.rows import pick
 from daamkit.attention.families.transformer import Negated, Transformer
 from daamkit.attention.sites import Kind, Layout, Site, Span
+from daamkit.errors import DaamkitError
 
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the prompt where a template is asked for
 
@@ -94,6 +95,12 @@ class ZImage(Single):
         self, call: Call, denoiser: nn.Module, inputs: dict[str, Any], earlier: Sequence[Pass]
     ) -> Reading:
         """[cond, uncond], or cond alone where guidance is off or has ended."""
+        if isinstance(inputs["x"][0], list):
+            raise DaamkitError(
+                wanted="one image that is denoised",
+                got=f"{type(call.pipe).__name__}, which gives the model pictures beside it",
+                mend="take ZImagePipeline; pictures in Z-Image's sequence are not read yet",
+            )
         noisy = torch.stack(list(inputs["x"])).squeeze(2)
         names = ["cond"] if len(noisy) == call.samples else ["cond", call.without]
         branches = call.rows(names, len(noisy))
@@ -309,6 +316,14 @@ class CogView4(TextFirst):
     site = r"transformer_blocks\.\d+\.attn1"
     pads = "left"
     apart = True
+
+    def read(
+        self, call: Call, denoiser: nn.Module, inputs: dict[str, Any], earlier: Sequence[Pass]
+    ) -> Reading:
+        """A picture that controls lies in more channels."""
+        config: Any = denoiser.config
+        noisy = inputs[self.image][:, : config.out_channels]
+        return super().read(call, denoiser, inputs | {self.image: noisy}, earlier)
 
 
 def one_by_one(call: Call, noisy: Tensor, earlier: Sequence[Pass]) -> dict[str, Rows]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from torch import Tensor
 
 from daamkit.attention.families.encoder import Encoder
 from daamkit.attention.sites import Span
+from daamkit.errors import DaamkitError
 
 _PICTURE = "<|image_pad|>"  # a place of a picture
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the prompt where a template is asked for
@@ -33,6 +36,8 @@ class Text:
         Where the text around the prompt is from: the pipeline's own "format", the first tokens of
         which it drops after encoding; or the tokenizer's for a "chat", where the prompt is what
         the user says, after the pipeline's system message if it has one.
+    mask, spared
+        As an encoder has them.
     """
 
     suffix: str = ""
@@ -40,6 +45,8 @@ class Text:
     limit: int | None = None
     shares: str | None = None
     template: Literal["", "format", "chat"] = ""
+    mask: str = "prompt_attention_mask"
+    spared: int = 0
 
     @property
     def name(self) -> str:
@@ -88,7 +95,10 @@ class Text:
             self.argument,
             self.limit,
             template=self.around(pipe),
+            mask=self.mask,
             trims=self.template == "format",
+            dropped=self.dropped(pipe),
+            spared=self.spared,
             shares="" if self.shares is None else f"text_encoder{self.shares}",
         )
 
@@ -112,14 +122,44 @@ def pictured(encoder: Encoder, ids: Sequence[int]) -> tuple[str, str]:
     return "".join(a + b for a, b in zip(parts, places, strict=False)), after
 
 
-def present(texts: Sequence[Text], pipe: Any) -> list[Text]:
-    """Without the encoders that a pipeline was loaded without: zeros stand in their places then,
-    unless all are missing, and the text comes as embeddings."""
-    loaded = [text for text in texts if getattr(pipe, text.name, None) is not None]
-    return [text for text in loaded or texts if text.tokenizer(pipe) is not None]
+def present(texts: Sequence[Text], pipe: Any, embeds: Tensor | None = None) -> list[Text]:
+    """Without the encoders that a pipeline was loaded without, in whose places zeros stand then,
+    also of embeddings; all, if all are missing, and the text comes as embeddings."""
+    known = [text for text in texts if text.tokenizer(pipe) is not None]
+    loaded = [text for text in known if getattr(pipe, text.name, None) is not None]
+    if embeds is None or not loaded or loaded == known:
+        return loaded or known
+    own = zip(known, spans(known, pipe, 0, embeds.shape[1]), strict=True)
+    return [
+        text
+        for text, span in own
+        if text in loaded or bool(embeds[:, span.start : span.start + span.length].any())
+    ]
 
 
-def spans(texts: Sequence[Text], pipe: Any, start: int, length: int) -> tuple[Span, ...]:
+def require_length(texts: Sequence[Text], pipe: Any, length: int, most: int) -> None:
+    """Refuse embeddings of several encoders of which is not known where the last one's begin.
+
+    Raises
+    ------
+    DaamkitError
+        If they are not as long as the first's places and the last's, `most`, together.
+    """
+    first, *_, last = texts
+    own = first.tokenizer(pipe).model_max_length
+    if length != own + most:
+        raise DaamkitError(
+            wanted=f"`prompt_embeds` of {own + most} places, {own} of {first.name} and {most} of "
+            f"{last.name}",
+            got=f"{length}",
+            mend=f"give the call `max_sequence_length=`, with which {last.name} made its; longer "
+            f"texts of {first.name} are not read yet",
+        )
+
+
+def spans(
+    texts: Sequence[Text], pipe: Any, start: int, length: int, most: int | None = None
+) -> tuple[Span, ...]:
     """Where which encoder's text is among the keys.
 
     Parameters
@@ -130,16 +170,17 @@ def spans(texts: Sequence[Text], pipe: Any, start: int, length: int) -> tuple[Sp
         The pipeline.
     start, length
         Where the text's keys begin, and how many there are.
+    most
+        How many of them the last encoder has: an image prior (FLUX Redux) puts its own after them.
     """
     found: dict[str, Span] = {}
     at, end = start, start + length
     for text in texts:
         if text.shares is not None:
-            own = found[text.shares]
-            found[text.suffix] = Span(text.name, own.start, own.length)
+            found[text.suffix] = replace(found[text.shares], encoder=text.name)
             continue
         left = end - at
-        most = left if text.limit else min(left, text.tokenizer(pipe).model_max_length)
-        found[text.suffix] = Span(text.name, at, most, text.dropped(pipe))
-        at += most
+        limit = most or left if text.limit else text.tokenizer(pipe).model_max_length
+        own = Span(text.name, at, min(left, limit), text.dropped(pipe))
+        found[text.suffix], at = own, at + own.length
     return tuple(found.values())
