@@ -89,7 +89,7 @@ def test_it_runs(tmp_path, monkeypatch):
             return [left, ~left]
 
     monkeypatch.setattr(truths, "truth", lambda *about: Halves())
-    study = Likeness(n=4, steps=2)
+    study = Likeness(n=4, steps=2, truth="halves")
     tables = study.write(study.run(tmp_path / "out"), tmp_path)
     assert tables["cells"]["n"].eq(1).all()
     assert (tmp_path / "likeness.png").exists()
