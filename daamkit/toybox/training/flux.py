@@ -21,9 +21,9 @@ lets the image look at padding.
 Until `loop.TOLD_UNTIL` the image's places behind the double blocks also tell which part of what
 lies in them (a linear reading, cross-entropy), with a weight that falls to zero by then: the idea
 of REPA (arXiv 2410.06940), ended early. Times lie towards the noise, where things take their shape.
-T5's vector at each noun tells where its thing stands (a linear reading, L1): without that it hardly
-tells left from right (`benchmarks.sides`); the shipped weights had it from half their samples on.
-Matrices learn by Muon. All four spare hours of a small machine; what did not is to see a part of
+T5's vector at each noun is asked where its thing stands (a linear reading, L1), for by itself it
+hardly tells left from right (`benchmarks.sides`). So far it has not learned that either.
+Matrices learn by Muon. All but this spare hours of a small machine; what did not is to see a part of
 the places only, scattered (as MaskDiT's, arXiv 2306.09305) or in a window.
 """
 
