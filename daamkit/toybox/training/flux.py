@@ -23,8 +23,9 @@ lies in them (a linear reading, cross-entropy), with a weight that falls to zero
 of REPA (arXiv 2410.06940), ended early. Times lie towards the noise, where things take their shape.
 T5's vector at each noun is asked where its thing stands (a linear reading, L1), for by itself it
 hardly tells left from right (`benchmarks.sides`). So far it has not learned that either.
-Matrices learn by Muon. All but this spare hours of a small machine; what did not is to see a part of
-the places only, scattered (as MaskDiT's, arXiv 2306.09305) or in a window.
+
+Matrices learn by Muon. All but T5's question spare hours of a small machine; what did not is to see
+a part of the places only, scattered (as MaskDiT's, arXiv 2306.09305) or in a window.
 """
 
 from __future__ import annotations
