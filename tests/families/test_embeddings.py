@@ -1,10 +1,7 @@
 """Embeddings in a prompt's place: words stand where the prompt's would, or are refused."""
 
-import sys
-
 import pytest
 import torch
-from diffusers import QwenImageEditPipeline, QwenImageEditPlusPipeline
 from PIL import Image
 
 import daamkit
@@ -92,15 +89,10 @@ def test_of_several_texts_each_has_its_own_length(name):
         assert torch.allclose(run.maps.mass, other.maps.mass, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "pictures"), [
-    (QwenImageEditPipeline, 1), (QwenImageEditPlusPipeline, 1), (QwenImageEditPlusPipeline, 2),
-])  # fmt: skip
+@tiny_joint.of_pictures
 def test_pictures_in_embeddings_are_not_taken_for_words(kind, pictures, monkeypatch):
     """Their places stand before the prompt's, and nothing tells how many."""
-    module = sys.modules[kind.__module__]
-    real = module.calculate_dimensions
-    monkeypatch.setattr(module, "calculate_dimensions", lambda area, ratio: real(48 * 64, ratio))
-    pipe = tiny_joint.qwen(kind=kind)
+    pipe = tiny_joint.qwen_edit(kind, monkeypatch)
     pipe.tokenizer.model_max_length = 131_072  # as the real one says
     seen, image = [Image.new("RGB", (64, 48), "red")] * pictures, Image.new("RGB", (32, 48), "red")
     with torch.no_grad():

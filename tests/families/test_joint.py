@@ -11,7 +11,6 @@ from diffusers import (
     FluxControlPipeline,
     FluxKontextPipeline,
     QwenImageEditPipeline,
-    QwenImageEditPlusPipeline,
     QwenImageLayeredPipeline,
     QwenImageTransformer2DModel,
 )
@@ -301,15 +300,10 @@ class Heard(Tap):
         self.places = read.keys(spans, read.prompt.word(self.word).columns)
 
 
-@pytest.mark.parametrize(("kind", "pictures"), [
-    (QwenImageEditPipeline, 1), (QwenImageEditPlusPipeline, 1), (QwenImageEditPlusPipeline, 2),
-])  # fmt: skip
+@tiny.of_pictures
 def test_pictures_in_the_chat_shift_no_word(kind, pictures, monkeypatch):
     """As many places of the text as they are large stand before the prompt's."""
-    module = sys.modules[kind.__module__]
-    real = module.calculate_dimensions
-    monkeypatch.setattr(module, "calculate_dimensions", lambda area, ratio: real(48 * 64, ratio))
-    pipe = tiny.qwen(kind=kind)
+    pipe = tiny.qwen_edit(kind, monkeypatch)
     picture = Image.new("RGB", (32, 48), "red")
     options = {"image": [picture] * pictures if pictures > 1 else picture, "output_type": "latent"}
     plain = tiny.generate(pipe, "a red cat", **options)

@@ -5,9 +5,11 @@ Images of 48 x 32 pixels are 12 x 8 cells (Qwen-Image: 6 x 4).
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from diffusers import (
@@ -21,6 +23,8 @@ from diffusers import (
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    QwenImageEditPipeline,
+    QwenImageEditPlusPipeline,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SD3Transformer2DModel,
@@ -252,6 +256,19 @@ def qwen(seed: int = 0, kind: Any = QwenImagePipeline) -> Any:
     before = re.split(r"<\|vision_start\|>|\{\}", pipe.prompt_template_encode)[0]
     pipe.prompt_template_encode_start_idx = len(tokenizer(before).input_ids)
     return quiet(pipe)
+
+
+of_pictures = pytest.mark.parametrize(("kind", "pictures"), [
+    (QwenImageEditPipeline, 1), (QwenImageEditPlusPipeline, 1), (QwenImageEditPlusPipeline, 2),
+])  # fmt: skip
+
+
+def qwen_edit(kind: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A Qwen that edits pictures, which it makes no larger than 48 x 64 pixels."""
+    module = sys.modules[kind.__module__]
+    real = module.calculate_dimensions
+    monkeypatch.setattr(module, "calculate_dimensions", lambda area, ratio: real(48 * 64, ratio))
+    return qwen(kind=kind)
 
 
 def reader_of_pictures(tokenizer: Qwen2TokenizerFast) -> Qwen2VLProcessor:

@@ -180,10 +180,10 @@ class Joint(OneTransformer):
     def _spans(self, now: Pass, start: int) -> tuple[Span, ...]:
         """Where the texts are, of keys from `start` on."""
         pipe, length = now.call.pipe, now.inputs["encoder_hidden_states"].shape[1]
-        embeds, most = now.call.arguments.get("prompt_embeds"), None
-        if embeds is not None:
+        most = None
+        if now.call.arguments.get("prompt_embeds") is not None:
             most = now.call.arguments.get("max_sequence_length") or self.texts[-1].limit
-        own = texts.present(self.texts, pipe, embeds)
+        own = self._present(now.call)
         if most and len(self.texts) > 1:
             texts.require_length(self.texts, pipe, length, most)
         return texts.spans(own, pipe, start, length, most)
@@ -204,8 +204,10 @@ class Joint(OneTransformer):
 
     def reading(self, call: Call) -> list[Encoder]:
         """Those too that were not loaded, where embeddings have something in their places."""
-        own = texts.present(self.texts, call.pipe, call.arguments.get("prompt_embeds"))
-        return [text.encoder(call.pipe) for text in own]
+        return [text.encoder(call.pipe) for text in self._present(call)]
+
+    def _present(self, call: Call) -> list[Text]:
+        return texts.present(self.texts, call.pipe, call.arguments.get("prompt_embeds"))
 
     def template(self, encoder: Encoder, call: Call, branch: str) -> tuple[str, str]:
         """With the places of pictures to edit in it, as many as have entered the encoder."""
