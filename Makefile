@@ -85,8 +85,9 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 			guidance_effects reliability; do \
 		cp build/studies/$$name/$$name.png docs/images/; done
 
-SCENES := layers:600 faithfulness:200 necessity:150 interventions:600 binding:200 relations:400 \
-	parts_of_speech:300
+SCENES := layers:600 faithfulness:120 necessity:100 interventions:600 binding:120 relations:400 \
+	parts_of_speech:300 cohyponyms:440 adjectives:200 objects:600 likeness:440
+GUIDANCE := none attend_and_excite syngen divide_and_bind search redraw_oracle redraw_loss redraw_clip
 
 studies2: env  # those of drawn scenes and captions, on both models of world 2; each goes on where it was
 	for model in toybox-2 toybox-flux; do \
@@ -94,12 +95,16 @@ studies2: env  # those of drawn scenes and captions, on both models of world 2; 
 			--world 2 --out data/attribution/$$model.json || exit 1; \
 		$(BIN)/daamkit study attribution --model $$model --world 2 --n 900 --robustness \
 			--out build/studies/$$model/attribution || exit 1; \
-		$(BIN)/daamkit study attribution --model $$model --world 2 --n 360 --draws 2 \
+		$(BIN)/daamkit study attribution --model $$model --world 2 --n 180 --draws 2 \
 			--out build/studies/$$model/attribution-draws || exit 1; \
 		for each in $(SCENES); do \
 			$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
 				--out build/studies/$$model/$${each%:*} || exit 1; \
 		done; \
+		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) \
+			--out build/studies/$$model/neglect || exit 1; \
+		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) --n 180 \
+			--asked two three four --out build/studies/$$model/neglect-several || exit 1; \
 	done
 	for model in toybox-2 toybox-flux; do \
 		$(BIN)/daamkit study reliability --model $$model --world 2 --n 840 --split seen --seed 50000 \
@@ -110,7 +115,6 @@ studies2: env  # those of drawn scenes and captions, on both models of world 2; 
 			--out build/studies/$$model/reliability || exit 1; \
 	done
 	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
-	$(BIN)/daamkit study likeness --model toybox-2 --out build/studies/likeness
 
 clean:
 	rm -rf .venv .lowest build demo explained docs/notebooks

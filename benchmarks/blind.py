@@ -1,6 +1,7 @@
 """Does the oracle see what the eye sees? 140 generated images and a blind reading of them.
 
     python benchmarks/blind.py --compare --json
+    python benchmarks/blind.py --compare --model toybox-2
     python benchmarks/blind.py --draw build/blind     # images to read, without their prompts
 
 data/oracle/blind.csv holds one line a thing that a reader saw, before any oracle had read the
@@ -8,6 +9,10 @@ images: the image's number, the name and the colour ("own" for a thing as it com
 in data/oracle/blind.webp, side by side. A thing agrees if the oracle has an instance of that name
 and colour in that image, none counted twice. What the reader could not name ("unclear": two things
 grown into one) is left out.
+
+Of the models of world 2 it is `blind-MODEL`, and every second image, those of odd numbers, is
+guided by Attend-and-Excite: an oracle that learned from drawn scenes could be misled by what
+guidance does to a picture. They are told apart.
 """
 
 from __future__ import annotations
@@ -16,50 +21,80 @@ import argparse
 import csv
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
 import daamkit
-from daamkit import resources
-from daamkit.studies import prompts
+from daamkit import resources, zoo
+from daamkit.studies import card, methods, prompts
 from daamkit.toybox import oracle
 from daamkit.toybox.scenes import SIDE
 
-SEEDS, COLUMNS, PAGE = range(2000, 2020), 14, 20
+NUMBER, COLUMNS, PAGE, STEPS = 140, 14, 20, 25
+WORLDS = {"toybox": 1, "toybox-2": 2, "toybox-flux": 2}
 
 
-def draw(folder: Path) -> None:
+def asked(model: str) -> list[prompts.PromptCase]:
+    """The prompts with their seeds, kinds in no order."""
+    if WORLDS[model] == 1:
+        cases = prompts.drawn(range(2000, 2020))
+    else:
+        cases = [case for _, case in card.asked(range(2000, 2010))]
+    return [cases[i] for i in np.random.default_rng(0).permutation(len(cases))][:NUMBER]
+
+
+def guided(model: str, number: int) -> bool:
+    """Whether an image is guided."""
+    return WORLDS[model] == 2 and number % 2 == 1
+
+
+def drawn(model: str) -> list[Image.Image]:
+    """The images, one after the other."""
+    pipe, made = daamkit.load(model), []
+    for number, case in enumerate(asked(model)):
+        guidance: Iterable[Any] = ()
+        if guided(model, number):
+            spans = [(thing.start, thing.end) for thing in case.claims.things]
+            columns = methods.subject_columns(pipe, {"prompt": case.prompt, "spans": spans})
+            guidance = methods.named("attend_and_excite", columns)
+        with daamkit.guide(pipe, *guidance):
+            made += pipe(
+                **zoo.arguments(pipe, [case.prompt]),
+                generator=[torch.Generator().manual_seed(case.seed)],
+                num_inference_steps=STEPS,
+            ).images
+    return made
+
+
+def draw(folder: Path, model: str) -> None:
     """All images on one sheet, and pages of 20 with numbers to read them from."""
     folder.mkdir(parents=True, exist_ok=True)
-    cases = prompts.drawn(SEEDS)
-    order = np.random.default_rng(0).permutation(len(cases))  # kinds in no order
-    cases = [cases[i] for i in order]
-    pipe = daamkit.load("toybox")
-    sheet = Image.new("RGB", (COLUMNS * SIDE, -(-len(cases) // COLUMNS) * SIDE))
-    for start in range(0, len(cases), PAGE):
-        part = cases[start : start + PAGE]
-        generators = [torch.Generator().manual_seed(case.seed) for case in part]
-        images = pipe(
-            [case.prompt for case in part], generator=generators, num_inference_steps=25
-        ).images
-        page = Image.new("RGB", (5 * 256, 4 * 256), "white")
-        pen = ImageDraw.Draw(page)
-        for i, image in enumerate(images):
-            number = start + i
-            sheet.paste(image, (number % COLUMNS * SIDE, number // COLUMNS * SIDE))
-            place = (i % 5 * 256, i // 5 * 256)
-            page.paste(image.resize((248, 248), Image.Resampling.BICUBIC), place)
-            pen.text((place[0] + 4, place[1] + 2), str(number), "red", font_size=16)
-        page.save(folder / f"page-{start:03d}.png")
-    sheet.save(folder / "blind.webp", lossless=True)
+    sheet = Image.new("RGB", (COLUMNS * SIDE, -(-NUMBER // COLUMNS) * SIDE))
+    page = pen = None
+    for number, image in enumerate(drawn(model)):
+        sheet.paste(image, (number % COLUMNS * SIDE, number // COLUMNS * SIDE))
+        if (i := number % PAGE) == 0:
+            page = Image.new("RGB", (5 * 256, 4 * 256), "white")
+            pen = ImageDraw.Draw(page)
+        place = (i % 5 * 256, i // 5 * 256)
+        page.paste(image.resize((248, 248), Image.Resampling.BICUBIC), place)
+        pen.text((place[0] + 4, place[1] + 2), str(number), "red", font_size=16)
+        page.save(folder / f"page-{number - i:03d}.png")
+    sheet.save(folder / f"{_called(model)}.webp", lossless=True)
 
 
-def images() -> list[np.ndarray]:
+def _called(model: str) -> str:
+    return "blind" if model == "toybox" else f"blind-{model}"
+
+
+def images(model: str) -> list[np.ndarray]:
     """The images that were read, by number."""
-    with Image.open(resources.path("oracle", "blind.webp")) as file:
+    with Image.open(resources.path("oracle", f"{_called(model)}.webp")) as file:
         sheet = np.asarray(file.convert("RGB"))
     rows = len(sheet) // SIDE
     return [
@@ -69,20 +104,32 @@ def images() -> list[np.ndarray]:
     ]
 
 
-def compare() -> dict[str, object]:
-    """Shares of the reader's things that the oracle confirms, and what it sees beside them."""
-    with resources.path("oracle", "blind.csv").open(newline="") as file:
-        seen = [(int(row["image"]), row["name"], row["colour"]) for row in csv.DictReader(file)]
-    unclear = sum(name == "unclear" for _, name, _ in seen)
-    seen = [row for row in seen if row[1] != "unclear"]
-    readings = oracle.read_all(images())
+def compare(model: str = "toybox") -> dict[str, Any]:
+    """Shares of the reader's things that the oracle confirms, and what it sees beside them; where
+    images are guided, once more of these and of the others."""
+    file = resources.path("oracle", f"{_called(model)}.csv")
+    with file.open(newline="", encoding="utf-8") as lines:
+        seen = [(int(row["image"]), row["name"], row["colour"]) for row in csv.DictReader(lines)]
+    readings = oracle.read_all(images(model), oracle.trained(WORLDS[model]))
     read = Counter(
         (number, row.name, row.colour)
         for number, reading in enumerate(readings)
         for row in reading[reading["kind"] == "thing"].itertuples()
     )
+    found = _compared(seen, read)
+    for name, own in {"guided": True, "unguided": False}.items() if WORLDS[model] == 2 else ():
+        part = _compared(
+            [each for each in seen if guided(model, each[0]) == own],
+            Counter({each: n for each, n in read.items() if guided(model, each[0]) == own}),
+        )
+        found[name] = {key: value for key, value in part.items() if not isinstance(value, list)}
+    return found
+
+
+def _compared(seen: list[tuple[int, str, str]], read: Counter) -> dict[str, Any]:
+    unclear = sum(name == "unclear" for _, name, _ in seen)
+    seen = [row for row in seen if row[1] != "unclear"]
     reader = Counter(seen)
-    both = reader & read
     names = Counter((number, name) for number, name, _ in seen)
     read_names = Counter()
     for (number, name, _), count in read.items():
@@ -90,7 +137,7 @@ def compare() -> dict[str, object]:
     return {
         "things": len(seen),
         "unclear": unclear,
-        "agree": both.total() / len(seen),
+        "agree": (reader & read).total() / len(seen),
         "name_agrees": (names & read_names).total() / len(seen),
         "oracle_only": (read_names - names).total(),
         "not_confirmed": [
@@ -105,12 +152,13 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--draw", type=Path, help="folder for the images")
     what.add_argument("--compare", action="store_true")
+    parser.add_argument("--model", default="toybox", choices=[*WORLDS])
     parser.add_argument("--json", action="store_true", help="print one JSON object and no more")
-    asked = parser.parse_args()
-    if asked.draw:
-        draw(asked.draw)
+    told = parser.parse_args()
+    if told.draw:
+        draw(told.draw, told.model)
     else:
-        print(json.dumps(compare(), indent=None if asked.json else 1))
+        print(json.dumps(compare(told.model), indent=None if told.json else 1))
 
 
 if __name__ == "__main__":

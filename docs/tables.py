@@ -8,7 +8,8 @@ comment is written anew:
     <!-- table {"from": "layers/layers", "rows": ["part"], "columns": "set", "show": ["ap"]} -->
     <!-- end -->
 
-- "from": the study's folder and its table, without ``.csv``.
+- "from": the study's folder and its table, without ``.csv``; or of each model, {"toybox-2":
+  "toybox-2/layers/layers", ...}: the lines of those that are there, with a column "model".
 - "rows": columns whose values begin a line; "columns": one whose values are columns of the page.
 - "show": what a cell tells, a mean with its 95 % interval where there is one; several as columns.
 - "where": only lines in which columns have these values.
@@ -87,11 +88,11 @@ def fill(text: str, folder: Path) -> tuple[str, list[str]]:
 
     def made(match: re.Match[str]) -> str:
         spec = json.loads(match[2])
-        file = folder / f"{spec['from']}.csv"
-        if not file.exists():
-            lacking.append(spec["from"])
-            return match[0]
-        return f"{match[1]}{markdown(pd.read_csv(file), spec)}{match[4]}"
+        of = spec["from"] if isinstance(spec["from"], dict) else {"": spec["from"]}
+        files = {model: folder / f"{table}.csv" for model, table in of.items()}
+        lacking.extend(table for model, table in of.items() if not files[model].exists())
+        found = [pd.read_csv(file).assign(model=m) for m, file in files.items() if file.exists()]
+        return f"{match[1]}{markdown(pd.concat(found), spec)}{match[4]}" if found else match[0]
 
     return BLOCK.sub(made, text), lacking
 

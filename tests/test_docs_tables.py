@@ -49,6 +49,28 @@ def test_a_page_is_filled(tables, tmp_path):
     assert tables.fill(text, tmp_path)[0] == text
 
 
+BOTH = """<!-- table {"from": {"one": "one/parts", "two": "two/parts"}, "rows": ["part"],
+  "columns": "model", "show": ["ap"]} -->
+old
+<!-- end -->"""
+
+
+def test_models_stand_side_by_side(tables, tmp_path):
+    parts = {"one": {"up": 0.5, "mid": 0.25}, "two": {"single": 0.125, "up": 1.0}}
+    for model, of in parts.items():
+        (tmp_path / model).mkdir()
+        frame = pd.DataFrame({"part": [*of], "ap": [*of.values()]})
+        frame.to_csv(tmp_path / model / "parts.csv", index=False)
+    both, lacking = tables.fill(BOTH, tmp_path)
+    lines = ["| up | 0.500 | 1.000 |", "| mid | 0.250 |  |", "| single |  | 0.125 |"]
+    assert both.splitlines()[2:-1] == ["| part | one | two |", "| --- | --- | --- |", *lines]
+    assert not lacking
+    (tmp_path / "two" / "parts.csv").unlink()
+    alone, lacking = tables.fill(both, tmp_path)
+    assert alone.splitlines()[4:-1] == ["| up | 0.500 |", "| mid | 0.250 |"]
+    assert lacking == ["two/parts"]
+
+
 def test_several_measures_are_columns(tables):
     frame = pd.DataFrame({"part": ["up"], "n": [12], "iou_over": [0.5], "iou_over_low": [-0.1],
                           "iou_over_high": [1.0], "cuts": ["max 0.4"]})  # fmt: skip

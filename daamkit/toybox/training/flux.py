@@ -6,7 +6,8 @@
     python -m daamkit.toybox.training.flux --out build/again --start data/toybox-flux
 
 The tokenizer, the latents and the checkpoint stay in the folder, and a later call goes on from
-there; `--hours` stops in time. What was exported before it had seen all its samples can be gone on
+there; `--hours` stops in time. The last fifth of the samples cools, and what was before is kept as
+``before-cooling-N.pt``, which, put in the place of ``denoiser.pt``, prolongs a run. What was exported before it had seen all its samples can be gone on
 with on another machine, with `--start`. The shipped autoencoder is used as it is.
 
 CLIP pools the whole prompt into one vector, and T5's padding, which Flux does not mask, gathers it
@@ -53,6 +54,7 @@ from daamkit.toybox.training.denoiser import (
     packed,
     upper,
 )
+from daamkit.toybox.training.loop import COOLING
 from daamkit.toybox.training.muon import Muon, parted
 
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
@@ -96,8 +98,8 @@ def train(
     progress = loop.Progress(samples, seen)
     stop = None if hours is None else time.monotonic() + 3600 * hours
 
-    def keep() -> None:
-        loop.keep(checkpoint, model, optimizer, average=average, seen=seen, steps=steps)
+    def keep(place: Path) -> None:
+        loop.keep(place, model, optimizer, average=average, seen=seen, steps=steps)
 
     while seen < samples:
         if (current := seen // latents.SHARD % shards) != number:
@@ -145,6 +147,7 @@ def train(
             each = F.cross_entropy(inside.float().transpose(1, 2), right, reduction="none")
             total = total + (weight * each).mean()
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
+        hot = seen < samples * (1 - COOLING)
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
         compat.lerp([*average.values()], [p.detach() for p in parameters], 1 - momentum)
@@ -152,7 +155,9 @@ def train(
         late = stop is not None and time.monotonic() > stop
         picture = grid and (seen // grid > (seen - batch) // grid or seen >= samples)
         if steps % 100 == 0 or seen >= samples or picture or late:
-            keep()
+            keep(checkpoint)
+        if hot and seen >= samples * (1 - COOLING):
+            keep(out / f"before-cooling-{seen}.pt")
         if picture:
             draw_grid(out, out / f"grid-{seen}.png")
         if late:

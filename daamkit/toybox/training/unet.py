@@ -89,6 +89,8 @@ def train_denoiser(
 ) -> None:
     """v-prediction with min-SNR weights (gamma 5, arXiv 2303.09556), one prompt in ten empty.
 
+    As no signal is left at the last time, weights count SNR + 1: else it would teach nothing.
+
     With `hours`, as many samples in all as that leaves time for. `lessons` are by default the
     latents in the folder. `start` is an exported pipeline to begin with.
     """
@@ -138,7 +140,7 @@ def train_denoiser(
         with loop.half(device):
             prediction, inside = predict(noisy, times.to(device), tokens.to(device))
         snr = a / (1 - a)
-        weight = (snr.clamp(max=5) / (snr + 1)).to(device)
+        weight = ((snr + 1).clamp(max=5) / (snr + 1)).to(device)
         loss = (weight * (prediction.float() - velocity.to(device)) ** 2).mean()
         total = loss
         if answers is not None and (told := loop.told(seen, samples)):
