@@ -7,8 +7,9 @@
 
 The tokenizer, the latents and the checkpoint stay in the folder, and a later call goes on from
 there; `--hours` stops in time. The last fifth of the samples cools, and what was before is kept as
-``before-cooling-N.pt``, which, put in the place of ``denoiser.pt``, prolongs a run. What was exported before it had seen all its samples can be gone on
-with on another machine, with `--start`. The shipped autoencoder is used as it is.
+``before-cooling-N.pt``, which, put in the place of ``denoiser.pt``, prolongs a run. What was
+exported before it had seen all its samples can be gone on with on another machine, with `--start`.
+The shipped autoencoder is used as it is.
 
 CLIP pools the whole prompt into one vector, and T5's padding, which Flux does not mask, gathers it
 too. A model of this size takes from these first and hardly learns to look at words. So in nine of
