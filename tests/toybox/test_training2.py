@@ -39,6 +39,11 @@ def small(monkeypatch):
     monkeypatch.setattr(latents, "SHARD", SMALL)
 
 
+def test_the_noisiest_time_has_no_signal():
+    """Else no drawing is dark: sampling begins without the mean that training saw there."""
+    assert pipeline.scheduler().alphas_cumprod[-1] == 0
+
+
 def test_what_is_trained_is_a_plain_flux_pipeline(trained, tmp_path):
     training.export(trained, tmp_path / "flux", 64)
     pipe = DiffusionPipeline.from_pretrained(tmp_path / "flux", dtype=torch.float32)
