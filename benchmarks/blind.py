@@ -7,8 +7,8 @@
 data/oracle/blind.csv holds one line a thing that a reader saw, before any oracle had read the
 images: the image's number, the name and the colour ("own" for a thing as it comes). The images lie
 in data/oracle/blind.webp, side by side. A thing agrees if the oracle has an instance of that name
-and colour in that image, none counted twice. What the reader could not name ("unclear": two things
-grown into one) is left out.
+and colour in that image, none counted twice; the interval is 95% over images. What the reader could
+not name ("unclear": two things grown into one) is left out.
 
 Of the models of world 2 it is `blind-MODEL`, and every second image, those of odd numbers, is
 guided by Attend-and-Excite: an oracle that learned from drawn scenes could be misled by what
@@ -21,7 +21,7 @@ import argparse
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from PIL import Image, ImageDraw
 
 import daamkit
 from daamkit import resources, zoo
+from daamkit.measures import intervals
 from daamkit.studies import card, methods, prompts
 from daamkit.toybox import oracle
 from daamkit.toybox.scenes import SIDE
@@ -57,12 +58,12 @@ def drawn(model: str) -> list[Image.Image]:
     """The images, one after the other."""
     pipe, made = daamkit.load(model), []
     for number, case in enumerate(asked(model)):
-        guidance: Iterable[Any] = ()
+        guidance: AbstractContextManager[Any] = nullcontext()
         if guided(model, number):
             spans = [(thing.start, thing.end) for thing in case.claims.things]
             columns = methods.subject_columns(pipe, {"prompt": case.prompt, "spans": spans})
-            guidance = methods.named("attend_and_excite", columns)
-        with daamkit.guide(pipe, *guidance):
+            guidance = daamkit.guide(pipe, *methods.named("attend_and_excite", columns))
+        with guidance:
             made += pipe(
                 **zoo.arguments(pipe, [case.prompt]),
                 generator=[torch.Generator().manual_seed(case.seed)],
@@ -134,10 +135,15 @@ def _compared(seen: list[tuple[int, str, str]], read: Counter) -> dict[str, Any]
     read_names = Counter()
     for (number, name, _), count in read.items():
         read_names[number, name] += count
+    right = {each: min(n, read[each]) for each, n in reader.items()}
+    values = [float(i < right[each]) for each, n in reader.items() for i in range(n)]
+    clusters = [each[0] for each, n in reader.items() for _ in range(n)]
+    agree, low, high = intervals.mean(values, clusters, kind="share")
     return {
         "things": len(seen),
         "unclear": unclear,
-        "agree": (reader & read).total() / len(seen),
+        "agree": agree,
+        "interval": (low, high),
         "name_agrees": (names & read_names).total() / len(seen),
         "oracle_only": (read_names - names).total(),
         "not_confirmed": [

@@ -26,10 +26,15 @@ def test_drawn_scenes_are_read_as_they_are(some) -> None:
     assert result["name"] > 0.98
 
 
-def test_generated_things_are_read_as_the_eye_reads_them() -> None:
-    result = blind.compare()
+@pytest.mark.parametrize("model", ["toybox", "toybox-2"])
+def test_generated_things_are_read_as_the_eye_reads_them(model) -> None:
+    result = blind.compare(model)
     assert result["things"] >= 200
     assert result["agree"] >= 0.95
+    if model == "toybox-2":
+        assert result["guided"]["agree"] >= 0.95
+        parts = [result["guided"]["things"], result["unguided"]["things"]]
+        assert sum(parts) == result["things"] and min(parts) > 100
 
 
 def test_the_frame_is_what_it_says(some) -> None:
