@@ -17,7 +17,7 @@ from daamkit.toybox import flux, oracle, pipeline, scenes, sprites
 from daamkit.toybox.training import flux as training
 from daamkit.toybox.training import latents, loop, unet
 from daamkit.toybox.training import oracle as teacher
-from daamkit.toybox.training.denoiser import FluxDenoiser, ids, named
+from daamkit.toybox.training.denoiser import FluxDenoiser, ids
 from daamkit.toybox.training.muon import Muon
 
 SMALL = 32  # scenes a shard
@@ -79,7 +79,7 @@ def test_what_was_exported_early_is_gone_on_with(trained, tmp_path, monkeypatch)
 
 def test_end_and_padding_of_the_text_tell_nothing(trained):
     model = FluxDenoiser(trained)
-    own, *_ = ids(model, ["a cat", "a red dog", ""], [""] * 3, 32)
+    own, _ = ids(model, ["a cat", "a red dog", ""], [""] * 3, 32)
     text = model.t5(input_ids=own).last_hidden_state
     quiet, told = model.quiet(own, text)
     special = (own == model.t5_tokenizer.pad_token_id) | (own == model.t5_tokenizer.eos_token_id)
@@ -89,39 +89,6 @@ def test_end_and_padding_of_the_text_tell_nothing(trained):
     assert torch.allclose(ends, ends[-1].expand_as(ends), atol=1e-6)
     assert told > 1e-4
     assert model.quiet(own[2:], text[2:])[1] < 1e-10
-
-
-def test_where_named_things_stand_is_told_at_their_nouns(trained):
-    cat, dog = (latents.NAMES.index(name) * latents.PARTS for name in ("cat", "dog"))
-    answers = torch.zeros(16, 16, dtype=torch.long)
-    answers[8:12, 2:4], answers[0:2, 12:16] = cat + 3, dog + 8
-    caption = "a very small cat to the left of a dog"
-    stands = latents.stands(answers, caption)
-    assert [caption[:end].split()[-1] for end, *_ in stands] == ["cat", "dog"]
-    assert [place for _, *place in stands] == [[10 / 16, 3 / 16], [1 / 16, 14 / 16]]
-    assert latents.stands(answers, "two dogs and a bear") == []  # several, and one that is not seen
-    assert [end for end, *_ in latents.stands(answers, "a dog and a dog above a cat")] == [27]
-
-    model = FluxDenoiser(trained)
-    own, _, ends = ids(model, ["", caption], [""] * 2, 32)
-    nouns, middles = named(ends, [[], stands])
-    assert nouns[:, 0].tolist() == [1, 1] and torch.equal(middles[1], torch.tensor([1, 14]) / 16)
-    for (row, token), text in zip(nouns.tolist(), ("cat", "dog"), strict=True):
-        said = model.t5_tokenizer.decode(own[row, : token + 1]).split()[-1]
-        assert said.endswith(text)
-    assert len(named(ends[:, :3], [[], stands])[0]) == 0  # cut off
-
-
-def test_text_learns_where_things_stand(trained):
-    model = FluxDenoiser(trained)
-    t5_ids, clip_ids, _ = ids(model, ["a cat"] * 2, [""] * 2, 32)
-    given = torch.randn(2, 256, 16), torch.rand(2), t5_ids, clip_ids
-    *_, standing = model(*given, torch.tensor([[0, 1], [1, 0], [1, 1]]))
-    assert standing.shape == (3, 2)
-    standing.sum().backward()
-    assert model.t5.shared.weight.grad[t5_ids[0, 1]].abs().sum() > 0
-    assert all(each.grad is None for each in model.transformer.parameters())
-    assert model(*given, torch.empty(0, 2, dtype=torch.long))[3].shape == (0, 2)
 
 
 def test_that_they_tell_nothing_is_learned_from_the_start(trained, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -33,7 +32,6 @@ class FluxDenoiser(nn.Module):
             nn.init.constant_(block.attn.norm_added_k.weight, LOUD)
         self.t5, self.clip = flux.t5(self.t5_tokenizer), pipeline.text_encoder(self.clip_tokenizer)
         self.reading = nn.Linear(flux.WIDTH, len(latents.NAMES) * latents.PARTS)
-        self.standing = nn.Linear(flux.WIDTH, 2)
         side = torch.arange(flux.SIDE)
         places = torch.stack(
             [torch.zeros(flux.SIDE, flux.SIDE), *torch.meshgrid(side, side, indexing="ij")], -1
@@ -45,11 +43,10 @@ class FluxDenoiser(nn.Module):
         )
 
     def forward(
-        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor, nouns: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Velocity (n, 256, 16), scores of `latents.answers` (n, 256, answers), how much the text's
-        end and padding tell of the prompt, before they are `quiet`, and where the things of `nouns`
-        (k, 2), rows and tokens, are: (k, 2), (y, x) in shares of the picture."""
+        self, noisy: Tensor, times: Tensor, t5_ids: Tensor, clip_ids: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Velocity (n, 256, 16), scores of `latents.answers` (n, 256, answers), and how much the
+        text's end and padding tell of the prompt, before they are `quiet`."""
         text, told = self.quiet(t5_ids, self.t5(input_ids=t5_ids).last_hidden_state)
         pooled = self.clip(input_ids=clip_ids).pooler_output
         self._behind.clear()
@@ -61,7 +58,7 @@ class FluxDenoiser(nn.Module):
             img_ids=self.places,
             txt_ids=torch.zeros(text.shape[1], 3, device=text.device),
         ).sample
-        return velocity, self.reading(self._behind.pop()), told, self.standing(text[*nouns.T])
+        return velocity, self.reading(self._behind.pop()), told
 
     def quiet(self, t5_ids: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """Text whose end and padding are an empty prompt's, and how far they were from that: the
@@ -101,27 +98,10 @@ def upper(caption: str) -> str:
 
 def ids(
     model: FluxDenoiser, texts: list[str], pooled: list[str], length: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids of both encoders: T5's of `texts`, padded as `FluxPipeline` pads them, CLIP's of
-    `pooled`, to the longest (what it pools is not moved by what comes after); and behind which
-    character each of T5's tokens ends, 0 of special ones."""
-    options = {"truncation": True, "return_tensors": "pt"}
-    t5 = model.t5_tokenizer(
-        texts, padding="max_length", max_length=length, return_offsets_mapping=True, **options
-    )
-    clip_ids = model.clip_tokenizer(pooled, padding=True, max_length=77, **options).input_ids
-    return t5.input_ids, clip_ids, t5.offset_mapping[..., 1]
-
-
-def named(
-    ends: Tensor, stands: Sequence[Sequence[tuple[int, float, float]]]
 ) -> tuple[Tensor, Tensor]:
-    """Of each row's `latents.stands` that its tokens have room for: row and last token of the noun,
-    and where its thing is, (k, 2) each."""
-    nouns, middles = [], []
-    for row, own in enumerate(stands):
-        for end, *middle in own:
-            if len(reached := (ends[row] >= end).nonzero()):
-                nouns.append((row, int(reached[0])))
-                middles.append(middle)
-    return torch.tensor(nouns).long().reshape(-1, 2), torch.tensor(middles).float().reshape(-1, 2)
+    """Token ids of both encoders: T5's of `texts`, padded as `FluxPipeline` pads them, and CLIP's
+    of `pooled`, to the longest (what it pools is not moved by what comes after)."""
+    options = {"truncation": True, "return_tensors": "pt"}
+    t5 = model.t5_tokenizer(texts, padding="max_length", max_length=length, **options)
+    clip = model.clip_tokenizer(pooled, padding=True, max_length=77, **options)
+    return t5.input_ids, clip.input_ids

@@ -23,11 +23,9 @@ lets the image look at padding.
 Until `loop.TOLD_UNTIL` the image's places behind the double blocks also tell which part of what
 lies in them (a linear reading, cross-entropy), with a weight that falls to zero by then: the idea
 of REPA (arXiv 2410.06940), ended early. Times lie towards the noise, where things take their shape.
-T5's vector at each noun is asked where its thing stands (a linear reading, L1), for by itself it
-hardly tells left from right (`benchmarks.sides`). So far it has not learned that either.
 
-Matrices learn by Muon. All but T5's question spare hours of a small machine; what did not is to see
-a part of the places only, scattered (as MaskDiT's, arXiv 2306.09305) or in a window.
+Matrices learn by Muon. All this spares hours of a small machine; what did not is to see a part of
+the places only, scattered (as MaskDiT's, arXiv 2306.09305) or in a window.
 """
 
 from __future__ import annotations
@@ -51,7 +49,6 @@ from daamkit.toybox.training.denoiser import (
     BLOCKS,
     FluxDenoiser,
     ids,
-    named,
     packed,
     upper,
 )
@@ -121,27 +118,18 @@ def train(
         length = length if seen > samples / 2 else LENGTHS[0]
         mute = torch.rand(batch, generator=rng) < MUTE
         pooled = ["" if each else text for each, text in zip(mute.tolist(), texts, strict=True)]
-        t5_ids, clip_ids, ends = ids(model, texts, pooled, length)
-        nouns, middles = named(
-            ends,
-            [
-                [] if blank else latents.stands(shard.answers[row], shard.captions[row])
-                for blank, row in zip(empty.tolist(), rows.tolist(), strict=True)
-            ],
-        )
+        t5_ids, clip_ids = ids(model, texts, pooled, length)
         times = (torch.randn(batch, generator=rng) + TO_NOISE).sigmoid()
         noise = torch.randn(clean.shape, generator=rng)
         at = times.view(-1, 1, 1)
         noisy = (1 - at) * clean + at * noise
         with loop.half(device), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Mismatch dtype")  # torch: a norm is not fused
-            velocity, inside, wordless, standing = model(
-                *(each.to(device) for each in (noisy, times, t5_ids, clip_ids, nouns))
+            velocity, inside, wordless = model(
+                *(each.to(device) for each in (noisy, times, t5_ids, clip_ids))
             )
         loss = F.mse_loss(velocity.float(), (noise - clean).to(device))
         total = loss + wordless
-        if len(nouns):
-            total = total + F.l1_loss(standing.float(), middles.to(device))
         if told := loop.told(seen, samples):
             right = shard.answers[rows].flatten(1).to(device)
             weight = told * (1 - times).to(device).view(-1, 1)  # noise hides what lies where

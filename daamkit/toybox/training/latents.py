@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from safetensors.torch import load_file
 from scipy import ndimage
 
 from daamkit import files, resources
-from daamkit.errors import DaamkitError
-from daamkit.toybox import claims, scenes, sprites
+from daamkit.toybox import scenes, sprites
 from daamkit.toybox.captions import PLACES
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.training import loop
@@ -66,24 +64,6 @@ def answers(labels: np.ndarray) -> torch.Tensor:
                 down, right = (np.arange(side) * 3 // side for side in own.shape)
                 image[box] += own * (down[:, None] * 3 + right)
     return torch.from_numpy(told)
-
-
-def stands(answers: torch.Tensor, caption: str) -> list[tuple[int, float, float]]:
-    """Where each thing is that a caption names once and alone: behind which character its noun
-    ends, and the middle of its places, (y, x) in shares of the picture. `answers` are one scene's,
-    (16, 16)."""
-    try:
-        things = claims.parse(caption).things
-    except DaamkitError:  # some captions say more than is read there
-        return []
-    names, labels = Counter(thing.name for thing in things), answers // PARTS
-    found = []
-    for thing in things:
-        own = (labels == NAMES.index(thing.name)).nonzero().double()
-        if names[thing.name] == thing.count == 1 and len(own):
-            y, x = ((own.mean(0) + 0.5) / len(answers)).tolist()
-            found.append((thing.end, y, x))
-    return found
 
 
 def shard(out: Path, number: int, auto: AutoencoderKL, seed: int = 0) -> Shard:
