@@ -32,7 +32,8 @@ def find(call: Call, subjects: Subjects, prompt: Any = None) -> list[list[Column
         "nouns": the concrete things of the prompt, five at most, see `language.subjects`; or a list
         of subjects; or such a list for each prompt. A subject is a word or a phrase ("cat", "fire
         truck"), one of several occurrences (("cat", 1), or "cat (2)"), a token's number as the
-        tokenizer counts, SOS being 0 (2), or several (2, 3). Numbers may be those of arrays.
+        tokenizer counts, SOS being 0 where there is one (2), or several (2, 3). Numbers may be
+        those of arrays.
     prompt
         What `prompt_embeds` stand for.
 
@@ -96,13 +97,14 @@ def locate(prompt: Prompt, subject: Any) -> Columns:
                 got=repr(subject),
                 mend="write 'cat', ('cat', 1), 2 or (2, 3)",
             )
-    last = prompt.columns - 2  # the rest is padding
+    own = [each for each in prompt.tokens if each.special in (None, "EOS")]
+    known = sorted({each.column for each in own})
     for number in numbers:
-        if not 1 <= number <= last:
+        if number not in known:
             raise DaamkitError(
-                wanted=f"a token of {prompt.text!r}, from 1 to {last}",
+                wanted=f"a token of {prompt.text!r}, from {known[0]} to {known[-1]}",
                 got=f"{number}",
-                mend="count SOS as 0; `run.tokens()` shows the numbers",
+                mend="`run.tokens()` shows the numbers" + "; SOS is 0" * (known[0] == 1),
             )
     return tuple(numbers)
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daamkit import prompts
 from daamkit.attention.calls import Call
 from daamkit.errors import DaamkitError
 from daamkit.guidance.subjects import find
 from tests import tiny
+from tests.families import tiny_joint
 
 TOKENS, UNET = tiny.tokenizer(), tiny.unet()
 PROMPT = "a red cat and a blue car"
@@ -131,5 +133,17 @@ def test_beyond_the_limit():
         found(["dog"], LONG)
     with pytest.raises(DaamkitError, match="limit of 77 tokens"):
         found([("cat", 29)], LONG)
-    with pytest.raises(DaamkitError, match="from 1 to 75; got 76"):
-        found([76], LONG)
+    with pytest.raises(DaamkitError, match="from 1 to 76; got 77"):
+        found([77], LONG)
+
+
+def test_where_no_start_of_text_is_the_first_token_is_a_word():
+    """T5 has none: number 0 is as good as others, and padding no token."""
+    pipe = tiny_joint.toybox_flux()
+    call = Call(pipe, {"prompt": "cats and a red dog", "max_sequence_length": 32})
+    (text,) = prompts.by_place(call, "cond")
+    cats = text.word("cats").columns
+    assert cats[0] == 0 and find(call, [cats, 0]) == [[cats, (0,)]]
+    (padding,) = text.special("padding").columns
+    with pytest.raises(DaamkitError, match=rf"from 0 to {padding - 1}; got {padding}.*numbers.$"):
+        find(call, [padding])
