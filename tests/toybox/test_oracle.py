@@ -26,12 +26,12 @@ def test_drawn_scenes_are_read_as_they_are(some) -> None:
     assert result["name"] > 0.98
 
 
-@pytest.mark.parametrize("model", ["toybox", "toybox-2"])
+@pytest.mark.parametrize("model", ["toybox", "toybox-2", "toybox-flux"])
 def test_generated_things_are_read_as_the_eye_reads_them(model) -> None:
     result = blind.compare(model)
     assert result["things"] >= 200
     assert result["agree"] >= 0.95
-    if model == "toybox-2":
+    if model != "toybox":
         assert result["guided"]["agree"] >= 0.95
         parts = [result["guided"]["things"], result["unguided"]["things"]]
         assert sum(parts) == result["things"] and min(parts) > 100
