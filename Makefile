@@ -62,9 +62,9 @@ train: env
 	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox
 
 train2: env  # world 2; each goes on where it stopped
-	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --samples 175000 --resume
+	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --shards 20 --samples 175000 --resume
 	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --drawn build/flux \
-		--samples 160000 --resume
+		--shards 20 --samples 160000 --resume
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2
 
 studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours

@@ -30,7 +30,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import daamkit
-from daamkit import resources, zoo
+from daamkit import resources
 from daamkit.measures import intervals
 from daamkit.studies import card, methods, prompts
 from daamkit.toybox import oracle
@@ -65,7 +65,7 @@ def drawn(model: str) -> list[Image.Image]:
             guidance = daamkit.guide(pipe, *methods.named("attend_and_excite", columns))
         with guidance:
             made += pipe(
-                **zoo.arguments(pipe, [case.prompt]),
+                **daamkit.arguments(pipe, [case.prompt]),
                 generator=[torch.Generator().manual_seed(case.seed)],
                 num_inference_steps=STEPS,
             ).images
@@ -76,16 +76,17 @@ def draw(folder: Path, model: str) -> None:
     """All images on one sheet, and pages of 20 with numbers to read them from."""
     folder.mkdir(parents=True, exist_ok=True)
     sheet = Image.new("RGB", (COLUMNS * SIDE, -(-NUMBER // COLUMNS) * SIDE))
-    page = pen = None
-    for number, image in enumerate(drawn(model)):
+    made = drawn(model)
+    for number, image in enumerate(made):
         sheet.paste(image, (number % COLUMNS * SIDE, number // COLUMNS * SIDE))
-        if (i := number % PAGE) == 0:
-            page = Image.new("RGB", (5 * 256, 4 * 256), "white")
-            pen = ImageDraw.Draw(page)
-        place = (i % 5 * 256, i // 5 * 256)
-        page.paste(image.resize((248, 248), Image.Resampling.BICUBIC), place)
-        pen.text((place[0] + 4, place[1] + 2), str(number), "red", font_size=16)
-        page.save(folder / f"page-{number - i:03d}.png")
+    for start in range(0, NUMBER, PAGE):
+        page = Image.new("RGB", (5 * 256, 4 * 256), "white")
+        pen = ImageDraw.Draw(page)
+        for i, image in enumerate(made[start : start + PAGE]):
+            place = (i % 5 * 256, i // 5 * 256)
+            page.paste(image.resize((248, 248), Image.Resampling.BICUBIC), place)
+            pen.text((place[0] + 4, place[1] + 2), str(start + i), "red", font_size=16)
+        page.save(folder / f"page-{start:03d}.png")
     sheet.save(folder / f"{_called(model)}.webp", lossless=True)
 
 
@@ -135,8 +136,7 @@ def _compared(seen: list[tuple[int, str, str]], read: Counter) -> dict[str, Any]
     read_names = Counter()
     for (number, name, _), count in read.items():
         read_names[number, name] += count
-    right = {each: min(n, read[each]) for each, n in reader.items()}
-    values = [float(i < right[each]) for each, n in reader.items() for i in range(n)]
+    values = [float(i < read[each]) for each, n in reader.items() for i in range(n)]
     clusters = [each[0] for each, n in reader.items() for _ in range(n)]
     agree, low, high = intervals.mean(values, clusters, kind="share")
     return {

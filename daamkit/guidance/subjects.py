@@ -97,14 +97,16 @@ def locate(prompt: Prompt, subject: Any) -> Columns:
                 got=repr(subject),
                 mend="write 'cat', ('cat', 1), 2 or (2, 3)",
             )
-    own = [each for each in prompt.tokens if each.special in (None, "EOS")]
-    known = sorted({each.column for each in own})
+    known = sorted({each.column for each in prompt.tokens if each.special in (None, "EOS")})
+    if not known:
+        raise _none(prompt)
     for number in numbers:
         if number not in known:
+            begins = "; SOS is 0" if prompt.tokens[0].special == "SOS" else ""
             raise DaamkitError(
                 wanted=f"a token of {prompt.text!r}, from {known[0]} to {known[-1]}",
                 got=f"{number}",
-                mend="`run.tokens()` shows the numbers" + "; SOS is 0" * (known[0] == 1),
+                mend=f"`run.tokens()` shows the numbers{begins}",
             )
     return tuple(numbers)
 

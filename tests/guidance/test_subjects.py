@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from daamkit import prompts
 from daamkit.attention.calls import Call
 from daamkit.errors import DaamkitError
-from daamkit.guidance.subjects import find
+from daamkit.guidance.subjects import find, locate
+from daamkit.maps.prompt import Prompt
 from tests import tiny
 from tests.families import tiny_joint
 
@@ -147,3 +148,9 @@ def test_where_no_start_of_text_is_the_first_token_is_a_word():
     (padding,) = text.special("padding").columns
     with pytest.raises(DaamkitError, match=rf"from 0 to {padding - 1}; got {padding}.*numbers.$"):
         find(call, [padding])
+
+
+def test_a_text_without_tokens():
+    """As an empty one where the tokenizer writes nothing at the end."""
+    with pytest.raises(DaamkitError, match=r"subjects to guide; got none in ''"):
+        locate(Prompt({"text_encoder": ""}, (), {}, 77), 1)
