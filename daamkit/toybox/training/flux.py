@@ -52,7 +52,6 @@ from daamkit.toybox.training.denoiser import (
     packed,
     upper,
 )
-from daamkit.toybox.training.loop import COOLING
 from daamkit.toybox.training.muon import Muon, parted
 
 LENGTHS, HOW_OFTEN = (32, 64, 128, 512), (0.82, 0.10, 0.06, 0.02)
@@ -136,7 +135,7 @@ def train(
             each = F.cross_entropy(inside.float().transpose(1, 2), right, reduction="none")
             total = total + (weight * each).mean()
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
-        hot = seen < samples * (1 - COOLING)
+        hot = loop.hot(seen, samples)
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
         compat.lerp([*average.values()], [p.detach() for p in parameters], 1 - momentum)
@@ -145,7 +144,7 @@ def train(
         picture = grid and (seen // grid > (seen - batch) // grid or seen >= samples)
         if steps % 100 == 0 or seen >= samples or picture or late:
             keep(checkpoint)
-        if hot and seen >= samples * (1 - COOLING):
+        if hot and not loop.hot(seen, samples):
             keep(out / f"before-cooling-{seen}.pt")
         if picture:
             draw_grid(out, out / f"grid-{seen}.png")

@@ -32,6 +32,11 @@ def rate(seen: int, samples: int, peak: float, warmup: int = 6400, floor: float 
     return peak * min(1.0, (seen + 1) / warmup) * falling
 
 
+def hot(seen: int, samples: int) -> bool:
+    """Whether the rate is still constant after `seen` samples, and not cooling."""
+    return seen < samples * (1 - COOLING)
+
+
 def told(seen: int, samples: int) -> float:
     """Weight, after `seen` samples, of telling what lies in each place: falls to zero."""
     return TOLD * max(0.0, 1 - seen / (TOLD_UNTIL * samples))

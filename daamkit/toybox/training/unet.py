@@ -34,7 +34,7 @@ from daamkit import compat, resources
 from daamkit.toybox import pipeline, scenes, tokenizer
 from daamkit.toybox.training import autoencoder, latents, loop
 from daamkit.toybox.training.lessons import Cached, SceneLessons, Shards
-from daamkit.toybox.training.loop import COOLING, Progress
+from daamkit.toybox.training.loop import Progress
 from daamkit.toybox.training.muon import Muon, parted
 
 GRID_STEPS = 25  # of its pictures
@@ -148,7 +148,7 @@ def train_denoiser(
             each = F.cross_entropy(inside.float().permute(0, 3, 1, 2), right, reduction="none")
             total = loss + told * (a.squeeze(1).to(device) * each).mean()
         loop.descend(total, optimizer, loop.rate(seen, samples, peak))
-        hot = seen < samples * (1 - COOLING)
+        hot = loop.hot(seen, samples)
         seen, steps = seen + batch, steps + 1
         momentum = min(decay, (1 + steps) / (10 + steps))
         compat.lerp([*average.values()], [p.detach() for p in parameters], 1 - momentum)
@@ -158,7 +158,7 @@ def train_denoiser(
         picture = grid and (seen // grid > (seen - batch) // grid or seen >= samples)
         if steps % 250 == 0 or seen >= samples or picture:
             keep(checkpoint)
-        if hot and seen >= samples * (1 - COOLING):
+        if hot and not loop.hot(seen, samples):
             keep(out / f"before-cooling-{seen}.pt")
         if picture:
             draw_grid(out, out / f"grid-{seen}.png", lessons.world)
