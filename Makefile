@@ -86,8 +86,10 @@ studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two 
 		cp build/studies/$$name/$$name.png docs/images/; done
 
 SCENES := layers:600 faithfulness:120 necessity:100 interventions:600 binding:120 relations:400 \
-	parts_of_speech:300 cohyponyms:440 adjectives:200 objects:600 likeness:440
+	parts_of_speech:300 adjectives:200 objects:600 likeness:440
 GUIDANCE := none attend_and_excite syngen divide_and_bind search redraw_oracle redraw_loss redraw_clip
+CONSTANTS := none attend_and_excite all_steps unsmoothed unrefined low_thresholds high_thresholds \
+	small_moves large_moves
 
 studies2: env  # those of drawn scenes and captions, on both models of world 2; each goes on where it was
 	for model in toybox-2 toybox-flux; do \
@@ -97,6 +99,10 @@ studies2: env  # those of drawn scenes and captions, on both models of world 2; 
 			--out build/studies/$$model/attribution || exit 1; \
 		$(BIN)/daamkit study attribution --model $$model --world 2 --n 180 --draws 2 \
 			--out build/studies/$$model/attribution-draws || exit 1; \
+		$(BIN)/daamkit study attribution --model $$model --world 2 --n 150 --every-word \
+			--out build/studies/$$model/attribution-words || exit 1; \
+		$(BIN)/daamkit study cohyponyms --model $$model --world 2 --vocabulary toybox-2 --n 440 \
+			--out build/studies/$$model/cohyponyms || exit 1; \
 		for each in $(SCENES); do \
 			$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
 				--out build/studies/$$model/$${each%:*} || exit 1; \
@@ -104,7 +110,10 @@ studies2: env  # those of drawn scenes and captions, on both models of world 2; 
 		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) \
 			--out build/studies/$$model/neglect || exit 1; \
 		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) --n 180 \
-			--asked two three four --out build/studies/$$model/neglect-several || exit 1; \
+			--asked two three four "two coloured" "three coloured" \
+			--out build/studies/$$model/neglect-several || exit 1; \
+		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(CONSTANTS) --n 60 \
+			--asked two three --out build/studies/$$model/neglect-constants || exit 1; \
 	done
 	for model in toybox-2 toybox-flux; do \
 		$(BIN)/daamkit study reliability --model $$model --world 2 --n 840 --split seen --seed 50000 \

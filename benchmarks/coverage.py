@@ -79,6 +79,12 @@ def overlaps(rng: np.random.Generator, clusters: int, each: int) -> tuple[np.nda
     return values.ravel(), np.repeat(np.arange(clusters), each)
 
 
+def rare(rng: np.random.Generator, pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Overlaps of two words' maps: next to nothing, of one pair in ten 0.8."""
+    values = 0.8 * (rng.random(pairs) < 0.1) + rng.exponential(0.02, pairs)
+    return values, np.arange(pairs)
+
+
 def moves(rng: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
     """Two long-tailed measures of the same images."""
     common = rng.normal(0, 0.7, n)
@@ -275,7 +281,7 @@ def recall(real: np.ndarray, generated: np.ndarray) -> float:
 
 def cases() -> Iterator[Case]:
     """All that is simulated, a truth by formula or by many draws."""
-    for n, share in ((100, 0.99), (100, 0.95), (40, 0.9), (100, 0.5)):
+    for n, share in ((100, 0.99), (100, 0.95), (40, 0.9), (11, 0.9), (100, 0.5)):
         draw = partial(shares, clusters=n, each=1, share=share, alike=0)
         yield Case("share", f"{share:g} of {n}", draw, share, percentile, own)
     for clusters, each, share, alike in (
@@ -298,6 +304,8 @@ def cases() -> Iterator[Case]:
         draw = partial(overlaps, clusters=clusters, each=each)
         name = f"overlap of {clusters} pairs x {each}"
         yield Case("mean IoU", name, draw, 0.175, percentile, number)
+    draw = partial(rare, pairs=12)
+    yield Case("mean IoU", "overlap of 12 pairs, of one in ten 0.8", draw, 0.1, percentile, number)
     for n in (40, 200):
         draw = partial(moves, n=n)
         yield Case("ratio", f"{n} pairs", draw, 1.0, percentile_of_ratio, own_of_ratio)

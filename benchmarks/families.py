@@ -1,17 +1,16 @@
 """What tracing costs at the shapes of real models, beside other ways to the same columns.
 
-    python benchmarks/families.py --json
-    python benchmarks/families.py --rival FOLDER    # attention-map-diffusers too, installed there
+    python -m benchmarks.families --json
+    python -m benchmarks.families --rival FOLDER    # attention-map-diffusers too, installed there
 
-Random weights at the width, heads and lengths of the real models, but a few blocks of each: one
-double and one single block of FLUX.1, a block of Stable Diffusion 3.5 medium and its last, the
-finest stage of Stable Diffusion XL that attends to text. Images of 1024 x 1024 pixels, one step.
-In each round every way makes the image once, the order turning; what is printed are ratios to the
-untraced generation of the same round: median, and from the least to the greatest. Run it on a quiet
-machine: beside other work the ratio is noise.
+Models of a few blocks (`benchmarks/blocks.py`), images of 1024 x 1024 pixels, one step. In each
+round every way makes the image once, the order turning; what is printed are ratios to the untraced
+generation of the same round: median, and from the least to the greatest. Run it on a quiet machine:
+beside other work the ratio is noise.
 
 - daamkit: a trace with its defaults.
-- chunks: explicit attention in place of the fused kernel, 256 queries at a time, AttLine's way.
+- chunks: where the image attends to text, explicit attention in place of the fused kernel, 256
+  queries at a time, AttLine's way; the text's columns are kept.
 - attention-map-diffusers: its `AttentionCapture` of image->text, all layers and steps.
 """
 
@@ -23,212 +22,75 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    FluxPipeline,
-    FluxTransformer2DModel,
-    SD3Transformer2DModel,
-    StableDiffusion3Pipeline,
-    StableDiffusionXLPipeline,
-    UNet2DConditionModel,
-)
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    T5Config,
-    T5EncoderModel,
-)
 
 import daamkit
-from daamkit import resources
-from daamkit.toybox import flux as toy
-from daamkit.toybox import pipeline
+from benchmarks.blocks import MODELS, PROMPT
+from benchmarks.memory import Peak
+from daamkit.attention import hooks
+from daamkit.attention.columns import cut
+from daamkit.attention.sites import Site
+from daamkit.attention.taps import Attention, Tap
 
-sys.path.insert(0, str(Path(__file__).parent))
-from tracing import Peak
-
-PROMPT = "a red cat next to a blue car"
 RIVAL = "attention-map-diffusers"
 VERSION = "1.0.0"
+Sizes = tuple[int, int]  # how many queries and keys an attention has
 
 
-# -- models of a few blocks
+class Texts(Tap):
+    """Where the text is among the keys, by the family's layout."""
 
+    def __init__(self) -> None:
+        self.keys: dict[Sizes, slice] = {}
 
-def clip(width: int, projected: bool = False) -> Any:
-    """A CLIP of two layers."""
-    tokenizer = pipeline.tokenizer(resources.path("toybox", "tokenizer"))
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=64,
-        projection_dim=width,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    return tokenizer, (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
+    def wants(self, site: Site) -> bool:
+        return site.reads_text
 
-
-def t5(width: int) -> Any:
-    """A T5 of one layer."""
-    tokenizer = toy.learn_t5_tokenizer([PROMPT, "a dog on the grass"])
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=width, d_kv=8, d_ff=16, num_layers=1, num_heads=4
-    )
-    return tokenizer, T5EncoderModel(config).eval()
-
-
-def autoencoder(channels: int) -> AutoencoderKL:
-    """Eight pixels a latent; it is not run."""
-    return AutoencoderKL(
-        block_out_channels=(8,) * 4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=channels,
-        norm_num_groups=4,
-    ).eval()
-
-
-def flux(small: bool = False) -> FluxPipeline:
-    """FLUX.1: one double and one single block; 24 heads, 4,096 + 512 places."""
-    heads, width, text = (2, 16, 32) if small else (24, 128, 4096)
-    (tokenizer, encoder), (tokenizer_2, encoder_2) = clip(32 if small else 768), t5(text)
-    transformer = FluxTransformer2DModel(
-        in_channels=64,
-        num_layers=1,
-        num_single_layers=1,
-        num_attention_heads=heads,
-        attention_head_dim=width,
-        joint_attention_dim=text,
-        pooled_projection_dim=encoder.config.hidden_size,
-        guidance_embeds=True,
-        axes_dims_rope=(4, 6, 6) if small else (16, 56, 56),
-    )
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        vae=autoencoder(16),
-        text_encoder=encoder,
-        tokenizer=tokenizer,
-        text_encoder_2=encoder_2,
-        tokenizer_2=tokenizer_2,
-        transformer=transformer.eval(),
-    )
-
-
-def sd35(small: bool = False) -> StableDiffusion3Pipeline:
-    """Stable Diffusion 3.5 medium: two blocks; 24 heads, 4,096 + 333 places, guidance."""
-    heads, width, text = (2, 16, 64) if small else (24, 64, 4096)
-    (tokenizer, one), (_, other) = (
-        clip(each, projected=True) for each in ((16, 16) if small else (768, 1280))
-    )
-    tokenizer_3, encoder_3 = t5(text)
-    transformer = SD3Transformer2DModel(
-        sample_size=128,
-        patch_size=2,
-        in_channels=16,
-        out_channels=16,
-        num_layers=2,
-        num_attention_heads=heads,
-        attention_head_dim=width,
-        joint_attention_dim=text,
-        caption_projection_dim=heads * width,
-        pooled_projection_dim=one.config.projection_dim + other.config.projection_dim,
-        pos_embed_max_size=384,
-        dual_attention_layers=(0,),
-        qk_norm="rms_norm",
-    )
-    return StableDiffusion3Pipeline(
-        transformer=transformer.eval(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=autoencoder(16),
-        text_encoder=one,
-        tokenizer=tokenizer,
-        text_encoder_2=other,
-        tokenizer_2=tokenizer,
-        text_encoder_3=encoder_3,
-        tokenizer_3=tokenizer_3,
-    )
-
-
-def sdxl(small: bool = False) -> StableDiffusionXLPipeline:
-    """Stable Diffusion XL: the stage of 64 x 64 cells, 10 heads; guidance."""
-    channels = (32, 64) if small else (320, 640)
-    tokenizer, one = clip(16 if small else 768)
-    _, other = clip(16 if small else 1280, projected=True)
-    width = one.config.hidden_size + other.config.hidden_size
-    unet = UNet2DConditionModel(
-        sample_size=128,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        mid_block_type=None,
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=channels,
-        layers_per_block=1,
-        transformer_layers_per_block=(1, 2),
-        attention_head_dim=(5, 10) if not small else (1, 2),
-        cross_attention_dim=width,
-        use_linear_projection=True,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=256,
-        projection_class_embeddings_input_dim=other.config.projection_dim + 6 * 256,
-    )
-    return StableDiffusionXLPipeline(
-        vae=autoencoder(4),
-        text_encoder=one,
-        text_encoder_2=other,
-        tokenizer=tokenizer,
-        tokenizer_2=tokenizer,
-        unet=unet.eval(),
-        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
-    )
-
-
-MODELS: dict[str, tuple[Callable[[bool], Any], dict[str, int]]] = {
-    "flux": (flux, {"max_sequence_length": 512}),
-    "sd35": (sd35, {"max_sequence_length": 256}),
-    "sdxl": (sdxl, {}),
-}
-
-
-# -- ways to the maps
+    def observe(self, attention: Attention) -> None:
+        sizes = attention.query.shape[2], attention.key.shape[2]
+        self.keys[sizes] = attention.layout.keys(slice(0, len(attention.query)))
 
 
 class Chunks(TorchFunctionMode):
-    """Explicit attention in place of the fused kernel, some queries at a time; of each call the
-    columns are kept, a mean over heads."""
+    """Explicit attention in place of the fused kernel, some queries at a time, where there is text
+    among the keys; `kept` are the text's columns call by call, a mean over heads."""
 
-    def __init__(self, columns: int = 512, queries: int = 256) -> None:
+    def __init__(self, text: Mapping[Sizes, slice], queries: int = 256) -> None:
         super().__init__()
-        self.columns, self.queries, self.kept = columns, queries, list[Tensor]()
+        self.text, self.queries, self.kept = text, queries, list[Tensor]()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        names = ("query", "key", "value", "attn_mask")
+        given: dict[str, Any] = dict(zip(names, args, strict=False)) | (kwargs or {})
         if func is not F.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
-        names = ("query", "key", "value", "attn_mask")
-        given = dict(zip(names, args, strict=False)) | (kwargs or {})
         query, key, value = (given[name] for name in names[:3])
-        outputs, columns = [], []
+        keys = self.text.get((query.shape[2], key.shape[2]))
+        if keys is None:
+            return func(*args, **(kwargs or {}))
+        mask, outputs, columns = given.get("attn_mask"), [], []
         for at in range(0, query.shape[2], self.queries):
-            scores = query[:, :, at : at + self.queries] @ key.mT * query.shape[-1] ** -0.5
+            block = slice(at, at + self.queries)
+            scores = query[:, :, block] @ key.mT * query.shape[-1] ** -0.5
+            if mask is not None and mask.dtype == torch.bool:
+                scores = scores.masked_fill(~cut(mask, block), -torch.inf)
+            elif mask is not None:
+                scores = scores + cut(mask, block)
             shares = scores.softmax(-1)
             outputs.append(shares @ value)
-            columns.append(shares[..., : self.columns].mean(1))
+            columns.append(shares[..., keys].mean(1))
         self.kept.append(torch.cat(columns, 1))
         return torch.cat(outputs, 2)
 
@@ -243,37 +105,45 @@ def rival(pipe: Any) -> Iterator[None]:
     capture.compute()
 
 
-WAYS: dict[str, Callable[[Any], Any]] = {
-    "untraced": lambda pipe: contextlib.nullcontext(),
-    "daamkit": daamkit.trace,
-    "chunks": lambda pipe: Chunks(),
-}
+def draw(pipe: Any, options: Mapping[str, Any]) -> Tensor:
+    """One step's latents."""
+    random = torch.Generator().manual_seed(0)
+    latents: Tensor = pipe(
+        PROMPT, num_inference_steps=1, output_type="latent", generator=random, **options
+    ).images
+    return latents
+
+
+def ways(pipe: Any, options: Mapping[str, Any], rivals: bool) -> dict[str, Callable[[], Any]]:
+    """What a pipeline draws under, by name."""
+    texts = Texts()
+    with hooks.attach(pipe, texts):
+        draw(pipe, options)
+    own: dict[str, Callable[[], Any]] = {
+        "untraced": contextlib.nullcontext,
+        "daamkit": partial(daamkit.trace, pipe),
+        "chunks": partial(Chunks, texts.keys),
+    }
+    return own | ({RIVAL: partial(rival, pipe)} if rivals else {})
 
 
 def compare(
-    pipe: Any, options: dict[str, Any], ways: dict[str, Callable[[Any], Any]], rounds: int
+    pipe: Any, options: Mapping[str, Any], rounds: int, rivals: bool = False
 ) -> dict[str, Any]:
     """Time and peak memory of each way over the untraced generation of the same round."""
     pipe.set_progress_bar_config(disable=True)
-    device = str(pipe.device)
-    peak = Peak(device)
+    peak, under = Peak(str(pipe.device)), ways(pipe, options, rivals)
     pictures: dict[str, Tensor] = {}
 
     def measure(name: str) -> tuple[float, int | None]:
         peak.reset()
         started = time.perf_counter()
-        with ways[name](pipe):
-            pictures[name] = pipe(
-                PROMPT,
-                num_inference_steps=1,
-                output_type="latent",
-                generator=torch.Generator().manual_seed(0),
-                **options,
-            ).images
+        with under[name]():
+            pictures[name] = draw(pipe, options)
         memory = peak.read()  # synchronizes
         return time.perf_counter() - started, memory
 
-    names = list(ways)
+    names = list(under)
     for name in names:
         measure(name)  # warm-up
     found: dict[str, list[tuple[float, int | None]]] = {name: [] for name in names}
@@ -304,13 +174,13 @@ def spread(numbers: list[float]) -> list[float]:
 
 
 def install(folder: Path) -> None:
-    """attention-map-diffusers alone into a folder; it runs on this environment's diffusers."""
+    """attention-map-diffusers alone into a folder: this environment stays as it is, and lends it
+    the torch and diffusers that daamkit runs on."""
     wanted = f"{RIVAL}=={VERSION}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
     if not (folder / "attention_map_diffusers").is_dir():
         subprocess.run([*pip, wanted], check=True)
     sys.path.append(str(folder))
-    WAYS[RIVAL] = rival
 
 
 def main() -> None:
@@ -335,7 +205,7 @@ def main() -> None:
         torch.manual_seed(0)
         pipe = build(asked.small).to(asked.device, getattr(torch, asked.dtype))
         size = {"height": asked.pixels, "width": asked.pixels}
-        result[name] = compare(pipe, options | size, WAYS, asked.rounds)
+        result[name] = compare(pipe, options | size, asked.rounds, rivals=asked.rival is not None)
         if not asked.json:
             print(name, json.dumps(result[name]), file=sys.stderr)
         del pipe

@@ -1,12 +1,12 @@
 """Whether a GPU's fused kernels tell the log-sum-exp as daamkit reads it. Under ten minutes.
 
-    python benchmarks/gpu.py --json
+    python -m benchmarks.gpu --json
 
 For each of torch's kernels (flash, memory-efficient, cuDNN) and the shapes of FLUX.1, Stable
 Diffusion 3.5 medium and Stable Diffusion XL, with and without a mask: is the output bit for bit
 that of `scaled_dot_product_attention`; how far are the text's columns, the columns' sums and the
 gradient from a float32 softmax; what time and memory do they take, over the kernel alone. Then each
-model of a few blocks (`benchmarks/families.py`) is traced: the picture must be the same.
+model of a few blocks (`benchmarks/blocks.py`) is traced: the picture must be the same.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -26,13 +24,12 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import daamkit
+from benchmarks import blocks, families
 from daamkit import compat
 from daamkit.attention import columns, recomputed
+from daamkit.attention.calls import Call, Pass
 from daamkit.attention.sites import Layout, Site, Span
 from daamkit.attention.taps import Attention
-
-sys.path.insert(0, str(Path(__file__).parent))
-import families
 
 KERNELS = {
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -51,8 +48,8 @@ def attention(query: Tensor, key: Tensor, mask: Tensor | None, cells: int) -> At
     rows, _, places, channels = query.shape
     site = Site("site", "joint", "block", 0, query.shape[1], torch.nn.Identity())
     text = ((Span("text_encoder", 0, places - cells),),) * rows
-    step: Any = SimpleNamespace(branches={"cond": slice(0, rows)})
     layout = Layout((64, cells // 64), slice(places - cells, places), text)
+    step = Pass(Call(None, {}), 0, 0.0, {"cond": slice(0, rows)}, layout.grid)
     return Attention(site, step, query, key, channels**-0.5, mask, None, layout)
 
 
@@ -88,7 +85,8 @@ def check(kernel: str, shape: str, dtype: torch.dtype, masked: bool) -> dict[str
         now.statistic = statistic
         row["sums"] = float((columns.received(now, "cond") - slow).abs().max())
         if text:
-            row["gradient"] = gradient(query, key, value, mask, cells)
+            with sdpa_kernel([KERNELS[kernel], SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+                row["gradient"] = gradient(query, key, statistic, mask, cells)
 
         def with_columns() -> Any:
             now.statistic = compat.with_statistic(query, key, value, mask)[1]  # type: ignore[index]
@@ -101,21 +99,23 @@ def check(kernel: str, shape: str, dtype: torch.dtype, masked: bool) -> dict[str
     return row
 
 
-def gradient(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, cells: int) -> float:
-    """How far the recomputed gradient is from that of the whole softmax, of one head, relative."""
-    found = []
-    for fused in (True, False):
-        own, other = (each[:1, :1].float().requires_grad_() for each in (query, key))
-        now = attention(own, other, None if mask is None else mask[:1].float(), cells)
-        if fused:
-            scores = own.detach() @ other.detach().mT * own.shape[-1] ** -0.5
-            scores = scores if now.mask is None else scores + now.mask
-            now.statistic = scores.logsumexp(-1)
-        maps = recomputed.text(now, "cond")
-        weights = torch.randn(maps.shape, generator=torch.manual_seed(0)).to(maps)
-        with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
-            found.append(torch.autograd.grad((maps * weights).sum(), own)[0])
-    return float((found[0] - found[1]).norm() / found[1].norm())
+def gradient(
+    query: Tensor, key: Tensor, statistic: Tensor, mask: Tensor | None, cells: int
+) -> float:
+    """How far the gradient by way of the kernel's log-sum-exp is from that of an explicit softmax
+    in float32, relative, of the last row's first head."""
+    one, hidden = (slice(-1, None), slice(1)), None if mask is None else mask[-1:]
+    own, other = (each[one].detach().requires_grad_() for each in (query, key))
+    now = attention(own, other, hidden, cells)
+    now.statistic = statistic[one]
+    found = recomputed.text(now, "cond")
+    weights = torch.randn(found.shape, generator=torch.manual_seed(0)).to(found)
+    told = torch.autograd.grad((found * weights).sum(), (own, other))
+    own, other = (each[one].detach().float().requires_grad_() for each in (query, key))
+    wanted = attention(own, other, hidden, cells).text("cond", gradient=True).mean(1)
+    whole = torch.autograd.grad((wanted * weights).sum(), (own, other))
+    pairs = zip(told, whole, strict=True)
+    return max(float((a.float() - b).norm() / b.norm()) for a, b in pairs)
 
 
 def cost(run: Callable[[], Any], rounds: int = 20) -> tuple[float, float]:
@@ -137,12 +137,11 @@ def cost(run: Callable[[], Any], rounds: int = 20) -> tuple[float, float]:
 def pictures(rounds: int) -> dict[str, Any]:
     """Each model of a few blocks, traced beside untraced, in bfloat16."""
     result = {}
-    ways = {name: families.WAYS[name] for name in ("untraced", "daamkit", "chunks")}
-    for name, (build, options) in families.MODELS.items():
+    for name, (build, options) in blocks.MODELS.items():
         torch.manual_seed(0)
         pipe = build(False).to("cuda", torch.bfloat16)
         size = {"height": 1024, "width": 1024}
-        result[name] = families.compare(pipe, options | size, ways, rounds)
+        result[name] = families.compare(pipe, options | size, rounds)
         del pipe
         torch.cuda.empty_cache()
     return result

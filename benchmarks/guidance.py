@@ -56,10 +56,11 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from diffusers.utils import logging
+from memory import Peak
 from rounds import beside, told
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
-from tracing import Peak, stable_diffusion_15
+from tracing import stable_diffusion_15
 
 import daamkit
 

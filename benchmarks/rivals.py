@@ -6,11 +6,12 @@
 The rival is installed alone into that folder and runs on this environment's diffusers. Every family
 draws one image (a video) of random weights three times: plain, under the rival's capture of what
 cells pay to text, under `daamkit.trace`. Of both is told how many of the layers that attend to text
-they read, whether the picture stays the same to the last bit, and how far the furthest probability,
-a mean over heads, is from a softmax of double precision over the queries and keys that the model
-used; of the rival also whose passes the overview shows that it saves: the prompt's ("cond"), or
-others. Of daamkit these are the probabilities that a trace adds up; what it keeps of them is held
-against the rival's own numbers in tests/families/test_goldens.py.
+they read, whether the picture stays the same to the last bit, and how far the furthest probability
+from cells to text, a mean over heads, is from a softmax of double precision over the queries and
+keys that the model used; of the rival also whose passes the overview shows that it saves: the
+prompt's ("cond"), or others. Of daamkit these are the columns that a trace adds up, by the kernel's
+log-sum-exp where it tells one; what it keeps of them is held against the rival's own numbers in
+tests/families/test_goldens.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import argparse
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from torch import Tensor
 
 import daamkit
 from benchmarks.families import RIVAL, VERSION, install
-from daamkit.attention import families, hooks
+from daamkit.attention import columns, families, hooks
+from daamkit.attention.sites import Site, of_rows
 from daamkit.attention.taps import Attention, Output, Tap
 from tests.families.checks import explicit
 from tests.families.every import CASES, Case, generate
@@ -50,24 +52,42 @@ HEAD = (
 
 
 class Explicit(Tap):
-    """By site, of each pass in turn: the softmax of its queries and keys, a mean over heads."""
+    """An explicit softmax beside what a trace adds up.
+
+    Attributes
+    ----------
+    shares
+        By site, of each pass in turn: the softmax of its queries and keys, a mean over heads.
+    branches
+        Whose its rows are, alike.
+    error
+        How far the furthest column of a trace is from it.
+    """
 
     def __init__(self) -> None:
         self.shares: dict[str, list[Tensor]] = defaultdict(list)
-        self.own: dict[str, list[dict[str, Tensor]]] = defaultdict(list)
+        self.branches: dict[str, list[dict[str, slice]]] = defaultdict(list)
+        self.error = 0.0
+
+    def wants(self, site: Site) -> bool:
+        return site.reads_text
 
     def edit(self, attention: Attention, output: Output) -> Output:
-        self.shares[attention.site.name].append(explicit(attention).mean(1))
-        own = {name: attention.probabilities(name).mean(1) for name in attention.branches}
-        self.own[attention.site.name].append(own)
+        shares = explicit(attention).mean(1)
+        self.shares[attention.site.name].append(shares)
+        self.branches[attention.site.name].append(attention.branches)
+        for name, rows in attention.branches.items():
+            keys = attention.layout.keys(rows)
+            own = [part.mean(1) for _, part in columns.of_keys(attention, name, keys)]
+            wanted = of_rows(shares[rows], attention.layout.cells_of(rows), 1)[..., keys]
+            self.error = max(self.error, furthest(torch.cat(own, 1), wanted))
         return output
 
 
 def row(name: str, case: Case) -> list[str]:
     """What is seen of one family."""
     pipe, asked = case.build(), Explicit()
-    sites = [site for own in families.sites(pipe).values() for site in own]
-    read = [site.name for site in sites if site.kind in ("cross", "joint") and site.observable]
+    read = [site for own in families.sites(pipe).values() for site in own if site.reads_text]
     options = {key: v[0] if isinstance(v, list) else v for key, v in case.guided.items()}
     plain = generate(case, pipe, **options)
     with hooks.attach(pipe, asked), daamkit.trace(pipe) as tracer:
@@ -75,17 +95,9 @@ def row(name: str, case: Case) -> list[str]:
     ours = [
         str(len(tracer.run.maps.layers)),
         "same" if torch.equal(plain, traced) else "**another**",
-        f"{max(own_errors(asked, read)):.0e}",
+        f"{asked.error:.0e}",
     ]
     return [name, str(len(read)), *theirs(case, pipe, options, plain, asked), *ours]
-
-
-def own_errors(asked: Explicit, read: list[str]) -> Iterator[float]:
-    """How far daamkit's probabilities are, site by site."""
-    for site in read:
-        for shares, own in zip(asked.shares[site], asked.own[site], strict=True):
-            rows = torch.cat([*own.values()])
-            yield furthest(rows, shares[: len(rows)])
 
 
 def furthest(found: Tensor, wanted: Tensor) -> float:
@@ -150,13 +162,14 @@ def overview(records: Sequence[Any], found: dict[str, list[Any]], asked: Explici
     names = set[str]()
     chosen = {id(each) for each in visualization._select_guidance_records(records, None)}
     for site, own in found.items():
-        for each, branches in zip(own, asked.own[site], strict=True):
+        passes = zip(own, asked.shares[site], asked.branches[site], strict=True)
+        for each, shares, branches in passes:
             if id(each) not in chosen:
                 continue
             data = visualization._prepare_data(each.data, None, 1)
+            part = shares[:, slice(*each.q_range), slice(*each.k_range)]
             for name, rows in branches.items():
-                part = rows[:, slice(*each.q_range), slice(*each.k_range)]
-                alike = [(row - other).abs().max() < 1e-6 for row in data for other in part]
+                alike = [furthest(row, other) < 1e-6 for row in data for other in part[rows]]
                 names |= {name} if any(alike) else set()
     return names
 
@@ -173,6 +186,13 @@ def table() -> str:
     ]
     made = f"{RIVAL} {VERSION}, daamkit {daamkit.__version__}, {', '.join(versions)}."
     return "\n".join([*lines, "", made])
+
+
+def written() -> list[list[str]]:
+    """The rows that the page has."""
+    lines = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].splitlines()
+    _, _, *rows = (line.strip("| ").split(" | ") for line in lines if line.startswith("|"))
+    return rows
 
 
 def main() -> None:

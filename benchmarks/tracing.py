@@ -13,7 +13,6 @@ torch that a generation calls, and the numbers that they make.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from memory import Peak
 from rounds import beside, told
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -78,31 +78,6 @@ class Work(TorchDispatchMode):
         self.operations += 1
         self.numbers += sum(t.numel() for t in tree_leaves(made) if isinstance(t, torch.Tensor))
         return made
-
-
-class Peak:
-    """Highest memory since the last reset, in bytes: the GPU's, or this process's."""
-
-    def __init__(self, device: str) -> None:
-        self.cuda = device.startswith("cuda")
-
-    def reset(self) -> None:
-        gc.collect()
-        if self.cuda:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-        elif sys.platform == "linux":
-            Path("/proc/self/clear_refs").write_text("5")
-
-    def read(self) -> int | None:
-        """In bytes; None where the system does not tell."""
-        if self.cuda:
-            torch.cuda.synchronize()
-            return torch.cuda.max_memory_allocated()
-        if sys.platform != "linux":
-            return None
-        status = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 
 
 def compare(pipe: Any, steps: int, rounds: int, device: str) -> dict[str, Any]:

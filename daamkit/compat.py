@@ -112,8 +112,8 @@ def with_statistic(
 
     `scaled_dot_product_attention` drops the second. It runs these very operators, according to a
     choice that it makes in private: flash attention on a CPU or a GPU, memory-efficient attention,
-    cuDNN's. None where it chooses another (plain mathematics), where it would pad what it is given,
-    and where autocast is on.
+    cuDNN's. Of a query that may see no key the second is 0. None where it chooses another (plain
+    mathematics), where it would pad what it is given, and where autocast is on.
     """
     import torch
     from torch.nn.attention import SDPBackend
@@ -122,10 +122,9 @@ def with_statistic(
     if device not in ("cpu", "cuda") or torch.is_autocast_enabled(device):
         return None
     chosen = torch._fused_sdp_choice(query, key, value, mask, 0.0, False, scale=scale)
-    hidden = mask is not None and mask.dtype == torch.bool
-    if hidden and mask.shape[-2] > 1:  # a query that may see no key has no log-sum-exp
-        return None
-    if hidden:
+    blind = None  # queries that may see no key
+    if mask is not None and mask.dtype == torch.bool:
+        blind = ~mask.any(-1)
         zeros = torch.zeros_like(mask, dtype=query.dtype)
         mask = zeros.masked_fill_(~mask, -torch.inf)
     aten, given = torch.ops.aten, (query, key, value)
@@ -149,7 +148,8 @@ def with_statistic(
         statistic = statistic.squeeze(-1) if statistic.ndim > query.ndim - 1 else statistic
     else:
         return None
-    return output, statistic[..., : query.shape[-2]].detach()
+    statistic = statistic[..., : query.shape[-2]].detach()
+    return output, statistic if blind is None else statistic.masked_fill(blind, 0.0)
 
 
 def _aligned(mask: Any, query: Any, key: Any) -> Any:

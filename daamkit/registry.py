@@ -263,6 +263,11 @@ studies = Registry(
 # Each of these is called with the device on which it shall run.
 truths = Registry("a truth", "daamkit.truths", {"oracle": "studies.truths:OracleTruth"})
 captioners = Registry(
-    "a captioner", "daamkit.captioners", {"toybox": "studies.captions:OracleCaptioner"}
+    "a captioner",
+    "daamkit.captioners",
+    {
+        "toybox": "studies.captions:OracleCaptioner",
+        "toybox-2": "studies.captions:World2Captioner",
+    },
 )
 segmenters = Registry("a segmenter", "daamkit.segmenters", {})

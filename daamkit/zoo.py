@@ -11,7 +11,7 @@ from typing import Any
 from daamkit import compat
 from daamkit.errors import DaamkitError
 
-SHIPPED = ("toybox", "toybox-2", "toybox-flux")
+SHIPPED = {"toybox": 1, "toybox-2": 2, "toybox-flux": 2}  # the world that each has learned
 
 
 def load(model: Any, **options: Any) -> Any:

@@ -9,7 +9,9 @@ from torch import nn
 
 import daamkit
 from daamkit import fingerprint, zoo
+from daamkit.attribution import learned
 from daamkit.errors import DaamkitError
+from daamkit.measures import reliability
 from daamkit.studies import runner
 from daamkit.studies.relations import Relations
 from tests import tiny
@@ -206,3 +208,11 @@ def test_a_folder_wants_a_model_that_is_known(tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprint, "model_facts", lambda pipe: told)
     with pytest.raises(DaamkitError, match="unet, whose weights are nowhere"):
         runner.run(Relations(n=1, steps=1), tmp_path, pipe=tiny.sd(), progress=False)
+
+
+@pytest.mark.parametrize("name", zoo.SHIPPED)
+@pytest.mark.parametrize("shipped", [learned.shipped, reliability.shipped])
+def test_what_ships_was_learned_of_the_model_that_ships(shipped, name):
+    found = fingerprint.model_facts(zoo.load(name))["fingerprint"]
+    own = [each for each in shipped() if each.model == name]
+    assert own and all(found in (each.fingerprint, *each.also) for each in own)

@@ -1,5 +1,7 @@
 """Names to pipelines, and what a person reads when there is none."""
 
+import json
+
 import pytest
 import torch
 from diffusers import (
@@ -14,7 +16,7 @@ from safetensors import safe_open
 
 import daamkit
 import daamkit.extend
-from daamkit import resources
+from daamkit import resources, zoo
 from daamkit.errors import DaamkitError
 from daamkit.toybox import flux, pipeline
 from tests import tiny
@@ -65,9 +67,20 @@ def test_a_folder_saved_in_half_precision_opens_in_one(tmp_path):
 
 
 def test_the_weights_are_small_and_safe():
-    files = [file for file in resources.path("toybox").rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) <= 25e6
-    assert {file.suffix for file in files} <= {".safetensors", ".json", ".txt"}
+    files = [file for file in resources.path("toybox").parent.rglob("*") if file.is_file()]
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    assert sum(file.stat().st_size for file in weights) <= 60e6
+    for name in zoo.SHIPPED:
+        suffixes = {file.suffix for file in files if resources.path(name) in file.parents}
+        assert ".safetensors" in suffixes <= {".safetensors", ".json", ".txt"}
+    others = {".bin", ".ckpt", ".h5", ".msgpack", ".npy", ".npz", ".onnx", ".pkl", ".pt", ".pth"}
+    assert not others & {file.suffix for file in files if "parser" not in file.parts}
+
+
+@pytest.mark.parametrize("name", ["toybox-2", "toybox-flux"])
+def test_the_shipped_models_of_world_2_are_finished(name):
+    told = json.loads(resources.path(name, pipeline.TRAINING).read_text("utf-8"))
+    assert told["seen"] == told["samples"] > 0
 
 
 @pytest.mark.parametrize("name", ["toyboks", "sd15", "./nowhere", "/a/b/c"])
@@ -112,14 +125,11 @@ def test_a_model_that_no_family_knows_is_refused_however_it_was_opened(tmp_path)
     assert callable(daamkit.extend.families.register)
 
 
-@pytest.mark.parametrize("name", ["toybox", "toybox-flux"])
+@pytest.mark.parametrize("name", zoo.SHIPPED)
 def test_the_shipped_text_encoders_are_named_as_every_transformers_reads_them(name) -> None:
     """5.0 draws weights of other names at random, and says so in a report alone."""
     with safe_open(resources.path(name, "text_encoder", "model.safetensors"), "pt") as file:
         assert all(key.startswith("text_model.") for key in file.keys())  # noqa: SIM118
-    if name == "toybox":
-        with safe_open(resources.path(name, "text_encoder", "model.safetensors"), "pt") as file:
-            key = "text_model.embeddings.token_embedding.weight"
-            kept = file.get_tensor(key).float()
-        loaded = daamkit.load(name).text_encoder.get_input_embeddings().weight
-        assert torch.equal(loaded, kept)
+        kept = file.get_tensor("text_model.embeddings.token_embedding.weight").float()
+    loaded = daamkit.load(name).text_encoder.get_input_embeddings().weight
+    assert torch.equal(loaded, kept)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from daamkit.attention.sites import within
 from daamkit.attention.taps import Attention
 
 AT_ONCE = 2**26  # bytes
@@ -42,15 +43,17 @@ def of_keys(
     bytes_at_once
         How large a block may be; None: `AT_ONCE`.
     """
-    cells, bytes_at_once = attention.layout.cells, bytes_at_once or AT_ONCE
-    if attention.statistic is None or not isinstance(cells, slice):
+    bytes_at_once = bytes_at_once or AT_ONCE
+    if attention.statistic is None:
         for block, shares in attention.blocks(branch, bytes_at_once):
             yield block, shares[..., keys]
         return
     rows = attention.branches[branch]
-    for block in _blocks(attention, rows, cells, keys, bytes_at_once):
-        own = slice(block.start - (cells.start or 0), block.stop - (cells.start or 0))
-        yield own, between(attention, rows, block, keys)
+    parts = attention.layout.together(rows, attention.query.shape[2])
+    count = len(parts[0][1])
+    for block in _blocks(attention, rows, slice(0, count), keys, bytes_at_once):
+        each = [between(attention, own, within(cells, block), keys) for own, cells in parts]
+        yield block, each[0] if len(each) == 1 else torch.cat(each)
 
 
 def between(

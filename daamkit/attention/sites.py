@@ -132,6 +132,14 @@ class Layout:
             return [self.cells] * (rows.stop - rows.start)
         return list(self.cells[rows])
 
+    def together(self, rows: slice, queries: int) -> list[tuple[slice, range]]:
+        """Batch rows with their cells out of so many queries: at once where all have the same, else
+        one by one."""
+        own = [range(queries)[cells] for cells in self.cells_of(rows)]
+        if all(cells == own[0] for cells in own):
+            return [(rows, own[0])]
+        return [(slice(at, at + 1), cells) for at, cells in enumerate(own, rows.start)]
+
     @property
     def text_end(self) -> int | None:
         """The key after the last of the longest row's text; None where there is no text."""
@@ -143,6 +151,12 @@ class Layout:
         spans = [span for row in self.text[rows] for span in row]
         start = min(span.start for span in spans)
         return slice(start, max(span.start + span.length for span in spans))
+
+
+def within(cells: range, block: slice) -> slice:
+    """The queries of a block of cells, counted from the first cell."""
+    own = cells[block]
+    return slice(own.start, own.stop)
 
 
 def of_rows(values: Tensor, own: Sequence[slice | list[int]], dimension: int) -> Tensor:

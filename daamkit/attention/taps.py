@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from daamkit.attention.calls import Call, Pass
-from daamkit.attention.sites import Layout, Site, of_rows, places
+from daamkit.attention.sites import Layout, Site, of_rows, places, within
 from daamkit.errors import DaamkitError
 
 Image = Float[Tensor, "samples *image"]  # what is denoised, as the scheduler has it
@@ -187,19 +187,13 @@ class Attention:
         rows = self.branches[branch]
         row = (rows.stop - rows.start) * self.query.shape[1] * self.key.shape[2] * 4
         size = max(1, bytes_at_once // row)
-        places = self.query.shape[2]
-        cells = [range(*own.indices(places)) for own in self.layout.cells_of(rows)]
-        each = [slice(i, i + 1) for i in range(rows.start, rows.stop)]
-        if all(own == cells[0] for own in cells):
-            each, cells = [rows], cells[:1]
-        for at in range(0, len(cells[0]), size):
-            block = slice(at, min(at + size, len(cells[0])))
+        parts = self.layout.together(rows, self.query.shape[2])
+        count = len(parts[0][1])
+        for at in range(0, count, size):
+            block = slice(at, min(at + size, count))
             with torch.no_grad():
-                parts = [
-                    self.softmax(of, slice(own.start + block.start, own.start + block.stop))
-                    for of, own in zip(each, cells, strict=True)
-                ]
-            yield block, parts[0] if len(parts) == 1 else torch.cat(parts)
+                each = [self.softmax(own, within(cells, block)) for own, cells in parts]
+            yield block, each[0] if len(each) == 1 else torch.cat(each)
 
     def softmax(
         self, rows: slice, queries: slice | Sequence[int]

@@ -30,8 +30,8 @@ def add(verbs: Any) -> None:
         "--model",
         nargs="+",
         default=["toybox"],
-        help="toybox, toybox-2, toybox-flux, or a folder with one like it; of world 2 several, "
-        "side by side",
+        help="toybox; of world 2 toybox-2, toybox-flux, or several, side by side; or a folder with "
+        "one like these",
     )
     evaluate.add_argument(
         "--world",
@@ -100,6 +100,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
                 got="one of them",
                 mend="leave it out",
             )
+        _of_world(asked.model, 2)
         return _card(asked, seeds)
     if len(asked.model) > 1 or asked.oracle or asked.out:
         raise DaamkitError(
@@ -107,6 +108,7 @@ def _evaluate(asked: argparse.Namespace) -> int:
             got=f"--model {' '.join(asked.model)}",
             mend="add --world 2, or evaluate them one by one",
         )
+    _of_world(asked.model, 1)
     cases = prompts.from_file(asked.prompts, seeds) if asked.prompts else prompts.drawn(seeds)
     quiet()
     import daamkit
@@ -130,6 +132,20 @@ def _evaluate(asked: argparse.Namespace) -> int:
     for name, table in tables.items():
         print(f"\n{name}\n{table.to_string(index=False, float_format=lambda x: f'{x:.3f}')}")
     return 0
+
+
+def _of_world(models: list[str], world: int) -> None:
+    """Refuse a shipped model that has learned another world."""
+    from daamkit import zoo
+
+    for model in models:
+        own = zoo.SHIPPED.get(model, world)  # of a folder nothing is known
+        if own != world:
+            raise DaamkitError(
+                wanted=f"models of world {world}",
+                got=f"the model {model}, of world {own}",
+                mend="add --world 2" if own == 2 else "name toybox-2 or toybox-flux",
+            )
 
 
 def _card(asked: argparse.Namespace, seeds: range) -> int:

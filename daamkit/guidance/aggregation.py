@@ -12,7 +12,7 @@ from daamkit.attention import recomputed
 from daamkit.attention.calls import Pass
 from daamkit.attention.columns import large
 from daamkit.attention.freezing import frozen
-from daamkit.attention.sites import Grid, Site
+from daamkit.attention.sites import Grid, Site, dimensions
 from daamkit.attention.taps import Attention, Tap
 from daamkit.errors import DaamkitError
 from daamkit.guidance.denoising import denoise
@@ -26,7 +26,7 @@ class Aggregate(Tap):
     step
         The pass that the extra one stands beside.
     attn_res
-        (height, width) of the grid, in cells; None: see `grid`.
+        (height, width) of the grid, of a video (frames, height, width), in cells; None: see `grid`.
     eager
         Compute attention as diffusers' eager processor does, at every site.
 
@@ -43,9 +43,9 @@ class Aggregate(Tap):
         self.sites = [site for site in sites if site.grid(now.grid) == self.grid]
         if not self.sites:
             raise DaamkitError(
-                wanted=f"cross-attention on a grid of {_by(self.grid)} cells",
+                wanted=f"cross-attention on a grid of {dimensions(self.grid)} cells",
                 got=f"grids of {_grids(sites, now.grid)}",
-                mend="set `attn_res=` to one of these, (height, width)",
+                mend=_mend(now.grid),
             )
         self.final = max(self.sites, key=lambda site: site.order).name
         self.names = [site.name for site in self.sites]
@@ -108,11 +108,11 @@ def grid(now: Pass, sites: list[Site]) -> Grid:
     """
     found = [site.grid(now.grid) for site in now.family.semantic(sites)]
     if not found:
-        quarter = tuple(-(-side // 4) for side in now.grid)
+        quarter = dimensions(tuple(-(-side // 4) for side in now.grid))
         raise DaamkitError(
-            wanted=f"cross-attention on {_by(quarter)} cells, a quarter of the latents' grid",
+            wanted=f"cross-attention on {quarter} cells, a quarter of the latents' grid",
             got=f"grids of {_grids(sites, now.grid)}" if sites else "a model without any",
-            mend="set `attn_res=` to one of these, (height, width)"
+            mend=_mend(now.grid)
             if sites
             else "take a method that needs no text, such as SelfAttentionGuidance",
         )
@@ -120,8 +120,10 @@ def grid(now: Pass, sites: list[Site]) -> Grid:
 
 
 def _grids(sites: list[Site], latents: Grid) -> str:
-    return ", ".join(map(_by, sorted({site.grid(latents) for site in sites}))) or "none"
+    found = sorted({site.grid(latents) for site in sites})
+    return ", ".join(map(dimensions, found)) or "none"
 
 
-def _by(grid: tuple[int, ...]) -> str:
-    return f"{grid[0]} x {grid[1]}"
+def _mend(latents: Grid) -> str:
+    frames = "frames, " if len(latents) > 2 else ""
+    return f"set `attn_res=` to one of these, ({frames}height, width)"

@@ -68,7 +68,8 @@ class AttendAndExcite(Method):
         counted in, from which they are scaled to the call's own. None: these are counted in the
         call's own steps. What was used stands in the run's record.
     attn_res
-        (height, width) of the maps, in cells. None: a quarter of the latents' grid.
+        (height, width) of the maps, of a video (frames, height, width), in cells. None: of a UNet
+        a quarter of the latents' grid, else all of it.
     normalize_eot
         Leave out all tokens from the end of the text on, as the original does for Stable Diffusion
         2; otherwise the last token only, unless it is a word's.
@@ -234,7 +235,7 @@ class AttendAndExcite(Method):
         line = torch.exp(-((x / (2 * self.sigma)) ** 2)) / (self.sigma * np.sqrt(2 * np.pi))
         kernel = line[:, None] * line[None]
         kernel = (kernel / kernel.sum()).to(image)
-        mend = "set `attn_res=` to a finer grid, (height, width), or `smooth=False`"
+        mend = "set `attn_res=` to a finer grid, or `smooth=False`"
         return gaussian.blurred(image, kernel, mend)
 
     def _schedule(self, n: int) -> tuple[int, dict[int, float]]:

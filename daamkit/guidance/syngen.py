@@ -55,7 +55,8 @@ class SynGen(Method):
     out_of
         The number of steps that a given `max_iter_to_alter` is counted in; None: the call's own.
     attn_res
-        (height, width) of the maps, in cells. None: a quarter of the latents' grid.
+        (height, width) of the maps, of a video (frames, height, width), in cells. None: of a UNet
+        a quarter of the latents' grid, else all of it.
     prompt
         What `prompt_embeds` stand for.
     parser

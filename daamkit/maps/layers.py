@@ -35,7 +35,8 @@ class Layer:
     order
         When it runs, among the layers of its model.
     left_out
-        The pooling rules that leave it out, unless layers are chosen by name.
+        The pooling rules that leave it out, unless layers are chosen by name; "mean" is that of
+        relations.
     frames
         Length of the axis of a video's frames; 0 where there is none.
     ran

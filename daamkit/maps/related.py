@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Relation = Literal["image_to_text", "text_to_image", "image_to_image", "text_to_text"]
 Pixel = tuple[float, float]  # (y, x)
 Source = Asked | Pixel
+MEAN = "mean"  # as a layer's `left_out` has it: what relations are pooled by
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,8 @@ class Related:
     """What chosen words, or chosen places of the image, attend to.
 
     All are shares of one softmax over all that is attended to there: what words of a model with
-    joint attention pay to the image and to the text sums to 1.
+    joint attention pay to the image and to the text sums to 1, less what goes to places that are
+    neither (those that fill an image up, a picture beside it).
 
     Attributes
     ----------
@@ -52,8 +55,9 @@ class Related:
 
     Notes
     -----
-    What is asked for is the mean over heads, steps, and all layers of the finest grid; `select`
-    takes some of these.
+    What is asked for is the mean over heads, steps, and all layers of the finest grid at which the
+    source has a place; `select` takes some of these. Layers that refine a text before it meets the
+    image count only where they are chosen by name: there no cell is attended to.
     """
 
     relation: Relation
@@ -83,15 +87,17 @@ class Related:
         Raises
         ------
         DaamkitError
-            If it was not chosen when the pipeline was called.
+            If it was not chosen when the pipeline was called, or has no place at these layers.
         """
-        finest = max(layer.values[..., 0, :, :].numel() for layer in self._merged())
-        chosen = [each for each in self._merged() if each.values[..., 0, :, :].numel() == finest]
-        heads = sum(layer.heads * layer.share(self.steps) for layer in chosen) * self.steps
-        each = [(layer.values, self._index(source, occurrence, layer)) for layer in chosen]
-        values = sum(every[..., index, :, :] for every, index in each)
-        assert isinstance(values, Tensor)
-        mean = values / heads
+        paid = self._paid(source, occurrence)
+        if not paid:
+            raise DaamkitError(
+                wanted=f"what {self.words[self._find(source, occurrence)].text!r} attends to",
+                got=f"layers at which it has no place: {', '.join(self.layers)}",
+                mend="choose others with `select(sites=...)`; hidden text has no place at any",
+            )
+        heads = sum(layer.heads * layer.share(self.steps) for layer, _ in paid) * self.steps
+        mean = torch.stack([values for _, values in paid]).sum(0) / heads
         return mean if self.relation.endswith("image") else mean[0]
 
     def map(self, source: Source, occurrence: Occurrence | None = None) -> WordMap:
@@ -100,7 +106,7 @@ class Related:
         Raises
         ------
         DaamkitError
-            If it was not chosen, or the text is attended to.
+            If it was not chosen, has no place at these layers, or the text is attended to.
         """
         if not self.relation.endswith("image"):
             raise DaamkitError(
@@ -115,7 +121,9 @@ class Related:
         """What each source pays to whom.
 
         Columns: source; where text is attended to, encoder, text, special and column of each token
-        and its share; where the image is, the share of all of it, and peak_y, peak_x (pixels).
+        and the column's share, which encoders that share places have together; where the image is,
+        the share of all of it, and peak_y, peak_x (pixels). Sources without a place at these layers
+        have no rows.
         """
         import pandas as pd
 
@@ -127,7 +135,7 @@ class Related:
                 got="all cells",
                 mend="ask for one, `of((y, x))`, or choose some pixels",
             )
-        for source in sources:
+        for source in filter(self._paid, sources):
             name = source.text if isinstance(source, Word) else source
             values = self.of(source)
             if self.relation.endswith("image"):
@@ -152,7 +160,24 @@ class Related:
     ) -> Related:
         """Those of some steps, layers or heads, where they were kept: see `HeatMaps.select`."""
         layers, count = select(self.layers, self.keep, self.steps, steps, sites, heads)
+        if sites is not None:
+            layers = {name: replace(layer, left_out=()) for name, layer in layers.items()}
         return replace(self, layers=layers, steps=count)
+
+    def _paid(
+        self, source: Source, occurrence: Occurrence | None = None
+    ) -> list[tuple[Layer, Float[Tensor, "*frames y x"]]]:
+        """What a source pays at each layer of the mean, a sum over its heads and steps; words that
+        have no query at a layer pay nothing there, and it is not one of these."""
+        layers = [layer for layer in self._merged() if MEAN not in layer.left_out]
+        layers = layers or self._merged()
+        cells = [layer.values[..., 0, :, :].numel() for layer in layers]
+        finest = [layer for layer, own in zip(layers, cells, strict=True) if own == max(cells)]
+        each = [
+            (layer, layer.values[..., self._index(source, occurrence, layer), :, :])
+            for layer in finest
+        ]
+        return [(layer, values) for layer, values in each if not self.words or values.any()]
 
     def _merged(self) -> list[Layer]:
         """Layers without the axes of steps and heads: sums."""

@@ -29,7 +29,7 @@ from daamkit.maps.heatmaps import HeatMaps
 from daamkit.maps.layers import Layer
 from daamkit.maps.pooling import Pooling
 from daamkit.maps.prompt import Prompt
-from daamkit.maps.related import Related, opened
+from daamkit.maps.related import MEAN, Related, opened
 from daamkit.maps.selfmaps import SelfMaps
 from daamkit.maps.tokens import Special
 
@@ -238,7 +238,7 @@ def _layers(
         _check(name not in layers, "layers of their own names")
         (order,) = _whole([row["order"]], 0)
         out, named = tuple(map(_text, row["left_out"])), tuple(map(_text, sites))
-        _check({*out} <= {*get_args(Pooling)}, "pooling rules")
+        _check({*out} <= {*get_args(Pooling), MEAN}, "pooling rules")
         ran = _whole(row["ran"], 0) if "ran" in row else None
         _check(ran is None or (ran != () and {*ran} <= {*range(steps)}), f"the steps of {name}")
         group = _text(row["group"])

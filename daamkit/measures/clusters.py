@@ -109,10 +109,12 @@ def number_interval(
     """Of any numbers: see `intervals.mean`."""
     found, own = float(sums.sum() / counts.sum()), error_of(sums, counts)
     below = above = float(stats.t.ppf((1 + level) / 2, len(sums) - 1))
-    if len(sums) >= FEW and own > 1e-12 * np.abs(sums / counts).max():
+    if len(sums) >= FEW and own > 1e-12 * np.abs(sums).max() / counts.mean():
         gaps = sums - found * counts
         columns = np.stack([gaps, counts, gaps**2, gaps * counts, counts**2], 1)
-        total, many, squares, cross, sizes = (_times(len(sums), draws, seed) @ columns).T
+        drawn = _times(len(sums), draws, seed) @ columns
+        drawn = drawn[drawn[:, 1] != 0]  # a ratio's denominators may all be 0
+        total, many, squares, cross, sizes = drawn.T
         again = total / many
         squares = (squares - 2 * again * cross + again**2 * sizes).clip(min=0)
         errors = np.sqrt(len(sums) / (len(sums) - 1) * squares) / many

@@ -263,10 +263,11 @@ def ratio(
 ) -> tuple[float, float, float]:
     """The ratio of two paired means, and its interval over clusters, as that of a "number".
 
-    Pairs with a missing value (NaN) are left out. NaN where nothing is left, or one cluster.
+    Pairs with a missing value (NaN) are left out. All NaN where the mean below is 0 or of nothing;
+    no interval (NaN) of a single cluster.
     """
     known = ~(np.isnan(above) | np.isnan(below))
-    if not known.any():
+    if not below[known].sum():
         return np.nan, np.nan, np.nan
     labels = [label for label, k in zip(clusters, known, strict=True) if k]
     found = float(above[known].sum() / below[known].sum())

@@ -184,8 +184,9 @@ class AttributionStudy(Explaining):
         "cause", that is not itself made by an edit.
         "splits": each measure, by whether the training has seen the composition.
         "beside": each measure, by what else is in the picture (`spoken.BESIDE`).
-        "agreement": of a noun's maps, Spearman's correlation of ap and cause over the methods, and
-        over the methods and controls, which raise it: what knows nothing finds neither.
+        "agreement": of a noun's maps, Spearman's correlation of ap and cause over the methods (but
+        for those that are made by an edit), and over the methods and controls, which raise it: what
+        knows nothing finds neither.
         "robustness": under how many settings (sets, splits, draws, quarters of the prompts, cuts,
         halves of layers and steps, DAAM's rules) each method is better or worse than DAAM, as it is
         over all; see `robustness.held`.
@@ -203,7 +204,7 @@ class AttributionStudy(Explaining):
             "beside": pd.DataFrame(_lines(names, "set", "beside")),
             "parts_of_speech": pd.DataFrame(_lines(rows, "set", "pos")),
             "relations": pd.DataFrame(_lines(rows, "set", "relation")),
-            "agreement": _agreement(names),
+            "agreement": _agreement(names[~names["method"].isin(self._edits)]),
         }
         if DAAM in set(names["method"]):
             found["robustness"] = _robustness(names)
@@ -213,12 +214,16 @@ class AttributionStudy(Explaining):
     def _winners(self, names: pd.DataFrame) -> pd.DataFrame:
         """Nothing that is made by an edit wins by "cause": two edits change the same pixels."""
         blind = localisation.BASELINES
-        edits = [name for name, each in self._methods.items() if each.by]
         found = [
             winners.crossed(names, ["ap", "iou"], to=DAAM, without=blind),
-            winners.crossed(names, ["cause"], to=DAAM, without=[*blind, *edits]),
+            winners.crossed(names, ["cause"], to=DAAM, without=[*blind, *self._edits]),
         ]
         return pd.concat(found, ignore_index=True)
+
+    @property
+    def _edits(self) -> list[str]:
+        """Methods that are made by an edit, as `cause` is."""
+        return [name for name, each in self._methods.items() if each.by]
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
         """Finding the thing, and finding what the word does."""

@@ -22,9 +22,10 @@ from daamkit.errors import DaamkitError
 from daamkit.toybox import oracle
 from daamkit.toybox.captions import NUMBERS, PLACES, Noun, Sentence
 from daamkit.toybox.scenes import SIDE
+from daamkit.toybox.sprites import NAMES
 from daamkit.vision import alignment
 
-_PLAIN = {"own", "plain", "ordinary"}  # what the oracle says of looks that nobody would mention
+_PLAIN = {"own", "plain"}  # what the oracle says of looks that nobody would mention
 _DOUBLE = re.compile(r"\b(?:a|the) (?=(?:an?|the) )")
 
 
@@ -37,8 +38,10 @@ class OracleCaptioner:
         As every captioner is told; the oracle always reads on the CPU.
     """
 
+    world = 1
+
     def __init__(self, device: str = "cpu") -> None:
-        pass
+        self.reader = oracle.trained(self.world)
 
     def captions(self, images: Sequence[Image.Image]) -> list[str]:
         """A caption for each picture; see `write`.
@@ -49,7 +52,13 @@ class OracleCaptioner:
             If a picture is not of the toybox's size.
         """
         _its_own(images)
-        return [write(reading) for reading in oracle.read_all(images)]
+        return [write(reading) for reading in oracle.read_all(images, self.reader)]
+
+
+class World2Captioner(OracleCaptioner):
+    """The same of world 2's oracle."""
+
+    world = 2
 
 
 def _its_own(images: Sequence[Image.Image]) -> None:
@@ -80,7 +89,7 @@ def write(reading: pd.DataFrame) -> str:
     'yellow glasses and a bow'
     """
     things = reading[reading["kind"] == "thing"]
-    looks = ["name", "colour", "texture", "size"]
+    looks = ["name", "colour", "texture"]
     counts = Counter(things[looks].itertuples(index=False, name=None))
     phrases = [
         (said, many)
@@ -89,9 +98,9 @@ def write(reading: pd.DataFrame) -> str:
     ]
     sentence = Sentence()
     for i, ((name, *adjectives), many) in enumerate(phrases):
-        colour, texture, size = (None if each in _PLAIN else each for each in adjectives)
-        noun = Noun(name, tuple(range(many)), colour, texture, size)
-        article = "" if name == "glasses" else "a"
+        colour, texture = (None if each in _PLAIN else each for each in adjectives)
+        noun = Noun(name, tuple(range(many)), colour, texture)
+        article = "" if name in ("glasses", *NAMES) else "a"
         if i == 0:
             sentence.phrase(noun, article=article)
         else:

@@ -72,7 +72,7 @@ def check(case: PromptCase, reading: pd.DataFrame) -> list[dict[str, Any]]:
     """What came of each claim, a row a measure with prompt, kind, seed and things (`together`):
     "present", "colour" (of things present that have one by the prompt; "not_colour" of those that
     must not have one, "vivid" of brightly coloured ones), "own_colour" (of those that have none),
-    "texture", "size", "length" (of one thing that is "very small" or "very big"), "count",
+    "texture", "length" (of one thing that is "very small" or "very big"), "count",
     "relation" (of pairs present), "place", "absent" (of things that must not be there),
     "all_present" and its opposite "neglect" (of prompts that name several things), "extra" (how
     many things nobody asked for)."""
@@ -129,8 +129,6 @@ def _looks(claim: Claim, row: Any) -> list[tuple[str, float]]:
         rows[0] = ("vivid", row.colour in VIVID)
     if claim.texture:
         rows.append(("texture", row.texture == claim.texture))
-    if claim.size and hasattr(row, "size"):  # world 2's oracle reads none
-        rows.append(("size", row.size == claim.size))
     return rows
 
 

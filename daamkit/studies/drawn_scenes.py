@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,12 @@ from daamkit.attention.taps import Tap
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
-from daamkit.studies import localisation, truths
-from daamkit.studies.denoised import Denoised, Mask, both, exact
+from daamkit.studies import localisation, prompts, truths
+from daamkit.studies.denoised import Denoised, Mask, exact
 from daamkit.studies.located import Located
 from daamkit.studies.session import Case, Row, Session
 from daamkit.toybox import claims
-from daamkit.toybox.scenes import SPLITS, Scene
+from daamkit.toybox.scenes import SPLITS, Scene, draw
 
 GENERATED = -1  # the level of an image that is generated
 
@@ -97,8 +98,21 @@ class OfScenes(Located):
 
     @cached_property
     def _scenes(self) -> list[Scene]:
-        """Of both splits in turn."""
-        return both(-(-self.n // len(self._levels)), self.seed, self.world)
+        """Of both splits in turn, no caption twice. What is held out a caption also says: for "a
+        cat without a dog" nothing is generated that training has not seen."""
+        many = -(-self.n // len(self._levels))
+        each = [self._of(split, (many + 1) // 2) for split in SPLITS[1:]]
+        return [scene for pair in zip(*each, strict=True) for scene in pair][:many]
+
+    def _of(self, split: str, many: int) -> list[Scene]:
+        found: dict[str, Scene] = {}
+        numbers = itertools.count()
+        while len(found) < many:
+            rng = np.random.default_rng((self.seed, next(numbers)))
+            scene = draw(rng, world=self.world, split=split)
+            if prompts.held_out(claims.parse(scene.caption)) == (split == SPLITS[2]):
+                found.setdefault(scene.caption, scene)
+        return [*found.values()]
 
     # -- one image
 

@@ -66,6 +66,7 @@ class GuidanceEffects(Located):
         How many prompts; each is drawn once without guidance and once by each method.
     methods
         Names that `methods.named` knows, or "placebo", which needs "attend_and_excite" before it.
+        Those that work in the middle of a model are left out where it has none.
     truth
         Where the things are; see `truths.truth`.
     """
@@ -105,7 +106,7 @@ class GuidanceEffects(Located):
         parses = [parsing.parse(case["prompt"], self.parser) for case in cases]
         texts, seeds = [c["prompt"] for c in cases], [c["seed"] for c in cases]
         runs = {BASE: session.runs(texts, seeds)}
-        for name in self.methods:
+        for name in methods.borne(session.pipe, self.methods):
             if name == PLACEBO:
                 push: Sequence[Method] = [Placebo([_moved(r) for r in runs[MODEL]], seeds)]
             else:

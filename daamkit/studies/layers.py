@@ -22,7 +22,7 @@ from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.studies import cuts, localisation
+from daamkit.studies import cuts, localisation, winners
 from daamkit.studies.drawn_scenes import Known, OfScenes, relations
 from daamkit.studies.session import Case, Row, Session
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TODAY = "daam"  # the default pooling
+KEYS = ["prompt", "seed", "noun"]
 THIRDS = ("first", "middle", "last")  # of the steps, and of the layers in their order
 
 
@@ -78,21 +79,22 @@ class Layers(OfScenes):
 
         "layers": for each set and part its kind, the mean "ap" and "iou" (at a cut chosen on other
         prompts, "cuts"), the gain of each over what is pooled today ("ap_over", "iou_over"); n.
+        "winner": what would be the best default, chosen on one half of the prompts, over today's on
+        the other; see `winners.crossed`.
         """
-        return {"layers": pd.DataFrame(self._lines(rows))}
+        chosen = pd.concat([part for _, part in _cut(rows)], ignore_index=True)
+        told = chosen.drop(columns="method").rename(columns={"part": "method"})
+        blind = chosen.loc[chosen["kind"] == "control", "part"].unique()
+        winner = winners.crossed(told, ["ap", "iou"], to=TODAY, without=blind)
+        return {"layers": pd.DataFrame(self._lines(rows)), "winner": winner}
 
     def _lines(self, rows: pd.DataFrame) -> Iterator[Row]:
-        keys = ["prompt", "seed", "noun"]
-        for place, part in localisation.sets(rows):
-            long = cuts.long(part.assign(method=part["part"]))
-            cut = localisation.fold(long).rename(columns={"image": "seed"})
-            chosen = part.merge(cut[[*keys, "method", "iou", "rule", "tau"]],
-                                left_on=[*keys, "part"], right_on=[*keys, "method"])  # fmt: skip
-            today = chosen[chosen["part"] == TODAY][[*keys, "ap", "iou"]]
+        for place, chosen in _cut(rows):
+            today = chosen[chosen["part"] == TODAY][[*KEYS, "ap", "iou"]]
             for (kind, name), own in chosen.groupby(["kind", "part"], sort=False):
                 prompts = own["prompt"].tolist()
                 line: Row = {"set": place, "kind": kind, "part": name, "n": len(own)}
-                both = own.merge(today, on=keys, suffixes=("", "_today"))
+                both = own.merge(today, on=KEYS, suffixes=("", "_today"))
                 for measure in ("ap", "iou"):
                     mean = intervals.mean(own[measure].to_numpy(), prompts, within=(0, 1))
                     pair = both[measure].to_numpy(), both[f"{measure}_today"].to_numpy()
@@ -107,6 +109,15 @@ class Layers(OfScenes):
         from daamkit.studies import charts
 
         return charts.layers(tables["layers"])
+
+
+def _cut(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each set's rows, with the IoU at each part's cut that is best on other prompts."""
+    for place, part in localisation.sets(rows):
+        long = cuts.long(part.assign(method=part["part"]))
+        cut = localisation.fold(long).rename(columns={"image": "seed"})
+        cut = cut[[*KEYS, "method", "iou", "rule", "tau"]]
+        yield place, part.merge(cut, left_on=[*KEYS, "part"], right_on=[*KEYS, "method"])
 
 
 def parts(run: Run) -> Iterator[tuple[str, str, Callable[[Word], WordMap]]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from daamkit import registry
+from daamkit.attention import families
 from daamkit.errors import DaamkitError
 from daamkit.guidance.attend_and_excite import AttendAndExcite
 from daamkit.guidance.denoising import Method
@@ -20,6 +22,10 @@ from daamkit.prompts import tokenized
 from daamkit.studies.session import Case
 
 PAPER = 50  # steps that the papers' constants are counted in
+
+
+class UnborneWarning(UserWarning):
+    """A model lacks what a method works in: it is not compared."""
 
 
 def _excite(**changes: Any) -> Callable[[Subjects], list[Method]]:
@@ -42,13 +48,16 @@ METHODS: dict[str, Callable[[Subjects], list[Method]]] = {
         *_excite()(subjects),
         SelfAttentionGuidance(),
     ],
-    # Attend-and-Excite's ablations
+    # Attend-and-Excite's ablations, and other constants
     "all_steps": _excite(max_iter_to_alter=PAPER),
     "unsmoothed": _excite(smooth=False),
     "unrefined": _excite(thresholds={}),
     "low_thresholds": _excite(thresholds={0: 0.05, 10: 0.2, 20: 0.4}),
     "high_thresholds": _excite(thresholds={0: 0.2, 10: 0.8, 20: 0.9}),
+    "small_moves": _excite(scale_factor=5.0),
+    "large_moves": _excite(scale_factor=80.0),
 }
+MIDDLE = ("self_attention", "perturbed", "smoothed", "attend_and_excite+self_attention")
 
 
 def known(name: str) -> bool:
@@ -88,6 +97,21 @@ def named(name: str, subjects: Subjects) -> Sequence[Method]:
         )
     given = {"subjects": subjects} if "subjects" in inspect.signature(method).parameters else {}
     return [method(**given)]
+
+
+def borne(pipe: Any, names: Sequence[str]) -> list[str]:
+    """Those that the model bears: what works in the middle of a model is left out, with a warning,
+    where the model has none."""
+    middle = families.family_of(pipe).middle
+    left = [name for name in names if name in MIDDLE and not middle]
+    if left:
+        warnings.warn(
+            f"left out, for {type(pipe).__name__} has no layers that are its middle, in which they "
+            f"work: {', '.join(left)}",
+            UnborneWarning,
+            stacklevel=2,
+        )
+    return [name for name in names if name not in left]
 
 
 def subject_columns(pipe: Any, case: Case) -> list[Any]:

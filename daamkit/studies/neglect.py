@@ -59,13 +59,15 @@ class Neglect(Located):
         once.
     asked
         Groups of prompts: "benchmark" (the 276 of Attend-and-Excite, its colours drawn by `seed`),
-        and those of `prompts.SEVERAL`, "three" or "four coloured" things, drawn by `seed`.
+        and those of `prompts.SEVERAL`, "three" or "four coloured" things, drawn by `seed`: of the
+        benchmark's things, which both worlds and the toybox's CLIP know.
     n
         How many prompts; fewer than there are have their groups in proportion.
     seeds
         Images of each prompt; case i has seed + i, for every method.
     methods
-        Names that `methods.named` knows, "none" among them, of `redraw.SCORES`, and "search".
+        Names that `methods.named` knows, "none" among them, of `redraw.SCORES`, and "search". Those
+        that work in the middle of a model are left out where it has none.
     redraws
         From how many images of a prompt "redraw" takes the best, the unguided one among them.
         Attend-and-Excite computes 1.3 times as much as an unguided image without refinement, with
@@ -79,7 +81,7 @@ class Neglect(Located):
     clip
         "toybox", a folder or an id: see `alignment.clip`.
     captioner
-        Who puts pictures into words: see `captioning.captioner`.
+        Who puts pictures into words: see `captioning.captioner`. None: the world's oracle.
     """
 
     name: ClassVar[str] = "neglect"
@@ -92,7 +94,7 @@ class Neglect(Located):
     )  # fmt: skip
     redraws: int = 2
     clip: str = "toybox"
-    captioner: str = "toybox"
+    captioner: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,11 +171,12 @@ class Neglect(Located):
 
     @cached_property
     def _captioner(self) -> Captioner:
-        return captioning.captioner(self.captioner, self.resolved_device)
+        name = self.captioner or ("toybox" if self.world == 1 else "toybox-2")
+        return captioning.captioner(name, self.resolved_device)
 
     def measure(self, session: Session, cases: Sequence[Case]) -> list[list[Row]]:
-        """Rows of two parts, each with prompt, seed, group, things (those of the prompt, what it is
-        a cluster of) and method.
+        """Rows of two parts, each with prompt, seed, group, of world 2 composition ("seen" or "held
+        out"), things (those of the prompt, what it is a cluster of) and method.
 
         "image", one a method:
 
@@ -198,7 +201,7 @@ class Neglect(Located):
         def draw(asked: Sequence[Case], guidance: Sequence[Method]) -> list[list[Row]]:
             return self._drawn(session, asked, guidance)[0]
 
-        for name in self.methods:
+        for name in methods.borne(session.pipe, self.methods):
             if name in redraw.SCORES:
                 again = again or redraw.again(session, cases, draw, self.redraws)
                 images = [redraw.best(each, name) for each in again]
@@ -228,6 +231,8 @@ class Neglect(Located):
         rows = []
         for case, run, caption, fit in zip(cases, runs, said, fits, strict=True):
             named = {key: case[key] for key in ("prompt", "seed", "group")}
+            if self.world == 2:
+                named["composition"] = outcomes.composition(case["prompt"])
             named["things"] = drawing.together(case["prompt"], case["names"])
             image, *words = self._seen(case, run)
             image |= {"caption": caption} | fit | spent | outcomes.losses(run)

@@ -2,7 +2,8 @@
 
 Natural captions, and "unreal" ones whose nouns are exchanged at random. The toy world pairs nouns
 at random already, so that its unreal prompts are like its natural ones: there a third set,
-"held out", has only compositions that no training caption holds (`toybox.heldout`).
+"held out", has only compositions that no training caption of world 2 holds (`toybox.heldout`), and
+natural ones of world 2 have none.
 mIoU80 counts the nouns of COCO's 80 classes, mIoU-infinity all.
 """
 
@@ -53,7 +54,7 @@ class Objects(Located):
     Attributes
     ----------
     n
-        How many prompts: of the toy world a third natural, unreal and held out each; of a file half
+        How many prompts: of a toy world a third natural, unreal and held out each; of a file half
         natural, half unreal.
     truth
         Where the things are; see `truths.truth`.
@@ -77,10 +78,13 @@ class Objects(Located):
             sets = {"natural": natural, "unreal": exchange(natural, self.parser, self.seed)}
         else:
             many = -(-self.n // 3)
-            natural = prompts.texts(None, many, self.seed)
+            known = sprites.THINGS if self.world == 1 else sprites.EVERYTHING
+            things = [name for name in known if name not in ("glasses", *sprites.NAMES)]
+            seen = "any" if self.world == 1 else "training"
+            natural = prompts.texts(None, many, self.seed, seen, self.world)
             sets = {"natural": natural}
-            sets["unreal"] = exchange(natural, self.parser, self.seed, sprites.THINGS)
-            sets["held out"] = prompts.texts(None, many, self.seed, "held-out")
+            sets["unreal"] = exchange(natural, self.parser, self.seed, things)
+            sets["held out"] = prompts.texts(None, many, self.seed, "held-out", self.world)
         cases = [{"prompt": text, "set": name} for name, texts in sets.items() for text in texts]
         return [case | {"seed": self.seed + i} for i, case in enumerate(cases[: self.n])]
 

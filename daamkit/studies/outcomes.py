@@ -65,9 +65,9 @@ def tables(rows: pd.DataFrame, world: int = 1) -> dict[str, pd.DataFrame]:
     images = rows[rows["part"] == "image"].dropna(axis=1, how="all")
     images = images.reindex(columns=[*dict.fromkeys((*images, *MAIN_MEASURES, *LOSSES))])
     groups = dict(list(images.groupby("group")))
-    held = images["prompt"].map(_held_out)
-    if world == 2 and held.any() and not held.all():
-        groups |= {"seen": images[~held], "held out": images[held]}
+    compositions = dict(list(images.groupby(images["prompt"].map(composition))))
+    if world == 2 and len(compositions) > 1:
+        groups |= compositions
     if len(groups) > 1:
         groups["all"] = images
     before = images[images["method"] == BASE].set_index("case")["all_there"]
@@ -110,9 +110,10 @@ def _by_outcome(images: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
     return noted.assign(outcome=[OUTCOMES[old > 0, new > 0] for old, new in pairs])
 
 
-def _held_out(text: str) -> bool:
-    """Whether a prompt is a held-out composition; no, if it is not of the toy world."""
+def composition(text: str) -> str:
+    """ "held out", of a prompt that names what no training caption of world 2 has together; others,
+    and what is not of the toy world, are "seen"."""
     try:
-        return prompts.held_out(claims.parse(text))
+        return "held out" if prompts.held_out(claims.parse(text)) else "seen"
     except DaamkitError:
-        return False
+        return "seen"

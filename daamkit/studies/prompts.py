@@ -176,7 +176,9 @@ class FewerWarning(UserWarning):
     """A file with fewer prompts than were asked for."""
 
 
-def texts(source: str | Path | None, n: int, seed: int, split: str = "any") -> list[str]:
+def texts(
+    source: str | Path | None, n: int, seed: int, split: str = "any", world: int = 1
+) -> list[str]:
     """n different prompts; where a file has fewer, all of them, and a warning.
 
     Parameters
@@ -186,9 +188,9 @@ def texts(source: str | Path | None, n: int, seed: int, split: str = "any") -> l
         toy world.
     n, seed
         How many, and which of them: they are drawn at random.
-    split
-        Which captions: "held-out" ones hold a composition that no training caption holds
-        (`scenes.sample`).
+    split, world
+        Which captions, of which toy world: see `scenes.sample`. "held-out" ones also say what is
+        held out.
     """
     rng = np.random.default_rng((seed, 40))
     if source is not None:
@@ -202,7 +204,9 @@ def texts(source: str | Path | None, n: int, seed: int, split: str = "any") -> l
         return [known[i] for i in rng.permutation(len(known))[:n]]
     found: dict[str, None] = {}
     while len(found) < n:
-        found[scenes.draw(rng, split=split).caption] = None
+        caption = scenes.draw(rng, world=world, split=split).caption
+        if split != "held-out" or held_out(claims.parse(caption)):
+            found[caption] = None
     return list(found)
 
 

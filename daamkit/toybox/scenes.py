@@ -26,6 +26,7 @@ from daamkit.toybox.worlds import WORLDS
 SIDE = 128
 HIDDEN = "half hidden"
 SPLITS = ("any", "training", "held-out")
+TRIES = 10_000  # captions, until one is of the split
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def sample(
     Raises
     ------
     DaamkitError
-        If there is nothing to draw, the seed is negative or the kind, world or split is unknown.
+        If there is nothing to draw, the seed is negative, the kind, world or split is unknown, or
+        a kind has no scene of the split.
     """
     if n < 1:
         raise DaamkitError(wanted="at least one scene", got=f"n={n}", mend="ask for n >= 1")
@@ -138,7 +140,7 @@ def draw(
     Raises
     ------
     DaamkitError
-        If the kind, the world or the split is unknown.
+        If the kind, the world or the split is unknown, or the kind has no scene of the split.
     """
     sentence, placed, place, relation = _said(rng, kind, world, split)
     return paint(rng, sentence, placed, place, relation)
@@ -161,11 +163,17 @@ def _said(
         kind = str(rng.choice(list(kinds), p=[weight for weight, _ in kinds.values()]))
     _, plan = _one_of("kind of scene", kinds, kind)
     place = str(rng.choice(list(PLACES))) if rng.random() < (0.38, 0.30)[world - 1] else None
-    for _ in range(10_000):
+    for _ in range(TRIES):
         sentence = Sentence()
         placed, relation, root = plan(rng, sentence)
         if split == "any" or heldout.holds(sentence) == (split == "held-out"):
             break
+    else:
+        raise DaamkitError(
+            wanted=f"a {split} scene of the kind {kind!r} in world {world}",
+            got=f"none among {TRIES} captions",
+            mend="take another kind, or the split 'any'",
+        )
     if place is not None:
         _place(sentence, place, root)
     if world == 2 and rng.random() < (0.45 if sentence.words[root].pos == "VERB" else 0.04):

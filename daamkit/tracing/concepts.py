@@ -53,6 +53,7 @@ class Concepts(Tap):
     """
 
     guides = looks = True  # what is denoised is known, after guidance, in `before`
+    outputs = False  # whether outputs are compared where cells look at text alone, too
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class Concepts(Tap):
         self.names_of_sites: list[str] = []
         self.vectors: list[Vectors] = []  # by concept
         self.keys: dict[str, list[list[Tensor]]] = {}  # by site: as `extra.Keys` has them
+        self.values: dict[str, list[list[Tensor]]] = {}
         self.passes: list[int] = []
         self.ran: dict[str, list[int]] = {}  # by site: the passes of its denoiser
 
@@ -107,6 +109,7 @@ class Concepts(Tap):
             taken = extra.Keys(known, self.vectors)
             extra.draw(now, taken, [0] * len(self.vectors), self.vectors)
             self.keys |= taken.keys
+            self.values |= taken.values
 
     def begin(self, now: Pass) -> None:
         if "cond" in now.branches:
@@ -144,7 +147,8 @@ class Concepts(Tap):
         slots = Plan.slots_of(
             sites, whole, self.keep, lambda site: family.left_out(site, whole, base)
         )
-        if any(site.kind == "joint" for site in sites):  # scores are of all heads together
+        if self.outputs or any(site.kind == "joint" for site in sites):
+            # scores are of all heads together
             slots = tuple(replace(slot, heads=1) for slot in slots)
         return Plan(self.keep, slots, samples, steps, len(self.names))
 

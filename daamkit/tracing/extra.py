@@ -24,22 +24,28 @@ class Keys(Tap):
 
     Attributes
     ----------
-    keys
+    keys, values
         By site, for each concept and each of its texts: (heads, tokens, channels).
     """
 
     def __init__(self, sites: Sequence[str], concepts: Sequence[Vectors]) -> None:
         self.sites, self.concepts = sites, concepts
         self.keys: dict[str, list[list[Tensor]]] = {}
+        self.values: dict[str, list[list[Tensor]]] = {}
 
     def wants(self, site: Site) -> bool:
         return site.name in self.sites
 
     def observe(self, attention: Attention) -> None:
-        rows = zip(attention.key, attention.layout.text, self.concepts, strict=True)
-        self.keys[attention.site.name] = [
-            [key[:, own].detach() for own in first(attention.now, spans, concept)]
-            for key, spans, concept in rows
+        name = attention.site.name
+        self.keys[name] = self._own(attention, attention.key)
+        self.values[name] = self._own(attention, attention.every_value())
+
+    def _own(self, attention: Attention, every: Tensor) -> list[list[Tensor]]:
+        rows = zip(every, attention.layout.text, self.concepts, strict=True)
+        return [
+            [each[:, own].detach() for own in first(attention.now, spans, concept)]
+            for each, spans, concept in rows
         ]
 
     def last(self, site: Site) -> bool:

@@ -181,8 +181,13 @@ class Relating(Tap):
         text = self.texts[sample].prompt
         found = results.layers_of(store, sample, self.passes, self.ran, len(words) or None)
         many = text.columns if relation.endswith("text") else None
-        layers = {  # pooling rules are of words' maps
-            name: replace(layer, values=layer.values[..., :many].clone(), left_out=())
+        named = self.recorder.options.sites is not None
+        layers = {
+            name: replace(
+                layer,
+                values=layer.values[..., :many].clone(),
+                left_out=() if named else layer.left_out,
+            )
             for name, layer in found.items()
         }
         pixels = () if words or chosen == "all" else tuple(sources.pixels(chosen))

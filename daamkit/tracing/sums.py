@@ -12,7 +12,7 @@ from daamkit.attention.sites import Grid, Kind, Site
 from daamkit.attention.stores import Plan
 from daamkit.errors import DaamkitError
 from daamkit.maps.prompt import Prompt
-from daamkit.maps.related import Relation
+from daamkit.maps.related import MEAN, Relation
 from daamkit.tracing import sources
 from daamkit.tracing.options import TraceOptions
 
@@ -56,7 +56,7 @@ def planned(
     DaamkitError
         If a word is not there, or all cells of a video are asked for.
     """
-    slots = Plan.slots_of(sites, whole, frozenset(keep))
+    slots = Plan.slots_of(sites, whole, frozenset(keep), _left_out)
     if relation.startswith("text"):
         count = max(len(sources.words(prompt, chosen)) for prompt in prompts)
     else:
@@ -74,6 +74,11 @@ def planned(
         columns = max(prompt.columns for prompt in prompts)
         slots = tuple(replace(slot, grid=(1, columns)) for slot in slots)
     return Plan(frozenset(keep), slots, samples, steps, count)
+
+
+def _left_out(site: Site) -> frozenset[str]:
+    """Pooling rules are of words' maps; the mean of relations is of sites with an image."""
+    return frozenset({MEAN} if site.kind == "text" else ())
 
 
 def bearing(relation: Relation, pipe: Any, options: TraceOptions) -> list[Site]:

@@ -21,6 +21,7 @@ from tests.families import every
 from tests.families.checks import explicit
 from tests.families.every import CASES, generate
 
+pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 HEADS, CELLS, KEYS, TEXT = 4, 512, 128, range(10, 40)
 WHOLE = HEADS * CELLS * KEYS
 
@@ -132,9 +133,10 @@ def never_whole(monkeypatch):
     monkeypatch.setattr(Attention, "_float_softmax", whole)
 
 
-@pytest.mark.parametrize("name", ["sd", "pixart", "sana", "hunyuandit", "ltx", "wan22"])
-def test_a_trace_of_text_alone(name, request):
-    """Of images of several prompts: masks, encoders one after the other, two denoisers."""
+@pytest.mark.parametrize("name", CASES)
+def test_a_trace_computes_the_texts_columns_alone(name, request):
+    """Of images of several prompts: masks, cells that begin elsewhere in each row, encoders one
+    after the other, two denoisers."""
     case, found = CASES[name], []
     pipe, options = case.build(), case.guided
     for fixture in (None, "never_whole"):

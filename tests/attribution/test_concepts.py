@@ -7,6 +7,7 @@ from torch.nn import functional as F
 import daamkit
 from daamkit.attention import hooks
 from daamkit.attention.taps import Tap
+from daamkit.attribution import concepts
 from daamkit.attribution.concepts import ConceptAttention
 from tests.families import tiny_joint
 
@@ -96,3 +97,40 @@ def test_each_layer_and_step_is_the_papers_recipe():
             assert (found - wanted).abs().max() < 1e-5 and wanted.std() > 1e-3
             seen += 1
     assert seen == STEPS * len(layers) == 2 * STEPS
+
+
+@torch.no_grad()
+def test_where_text_looks_at_nothing_its_output_is_its_value(toybox):
+    """At each cross-attention a softmax over concepts of their values with the cell's output."""
+    names, seen, tokenizer = ["cat", "car", "traffic light"], Outcomes(), toybox.tokenizer
+    tap = concepts.Outputs(names, keep=frozenset({"step", "site"}))
+    with hooks.attach(toybox, tap, seen):
+        generator, told = torch.manual_seed(3), {"output_type": "latent"}
+        toybox("a red cat and a car", num_inference_steps=STEPS, generator=generator, **told)
+    states = []
+    for name in names:
+        ids = tokenizer(name, padding="max_length", return_tensors="pt").input_ids
+        count = len(tokenizer(name, add_special_tokens=False).input_ids)
+        states.append(toybox.text_encoder(ids).last_hidden_state[0, 1 : 1 + count])
+    layers = tap.images[0]
+    assert len(seen.outputs) == STEPS * len(layers) > STEPS
+    for (step, site), output in seen.outputs.items():
+        value = toybox.unet.get_submodule(site).to_v
+        wanted = (torch.stack([value(each).mean(0) for each in states]) @ output.T).softmax(0)
+        found = layers[site].values[step].flatten(-2)
+        assert (found - wanted).abs().max() < 1e-5 and wanted.std() > 1e-4
+
+
+class Outcomes(Tap):
+    """What cross-attention gives the cells of the guided half, heads side by side, by pass."""
+
+    def __init__(self):
+        self.outputs = {}
+
+    def wants(self, site):
+        return site.kind == "cross"
+
+    def edit(self, attention, output):
+        own = output[attention.branches["cond"]][0].transpose(0, 1).flatten(1)
+        self.outputs[attention.now.index, attention.site.name] = own.clone()
+        return output

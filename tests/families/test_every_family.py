@@ -1,15 +1,17 @@
 """What is true of every family, seen on its small pipeline."""
 
+import functools
 import math
 
 import pytest
 import torch
 
 import daamkit
+from daamkit import prompts
 from daamkit.attention import families, hooks
 from daamkit.tracing import extra
 from tests.families import every
-from tests.families.checks import Seen, exchanged
+from tests.families.checks import Seen, exchanged, explicit
 from tests.families.every import CASES, TWO, generate
 
 pytestmark = [
@@ -67,12 +69,14 @@ def test_probabilities_are_the_models_over_all_keys(case, pipe, batch):
 
 
 def test_all_that_text_gets_has_a_name(case, batch):
-    """Of each image and branch: its own row, its own tokens, padding and template together."""
+    """Of each image and branch: its own row, its own tokens, padding and template together; each
+    column is what an explicit softmax pays to the keys of its tokens."""
     *_, seen, runs = batch
+    whole = functools.cache(lambda *place: explicit(seen.attentions[place]).float())
     for branch in case.branches:
         of_branch = [at for at, step in enumerate(seen.passes) if branch in step.branches]
         for sample, run in enumerate(runs):
-            maps = run.branch(branch)
+            maps, read = run.branch(branch), prompts.texts(seen.passes[0].call, branch)[sample]
             assert maps.steps == len(of_branch) == 2
             for layer in maps.layers.values():
                 for index, number in enumerate(of_branch):
@@ -90,6 +94,23 @@ def test_all_that_text_gets_has_a_name(case, batch):
                     assert (given - kept).abs().max() < 2e-5
                     if attention.site.kind == "cross":
                         assert (kept - 1).abs().max() < 2e-5
+                    row = attention.branches[branch].start + sample
+                    (cells,) = attention.layout.cells_of(slice(row, row + 1))
+                    wanted = of_columns(whole(number, layer.name)[row][:, cells], spans, read)
+                    columns = layer.values[index].movedim(-3, 1).flatten(2).mT
+                    assert (columns - wanted).abs().max() < 2e-5
+
+
+def of_columns(shares, spans, read):
+    """(heads, cells, keys) as (heads, cells, columns): a key is in one column, whatever encoders
+    have it."""
+    keys = {
+        span.start + at: read.columns[span.encoder][span.first + at]
+        for span in reversed(spans)
+        for at in range(span.length)
+    }
+    found = shares.new_zeros(*shares.shape[:2], read.prompt.columns)
+    return found.index_add(2, torch.tensor([*keys.values()]), shares[..., [*keys]])
 
 
 def test_the_size_of_maps_is_told_before(case, alone):

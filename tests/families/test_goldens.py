@@ -14,6 +14,7 @@ from tests.families import goldens
 
 pytestmark = pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning")
 NAMES = {"cond": ("cond",), "uncond": ("uncond", "negative")}  # ours of a golden's row
+CLOSE = 2e-5  # far more than sums of 250 keys are off, 5e-7; another machine has other latents
 
 
 class Means(Tap):
@@ -60,7 +61,7 @@ def test_every_number(family):
         for row, name in enumerate(passes[entry["call"]]["rows"]):
             (branch,) = set(NAMES[name]) & means.keys()
             difference = means[branch][0, queries, keys] - golden.maps[entry["key"]][row]
-            assert difference.abs().max() < 2e-5, entry["key"]
+            assert difference.abs().max() < CLOSE, entry["key"]
         if entry["relation"].endswith("->text"):
             checked |= columns_have_the_numbers(golden, told, tracer.run, entry)
     words = {column for word in tracer.run.maps.words() for column in word.word.columns}
@@ -83,7 +84,7 @@ def columns_have_the_numbers(golden, told, run, entry) -> set[tuple[str, int]]:
     for key, named in keys.items():
         sums[named[0][1]] += wanted[:, key - entry["k_range"][0]]
         found |= set(named)
-    assert (sums - layer).abs().max() < 5e-5
+    assert (sums - layer).abs().max() < CLOSE
     for part in golden.meta["text_keys"]:
         if part["part"].startswith("byt5"):
             continue  # which of the quoted bytes are where, the golden does not say

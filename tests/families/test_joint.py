@@ -120,18 +120,6 @@ def test_family_and_sites_are_told(pipe):
     assert all(site.reads_text or site.reads_image for site in found)
 
 
-def test_a_trace_computes_the_texts_columns_alone(case, pipe, monkeypatch):
-    """Of no joint site is a softmax over all keys computed, where the kernel tells its sum."""
-
-    def whole(*args):
-        raise AssertionError("a softmax over all keys")
-
-    monkeypatch.setattr("daamkit.attention.taps.Attention._float_softmax", whole)
-    with daamkit.trace(pipe) as tracer:
-        tiny.generate(pipe, TWO, **case.guided)
-    assert all(0 < run.maps.mass.sum() < 1 for run in tracer.runs)
-
-
 def test_cells_look_at_cells_in_the_same_softmax(pipe, case):
     """Of texts of other lengths each image has its cells at places of its own."""
     seen = Seen()
@@ -315,6 +303,25 @@ def test_pictures_in_the_chat_shift_no_word(kind, pictures, monkeypatch):
     assert [each.word.text for each in tracer.run.maps.words()] == ["a", "red", "dog"]
     changed = (cat.text != dog.text).any(-1).nonzero().flatten()  # what follows has heard it
     assert cat.places[0] == dog.places[0] == changed[0] > 2 * pictures
+
+
+def test_a_tokenizer_within_a_processor_is_found():
+    """As FLUX.2 [dev] has it: all that is read is the same."""
+    found = []
+    for around in (lambda tokenizer: tokenizer, tiny.Processor):
+        pipe = tiny.flux2()
+        pipe.tokenizer = around(pipe.tokenizer)
+        with daamkit.trace(pipe, concepts=["dog"]) as tracer:
+            picture = tiny.generate(pipe, TWO, **LONG)
+        with daamkit.edit(pipe, daamkit.Exchange("cat", "a red dog")):
+            edited = tiny.generate(pipe, TWO[0], **LONG)
+        found.append((picture, edited, tracer.runs))
+    (plain, moved, runs), (same, again, others) = found
+    assert (plain == same).all() and (moved == again).all() and not (plain[:1] == moved).all()
+    for run, other in zip(runs, others, strict=True):
+        assert run.maps.prompt == other.maps.prompt
+        assert torch.equal(run.maps.pool(), other.maps.pool())
+        assert torch.equal(run.maps.concept("dog").values, other.maps.concept("dog").values)
 
 
 def test_a_picture_that_controls_is_not_denoised():

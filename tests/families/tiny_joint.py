@@ -311,6 +311,20 @@ def klein(seed: int = 0) -> Flux2KleinPipeline:
     return quiet(Flux2KleinPipeline(**parts, text_encoder=encoder, is_distilled=False))
 
 
+class Processor:
+    """What FLUX.2 [dev] has around its tokenizer, but for pictures."""
+
+    def __init__(self, tokenizer: Qwen2TokenizerFast) -> None:
+        self.tokenizer = tokenizer
+
+    def apply_chat_template(self, said: list, add_generation_prompt: bool, **options: Any) -> Any:
+        assert options.pop("tokenize") and options.pop("return_dict")
+        texts = self.tokenizer.apply_chat_template(
+            said, tokenize=False, add_generation_prompt=add_generation_prompt
+        )
+        return self.tokenizer(texts, **options)
+
+
 def flux2(seed: int = 0) -> Flux2Pipeline:
     """FLUX.2 [dev], with a tokenizer where the real one has a processor around it."""
     torch.manual_seed(seed)

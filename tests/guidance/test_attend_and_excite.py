@@ -20,6 +20,7 @@ from daamkit.guidance import attend_and_excite
 from daamkit.guidance.denoising import Method
 from daamkit.guidance.descent import StepsWarning
 from tests import tiny
+from tests.families import every
 from tests.guidance.test_denoising import generate
 
 PROMPT = "a red cat and a blue car"
@@ -578,6 +579,13 @@ def test_grids_that_are_not_there(sd, sdxl):
         guided(sdxl, "cat")
     with pytest.raises(DaamkitError, match=r"grid of 8 x 12 cells; got .*12 x 8"):
         guided(sd, call={"height": 48, "width": 32}, attn_res=(8, 12))
+
+
+def test_grids_of_a_video_have_frames():
+    case, excite = every.CASES["wan"], AttendAndExcite(["cat"], attn_res=(2, 6))
+    pipe, told = case.build(), r"of 2 x 6 cells; got grids of 3 x 2 x 6\..*\(frames, height, width"
+    with pytest.raises(DaamkitError, match=told), daamkit.guide(pipe, excite):
+        every.generate(case, pipe)
 
 
 @pytest.mark.parametrize(

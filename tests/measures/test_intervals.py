@@ -9,6 +9,7 @@ from scipy import stats
 
 from daamkit.errors import DaamkitError
 from daamkit.measures import intervals
+from daamkit.measures.clusters import error_of
 
 
 def test_the_interval_of_a_normal_mean_is_near_the_formula() -> None:
@@ -348,6 +349,22 @@ def test_a_ratio_of_one_prompt_or_none_has_no_interval() -> None:
     assert intervals.ratio(np.ones(2), np.full(2, 2.0), ["a", "a"])[0] == 0.5
     assert np.isnan(intervals.ratio(np.ones(2), np.full(2, 2.0), ["a", "a"])[1:]).all()
     assert np.isnan(intervals.ratio(np.full(2, np.nan), np.ones(2), ["a", "b"])).all()
+
+
+def test_a_denominator_of_zero_is_one_of_many() -> None:
+    rng = np.random.default_rng(10)
+    above, below = np.exp(rng.normal(0, 0.5, (2, 60)))
+    ends = []
+    for least in (1e-9, 0.0):
+        below[7] = least
+        ends.append(intervals.ratio(above, below, range(60)))
+    assert ends[0] == pytest.approx(ends[1], abs=1e-6)
+    found, low, high = ends[1]
+    student = stats.t.ppf(0.975, 59) * error_of(above, below)
+    assert high - found > 1.02 * student  # bootstrapped: by Student's alone both tails are alike
+    below[1:] = 0  # some draws have no denominator at all
+    assert np.isfinite(intervals.ratio(above, below, range(60))).all()
+    assert np.isnan(intervals.ratio(above, 0 * below, range(60))).all()
 
 
 def test_means_of_groups_are_those_of_each() -> None:

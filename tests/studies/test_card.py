@@ -137,8 +137,8 @@ def evaluate(monkeypatch):
     monkeypatch.setattr(card, "evaluate", evaluated)
     monkeypatch.setattr(card, "markdown", lambda *_: f"the card, {len(times)}")
     monkeypatch.setattr("daamkit.load", lambda _: tiny.sd(0))
-    told = ["toybox", "evaluate", "--world", "2", "--seeds", "0:2", "--scenes", "0", "--out"]
-    return lambda out: (cli.main([*told, str(out)]), len(times))
+    told = ["toybox", "evaluate", "--world", "2", "--model", "toybox-2", "--seeds", "0:2"]
+    return lambda out: (cli.main([*told, "--scenes", "0", "--out", str(out)]), len(times))
 
 
 @pytest.mark.parametrize("name", ["card.json", "card.md"])
@@ -157,7 +157,7 @@ def test_our_own_card_is_written_anew_beside_the_files_of_others(evaluate, tmp_p
         assert evaluate(tmp_path / "new") == (0, time)
         assert (tmp_path / "new" / "card.md").read_text() == f"the card, {time}"
         models = json.loads((tmp_path / "new" / "card.json").read_text())["models"]
-        assert models["toybox"]["card"] == [{"n": time}]
+        assert models["toybox-2"]["card"] == [{"n": time}]
     assert evaluate(tmp_path) == (0, 3) and (tmp_path / "notes.txt").read_text() == "mine"
 
 

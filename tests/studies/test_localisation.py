@@ -164,6 +164,10 @@ def test_evaluate_of_single_things_leaves_localisation_out(tmp_path, capfd) -> N
         (["--world", "2", "--prompts", "mine.txt"], "neither --prompts nor --quality"),
         (["--world", "2", "--quality", "8"], "neither --prompts nor --quality"),
         (["--model", "nowhere"], "the name of a model"),
+        (["--model", "toybox-2"], "got the model toybox-2, of world 2. Add --world 2"),
+        (["--model", "toybox-flux"], "wanted models of world 1"),
+        (["--world", "2"], "wanted models of world 2; got the model toybox, of world 1"),
+        (["--world", "2", "--model", "toybox-2", "toybox"], "Name toybox-2 or toybox-flux"),
     ],
 )
 def test_evaluate_says_what_is_wrong(arguments: list[str], says: str, capsys) -> None:

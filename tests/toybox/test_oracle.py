@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+import daamkit
 from benchmarks import blind
 from daamkit.errors import DaamkitError
 from daamkit.studies import reading
@@ -26,6 +27,14 @@ def test_drawn_scenes_are_read_as_they_are(some) -> None:
     assert result["name"] > 0.98
 
 
+def test_drawn_scenes_of_world_2_are_read_as_they_are() -> None:
+    table, facts = reading.measure(scenes.sample(150, 9002, world=2), oracle.trained(2))
+    result = table[table["of"] == "all"].set_index("measure")["mean"]
+    assert facts["miou"] >= 0.93
+    assert result["colour"] >= 0.98
+    assert result["name"] >= 0.98
+
+
 @pytest.mark.parametrize("model", ["toybox", "toybox-2", "toybox-flux"])
 def test_generated_things_are_read_as_the_eye_reads_them(model) -> None:
     result = blind.compare(model)
@@ -35,6 +44,19 @@ def test_generated_things_are_read_as_the_eye_reads_them(model) -> None:
         assert result["guided"]["agree"] >= 0.95
         parts = [result["guided"]["things"], result["unguided"]["things"]]
         assert sum(parts) == result["things"] and min(parts) > 100
+
+
+@pytest.mark.parametrize("model", ["toybox-2", "toybox-flux"])
+def test_a_shipped_model_draws_what_it_is_told(model) -> None:
+    pipe, n = daamkit.load(model), 12
+    pipe.set_progress_bar_config(disable=True)
+    images = pipe(
+        **daamkit.arguments(pipe, ["a red car"] * n),
+        generator=[torch.Generator().manual_seed(seed) for seed in range(n)],
+        num_inference_steps=10,
+    ).images
+    for seen in oracle.read_all(images, oracle.trained(2)):
+        assert ("car", "red") in zip(seen["name"], seen["colour"], strict=True)
 
 
 def test_the_frame_is_what_it_says(some) -> None:

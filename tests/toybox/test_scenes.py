@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daamkit.errors import DaamkitError
-from daamkit.toybox import backgrounds, kinds, scenes, sprites
+from daamkit.toybox import backgrounds, heldout, kinds, scenes, sprites
 from daamkit.toybox.captions import BACKGROUND, NUMBERS, PLACES, PLURALS
 from daamkit.toybox.scenes import SIDE, Scene
 
@@ -228,6 +228,14 @@ def test_a_word_of_grammar_mentions_nothing() -> None:
         for word in scene.words:
             if word.pos in ("ADP", "CCONJ", "VERB", "PUNCT") or word.text in ("left", "right"):
                 assert not scene.mask(word).any()
+
+
+def test_a_kind_without_a_scene_of_the_split_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heldout, "holds", lambda _: False)
+    monkeypatch.setattr(scenes, "TRIES", 5)
+    with pytest.raises(DaamkitError, match=r"held-out scene of the kind 'pair'.*none among 5"):
+        scenes.say(np.random.default_rng(0), "pair", world=2, split="held-out")
+    assert scenes.sample(1, 0, "pair", world=2, split="training")
 
 
 # -- backgrounds ----------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import combinations, count
+from itertools import combinations, count, pairwise, product
 
 import numpy as np
 import pytest
 
 from daamkit import resources
 from daamkit.errors import DaamkitError
-from daamkit.toybox import clauses, gatherings, heldout, scenes, sprites
+from daamkit.toybox import claims, clauses, gatherings, heldout, scenes, sprites
 from daamkit.toybox.captions import BACKGROUND, NUMBERS, CaptionWord
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.worlds import WORLDS
@@ -251,8 +251,10 @@ def test_a_rider_is_astride_and_a_sitter_above() -> None:
     for i in range(200):
         scene = scenes.draw(np.random.default_rng((12, i)), "verb", 2)
         if scene.relation in ("riding", "sitting on"):
-            (_, y), (_, under) = map(centre, scene.masks)
+            (x, y), (_, under) = map(centre, scene.masks)
             assert y < under, scene.caption
+            (_, _, _, bottom), (left, top, right, _) = (thing.box for thing in scene.things)
+            assert left < x < right and bottom > top, scene.caption  # on it, not in the air beside
             seen.add(scene.relation)
     assert seen == {"riding", "sitting on"}
 
@@ -291,28 +293,53 @@ def test_a_fifth_is_held_out() -> None:
     assert {role for _, role, _ in heldout.roles} == {"subject", "object"}
 
 
-def compositions(scene: Scene) -> tuple[set[str], set[tuple[str, str]]]:
-    """Names drawn, and colours said of them, from the scene alone."""
-    names = {thing.name for thing in scene.things}
-    return names, {(thing.colour, thing.name) for thing in scene.things if thing.colour}
+Event = tuple[str, str, str]
+
+
+def events(caption: str) -> list[Event]:
+    """Verb, subject and object of each event, as the caption is read."""
+    things = claims.parse(caption).things
+    return [
+        (claim.relation, actor.name, claim.name)
+        for actor, claim in pairwise(things)
+        if claim.relation in clauses.VERBS
+    ]
+
+
+def compositions(scene: Scene) -> tuple[set[str], set[tuple[str, str]], list[Event]]:
+    """Names and colours, drawn or said (or denied), and events, from the scene alone."""
+    said = claims.parse(scene.caption)
+    every = (*scene.things, *said.things, *said.absent)
+    looks = {(thing.colour, thing.name) for thing in every if thing.colour}
+    return {thing.name for thing in every}, looks, events(scene.caption)
 
 
 def test_training_scenes_hold_no_composition_that_is_held_out(drawn: list[Scene]) -> None:
     for scene in drawn:
-        names, looks = compositions(scene)
-        assert not heldout.is_held_out(names, looks), scene.caption
+        assert not heldout.is_held_out(*compositions(scene)), scene.caption
+    assert {"without", "while"} <= {scene.relation for scene in drawn}
 
 
-def test_held_out_scenes_hold_at_least_one() -> None:
-    for scene in scenes.sample(60, 21, "pair", world=2, split="held-out"):
+@pytest.mark.parametrize("kind", WORLDS[2])
+def test_held_out_scenes_hold_at_least_one(kind: str) -> None:
+    for scene in scenes.sample(30, 21, kind, world=2, split="held-out"):
         assert heldout.is_held_out(*compositions(scene)), scene.caption
 
 
 def test_roles_are_held_out_of_training() -> None:
-    held = {(verb, name) for verb, role, name in heldout.roles if role == "subject"}
-    assert held
-    for scene in scenes.sample(300, 22, "verb", world=2, split="training"):
-        assert (scene.relation, scene.things[0].name) not in held, scene.caption
+    """Of subjects and objects, with a participle and in a clause, in the first event and the
+    second."""
+    held = set()
+    for kind, split, i in product(("verb", "clause"), ("training", "held-out"), range(400)):
+        caption = scenes.say(np.random.default_rng((22, i)), kind, 2, split).text
+        found = events(caption)
+        assert len(found) == 1 + (" while " in caption), caption
+        for at, (verb, *names) in enumerate(found):
+            for role, name in zip(("subject", "object"), names, strict=True):
+                if (verb, role, name) in heldout.roles:
+                    assert split == "held-out", caption
+                    held.add(((kind, at), role))
+    assert held == set(product([("verb", 0), ("clause", 0), ("clause", 1)], ["subject", "object"]))
 
 
 def test_verbs_and_links_are_as_often_as_they_say() -> None:

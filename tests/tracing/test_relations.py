@@ -178,6 +178,67 @@ def test_what_a_word_pays_sums_to_one(flux):
     assert set(table.dropna()["special"]) <= {"EOS", "padding"}
 
 
+REFINED = {  # models that refine a text before it meets the image; sizes that nothing fills up
+    "zimage": {"height": 16, "width": 32},
+    "lumina2": {},
+    "hunyuanvideo": {"prompt": 'a red cat says "fox"'},  # which a second encoder reads alone
+}
+
+
+def refined(name, **options):
+    """What words of two steps attend to."""
+    case, asked = every.CASES[name], {"text_to_image": "all", "text_to_text": "all"}
+    pipe = case.build()
+    with daamkit.trace(pipe, relations=asked, **options) as tracer:
+        every.generate(case, pipe, **case.alone | REFINED[name])
+    return tracer.run
+
+
+@pytest.mark.parametrize("keep", [("step", "site", "head"), ()])
+@pytest.mark.parametrize("name", REFINED)
+def test_refiners_of_text_are_not_in_the_mean(name, keep, tmp_path):
+    run = refined(name, keep=keep)
+    text, image = (run.related[relation] for relation in ("text_to_text", "text_to_image"))
+    sources = list(dict.fromkeys(text.table()["source"]))
+    assert {"cat", "template"} <= set(sources) and sources == list(image.table()["source"])
+    for source in sources:
+        assert text.of(source).sum() + image.of(source).sum() == pytest.approx(1, abs=1e-5)
+    (refiners,) = {layer.group for layer in text.layers.values()} - {"layer", "block"}
+    alone = text.select(sites=refiners)
+    assert alone.of("cat").sum() == pytest.approx(1, abs=1e-5)  # where cells are not looked at
+    assert text.of("cat").sum() < 0.9
+    both = text.select(sites=lambda layer: True)
+    named = refined(name, keep=keep, sites=[site.split(".")[0] for site in sites_of(text)])
+    again = daamkit.open(run.save(tmp_path / "run")).related["text_to_text"]
+    for part in (both, named.related["text_to_text"]):
+        assert torch.allclose(part.of("cat"), over_sites(text, alone.of("cat"), text.of("cat")))
+    assert torch.equal(again.of("cat"), text.of("cat"))
+
+
+def sites_of(related) -> list[str]:
+    return [site for layer in related.layers.values() for site in layer.sites]
+
+
+def over_sites(related, refined, joint) -> torch.Tensor:
+    """The mean of all sites: one of a refiner, two of joint attention."""
+    assert len(sites_of(related)) == 3
+    return (refined + 2 * joint) / 3
+
+
+@pytest.mark.parametrize("keep", [("step", "site", "head"), ()])
+def test_a_layer_at_which_a_word_has_no_place_is_not_in_the_mean(keep):
+    """HunyuanVideo's refiner is of one of two encoders; only the other's text has an end."""
+    text = refined("hunyuanvideo", keep=keep).related["text_to_text"]
+    both, alone = text.select(sites=lambda layer: True), text.select(sites="refiner")
+    assert torch.equal(both.of("EOS"), text.of("EOS")) and text.of("EOS").sum() > 0.1
+    assert not torch.allclose(both.of("cat"), text.of("cat"), rtol=1e-2)
+    assert "EOS" in set(text.table()["source"]) - set(alone.table()["source"])
+    with pytest.raises(DaamkitError, match="what 'EOS' attends to; got layers at .*refiner"):
+        alone.of("EOS")
+    with pytest.raises(DaamkitError, match="what 'padding' attends to.*hidden text has no place"):
+        text.of("padding")
+
+
 def test_a_map_of_a_word_and_of_a_cell(flux):
     words, cells = flux.related["text_to_image"], flux.related["image_to_image"]
     assert words.map("cat").mask().shape == flux.maps.size

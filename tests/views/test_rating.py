@@ -145,20 +145,20 @@ def test_the_order_hangs_on_rater_and_seed_and_not_on_the_order_of_runs(tmp_path
 )
 def test_it_resumes_where_it_stopped(file, tmp_path, kind, value) -> None:
     runs = pairs()
-    whole = walk(Rating(runs, tmp_path / "whole", kind=kind, rater="ada"), value)
-    rating = Rating(runs, file, kind=kind, rater="ada")
+    whole = walk(Rating(runs, tmp_path / "whole", kind=kind, rater="Ada L."), value)
+    rating = Rating(runs, file, kind=kind, rater="Ada L.")
     half = []
     for _ in range(rating.total // 2):
         half.append((*rating.text, rating.image, rating.beside))
         rating.answer(value)
-    again = Rating(runs, file, kind=kind, rater="ada")
+    again = Rating(runs, file, kind=kind, rater="Ada L.")
     assert (again.index, again.total) == (len(half), len(whole))
     again.undo()
     assert again.given == {"score": "4", "present": "y", "preference": "1"}[kind]
     again.answer(value)
     assert half + walk(again, value) == whole
     assert len(lines(file)) == len(whole) + 1
-    assert Rating(runs, file, kind=kind, rater="ada").index == len(whole)
+    assert Rating(runs, file, kind=kind, rater="Ada L.").index == len(whole)
     assert Rating(runs, file, kind=kind, rater="eve").index == 0
 
 
@@ -222,12 +222,12 @@ def test_nothing_sent_or_shown_tells_the_run_its_seed_or_others_answers(file) ->
         run.image.info["comment"] = "attend_and_excite"
         run.image.text = {"seed": "987654"}
     for kind, value in (("score", 1), ("present", False), ("preference", "left")):
-        walk(Rating(notes, file, kind=kind, rater="bob"), value)
-        rating = Rating(notes, file, kind=kind, rater="ada")
+        walk(Rating(notes, file, kind=kind, rater="Bob B."), value)
+        rating = Rating(notes, file, kind=kind, rater="Ada L.")
         bundle, _ = rating._repr_mimebundle_()
         state = {name: value for name, value in rating.get_state().items() if name != "_esm"}
         for told in (repr(state), repr(bundle), repr(rating)):
-            for secret in ("attend", "unguided", "987654", "bob", "ada"):
+            for secret in ("attend", "unguided", "987654", "Bob B.", "Ada L."):
                 assert secret not in told
         assert rating.given == "" and rating.index == 0
 
@@ -272,7 +272,7 @@ def test_agreement_is_that_of_all_raters(file) -> None:
     assert (row["metric"], row["units"], row["raters"], row["answers"]) == ("ordinal", 5, 3, 15)
     assert 0 < row["alpha"] < 1
     for kind, value in (("present", True), ("preference", "tie")):
-        rating = Rating(pairs(2), file, kind=kind, rater="ada")
+        rating = Rating(pairs(2), file, kind=kind, rater="Ada L.")
         walk(rating, value)
         (row,) = rating.agreement().to_dict("records")
         assert row["metric"] == "nominal" and np.isnan(row["alpha"])

@@ -73,11 +73,14 @@ def train(
     shards: int = 64,
     scenes_folder: Path | None = None,
     start: Path | None = None,
+    sides: int = 1,
+    to_noise: float = TO_NOISE,
 ) -> None:
     """Until the model has seen so many samples in all, or for so many hours.
 
     Scenes come from `shards` shards of `latents`, one after the other and again from the first,
-    which lie in `scenes_folder`, by default `out`. `start` is an exported pipeline to begin with.
+    which lie in `scenes_folder`, by default `out`; of `sides` see `latents.Shard.rows`. `start` is
+    an exported pipeline to begin with. The times' logits have the mean `to_noise`.
     """
     auto, number = latents.autoencoder(device), -1
     torch.manual_seed(seed)
@@ -102,8 +105,9 @@ def train(
         if (current := seen // latents.SHARD % shards) != number:
             number = current
             shard = latents.shard(scenes_folder or out, number, auto, seed)
+            known = torch.tensor(shard.rows(sides))
         rng = torch.Generator().manual_seed(seed * 1_000_003 + steps)
-        rows = torch.randint(0, latents.SHARD, (batch,), generator=rng)
+        rows = known[torch.randint(0, len(known), (batch,), generator=rng)]
         clean = packed(shard.latents[rows].float())
         empty = torch.rand(batch, generator=rng) < 0.1
         capital = torch.rand(batch, generator=rng) < 0.15  # T5 tells "A cat" from "a cat"
@@ -118,7 +122,7 @@ def train(
         mute = torch.rand(batch, generator=rng) < MUTE
         pooled = ["" if each else text for each, text in zip(mute.tolist(), texts, strict=True)]
         t5_ids, clip_ids = ids(model, texts, pooled, length)
-        times = (torch.randn(batch, generator=rng) + TO_NOISE).sigmoid()
+        times = (torch.randn(batch, generator=rng) + to_noise).sigmoid()
         noise = torch.randn(clean.shape, generator=rng)
         at = times.view(-1, 1, 1)
         noisy = (1 - at) * clean + at * noise
@@ -212,6 +216,13 @@ def main(argv: list[str] | None = None) -> None:
         help=f"{latents.SHARD} scenes each, before they come again",
     )
     parser.add_argument("--scenes", type=Path, help="folder of the scenes' latents; default: --out")
+    parser.add_argument("--sides", type=int, default=1, help="see `latents.Shard.rows`")
+    parser.add_argument(
+        "--to-noise",
+        type=float,
+        default=TO_NOISE,
+        help="mean of the times' logits: layouts are learned where noise is high, shapes below",
+    )
     parser.add_argument("--batch", type=int, default=8, help="samples a step")
     parser.add_argument("--peak", type=float, default=6e-4, help="learning rate")
     parser.add_argument("--seed", type=int, default=0)
@@ -237,7 +248,7 @@ def main(argv: list[str] | None = None) -> None:
     train(
         asked.out, asked.samples, asked.batch, asked.seed, asked.peak,
         device=asked.device, hours=asked.hours, grid=asked.grid, shards=asked.shards,
-        scenes_folder=asked.scenes, start=asked.start,
+        scenes_folder=asked.scenes, start=asked.start, sides=asked.sides, to_noise=asked.to_noise,
     )  # fmt: skip
 
 

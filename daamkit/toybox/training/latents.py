@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from daamkit.toybox.scenes import Scene
 from daamkit.toybox.training import loop
 from daamkit.toybox.training.autoencoder import as_tensor
 
+SIDE = re.compile(r"\b(left|right|above|below)\b")
 PLACE = 8  # pixels a side of a place of the joint-attention model
 NAMES = ("", *sprites.EVERYTHING, *PLACES)
 PARTS = 9  # of a thing: the ninths of its box
@@ -34,6 +36,15 @@ class Shard:
     latents: torch.Tensor
     answers: torch.Tensor
     captions: list[str]
+
+    def rows(self, sides: int = 1) -> list[int]:
+        """The numbers of all scenes; of those with a thing to the left or right of, above or below
+        another so many times."""
+        return [
+            row
+            for row, caption in enumerate(self.captions)
+            for _ in range(sides if SIDE.search(caption) else 1)
+        ]
 
 
 def place_labels(scene: Scene) -> np.ndarray:

@@ -36,12 +36,15 @@ class Cached(SceneLessons):
 
 
 class Shards(SceneLessons):
-    """World 2: one shard of `latents` after the other, and again from the first."""
+    """World 2: one shard of `latents` after the other, and again from the first; see
+    `latents.Shard.rows` of `sides`."""
 
     world = 2
 
-    def __init__(self, out: Path, shards: int, scenes_folder: Path, device: str) -> None:
-        self.shards, self.folder = shards, scenes_folder
+    def __init__(
+        self, out: Path, shards: int, scenes_folder: Path, device: str, sides: int = 1
+    ) -> None:
+        self.shards, self.folder, self.sides = shards, scenes_folder, sides
         self.tokenizer = pipeline.tokenizer(out / "tokenizer")
         self.autoencoder, self.number = latents.autoencoder(device), -1
 
@@ -51,5 +54,6 @@ class Shards(SceneLessons):
             shard = latents.shard(self.folder, number, self.autoencoder)
             options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
             ids = self.tokenizer(shard.captions, max_length=77, **options).input_ids
-            self.number, self.now = number, (shard.latents, ids, shard.answers)
+            rows = shard.rows(self.sides)
+            self.number, self.now = number, (shard.latents[rows], ids[rows], shard.answers[rows])
         return self.now

@@ -194,13 +194,13 @@ def export(out: Path, place: Path, samples: int, drawn: Path | None = None) -> N
     loop.tell_how_far(place, seen, samples, latents.count(drawn or out))
 
 
-def world_2(out: Path, shards: int, drawn: Path | None, device: str) -> Shards:
+def world_2(out: Path, shards: int, drawn: Path | None, device: str, sides: int) -> Shards:
     """The shipped tokenizer and autoencoder put into the folder, and the scenes of world 2."""
     if not (out / "tokenizer" / "vocab.json").exists():
         shutil.copytree(resources.path("toybox", "tokenizer"), out / "tokenizer")
     if not (out / "autoencoder.safetensors").exists():
         loop.write_tensors(latents.autoencoder().state_dict(), out / "autoencoder.safetensors")
-    return Shards(out, shards, drawn or out, device)
+    return Shards(out, shards, drawn or out, device, sides)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -234,6 +234,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scenes", type=int, default=100_000, help="scenes drawn for the denoiser")
     parser.add_argument("--world", type=int, default=1, choices=[1, 2])
     parser.add_argument("--shards", type=int, default=64, help="of world 2's scenes")
+    parser.add_argument(
+        "--sides",
+        type=int,
+        default=1,
+        help="of world 2's scenes; see `latents.Shard.rows`",
+    )
     parser.add_argument("--drawn", type=Path, help="folder of world 2's shards; default: --out")
     parser.add_argument("--batch", type=int, default=16, help="samples a step of the denoiser")
     parser.add_argument("--peak", type=float, default=6e-4, help="learning rate of the denoiser")
@@ -255,7 +261,9 @@ def main(argv: list[str] | None = None) -> None:
         )
     asked.out.mkdir(parents=True, exist_ok=True)
     if asked.world == 2:
-        lessons: SceneLessons | None = world_2(asked.out, asked.shards, asked.drawn, asked.device)
+        lessons: SceneLessons | None = world_2(
+            asked.out, asked.shards, asked.drawn, asked.device, asked.sides
+        )
     else:
         lessons = None
         if not (asked.out / "tokenizer" / "vocab.json").exists():
