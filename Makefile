@@ -62,10 +62,12 @@ train: env
 	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox
 
 train2: env  # world 2; each goes on where it stopped
-	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --shards 20 --samples 175000 --resume
+	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --shards 20 --samples 225000 \
+		--sides 3 --resume
 	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --drawn build/flux \
-		--shards 20 --samples 160000 --resume
-	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2
+		--shards 20 --samples 220000 --sides 4 --resume
+	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2 \
+		--images 90000
 
 studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours
 	$(BIN)/daamkit study objects --n 600 --out build/studies/objects

@@ -55,9 +55,9 @@ class Related:
 
     Notes
     -----
-    What is asked for is the mean over heads, steps, and all layers of the finest grid at which the
-    source has a place; `select` takes some of these. Layers that refine a text before it meets the
-    image count only where they are chosen by name: there no cell is attended to.
+    What is asked for is the mean over heads, steps, and layers of the finest grid, as far as the
+    source has a place there; `select` takes some of these. Layers that refine a text before it
+    meets the image count only where they are chosen by name: no cell is attended to there.
     """
 
     relation: Relation

@@ -173,6 +173,18 @@ def test_a_shard_is_drawn_once_and_is_of_the_training_split(trained):
     assert load_file(trained / "latents-000.safetensors")["labels"].shape == (SMALL, 16, 16)
 
 
+def test_who_stands_where_is_shown_oftener():
+    captions = [
+        "a cat",
+        "a cat above a dog",
+        "a cat on the left and a dog on the right",
+        "a leftie",
+    ]
+    shard = latents.Shard(torch.zeros(4, 4, 32, 32), torch.zeros(4, 16, 16), captions)
+    assert shard.rows() == [0, 1, 2, 3]
+    assert shard.rows(3) == [0, 1, 1, 1, 2, 2, 2, 3]
+
+
 def test_the_tokenizer_keeps_words_and_spells_what_it_does_not_know():
     tokens = flux.learn_t5_tokenizer(["a red cat and a cat", "the umbrellas of a red cat"] * 40)
     assert tokens.tokenize("a red cat") == ["▁a", "▁red", "▁cat"]

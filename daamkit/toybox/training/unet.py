@@ -3,7 +3,7 @@
     python -m daamkit.toybox.training.unet --out build/toybox --samples 400000
     python -m daamkit.toybox.training.unet --out build/toybox --samples 600000 --resume
     python -m daamkit.toybox.training.unet --out build/toybox --hours 2 --resume
-    python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --samples 160000
+    python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --samples 220000 --sides 4
 
 With ``--world 2`` the tokenizer and the autoencoder are the shipped ones, and the scenes are the
 shards of `latents`, which hold no composition of `heldout`. As in `training.flux`, places
