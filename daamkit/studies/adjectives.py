@@ -207,7 +207,7 @@ def _against(wide: pd.DataFrame, change: str, region: str) -> dict[str, float]:
     over = gain(own.to_numpy(), article.to_numpy(), clusters)
     share = ratio(own.to_numpy(), noun.to_numpy(), clusters)
     return {
-        **dict(zip(("over_article", "over_low", "over_high"), over, strict=True)),
+        **dict(zip(columns("over_article"), over, strict=True)),
         "p": paired((own - article).to_numpy(), clusters),
         **dict(zip(columns("of_noun"), share, strict=True)),
     }
