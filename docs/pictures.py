@@ -18,6 +18,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import daamkit
+from daamkit import zoo
 from daamkit.studies import prompts
 from daamkit.toybox import oracle, scenes
 from daamkit.toybox.worlds import WORLDS
@@ -31,6 +32,12 @@ PROMPTS = [
     "a dog to the left of a monkey", "a turtle and a yellow bowl", "a rabbit in the snow",
     "a dog wearing a crown", "three apples", "a bear sitting on a red chair",
     "a lion above a blue balloon in the city",
+]  # fmt: skip
+PROMPTS_2 = [
+    "a monkey rides an elephant", "a bear is sitting on a red chair",
+    "a teddy bear to the left of a car", "a lion above a blue balloon", "four purple umbrellas",
+    "a very small penguin in the snow", "a dog without a crown",
+    "a horse, a traffic light and a cookie",
 ]  # fmt: skip
 NEGLECTED = [(51, "monkey", "turtle"), (95, "mouse", "gray chair"), (89, "bear", "rabbit")]
 TILE, GAP, LINE = 160, 10, 22
@@ -136,6 +143,18 @@ def samples(pipe: object) -> Image.Image:
     return sheet(list(zip(images, PROMPTS, strict=True)), 8)
 
 
+def samples_2() -> Image.Image:
+    """What the models of world 2 draw, a row each, one seed a prompt, none chosen."""
+    tiles = []
+    for name in ("toybox-2", "toybox-flux"):
+        pipe = daamkit.load(name)
+        generators = [torch.Generator().manual_seed(seed) for seed in range(len(PROMPTS_2))]
+        call = zoo.arguments(pipe, PROMPTS_2, None)
+        images = pipe(**call, num_inference_steps=25, generator=generators).images
+        tiles += list(zip(images, PROMPTS_2, strict=True))
+    return sheet(tiles, len(PROMPTS_2), lines=2)
+
+
 def readings(pipe: object) -> Image.Image:
     """64 generated images of all kinds of prompts, with what the oracle reads in them."""
     cases = [case for case in prompts.drawn(range(3000, 3010)) if case.kind != "thing"][:60]
@@ -169,6 +188,7 @@ def main() -> None:
     drawn = [(Image.fromarray(s.image), s.caption) for s in scenes.sample(24, seed=3)]
     sheet(drawn, 8).save(FOLDER / "scenes.png", optimize=True)
     world_2().save(FOLDER / "scenes2.png", optimize=True)
+    samples_2().save(FOLDER / "samples2.png", optimize=True)
     pipe = daamkit.load("toybox")
     explain(pipe).save(FOLDER / "explain.png", optimize=True)
     guided(pipe).save(FOLDER / "guided.png", optimize=True)

@@ -147,7 +147,7 @@ _ = plots.entanglement(rows)
 # %%
 tables = study.tables(rows)
 table = tables["entanglement"]
-table[["change", "region", "over_article", "over_low", "over_high", "p"]].round(3)
+table[["change", "region", "over_article", "over_article_low", "over_article_high", "p"]].round(3)
 
 # %% [markdown]
 # `over_article` is how much more than the article's change, with its 95 % interval over prompts.

@@ -84,7 +84,7 @@ class Layers(OfScenes):
         """
         chosen = pd.concat([part for _, part in _cut(rows)], ignore_index=True)
         told = chosen.drop(columns="method").rename(columns={"part": "method"})
-        blind = chosen.loc[chosen["kind"] == "control", "part"].unique()
+        blind = [*chosen.loc[chosen["kind"] == "control", "part"].unique()]
         winner = winners.crossed(told, ["ap", "iou"], to=TODAY, without=blind)
         return {"layers": pd.DataFrame(self._lines(rows)), "winner": winner}
 

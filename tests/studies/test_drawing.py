@@ -45,7 +45,7 @@ def test_what_is_said_is_found(drawn: list[Scene]) -> None:
             assert row["value"] == expected, (scene.caption, row)
             seen.add(row["measure"])
     assert seen == {
-        "present", "colour", "own_colour", "texture", "size", "count", "relation", "place",
+        "present", "colour", "own_colour", "texture", "count", "relation", "place",
         "all_present", "neglect", "extra",
     }  # fmt: skip
 
@@ -54,13 +54,13 @@ def test_what_world_2_says_is_found() -> None:
     seen: set[str] = set()
     for scene in scenes.sample(400, 77, world=2):
         case = PromptCase("any", claims.parse(scene.caption), 0)
-        for row in drawing.check(case, truth(scene).drop(columns="size")):
+        for row in drawing.check(case, truth(scene)):
             if row["measure"] == "own_colour" and any(thing.colour for thing in scene.things):
                 continue  # of two things of one name, one may have the other's colour
             expected = 0.0 if row["measure"] in ("extra", "neglect") else 1.0
             assert row["value"] == expected, (scene.caption, row)
             seen.add(row["measure"])
-    assert {"absent", "not_colour", "vivid", "count", "relation"} <= seen and "size" not in seen
+    assert {"absent", "not_colour", "vivid", "count", "relation"} <= seen
 
 
 def test_a_thing_that_must_not_be_there_is_found_out() -> None:

@@ -22,7 +22,7 @@ from daamkit.studies import captions, gains, methods, neglect, outcomes, prompts
 from daamkit.studies.neglect import Neglect
 from daamkit.studies.session import Session
 from daamkit.toybox import claims, heldout, oracle, scenes
-from daamkit.toybox.sprites import ANIMALS, COLOURS, SIZES, TEXTURES, THINGS
+from daamkit.toybox.sprites import ANIMALS, COLOURS, TEXTURES, THINGS
 from daamkit.vision import alignment
 
 METHODS = ("none", "attend_and_excite", "syngen", "redraw_loss", "redraw_oracle")
@@ -529,7 +529,7 @@ def test_captions_say_what_was_drawn() -> None:
 instances = st.lists(
     st.tuples(
         st.sampled_from(THINGS[:4]), st.sampled_from(("own", *list(COLOURS)[:2])),
-        st.sampled_from(("plain", *TEXTURES)), st.sampled_from(("ordinary", *SIZES)),
+        st.sampled_from(("plain", *TEXTURES)),
     ),
     min_size=1, max_size=5,
 )  # fmt: skip
@@ -538,11 +538,11 @@ instances = st.lists(
 @given(instances)
 def test_a_caption_is_read_back_as_what_it_was_written_of(things) -> None:
     """By `toybox.claims`, as numbers of things with their looks."""
-    reading = pd.DataFrame(things, columns=["name", "colour", "texture", "size"])
+    reading = pd.DataFrame(things, columns=["name", "colour", "texture"])
     reading = reading.assign(kind="thing", area=100)
     said = neglect.claims.parse(captions.write(reading)).things
     found = [
-        (each.name, each.colour or "own", each.texture or "plain", each.size or "ordinary")
+        (each.name, each.colour or "own", each.texture or "plain")
         for each in said
         for _ in range(each.count)
     ]
@@ -550,12 +550,12 @@ def test_a_caption_is_read_back_as_what_it_was_written_of(things) -> None:
 
 
 def test_a_place_is_said_and_nothing_is_nothing() -> None:
-    columns = ["kind", "name", "colour", "texture", "size", "area"]
-    place = ["place", "grass", "", "", "", 900]
-    bear = ["thing", "bear", "red", "plain", "small", 100]
+    columns = ["kind", "name", "colour", "texture", "area"]
+    place = ["place", "grass", "", "", 900]
+    bear = ["thing", "bear", "red", "plain", 100]
     assert captions.write(pd.DataFrame([place], columns=columns)) == "the grass"
     assert captions.write(pd.DataFrame([bear, place], columns=columns)) == (
-        "a small red bear on the grass"
+        "a red bear on the grass"
     )
     assert captions.write(pd.DataFrame([], columns=columns)) == ""
 
