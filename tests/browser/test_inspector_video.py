@@ -33,6 +33,7 @@ def test_frames_are_scrubbed_and_played(page, video, tmp_path) -> None:
     for name in inspector.runs:
         inspector.columns = [name]
         assert state(page, "columns") == [name]
+        settle(page)
         pictures.append(seen(page))
         assert np.array_equal(pictures[-1], painted(inspector, name))
         page.locator("input.frame").press("ArrowRight")
