@@ -11,6 +11,7 @@ from daamkit.guidance.self_attention import SelfAttentionGuidance
 from daamkit.studies import methods, runner
 from daamkit.studies.guidance_effects import GuidanceEffects
 from daamkit.studies.placebo import Placebo
+from tests.families import tiny_joint
 
 KEY = ["case", "method", "of", "start", "measure"]
 
@@ -124,3 +125,11 @@ def test_maps_that_do_not_move_gain_nothing(toybox, monkeypatch) -> None:
 def test_methods_that_make_no_study(names) -> None:
     with pytest.raises(DaamkitError, match="attend_and_excite"):
         GuidanceEffects(methods=names)
+
+
+def test_what_works_in_the_middle_is_left_out_where_there_is_none(toybox) -> None:
+    assert methods.borne(toybox, ["none", "self_attention"]) == ["none", "self_attention"]
+    study, pipe = GuidanceEffects(n=2, steps=1), tiny_joint.toybox_flux()
+    with pytest.warns(methods.UnborneWarning, match="FluxPipeline .*: self_attention, perturbed"):
+        rows = measured(study, pipe)
+    assert set(rows["method"]) == {"none", "attend_and_excite", "placebo", "syngen"}
