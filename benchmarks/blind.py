@@ -30,19 +30,18 @@ import torch
 from PIL import Image, ImageDraw
 
 import daamkit
-from daamkit import resources
+from daamkit import resources, zoo
 from daamkit.measures import intervals
 from daamkit.studies import card, methods, prompts
 from daamkit.toybox import oracle
 from daamkit.toybox.scenes import SIDE
 
 NUMBER, COLUMNS, PAGE, STEPS = 140, 14, 20, 25
-WORLDS = {"toybox": 1, "toybox-2": 2, "toybox-flux": 2}
 
 
 def asked(model: str) -> list[prompts.PromptCase]:
     """The prompts with their seeds, kinds in no order."""
-    if WORLDS[model] == 1:
+    if zoo.SHIPPED[model] == 1:
         cases = prompts.drawn(range(2000, 2020))
     else:
         cases = [case for _, case in card.asked(range(2000, 2010))]
@@ -51,7 +50,7 @@ def asked(model: str) -> list[prompts.PromptCase]:
 
 def guided(model: str, number: int) -> bool:
     """Whether an image is guided."""
-    return WORLDS[model] == 2 and number % 2 == 1
+    return zoo.SHIPPED[model] == 2 and number % 2 == 1
 
 
 def drawn(model: str) -> list[Image.Image]:
@@ -112,14 +111,14 @@ def compare(model: str = "toybox") -> dict[str, Any]:
     file = resources.path("oracle", f"{_called(model)}.csv")
     with file.open(newline="", encoding="utf-8") as lines:
         seen = [(int(row["image"]), row["name"], row["colour"]) for row in csv.DictReader(lines)]
-    readings = oracle.read_all(images(model), oracle.trained(WORLDS[model]))
+    readings = oracle.read_all(images(model), oracle.trained(zoo.SHIPPED[model]))
     read = Counter(
         (number, row.name, row.colour)
         for number, reading in enumerate(readings)
         for row in reading[reading["kind"] == "thing"].itertuples()
     )
     found = _compared(seen, read)
-    for name, own in {"guided": True, "unguided": False}.items() if WORLDS[model] == 2 else ():
+    for name, own in {"guided": True, "unguided": False}.items() if zoo.SHIPPED[model] == 2 else ():
         part = _compared(
             [each for each in seen if guided(model, each[0]) == own],
             Counter({each: n for each, n in read.items() if guided(model, each[0]) == own}),
@@ -158,7 +157,7 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--draw", type=Path, help="folder for the images")
     what.add_argument("--compare", action="store_true")
-    parser.add_argument("--model", default="toybox", choices=[*WORLDS])
+    parser.add_argument("--model", default="toybox", choices=[*zoo.SHIPPED])
     parser.add_argument("--json", action="store_true", help="print one JSON object and no more")
     told = parser.parse_args()
     if told.draw:

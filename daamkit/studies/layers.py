@@ -82,14 +82,15 @@ class Layers(OfScenes):
         "winner": what would be the best default, chosen on one half of the prompts, over today's on
         the other; see `winners.crossed`.
         """
-        chosen = pd.concat([part for _, part in _cut(rows)], ignore_index=True)
+        cut = dict(_cut(rows))
+        chosen = pd.concat(cut.values(), ignore_index=True)
         told = chosen.drop(columns="method").rename(columns={"part": "method"})
         blind = [*chosen.loc[chosen["kind"] == "control", "part"].unique()]
         winner = winners.crossed(told, ["ap", "iou"], to=TODAY, without=blind)
-        return {"layers": pd.DataFrame(self._lines(rows)), "winner": winner}
+        return {"layers": pd.DataFrame(self._lines(cut)), "winner": winner}
 
-    def _lines(self, rows: pd.DataFrame) -> Iterator[Row]:
-        for place, chosen in _cut(rows):
+    def _lines(self, cut: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
+        for place, chosen in cut.items():
             today = chosen[chosen["part"] == TODAY][[*KEYS, "ap", "iou"]]
             for (kind, name), own in chosen.groupby(["kind", "part"], sort=False):
                 prompts = own["prompt"].tolist()
