@@ -10,10 +10,13 @@ comment is written anew:
 
 - "from": the study's folder and its table, without ``.csv``; or of each model, {"toybox-2":
   "toybox-2/layers/layers", ...}: the lines of those that are there, with a column "model".
-- "rows": columns whose values begin a line; "columns": one whose values are columns of the page.
+- "rows": columns whose values begin a line; "columns": one, or several, whose values are columns of
+  the page.
 - "show": what a cell tells, a mean with its 95 % interval where there is one; several as columns.
 - "where": only lines in which columns have these values.
 - "called": other names for heads and for what begins a line.
+- "beside": columns that the study does not know, {"the paper": {"nsubj": "head", ...}}: by what
+  begins a line.
 
 Tables of studies that are not in the folder stay as they are, and are told.
 """
@@ -65,18 +68,22 @@ def markdown(frame: pd.DataFrame, spec: dict[str, Any]) -> str:
     called = spec.get("called", {})
     for column, value in spec.get("where", {}).items():
         frame = frame[frame[column].isin(value if isinstance(value, list) else [value])]
-    rows, across = spec["rows"], spec.get("columns")
-    kinds = list(dict.fromkeys(frame[across])) if across else [None]
-    heads = [*rows]
+    rows, across = spec["rows"], spec.get("columns", [])
+    across = [across] if isinstance(across, str) else across
+    kinds = list(dict.fromkeys(map(tuple, frame[across].to_numpy()))) if across else [()]
+    beside = spec.get("beside", {})
+    heads = [*rows, *beside]
     for kind in kinds:
         for show in spec["show"]:
-            named = called.get(show, show) if len(spec["show"]) > 1 or not across else ""
-            heads.append(", ".join(filter(None, [str(called.get(kind, kind or "")), named])))
+            named = [called.get(show, show)] if len(spec["show"]) > 1 or not across else []
+            told = [str(called.get(each, each)) for each in kind]
+            heads.append(", ".join(filter(None, told + named)))
     lines = [[called.get(head, head) for head in heads], ["---"] * len(heads)]
     for names, part in frame.groupby(rows, sort=False, dropna=False):
         line = [str(called.get(name, name)) for name in names]
+        line += [known.get(names[0], "") for known in beside.values()]
         for kind in kinds:
-            own = part[part[across] == kind] if across else part
+            own = part[(part[across] == list(kind)).all(axis=1)]
             line += [cell(own, show) for show in spec["show"]]
         lines.append(line)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,5 +1,7 @@
 """Tables of studies come into the pages as their comments ask."""
 
+import itertools
+
 import pandas as pd
 import pytest
 
@@ -100,3 +102,26 @@ def test_two_lines_for_one_cell(tables):
 def test_a_column_that_is_not_there(tables):
     with pytest.raises(KeyError, match="cause"):
         tables.markdown(pd.DataFrame({"part": ["up"]}), {"rows": ["part"], "show": ["cause"]})
+
+
+def test_several_columns_and_what_others_say(tables):
+    frame = pd.DataFrame(
+        [
+            {"relation": relation, "set": kind, "model": model, "n": n}
+            for n, (relation, kind, model) in enumerate(
+                itertools.product(("obj", "amod"), ("seen", "held out"), ("a", "b"))
+            )
+        ]
+    )
+    spec = {
+        "rows": ["relation"],
+        "columns": ["model", "set"],
+        "show": ["n"],
+        "beside": {"the paper": {"obj": "head"}},
+    }
+    assert tables.markdown(frame, spec).splitlines() == [
+        "| relation | the paper | a, seen | b, seen | a, held out | b, held out |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| obj | head | 0 | 1 | 2 | 3 |",
+        "| amod |  | 4 | 5 | 6 | 7 |",
+    ]

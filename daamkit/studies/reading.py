@@ -38,8 +38,8 @@ def measure(
         - "found": of things that show, how many an instance covers (IoU above `COVERS`);
         - "recall": one of the right name, of each name and of all; "hidden": the same of things
           half hidden;
-        - "name", "colour" ("own" included), "texture" ("plain" included), "size" of an oracle that
-          reads it: of things found, how many have the right one;
+        - "name", "colour" ("own" included), "texture" ("plain" included): of things found, how many
+          have the right one;
         - "count": of a scene's names, how often as many instances as things, by their number;
         - "false": of instances, how many cover nothing.
     facts
@@ -95,7 +95,7 @@ def _compared(scene: Scene, reading: pd.DataFrame, heads: Sequence[str]) -> Iter
             yield from told("hidden", named)
         for row in covers:
             for head in heads:
-                usual = {"colour": "own", "texture": "plain", "size": "ordinary"}.get(head)
+                usual = {"colour": "own", "texture": "plain"}.get(head)
                 wanted = getattr(thing, head) or usual
                 yield from told(head, getattr(row, head) == wanted)
     read = Counter(row.name for row in instances)

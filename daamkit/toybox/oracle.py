@@ -29,25 +29,15 @@ from torch.nn import functional as F
 from daamkit import resources
 from daamkit.errors import DaamkitError
 from daamkit.toybox.captions import PLACES
-from daamkit.toybox.sprites import COLOURS, EVERYTHING, SIZES, TEXTURES, THINGS
+from daamkit.toybox.sprites import COLOURS, EVERYTHING, TEXTURES, THINGS
 
-# What each head tells apart; 0 is nothing, or the thing as it comes.
+# What each head tells apart; 0 is nothing, or the thing as it comes. There is none for sizes: a big
+# thing among three is as long as others beside one, and a thing's length in pixels is measured.
 NAMES = ("", *THINGS, *PLACES)
-HEADS: dict[str, tuple[str, ...]] = {
-    "name": NAMES,
-    "colour": ("own", *COLOURS),
-    "texture": ("plain", *TEXTURES),
-    "size": ("ordinary", *SIZES),
-}
-# Of each world. That of world 2 has no size: a thing's length in pixels is measured, and "small"
-# says less than that ("small" among three things is as long as others beside one).
-HEADS_OF: dict[int, dict[str, tuple[str, ...]]] = {
-    1: HEADS,
-    2: {
-        "name": ("", *EVERYTHING, *PLACES),
-        "colour": HEADS["colour"],
-        "texture": HEADS["texture"],
-    },
+LOOKS = {"colour": ("own", *COLOURS), "texture": ("plain", *TEXTURES)}
+HEADS: dict[int, dict[str, tuple[str, ...]]] = {  # of each world
+    1: {"name": NAMES, **LOOKS},
+    2: {"name": ("", *EVERYTHING, *PLACES), **LOOKS},
 }
 CENTRE = 2  # and two numbers: from a pixel to its instance's centre, (y, x), in parts of REACH
 REACH = 32.0
@@ -74,14 +64,14 @@ class Block(nn.Module):
 class Oracle(nn.Module):
     """A U-Net (arXiv 1505.04597) at a half to a sixteenth of the image's size, finished at its own.
 
-    Its heads are those of a world (`HEADS_OF`), each a score for each pixel, and "centre", by which
+    Its heads are those of a world (`HEADS`), each a score for each pixel, and "centre", by which
     pixels of one instance find together (Panoptic-DeepLab, arXiv 1911.10194).
     """
 
     def __init__(self, world: int = 1) -> None:
         super().__init__()
         c = _CHANNELS
-        self.heads = HEADS_OF[world]
+        self.heads = HEADS[world]
         self.stem = nn.Conv2d(3, c[0], 4, stride=2, padding=1)
         self.down = nn.ModuleList([Block(c[max(i - 1, 0)], c[i]) for i in range(4)])
         self.middle = Block(c[3], c[3])
@@ -170,9 +160,9 @@ def read_all(
     frames
         For each image a row an instance, from left to right: ``kind`` ("thing", or "place" for
         what a place's noun names), ``name``, ``colour`` ("own": as the thing comes), ``texture``
-        ("plain"), of world 1 ``size`` ("ordinary"), ``confidence`` (mean probability of the name
-        over its pixels), ``left``, ``top``, ``right``, ``bottom`` (pixels of its visible part),
-        ``area`` (pixels) and ``mask`` ((height, width) bool).
+        ("plain"), ``confidence`` (mean probability of the name over its pixels), ``left``,
+        ``top``, ``right``, ``bottom`` (pixels of its visible part), ``area`` (pixels) and ``mask``
+        ((height, width) bool).
 
     Raises
     ------

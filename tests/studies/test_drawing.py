@@ -23,7 +23,6 @@ def truth(scene: Scene) -> pd.DataFrame:
             "name": thing.name,
             "colour": thing.colour or "own",
             "texture": thing.texture or "plain",
-            "size": thing.size or "ordinary",
             **dict(zip(BOX, thing.box, strict=True)),
             "area": int(mask.sum()),
             "mask": mask,
@@ -82,7 +81,7 @@ def value(rows: list[dict], measure: str) -> list[float]:
 
 def thing(name: str, left: int, top: int, colour: str = "own") -> dict:
     box = {"left": left, "top": top, "right": left + 40, "bottom": top + 40, "area": 1600}
-    looks = {"colour": colour, "texture": "plain", "size": "ordinary"}
+    looks = {"colour": colour, "texture": "plain"}
     return {"kind": "thing", "name": name, **looks, **box, "mask": np.ones((2, 2), bool)}
 
 

@@ -10,7 +10,7 @@ from benchmarks import blind
 from daamkit.errors import DaamkitError
 from daamkit.studies import reading
 from daamkit.toybox import oracle, scenes
-from daamkit.toybox.oracle import HEADS, NAMES
+from daamkit.toybox.oracle import LOOKS, NAMES
 from daamkit.toybox.training import oracle as teacher
 
 
@@ -73,7 +73,7 @@ def test_the_frame_is_what_it_says(some) -> None:
         assert (row.left, row.right) == (xs.min(), xs.max() + 1)
         assert (row.top, row.bottom) == (ys.min(), ys.max() + 1)
         assert 0 < row.confidence <= 1
-        assert row.kind == "place" or row.colour in HEADS["colour"]
+        assert row.kind == "place" or row.colour in LOOKS["colour"]
     masks = np.stack(list(frame["mask"]))
     assert masks.sum(0).max() == 1  # a pixel is of one thing
 
@@ -139,9 +139,9 @@ def test_labels_are_the_scene(some) -> None:
         maps = teacher.labels(scene)
         for thing, mask in zip(scene.things, scene.masks, strict=True):
             assert (maps[0][mask] == NAMES.index(thing.name)).all()
-            assert (maps[1][mask] == HEADS["colour"].index(thing.colour or "own")).all()
+            assert (maps[1][mask] == LOOKS["colour"].index(thing.colour or "own")).all()
             ys, xs = np.nonzero(mask)
-            y, x = ys + maps[4][mask], xs + maps[5][mask]
+            y, x = ys + maps[-2][mask], xs + maps[-1][mask]
             left, top, right, bottom = thing.box
             assert (y == (top + bottom) // 2).all() and (x == (left + right) // 2).all()
         if scene.place:

@@ -238,7 +238,7 @@ def test_the_oracle_of_world_2_begins_with_what_that_of_world_1_knows():
     teacher.begin(model, 2, known, 1)
     image = torch.rand(1, 3, 128, 128)
     ours, theirs = model(image), known(image)
-    names = [list(oracle.HEADS_OF[world]["name"]) for world in (1, 2)]
+    names = [list(oracle.HEADS[world]["name"]) for world in (1, 2)]
     both = [names[1].index(name) for name in names[0]]
     torch.testing.assert_close(ours["name"][:, both], theirs["name"])
     for head in ("colour", "texture", "centre"):
@@ -255,7 +255,7 @@ def test_an_oracle_of_world_2_learns_and_reads(tmp_path):
 
 
 def test_labels_of_world_2_name_all_its_things():
-    names = oracle.HEADS_OF[2]["name"]
+    names = oracle.HEADS[2]["name"]
     assert set(sprites.EVERYTHING) < set(names)
     scene = next(s for s in scenes.sample(300, 5, world=2) if s.things[0].name == "teddy bear")
     maps = teacher.labels(scene, world=2)

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from daamkit.toybox import pipeline, scenes
-from daamkit.toybox.oracle import HEADS
+from daamkit.toybox.oracle import LOOKS, NAMES
 from daamkit.toybox.sprites import THINGS
 from daamkit.toybox.training import loop
 from daamkit.toybox.training.autoencoder import as_tensor
@@ -34,7 +34,7 @@ from daamkit.toybox.training.loop import Progress, descend, keep, rate, resume
 from daamkit.toybox.training.oracle import labels
 
 BATCH, PATCH = 32, 16
-_LOOKS = [len(HEADS["name"]), len(HEADS["colour"])]
+_LOOKS = [len(NAMES), len(LOOKS["colour"])]
 
 
 def untrained(tokenizer: CLIPTokenizer) -> CLIPModel:

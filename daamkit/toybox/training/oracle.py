@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from daamkit.toybox import scenes
 from daamkit.toybox.captions import PLACES, Noun, Sentence
 from daamkit.toybox.layouts import SCALES, Placed
-from daamkit.toybox.oracle import HEADS_OF, REACH, Oracle, called, trained
+from daamkit.toybox.oracle import HEADS, REACH, Oracle, called, trained
 from daamkit.toybox.scenes import Scene
 from daamkit.toybox.sprites import COLOURS, EVERYTHING, NAMES, SIZES, TEXTURES, THINGS
 from daamkit.toybox.training import autoencoder, latents, loop
@@ -63,7 +63,7 @@ def mess(rng: np.random.Generator, world: int = 1) -> Scene:
 def labels(scene: Scene, world: int = 1) -> np.ndarray:
     """(heads + 2, 128, 128) int8: a label for each of a world's heads, and the way to the
     instance's centre, (y, x) in pixels."""
-    heads = HEADS_OF[world]
+    heads = HEADS[world]
     names, looks = heads["name"], list(heads)[1:]
     maps = np.zeros((len(heads) + 2, scenes.SIDE, scenes.SIDE), np.int8)
     if scene.place is not None:
@@ -158,8 +158,7 @@ def loss(scores: dict[str, Tensor], maps: Tensor, count: int = len(THINGS)) -> T
     total = F.cross_entropy(scores["name"], maps[:, 0].long(), ignore_index=UNKNOWN)
     maps = maps[:, :, ::2, ::2]
     things = (maps[:, 0] > 0) & (maps[:, 0] <= count)
-    weights = [("colour", 0.4), ("texture", 0.2), ("size", 0.1)][: maps.shape[1] - 3]
-    for channel, (head, weight) in enumerate(weights, 1):
+    for channel, (head, weight) in enumerate([("colour", 0.4), ("texture", 0.2)], 1):
         truth = maps[:, channel].long()
         each = F.cross_entropy(scores[head], truth, reduction="none", ignore_index=UNKNOWN)
         total = total + weight * (each * things).sum() / things.sum().clamp(min=1)
@@ -169,9 +168,9 @@ def loss(scores: dict[str, Tensor], maps: Tensor, count: int = len(THINGS)) -> T
 
 def answers(world: int) -> dict[str, list[tuple[str, str]]]:
     """What each row of an oracle's two last layers stands for."""
-    rows = [(head, value) for head, values in HEADS_OF[world].items() for value in values]
-    likeness = [*rows[len(HEADS_OF[world]["name"]) :], ("centre", "y"), ("centre", "x")]
-    return {"name": rows[: len(HEADS_OF[world]["name"])], "likeness": likeness}
+    rows = [(head, value) for head, values in HEADS[world].items() for value in values]
+    likeness = [*rows[len(HEADS[world]["name"]) :], ("centre", "y"), ("centre", "x")]
+    return {"name": rows[: len(HEADS[world]["name"])], "likeness": likeness}
 
 
 def begin(model: Oracle, world: int, other: Oracle, known: int) -> None:
