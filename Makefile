@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env browser demo test quick lowest lint docs notebooks train train2 studies studies2 clean
+.PHONY: env browser demo test quick lowest lint docs notebooks train train2 studies reliability clean
 
 env: .venv/.installed
 
@@ -63,37 +63,20 @@ train: env
 
 train2: env  # world 2; each goes on where it stopped
 	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --shards 20 --samples 225000 \
-		--sides 3 --resume
+		--sides 3 --to-noise 0.5 --resume
 	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox-2 --world 2 --drawn build/flux \
 		--shards 20 --samples 220000 --sides 4 --resume
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2 \
 		--images 90000
 
-studies: env  # those of docs/studies.md, then of docs/guidance_studies.md; two hours
-	$(BIN)/daamkit study objects --n 600 --out build/studies/objects
-	$(BIN)/daamkit study parts_of_speech --n 300 --out build/studies/parts_of_speech
-	$(BIN)/daamkit study relations --n 400 --out build/studies/relations
-	$(BIN)/daamkit study cohyponyms --n 440 --out build/studies/cohyponyms
-	$(BIN)/daamkit study adjectives --n 200 --out build/studies/adjectives
-	$(BIN)/daamkit study adjectives --n 40 --replay --out build/studies/adjectives-replay
-	$(BIN)/daamkit study neglect --n 216 --out build/studies/neglect
-	$(BIN)/daamkit study self_attention --n 40 --sets 1 --out build/studies/self_attention
-	$(BIN)/daamkit study guidance_effects --n 120 --out build/studies/guidance_effects
-	$(BIN)/daamkit study reliability --n 420 --split seen --seed 50000 --out build/reliability
-	$(BIN)/python -m daamkit.studies.calibrate build/reliability --out data/reliability/toybox.json
-	$(BIN)/daamkit study reliability --n 210 --out build/studies/reliability
-	$(BIN)/daamkit study binding --n 200 --out build/studies/binding
-	for name in objects parts_of_speech relations cohyponyms adjectives neglect self_attention \
-			guidance_effects reliability; do \
-		cp build/studies/$$name/$$name.png docs/images/; done
-
 SCENES := layers:600 faithfulness:120 necessity:100 interventions:600 binding:120 relations:400 \
-	parts_of_speech:300 adjectives:200 objects:600 likeness:440
+	parts_of_speech:300 adjectives:200 objects:600 likeness:440 guidance_effects:120
 GUIDANCE := none attend_and_excite syngen divide_and_bind search redraw_oracle redraw_loss redraw_clip
 CONSTANTS := none attend_and_excite all_steps unsmoothed unrefined low_thresholds high_thresholds \
 	small_moves large_moves
+SHOWN := objects parts_of_speech relations cohyponyms adjectives neglect guidance_effects self_attention
 
-studies2: env  # those of drawn scenes and captions, on both models of world 2; each goes on where it was
+studies: env  # those of the pages, on both models of world 2; each goes on where it was
 	for model in toybox-2 toybox-flux; do \
 		test -e data/attribution/$$model.json || $(BIN)/python -m daamkit.studies.lessons $$model \
 			--world 2 --out data/attribution/$$model.json || exit 1; \
@@ -109,6 +92,8 @@ studies2: env  # those of drawn scenes and captions, on both models of world 2; 
 			$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
 				--out build/studies/$$model/$${each%:*} || exit 1; \
 		done; \
+		$(BIN)/daamkit study adjectives --model $$model --world 2 --n 40 --replay \
+			--out build/studies/$$model/adjectives-replay || exit 1; \
 		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) \
 			--out build/studies/$$model/neglect || exit 1; \
 		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) --n 180 \
@@ -117,15 +102,24 @@ studies2: env  # those of drawn scenes and captions, on both models of world 2; 
 		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(CONSTANTS) --n 60 \
 			--asked two three --out build/studies/$$model/neglect-constants || exit 1; \
 	done
-	for model in toybox-2 toybox-flux; do \
-		$(BIN)/daamkit study reliability --model $$model --world 2 --n 840 --split seen --seed 50000 \
+	$(BIN)/daamkit study self_attention --model toybox-2 --world 2 --settings none sag cfg cfg+sag \
+		--out build/studies/toybox-2/self_attention
+	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
+	$(BIN)/python docs/tables.py build/studies
+	for name in $(SHOWN); do cp build/studies/toybox-2/$$name/$$name.png docs/images/; done
+
+reliability: env  # what the package knows of each toybox, and how good it is
+	for model in toybox toybox-2 toybox-flux; do \
+		test $$model = toybox && set -- --n 420 || set -- --n 840 --world 2; \
+		$(BIN)/daamkit study reliability --model $$model --split seen --seed 50000 $$@ \
 			--out build/reliability-$$model || exit 1; \
 		$(BIN)/python -m daamkit.studies.calibrate build/reliability-$$model \
 			--out data/reliability/$$model.json || exit 1; \
-		$(BIN)/daamkit study reliability --model $$model --world 2 --n 420 \
+		test $$model = toybox && set -- --n 210 || set -- --n 420 --world 2; \
+		$(BIN)/daamkit study reliability --model $$model $$@ \
 			--out build/studies/$$model/reliability || exit 1; \
 	done
-	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
+	cp build/studies/toybox/reliability/reliability.png docs/images/
 
 clean:
 	rm -rf .venv .lowest build demo explained docs/notebooks

@@ -73,7 +73,7 @@ sweep = sweep[sweep["method"].isin(("daam", "other word", "smooth noise"))]
 axes = plots.sweep(sweep, "miou", by="method", dashes="set")
 # %%
 table = tables["miou"]
-table = table[(table["vocabulary"] == "all nouns") & ~table["cut"].str.startswith("fixed")]
+table = table[(table["vocabulary"] == "all nouns") & ~table["at"].str.startswith("max")]
 table[["set", "method", "miou", "low", "high", "nouns"]].round(2)
 
 # %% [markdown]

@@ -194,7 +194,7 @@ class AttributionStudy(Explaining):
         Of all words that are mapped: "parts_of_speech" and "relations", each measure by these.
         """
         rows = pd.concat(
-            [_cut(part) for _, part in rows.groupby(["set", "thing"], sort=False)],
+            [localisation.cut(part) for _, part in rows.groupby(["set", "thing"], sort=False)],
             ignore_index=True,
         )
         names = rows[rows["thing"]]
@@ -248,16 +248,6 @@ def _robustness(rows: pd.DataFrame) -> pd.DataFrame:
     }
     settings = ["set", "split", *(["draw"] if rows["draw"].nunique() > 1 else [])]
     return robustness.held(rows, measures, to=DAAM, rules=["paper"], settings=settings)
-
-
-def _cut(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with the IoU at each method's cut that is best on other prompts; of a single prompt it
-    is not known."""
-    if rows["prompt"].nunique() < 2:
-        return rows.assign(iou=np.nan, rule="", tau=0.0)
-    chosen = localisation.fold(cuts.long(rows)).rename(columns={"image": "seed"})
-    chosen = chosen[[*KEYS, "method", "iou", "rule", "tau"]]
-    return rows.merge(chosen, on=[*KEYS, "method"], how="left")
 
 
 def _lines(rows: pd.DataFrame, *by: str) -> Iterator[Row]:

@@ -82,17 +82,17 @@ class Layers(OfScenes):
         "winner": what would be the best default, chosen on one half of the prompts, over today's on
         the other; see `winners.crossed`.
         """
-        cut = dict(_cut(rows))
+        told = rows.rename(columns={"part": "method"})
+        cut = {place: localisation.cut(part) for place, part in localisation.sets(told)}
         chosen = pd.concat(cut.values(), ignore_index=True)
-        told = chosen.drop(columns="method").rename(columns={"part": "method"})
-        blind = [*chosen.loc[chosen["kind"] == "control", "part"].unique()]
-        winner = winners.crossed(told, ["ap", "iou"], to=TODAY, without=blind)
+        blind = [*chosen.loc[chosen["kind"] == "control", "method"].unique()]
+        winner = winners.crossed(chosen, ["ap", "iou"], to=TODAY, without=blind)
         return {"layers": pd.DataFrame(self._lines(cut)), "winner": winner}
 
     def _lines(self, cut: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
         for place, chosen in cut.items():
-            today = chosen[chosen["part"] == TODAY][[*KEYS, "ap", "iou"]]
-            for (kind, name), own in chosen.groupby(["kind", "part"], sort=False):
+            today = chosen[chosen["method"] == TODAY][[*KEYS, "ap", "iou"]]
+            for (kind, name), own in chosen.groupby(["kind", "method"], sort=False):
                 prompts = own["prompt"].tolist()
                 line: Row = {"set": place, "kind": kind, "part": name, "n": len(own)}
                 both = own.merge(today, on=KEYS, suffixes=("", "_today"))
@@ -110,15 +110,6 @@ class Layers(OfScenes):
         from daamkit.studies import charts
 
         return charts.layers(tables["layers"])
-
-
-def _cut(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each set's rows, with the IoU at each part's cut that is best on other prompts."""
-    for place, part in localisation.sets(rows):
-        long = cuts.long(part.assign(method=part["part"]))
-        cut = localisation.fold(long).rename(columns={"image": "seed"})
-        cut = cut[[*KEYS, "method", "iou", "rule", "tau"]]
-        yield place, part.merge(cut, left_on=[*KEYS, "part"], right_on=[*KEYS, "method"])
 
 
 def parts(run: Run) -> Iterator[tuple[str, str, Callable[[Word], WordMap]]]:

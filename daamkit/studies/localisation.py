@@ -192,6 +192,16 @@ def fold(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(kept, ignore_index=True)
 
 
+def cut(rows: pd.DataFrame) -> pd.DataFrame:
+    """Wide rows (`cuts.long`) with the iou at each method's cut that is best on other prompts, its
+    rule and tau; of a single prompt that is not known."""
+    if rows["prompt"].nunique() < 2:
+        return rows.assign(iou=np.nan, rule="", tau=0.0)
+    keys = ["seed", "noun", "method"]
+    chosen = fold(cuts.long(rows)).rename(columns={"image": "seed"})
+    return rows.merge(chosen[[*keys, "iou", "rule", "tau"]], on=keys, how="left")
+
+
 def sets(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The rows of each "set" that has two prompts: of one nothing can be said."""
     each = [(str(name), part) for name, part in rows.groupby("set", sort=False)]

@@ -45,6 +45,7 @@ ALIASES = {  # nouns of captions that mean a class of COCO by another name
     "motorbike": "motorcycle", "plane": "airplane", "television": "tv",
 }  # fmt: skip
 CLUSTERS = "k-means + Hungarian"
+BEST = "best on other prompts"  # a cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,10 +183,10 @@ class Objects(Located):
         return {name: truths.truth(name, device, self.world) for name in self.segmenters}
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """ "miou": for each set and vocabulary each method's mean IoU with its interval, the maps
-        at the paper's three thresholds and at the cut that was best on other prompts; a segmenter
-        that lacks some of a vocabulary's nouns has no row for it. "nouns": how many were asked for,
-        measured, and not, by why. "sweep": every cut.
+        """ "miou": for each set and vocabulary each method's mean IoU with its interval, at the cut
+        that was best on other prompts, and of the maps at the paper's three thresholds ("at"); a
+        segmenter that lacks some of a vocabulary's nouns has no row for it. "nouns": how many were
+        asked for, measured, and not, by why. "sweep": every cut.
 
         Raises
         ------
@@ -203,19 +204,20 @@ class Objects(Located):
             part = counts[(counts < len(measured)) & ~counts.index.isin(localisation.BASELINES)]
             some = some[~some["method"].isin(part.index)].assign(image=some["case"])
             chosen = localisation.summary(some).rename(columns={"cuts": "cut"})
-            out.append(chosen.assign(set=name, vocabulary=vocabulary))
+            out.append(chosen.assign(set=name, vocabulary=vocabulary, at=BEST))
             swept = localisation.sweep(some).assign(set=name, vocabulary=vocabulary)
             sweeps.append(swept)
             fixed = swept[(swept["rule"] == "max") & swept["tau"].isin((0.3, 0.4, 0.5))]
             fixed = fixed[fixed["method"].isin(("daam", "paper"))]
-            out.append(fixed.assign(cut=[f"fixed: max {tau:g}" for tau in fixed["tau"]]))
+            at = [f"max {tau:g}" for tau in fixed["tau"]]
+            out.append(fixed.assign(cut=at, at=at))
         if not out:
             raise DaamkitError(
                 wanted="two prompts with a noun to measure",
                 got=f"{rows['why'].value_counts().to_dict()} of {rows['case'].nunique()} prompts",
                 mend="give more prompts, or a truth that knows their nouns",
             )
-        columns = ["set", "vocabulary", "method", "cut", "miou", "low", "high", "nouns"]
+        columns = ["set", "vocabulary", "method", "at", "cut", "miou", "low", "high", "nouns"]
         nouns = rows.drop_duplicates(["case", "noun"]).groupby(["set", "why"]).size().unstack()
         nouns = nouns.rename(columns={"": "measured"}).fillna(0).astype(int).reset_index()
         nouns.insert(1, "asked", nouns.iloc[:, 1:].sum(axis=1))
@@ -230,7 +232,7 @@ class Objects(Located):
         from daamkit.studies import charts
 
         table = tables["miou"]
-        return charts.objects(table[~table["cut"].str.startswith("fixed")], tables["sweep"])
+        return charts.objects(table[table["at"] == BEST], tables["sweep"])
 
 
 def exchange(

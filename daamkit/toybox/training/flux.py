@@ -1,7 +1,7 @@
 """Train the joint-attention toybox on scenes of world 2.
 
-    python -m daamkit.toybox.training.flux --out build/flux --samples 175000
-    python -m daamkit.toybox.training.flux --out build/flux --samples 175000 --resume
+    python -m daamkit.toybox.training.flux --out build/flux --samples 225000
+    python -m daamkit.toybox.training.flux --out build/flux --samples 225000 --resume
     python -m daamkit.toybox.training.flux --out build/flux --export data/toybox-flux
     python -m daamkit.toybox.training.flux --out build/again --start data/toybox-flux
 
