@@ -57,9 +57,10 @@ notebooks: env  # run them and write what they show
 	$(BIN)/python notebooks/execute.py
 
 train: env
-	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox --resume
-	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox
-	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox
+	$(BIN)/python -m daamkit.toybox.training.unet --out build/toybox --images 66500 --scenes 80000 \
+		--samples 200000 --resume
+	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox --images 190000
+	$(BIN)/python -m daamkit.toybox.training.clip --out build/toybox --images 48000
 
 train2: env  # world 2; each goes on where it stopped
 	$(BIN)/python -m daamkit.toybox.training.flux --out build/flux --shards 20 --samples 225000 \

@@ -26,7 +26,9 @@ from daamkit.attention.hooks import Ended, attach, extra_passes
 from daamkit.attention.sites import Layout, Site, Span
 from daamkit.attention.taps import Attention, Image, Output, Tap
 from daamkit.attribution.method import Again, Attribution
+from daamkit.attribution.occlusion import Occlusion
 from daamkit.edits.edit import Edit
+from daamkit.edits.replay import Tape
 from daamkit.errors import DaamkitError
 from daamkit.guidance.aggregation import attend
 from daamkit.guidance.denoising import Latents, Method, count, denoise, is_first_pass
@@ -69,6 +71,7 @@ __all__ = [
     "Latents",
     "Layout",
     "Method",
+    "Occlusion",
     "Output",
     "Pass",
     "Prompt",
@@ -82,6 +85,7 @@ __all__ = [
     "Span",
     "Study",
     "Tap",
+    "Tape",
     "Truth",
     "Word",
     "WordMap",

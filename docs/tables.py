@@ -51,7 +51,7 @@ def cell(lines: pd.DataFrame, measure: str) -> str:
     if isinstance(value, str) or lines[measure].dtype.kind in "iu":
         return str(value)
     ends = ["low", "high"] if measure in ("mean", "miou") else [f"{measure}_low", f"{measure}_high"]
-    sign = "+" if "over" in measure else ""
+    sign = "+" if "over" in measure or "gain" in measure else ""
     low, high = (lines[end].iloc[0] if end in lines else None for end in ends)
     shown = "" if low is None or pd.isna(low) else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
     return f"{value:{sign}.3f}{shown}"

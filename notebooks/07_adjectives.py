@@ -39,8 +39,7 @@ import torch
 from scipy.ndimage import binary_dilation
 
 import daamkit
-from daamkit.edits.replay import Replay, Tape
-from daamkit.extend import attach
+from daamkit.extend import Tape, attach
 from daamkit.studies import truths
 from daamkit.studies.adjectives import Adjectives
 from daamkit.views import palettes, plots
@@ -123,7 +122,7 @@ measure(after)
 
 # %%
 held = {
-    f"{change}\n(attention held)": draw(CHANGED[change], Replay(tape))
+    f"{change}\n(attention held)": draw(CHANGED[change], daamkit.Replay(tape))
     for change in ("nothing", "article", "adjective")
 }
 show(held)

@@ -138,9 +138,10 @@ def score(folder: Path, world: int = 1) -> pd.DataFrame:
     Returns
     -------
     table
-        For each split and both together ("all"), and for each method ("yours", "centre prior",
-        "other word": yours of another thing in the picture): n (words), ap and iou (at a cut that
-        is best on other prompts), each with its 95% interval over prompts.
+        For each split, both together ("all") and of these the words beside which another thing is
+        named ("several things"), and for each method ("yours", "centre prior", "other word": yours
+        of another thing in the picture, if there is one): n (words), ap and iou (at a cut that is
+        best on other prompts), each with its 95% interval over prompts.
 
     Raises
     ------
@@ -161,7 +162,9 @@ def score(folder: Path, world: int = 1) -> pd.DataFrame:
                 line = named | {"method": method, "ap": ap}
                 rows += [line | cut for cut in cuts.scores(found, row.mask)]
     every = pd.DataFrame(rows)
-    parts = {"all": every} | dict(list(every.groupby("split", sort=False)))
+    pairs = every.loc[every["method"] == "other word", ["image", "noun"]].drop_duplicates()
+    parts = {"all": every, "several things": every.merge(pairs)}
+    parts |= dict(list(every.groupby("split", sort=False)))
     return pd.concat([_summary(part).assign(split=name) for name, part in parts.items()])[
         ["split", "method", "n", "ap", "ap_low", "ap_high", "iou", "iou_low", "iou_high", "cuts"]
     ].reset_index(drop=True)
