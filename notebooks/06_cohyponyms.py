@@ -86,8 +86,8 @@ chief[["a", "b", "both", "iou"]].sort_values("iou", ascending=False).round(2)
 #
 # With 440 images of `toybox-2`, which knows 33 pairs of kin, the interval of the overlap's
 # difference lies just above 0 (0.075 [0.001, 0.165]), but p is 0.058, and pairs that look alike
-# make it; that of missing things holds 0: [the studies](../docs/studies.md). The paper finds both in
-# Stable Diffusion, on pairs of COCO's things; the toyboxes are small, and may differ.
+# make it; that of missing things holds 0: [the studies](../docs/studies.md). The paper finds both
+# in Stable Diffusion, on pairs of COCO's things; the toyboxes are small, and may differ.
 #
 # **Exercise.** Draw the worst pair with other seeds. Then guide it:
 # [Attend-and-Excite](08_attend_and_excite.ipynb). Next: [adjectives](07_adjectives.ipynb).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -15,9 +15,12 @@ from daamkit.attention.sites import Site, of_rows, places
 from daamkit.attention.taps import Attention, Output, Tap
 from daamkit.attribution.method import Again
 from daamkit.guidance.denoising import denoise
+from daamkit.maps.prompt import Prompt
 from daamkit.maps.run import Run
+from daamkit.maps.tokens import Token
 from daamkit.maps.wordmap import WordMap, enlarge, over_tokens
 from daamkit.maps.words import Word
+from daamkit.prompts import by_place
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class GradientAttention:
         """One more generation, with a pass of gradients in each of its steps."""
         tap = Relevance(run.maps.size)
         again(tap)
+        found = [over_tokens(tap.total[-1], _placed(run, word, tap.prompt)) for word in words]
         return [
-            WordMap(over_tokens(tap.total[-1], word), word, run.maps.size, run.image)
-            for word in words
+            WordMap(values, word, run.maps.size, run.image)
+            for values, word in zip(found, words, strict=True)
         ]
 
 
@@ -48,7 +52,11 @@ class Relevance(Tap):
     total
         (samples, places of text, y, x), at a quarter of the image's sides: enlarged from each
         site's own grid.
+    prompt
+        The last image's, its tokens numbered by these places.
     """
+
+    prompt: Prompt
 
     guides = looks = True  # `before` is called, with what is denoised
 
@@ -64,6 +72,7 @@ class Relevance(Tap):
 
     def before(self, now: Pass) -> None:
         """One pass with a graph, one without."""
+        self.prompt = by_place(now.call, "cond")[-1]
         kept = Kept()
         with torch.enable_grad(), frozen(now.denoiser):
             said = denoise(now, now.noisy, kept)
@@ -98,6 +107,21 @@ class Kept(Tap):
         self.weights.append((attention, weights))
         value = attention.every_value()
         return weights.to(value.dtype) @ value
+
+
+def _placed(run: Run, word: Word, prompt: Prompt) -> Word:
+    """A word whose columns are places, in which neither padding nor template is one."""
+
+    def places(columns: Sequence[int]) -> tuple[int, ...]:
+        own = {_named(token) for token in run.maps.prompt.tokens if token.column in columns}
+        return tuple(dict.fromkeys(t.column for t in prompt.tokens if _named(t) in own))
+
+    parts = tuple(places(part) for part in word.parts)
+    return replace(word, columns=places(word.columns), parts=parts)
+
+
+def _named(token: Token) -> tuple[str, int, int, str, str | None]:
+    return token.encoder, token.start, token.end, token.text, token.special
 
 
 def _of_text(

@@ -34,7 +34,8 @@ class Share:
 def among_words(maps: HeatMaps) -> HeatMaps:
     """Maps whose layers, and heads if they were kept apart, are divided by the sum over the
     prompt's words and all steps: the same whether steps were kept apart or not."""
-    columns = sorted({column for word in maps.prompt.words() for column in word.columns})
+    words = [word for encoder in maps.prompt.texts for word in maps.prompt.words(encoder)]
+    columns = sorted({column for word in words for column in word.columns})
     layers = {
         name: replace(layer, values=layer.values / _sum(layer.values, columns, maps.keep))
         for name, layer in maps.layers.items()

@@ -30,6 +30,8 @@ class Given:
     text: Float[Tensor, "places channels"]
     places: list[int]
     pooled: Float[Tensor, " width"] | None
+    source: str
+    fills: int  # how many places fill the row up to the batch's longest, and are seen by nothing
 
 
 @dataclass(eq=False)
@@ -98,14 +100,20 @@ class Exchange(OfWords):
         self._rows = self._rows or self._read(now)
         given = inputs.get("encoder_hidden_states")
         own, rows = now.branches[self.branch], self._rows
-        if not isinstance(given, Tensor) or any(given.shape[1:] != row.text.shape for row in rows):
+        if not isinstance(given, Tensor):
             raise DaamkitError(
-                wanted=f"a text of {len(rows[0].text)} places, as {self.source!r} has",
-                got=f"one of {given.shape[1]}" if isinstance(given, Tensor) else "none of tensors",
-                mend="name a prompt with as many tokens"
-                if isinstance(given, Tensor)
-                else "take `Silence`, which knows this model",
+                wanted="a text of vectors, to exchange some",
+                got="none of tensors",
+                mend="take `Silence`, which knows this model",
             )
+        for row in rows:
+            length = given.shape[1] - row.fills
+            if (length, given.shape[2:]) != (len(row.text), row.text.shape[1:]):
+                raise DaamkitError(
+                    wanted=f"a text of {len(row.text)} places, as {row.source!r} has",
+                    got=f"one of {length}",
+                    mend="name a prompt with as many tokens",
+                )
         changed = given.clone()
         for number, row in enumerate(rows, own.start):
             places = torch.tensor(row.places, dtype=torch.long, device=given.device)
@@ -132,6 +140,7 @@ class Exchange(OfWords):
         pools = {text for text, own in zip(sources, words, strict=True) if POOLED in own}
         width = pooled_width(now.inputs) if pools else 0
         pooled = {text: vectors.pooled(now, text, width) for text in pools}
+        trims = any(encoder.trims for encoder in prompts.encoders(now.call.pipe, now.call))
         rows = []
         for each, spans, own, source in zip(
             read,
@@ -152,7 +161,9 @@ class Exchange(OfWords):
             _require_places(source, moved(each, other, chosen))
             first = min(span.start for span in spans) + vectors.registers(now.call)
             places = [key - first for key in each.keys(spans, chosen) if key >= first]
-            rows.append(Given(texts[source], places, pooled[source] if POOLED in own else None))
+            pool = pooled[source] if POOLED in own else None
+            fills = each.padding() if trims else 0
+            rows.append(Given(texts[source], places, pool, source, fills))
         return rows
 
     def _sources(self, prompts: int, images: int) -> list[str]:

@@ -7,13 +7,14 @@ from typing import ClassVar, Literal
 
 import torch
 
+from daamkit.attention.sites import of_rows
 from daamkit.attention.taps import Attention
 from daamkit.edits.edit import Edit, Output
 
 
 @dataclass(eq=False)
 class KnockOut(Edit):
-    """Heads that say nothing: their output is 0, or its mean over the queries.
+    """Heads that say nothing: their output is 0, or its mean over the image's cells.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ class KnockOut(Edit):
         if self.by == "zero":
             attention.value = torch.zeros_like(attention.value)
             return torch.zeros_like(output)
-        mean = output.mean(2, keepdim=True)
+        cells = attention.layout.cells_of(slice(0, len(output)))
+        mean = of_rows(output, cells, 2).mean(2, keepdim=True)
         attention.value = mean.expand(-1, -1, attention.key.shape[2], -1)
         return mean.expand_as(output)
 

@@ -29,7 +29,7 @@ from daamkit.guidance.descent import (
 )
 from daamkit.guidance.subjects import Columns, Subjects, find
 from daamkit.maps.prompt import Prompt
-from daamkit.prompts import by_place
+from daamkit.prompts import by_place, encoders
 from daamkit.record import plain
 
 THRESHOLDS = {0: 0.05, 10: 0.5, 20: 0.8}  # the paper's, in a generation of `PAPER_STEPS`
@@ -138,6 +138,8 @@ class AttendAndExcite(Method):
         self._starts = [int(text.tokens[0].special == "SOS") for text in texts]
         self._ends = [_end(text) if self.normalize_eot else None for text in texts]
         self._words = [max(t.column for t in text.tokens if not t.special) + 1 for text in texts]
+        trims = any(encoder.trims for encoder in encoders(call.pipe, call))
+        self._own = [_filled(text) if trims else None for text in texts]
         for subjects, end in zip(self._subjects, self._ends, strict=True):
             if end is not None and end <= (last := max(map(max, subjects))):
                 raise DaamkitError(
@@ -190,6 +192,7 @@ class AttendAndExcite(Method):
     def _loss(self, now: Pass, latents: Tensor, sample: int) -> tuple[Float[Tensor, ""], float]:
         """The objective, and how much attention the worst subject lacks."""
         maps = attend(now, latents, sample, attn_res=self.attn_res, eager=self.exact)
+        maps = maps[..., : self._own[sample]]
         start, end = self._starts[sample], self._ends[sample]
         if end is None and self._words[sample] < maps.shape[-1]:
             end = -1  # no word's, unless a tokenizer writes no end
@@ -249,6 +252,11 @@ class AttendAndExcite(Method):
         for i, wanted in known.items():  # of two that fall on one step, the higher
             scaled[round(i * ratio)] = max(wanted, scaled.get(round(i * ratio), wanted))
         return last, scaled
+
+
+def _filled(prompt: Prompt) -> int | None:
+    """Where places begin that only fill a text up to the batch's longest, and nothing sees."""
+    return min((t.column for t in prompt.tokens if t.special == "padding"), default=None)
 
 
 def _end(prompt: Prompt) -> int:

@@ -223,7 +223,7 @@ class Related:
                 return at  # the same, or a special token
         asked = self.prompt.word(source, occurrence)
         for at, word in enumerate(self.words):
-            if (word.start, word.end) == (asked.start, asked.end):
+            if (word.start, word.end, word.columns) == (asked.start, asked.end, asked.columns):
                 return at
         raise _not_chosen(repr(asked.text), ", ".join(word.text for word in self.words))
 

@@ -24,6 +24,11 @@ class Read:
     prompt: Prompt
     columns: Mapping[str, Sequence[int]]
 
+    def padding(self) -> int:
+        """How many places are padding."""
+        own = {token.column for token in self.prompt.tokens if token.special == "padding"}
+        return sum(column in own for each in self.columns.values() for column in each)
+
     def keys(self, spans: Sequence[Span], columns: Collection[int]) -> list[int]:
         """The keys of a site that stand for some columns.
 

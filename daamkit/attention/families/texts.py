@@ -110,7 +110,10 @@ def pictured(encoder: Encoder, ids: Sequence[int]) -> tuple[str, str]:
     it; the processor puts as many places for each as the picture is large.
     """
     before, after = encoder.template
-    place = encoder.tokenizer.convert_tokens_to_ids(_PICTURE)
+    known = encoder.tokenizer
+    place = known.convert_tokens_to_ids(_PICTURE)
+    if place in (None, known.unk_token_id, known.pad_token_id):  # it knows of no pictures
+        return before, after
     counts = [len(list(own)) for token, own in itertools.groupby(ids) if token == place]
     if not counts:
         return before, after
