@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -129,7 +130,8 @@ def _model(pipe: Any) -> dict[str, Any]:
 
 
 def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:
-    """The seed, and whether the generator was still fresh: if not, the seed alone is not enough."""
+    """The seed, and whether the generator was still fresh: if not, the seed alone is not enough,
+    and a digest of its state is told too."""
     import torch
 
     many = isinstance(generator, list | tuple)
@@ -141,11 +143,11 @@ def _seed(generator: Any, sample: int, pipe: Any) -> dict[str, Any] | None:
     if generator is None and _weight(pipe).device.type == "cuda":
         source = torch.cuda.default_generators[_weight(pipe).device.index or 0]
     seed = source.initial_seed()
-    fresh = torch.equal(
-        source.get_state(), torch.Generator(source.device).manual_seed(seed).get_state()
-    )
+    state = source.get_state()
+    fresh = torch.equal(state, torch.Generator(source.device).manual_seed(seed).get_state())
+    used = {} if fresh else {"state": hashlib.sha256(state.numpy().tobytes()).hexdigest()[:16]}
     name = "global" if generator is None else "generator of the image" if many else "generator"
-    return {"seed": seed, "fresh": fresh, "source": name}
+    return {"seed": seed, "fresh": fresh, "source": name} | used
 
 
 def plain(value: Any) -> Any:

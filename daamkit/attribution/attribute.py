@@ -81,10 +81,11 @@ def attribute(
 def _require_same(first: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Refuse a second image of another prompt, seed or setting."""
     asked, seed = record["arguments"], record["seed"]
-    fresh = "latents" in asked or (seed and seed["fresh"])
-    if not fresh or (asked, seed) != (first["arguments"], first["seed"]):
+    fresh = seed and seed["fresh"]
+    same = (asked, seed) == (first["arguments"], first["seed"])  # of a used generator its state too
+    if not same or not (fresh or "latents" in asked):
         raise DaamkitError(
             wanted="a `draw` that makes the same image each time",
-            got="a generator that has been drawn from" if not fresh else "another call",
+            got="another call" if fresh else "a generator that has been drawn from",
             mend="make the generator in it: `generator=torch.Generator().manual_seed(0)`",
         )

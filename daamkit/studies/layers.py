@@ -83,7 +83,10 @@ class Layers(OfScenes):
         the other; see `winners.crossed`.
         """
         told = rows.rename(columns={"part": "method"})
-        cut = {place: localisation.cut(part) for place, part in localisation.sets(told)}
+        cut = {
+            place: localisation.cut(part).dropna(subset=["rule"])
+            for place, part in localisation.sets(told)
+        }
         chosen = pd.concat(cut.values(), ignore_index=True)
         blind = [*chosen.loc[chosen["kind"] == "control", "method"].unique()]
         winner = winners.crossed(chosen, ["ap", "iou"], to=TODAY, without=blind)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers import EulerAncestralDiscreteScheduler
 
 import daamkit
 from daamkit.attribution.method import UnsuitedError
@@ -64,6 +65,17 @@ def test_what_is_drawn_otherwise_is_refused():
 
     with pytest.raises(DaamkitError, match="same image each time; got a generator that has been"):
         daamkit.attribute(pipe, used, "cat", method="occlusion")
+    side = 64 // pipe.vae_scale_factor
+    latents = torch.randn(1, 4, side, side, generator=generator)
+    stochastic = tiny.sd()
+    stochastic.scheduler = EulerAncestralDiscreteScheduler.from_config(pipe.scheduler.config)
+
+    def noisy():
+        return stochastic(PROMPT, latents=latents.clone(), **short | {"num_inference_steps": 2})
+
+    torch.randn(1)
+    with pytest.raises(DaamkitError, match="same image each time; got a generator that has been"):
+        daamkit.attribute(stochastic, noisy, "cat", method="occlusion")
     prompts = iter((PROMPT, "a red cat and a blue dog"))
 
     def other():

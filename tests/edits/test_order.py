@@ -89,7 +89,7 @@ class Reference:
     def knock_out(self, heads, by):
         says = self.says()
         for head in heads:
-            self.value[head] = 0 if by == "zero" else says[head].mean(0)
+            self.value[head] = 0 if by == "zero" else says[head, list(self.cells)].mean(0)
 
     def identity(self, heads):
         for head in heads:
