@@ -37,7 +37,7 @@ class GradientAttention:
         """One more generation, with a pass of gradients in each of its steps."""
         tap = Relevance(run.maps.size)
         again(tap)
-        found = [over_tokens(tap.total[-1], _placed(run, word, tap.prompt)) for word in words]
+        found = [over_tokens(tap.total[-1], _placed(run, word, tap.texts[-1])) for word in words]
         return [
             WordMap(values, word, run.maps.size, run.image)
             for values, word in zip(found, words, strict=True)
@@ -52,11 +52,11 @@ class Relevance(Tap):
     total
         (samples, places of text, y, x), at a quarter of the image's sides: enlarged from each
         site's own grid.
-    prompt
-        The last image's, its tokens numbered by these places.
+    texts
+        Of each image, its tokens numbered by these places.
     """
 
-    prompt: Prompt
+    texts: list[Prompt]
 
     guides = looks = True  # `before` is called, with what is denoised
 
@@ -69,10 +69,11 @@ class Relevance(Tap):
 
     def start(self, call: Call) -> None:
         self.total = torch.zeros((), dtype=torch.float32, device="cpu")
+        self.texts = []
 
     def before(self, now: Pass) -> None:
         """One pass with a graph, one without."""
-        self.prompt = by_place(now.call, "cond")[-1]
+        self.texts = self.texts or by_place(now.call, "cond")
         kept = Kept()
         with torch.enable_grad(), frozen(now.denoiser):
             said = denoise(now, now.noisy, kept)
