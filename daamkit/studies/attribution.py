@@ -26,7 +26,7 @@ from daamkit.errors import DaamkitError
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
-from daamkit.studies import cuts, halves, localisation, robustness, spoken, winners
+from daamkit.studies import cuts, gains, halves, localisation, robustness, spoken, winners
 from daamkit.studies.denoised import Mask
 from daamkit.studies.drawn_scenes import GENERATED, called
 from daamkit.studies.explaining import Explained, Explaining
@@ -256,16 +256,7 @@ def _lines(rows: pd.DataFrame, *by: str) -> Iterator[Row]:
         daam = group[group["method"] == DAAM][[*KEYS, *MEASURES]]
         for method, part in group.groupby("method", sort=False):
             row: Row = dict(zip(by, names, strict=True)) | {"method": method, "n": len(part)}
-            both = part.merge(daam, on=KEYS, suffixes=("", "_daam"))
-            for measure in MEASURES:
-                mean = intervals.mean(
-                    part[measure].to_numpy(), part["prompt"].tolist(), within=(0, 1)
-                )
-                row |= dict(zip(intervals.columns(measure), mean, strict=True))
-                if method != DAAM and len(daam):
-                    pair = both[measure].to_numpy(), both[f"{measure}_daam"].to_numpy()
-                    gain = intervals.gain(*pair, both["prompt"].tolist(), within=(-1, 1))
-                    row |= dict(zip(intervals.columns(f"{measure}_over"), gain, strict=True))
+            row |= gains.over(part, daam if method != DAAM and len(daam) else None, MEASURES, KEYS)
             once = part.drop_duplicates("seed")
             costs = {key: float(once[key].mean()) for key in FREE}
             yield (

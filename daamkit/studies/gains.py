@@ -1,4 +1,4 @@
-"""What methods add to a baseline that has drawn the same prompts from the same seeds."""
+"""What methods add to a baseline, on the same prompts and seeds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from daamkit.measures.intervals import Kind, columns, gain, mean, paired
+from daamkit.studies.session import Row
 
 BASE = "none"  # the method that is none
 
@@ -59,3 +60,35 @@ def compare(
                     row["p"] = paired(both[0] - both[1], clusters)
                 out.append(row)
     return pd.DataFrame(out)
+
+
+def over(
+    own: pd.DataFrame, base: pd.DataFrame | None, measures: Sequence[str], keys: Sequence[str]
+) -> Row:
+    """Means of measures from 0 to 1, and their gains over the baseline's.
+
+    Parameters
+    ----------
+    own, base
+        Rows of a method and of the baseline, with a column "prompt"; None: the baseline's own.
+    measures
+        Columns of numbers.
+    keys
+        Columns that tell which rows of the two belong together.
+
+    Returns
+    -------
+    row
+        "ap", "ap_low", "ap_high" of a measure "ap", with 95% over prompts, and of a method beside
+        a baseline "ap_over", "ap_over_low", "ap_over_high".
+    """
+    row: Row = {}
+    both = None if base is None else own.merge(base, on=list(keys), suffixes=("", " of base"))
+    for measure in measures:
+        found = mean(own[measure].to_numpy(), own["prompt"].tolist(), within=(0, 1))
+        row |= dict(zip(columns(measure), found, strict=True))
+        if both is not None:
+            pair = both[measure].to_numpy(), both[f"{measure} of base"].to_numpy()
+            found = gain(*pair, both["prompt"].tolist(), within=(-1, 1))
+            row |= dict(zip(columns(f"{measure}_over"), found, strict=True))
+    return row

@@ -21,8 +21,8 @@ from daamkit.maps.layers import Layer
 from daamkit.maps.run import Run
 from daamkit.maps.wordmap import WordMap
 from daamkit.maps.words import Word
-from daamkit.measures import intervals, ranking
-from daamkit.studies import cuts, localisation, winners
+from daamkit.measures import ranking
+from daamkit.studies import cuts, gains, localisation, winners
 from daamkit.studies.drawn_scenes import Known, OfScenes, relations
 from daamkit.studies.session import Case, Row, Session
 
@@ -96,16 +96,9 @@ class Layers(OfScenes):
         for place, chosen in cut.items():
             today = chosen[chosen["method"] == TODAY][[*KEYS, "ap", "iou"]]
             for (kind, name), own in chosen.groupby(["kind", "method"], sort=False):
-                prompts = own["prompt"].tolist()
+                base = None if name == TODAY else today
                 line: Row = {"set": place, "kind": kind, "part": name, "n": len(own)}
-                both = own.merge(today, on=KEYS, suffixes=("", "_today"))
-                for measure in ("ap", "iou"):
-                    mean = intervals.mean(own[measure].to_numpy(), prompts, within=(0, 1))
-                    pair = both[measure].to_numpy(), both[f"{measure}_today"].to_numpy()
-                    more = intervals.gain(*pair, both["prompt"].tolist(), within=(-1, 1))
-                    line |= dict(zip(intervals.columns(measure), mean, strict=True))
-                    if name != TODAY:
-                        line |= dict(zip(intervals.columns(f"{measure}_over"), more, strict=True))
+                line |= gains.over(own, base, ("ap", "iou"), KEYS)
                 yield line | {"cuts": cuts.chosen(own)}
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
