@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env browser demo test quick lowest lint docs notebooks train train2 studies reliability clean
+.PHONY: env browser demo test quick lowest lint docs notebooks train train2 studies rows reliability clean
 
 env: .venv/.installed
 
@@ -70,44 +70,57 @@ train2: env  # world 2; each goes on where it stopped
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2 \
 		--images 90000
 
-SCENES := layers:600 faithfulness:120 necessity:100 interventions:600 binding:120 relations:400 \
+# How many cases; of toybox-flux, whose guided images take four times as long, half as many.
+SCENES := faithfulness:120 necessity:100 interventions:600 binding:120 relations:400 \
 	parts_of_speech:300 adjectives:200 objects:600 likeness:440 guidance_effects:120
 GUIDANCE := none attend_and_excite syngen divide_and_bind search redraw_oracle redraw_loss redraw_clip
 CONSTANTS := none attend_and_excite all_steps unsmoothed unrefined low_thresholds high_thresholds \
 	small_moves large_moves
+SOME_GUIDANCE := none attend_and_excite redraw_oracle redraw_loss redraw_clip
+SOME_CONSTANTS := none attend_and_excite unrefined small_moves large_moves
 SHOWN := objects parts_of_speech relations cohyponyms adjectives neglect guidance_effects self_attention
 
-studies: env  # those of the pages, on both models of world 2; each goes on where it was
+studies: env build/studies  # those of the pages, on both models of world 2; each goes on where it was
 	for model in toybox-2 toybox-flux; do \
+		study() { name=$$1; shift; $(BIN)/daamkit study $${name%:*} --model $$model --world 2 "$$@" \
+			--out build/studies/$$model/$${name#*:}; }; \
+		test $$model = toybox-2 && part=1 && guidance="$(GUIDANCE)" && constants="$(CONSTANTS)" || \
+			{ part=2; guidance="$(SOME_GUIDANCE)"; constants="$(SOME_CONSTANTS)"; }; \
 		test -e data/attribution/$$model.json || $(BIN)/python -m daamkit.studies.lessons $$model \
 			--world 2 --out data/attribution/$$model.json || exit 1; \
-		$(BIN)/daamkit study attribution --model $$model --world 2 --n 900 --robustness \
-			--out build/studies/$$model/attribution || exit 1; \
-		$(BIN)/daamkit study attribution --model $$model --world 2 --n 180 --draws 2 \
-			--out build/studies/$$model/attribution-draws || exit 1; \
-		$(BIN)/daamkit study attribution --model $$model --world 2 --n 150 --every-word \
-			--out build/studies/$$model/attribution-words || exit 1; \
-		$(BIN)/daamkit study cohyponyms --model $$model --world 2 --vocabulary toybox-2 --n 440 \
-			--out build/studies/$$model/cohyponyms || exit 1; \
+		study layers --n 600 || exit 1; \
+		study attribution --n 900 --robustness || exit 1; \
+		study attribution:attribution-draws --n $$((180 / part)) --draws 2 || exit 1; \
+		study attribution:attribution-words --n $$((150 / part)) --every-word || exit 1; \
+		study cohyponyms --vocabulary toybox-2 --n $$((440 / part)) || exit 1; \
 		for each in $(SCENES); do \
-			$(BIN)/daamkit study $${each%:*} --model $$model --world 2 --n $${each#*:} \
-				--out build/studies/$$model/$${each%:*} || exit 1; \
+			study $${each%:*} --n $$(($${each#*:} / part)) || exit 1; \
 		done; \
-		$(BIN)/daamkit study adjectives --model $$model --world 2 --n 40 --replay \
-			--out build/studies/$$model/adjectives-replay || exit 1; \
-		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) \
-			--out build/studies/$$model/neglect || exit 1; \
-		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(GUIDANCE) --n 180 \
-			--asked two three four "two coloured" "three coloured" \
-			--out build/studies/$$model/neglect-several || exit 1; \
-		$(BIN)/daamkit study neglect --model $$model --world 2 --methods $(CONSTANTS) --n 60 \
-			--asked two three --out build/studies/$$model/neglect-constants || exit 1; \
+		study adjectives:adjectives-replay --n $$((40 / part)) --replay || exit 1; \
+		study neglect --methods $$guidance --n $$((276 / part)) || exit 1; \
+		study neglect:neglect-several --methods $$guidance --n $$((180 / part)) \
+			--asked two three four "two coloured" "three coloured" || exit 1; \
+		study neglect:neglect-constants --methods $$constants --n 60 --asked two three || exit 1; \
 	done
 	$(BIN)/daamkit study self_attention --model toybox-2 --world 2 --settings none sag cfg cfg+sag \
 		--out build/studies/toybox-2/self_attention
 	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
 	$(BIN)/python docs/tables.py build/studies
 	for name in $(SHOWN); do cp build/studies/toybox-2/$$name/$$name.png docs/images/; done
+
+build/studies:  # what was measured when the pages were written
+	mkdir -p $@
+	for each in benchmarks/rows/*.tar.xz; do \
+		test ! -e $$each || tar -xJf $$each -C $@ || exit 1; \
+	done
+
+rows:  # keep what is measured in benchmarks/rows
+	mkdir -p benchmarks/rows
+	cd build/studies && for each in */*/study.json; do \
+		folder=$${each%/study.json}; \
+		tar -cJf ../../benchmarks/rows/$$(echo $$folder | tr / -).tar.xz --sort=name --mtime=@0 \
+			--owner=0 --group=0 --numeric-owner $$folder/study.json $$folder/*.parquet || exit 1; \
+	done
 
 reliability: env  # what the package knows of each toybox, and how good it is
 	for model in toybox toybox-2 toybox-flux; do \

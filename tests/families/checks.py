@@ -70,7 +70,10 @@ class Seen(Tap):
             for name, error in (
                 ("softmax", (shares - wanted)[seeing]),
                 ("sum", shares.sum(-1)[seeing] - 1),
-                ("output", (shares @ attention.value[rows] - output[rows])[seeing] / size),
+                (
+                    "output",
+                    (shares @ attention.value[rows].to(shares) - output[rows])[seeing] / size,
+                ),
             ):
                 self.error[name] = max(self.error[name], float(error.abs().max()))
         return output

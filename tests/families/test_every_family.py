@@ -68,6 +68,30 @@ def test_probabilities_are_the_models_over_all_keys(case, pipe, batch):
     assert {name for step in seen.passes for name in step.branches} == set(case.branches)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_half_precision_rounds_the_model_and_nothing_more(case, dtype):
+    """The same picture; maps are float32 sums of the softmax of queries and keys as they are. The
+    CPU's fused kernel has a faster exp there, of 20 bits: its log-sum-exp is some 1e-5 off."""
+    pipe, seen = every.deaf(case.build()).to(dtype), Seen()
+    plain = generate(case, pipe, **case.alone)
+    with hooks.attach(pipe, seen), daamkit.trace(pipe, keep=("step", "site", "head")) as tracer:
+        traced = generate(case, pipe, **case.alone)
+    assert torch.equal(plain, traced)
+    assert max(seen.error["softmax"], seen.error["sum"]) < 1e-5
+    ran = [at for at, step in enumerate(seen.passes) if "cond" in step.branches]
+    for layer in tracer.run.maps.layers.values():
+        assert layer.values.dtype == torch.float32
+        for index, number in enumerate(ran):
+            if (attention := seen.attentions.get((number, layer.name))) is None:
+                continue
+            row = attention.branches["cond"]
+            (spans,), (cells,) = attention.layout.text[row], attention.layout.cells_of(row)
+            keys = sorted({k for s in spans for k in range(s.start, s.start + s.length)})
+            wanted = explicit(attention)[row][0][:, cells][..., keys].sum(-1)
+            kept = layer.values[index].sum(-3).flatten(1)
+            assert (wanted - kept).abs().max() < 1e-4
+
+
 def test_all_that_text_gets_has_a_name(case, batch):
     """Of each image and branch: its own row, its own tokens, padding and template together; each
     column is what an explicit softmax pays to the keys of its tokens."""
