@@ -19,8 +19,9 @@ def compare(
     measures: Sequence[str],
     pairs: Sequence[str] = ("prompt", "case"),
     cluster: str = "prompt",
+    base: str = BASE,
 ) -> pd.DataFrame:
-    """Means by method, and each method's gain over `BASE`, pair by pair.
+    """Means by method, and each method's gain over a baseline, pair by pair.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ def compare(
         Columns that tell which rows of two methods belong together.
     cluster
         One of these: what values belong to that are not independent.
+    base
+        The method that is the baseline.
 
     Returns
     -------
@@ -53,8 +56,8 @@ def compare(
                 row = {name: part, "measure": measure, "method": method}
                 row |= dict(zip(("mean", "low", "high"), found, strict=True))
                 row["n"] = int(wide[method].notna().sum())
-                if method != BASE:
-                    both = wide[method].to_numpy(), wide[BASE].to_numpy()
+                if method != base:
+                    both = wide[method].to_numpy(), wide[base].to_numpy()
                     found = gain(*both, clusters)
                     row |= dict(zip(columns("gain"), found, strict=True))
                     row["p"] = paired(both[0] - both[1], clusters)

@@ -275,22 +275,7 @@ class Neglect(Located):
         return rows
 
     def tables(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Means with 95% intervals over prompts that name the same things, and what a method adds
-        to "none" on the same prompts and seeds: gain with its interval, and p of no gain; see
-        `gains.compare`.
-
-        "methods": by group of prompts, what is drawn, how it fits the prompt, and seconds (whose
-        intervals are too narrow, for a batch is timed as a whole). Of a model of world 2, prompts
-        with compositions that its training has "seen" and that were "held out" are groups too.
-
-        "localisation": of words by what the unguided image makes of them: "neglected" ones; those
-        "drawn" beside them; and a control, the words of images with "nothing neglected": the others
-        are chosen for a failure, so anything new would improve them, and spoil these. Measures:
-        on_other, other_area as in `measure`; present; iou_present (of things that are there);
-        on_things, things_area.
-
-        "losses", if a method notes any: by what became of the image, see `outcomes.OUTCOMES`.
-        """
+        """What is drawn, and where the maps lie: see `outcomes.tables`."""
         return outcomes.tables(rows, self.world)
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:

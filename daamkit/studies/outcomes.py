@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.measures.intervals import means
-from daamkit.studies import drawing, gains, prompts
+from daamkit.studies import drawing, gains, prompts, redraw
 from daamkit.studies.gains import BASE
 from daamkit.studies.session import Case, Row
 from daamkit.toybox import claims
@@ -19,6 +20,8 @@ MAIN_MEASURES = (
     "all_there", "there", "bound", "colour", "extra", "clip_full", "clip_min", "text_text",
     "seconds",
 )  # fmt: skip
+PAIRS = ("things", "prompt", "case")
+REDRAWN = ("all_there", "there", "bound")
 LOSSES = ("loss_first", "loss_least", "loss_mean", "iterations")
 MAP_MEASURES = ("on_other", "other_area", "present", "iou_present", "on_things", "things_area")
 OUTCOMES = {  # all things drawn: without guidance, with it
@@ -61,7 +64,32 @@ def looks(case: Case, reading: pd.DataFrame) -> Row:
 
 
 def tables(rows: pd.DataFrame, world: int = 1) -> dict[str, pd.DataFrame]:
-    """The study's tables: see `Neglect.tables`; compositions are seen or held out in world 2."""
+    """Means with 95% intervals over prompts that name the same things, and what a method adds to
+    "none" on the same prompts and seeds: gain with its interval, and p of no gain; see
+    `gains.compare`.
+
+    "methods": by group of prompts, what is drawn, how it fits the prompt, and seconds (whose
+    intervals are too narrow, for a batch is timed as a whole). Of a model of world 2, prompts with
+    compositions that its training has "seen" and that were "held out" are groups too.
+
+    "redraw", if some images were drawn again: what each other method has "over" each of the ways to
+    choose among those, of `REDRAWN`.
+
+    "localisation": of words by what the unguided image makes of them: "neglected" ones; those
+    "drawn" beside them; and a control, the words of images with "nothing neglected": the others are
+    chosen for a failure, so anything new would improve them, and spoil these. Measures: on_other,
+    other_area as in `Neglect.measure`; present; iou_present (of things that are there); on_things,
+    things_area.
+
+    "losses", if a method notes any: by what became of the image, see `OUTCOMES`.
+
+    Parameters
+    ----------
+    rows
+        Of `Neglect.measure`.
+    world
+        Of the model.
+    """
     images = rows[rows["part"] == "image"].dropna(axis=1, how="all")
     images = images.reindex(columns=[*dict.fromkeys((*images, *MAIN_MEASURES, *LOSSES))])
     groups = dict(list(images.groupby("group")))
@@ -77,11 +105,12 @@ def tables(rows: pd.DataFrame, world: int = 1) -> dict[str, pd.DataFrame]:
         "drawn": words[words["drawn"] & ~words["all"]],
         "nothing neglected": words[words["all"]],
     }
-    pairs = ("things", "prompt", "case")
     tables = {
-        "methods": gains.compare("group", groups, MAIN_MEASURES, pairs, "things"),
-        "localisation": gains.compare("words", beside, MAP_MEASURES, (*pairs, "word"), "things"),
+        "methods": gains.compare("group", groups, MAIN_MEASURES, PAIRS, "things"),
+        "localisation": gains.compare("words", beside, MAP_MEASURES, (*PAIRS, "word"), "things"),
     }
+    if again := [name for name in images["method"].unique() if name in redraw.SCORES]:
+        tables["redraw"] = _over(groups, again)
     noted = _by_outcome(images, before)
     if len(noted):
         by = ["method", "outcome"]
@@ -90,6 +119,19 @@ def tables(rows: pd.DataFrame, world: int = 1) -> dict[str, pd.DataFrame]:
         ]
         tables["losses"] = pd.concat(told, ignore_index=True).query("n > 0")
     return tables
+
+
+def _over(groups: Mapping[str, pd.DataFrame], again: Sequence[str]) -> pd.DataFrame:
+    """Gains of the other methods over each of these."""
+    found = []
+    for name in again:
+        beside = {
+            group: rows[~rows["method"].isin([BASE, *again]) | (rows["method"] == name)]
+            for group, rows in groups.items()
+        }
+        gained = gains.compare("group", beside, REDRAWN, PAIRS, "things", base=name)
+        found.append(gained[gained["method"] != name].assign(over=name))
+    return pd.concat(found, ignore_index=True)
 
 
 def _by_word(words: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
