@@ -101,6 +101,8 @@ studies: env build/studies  # those of the pages, on both models of world 2; eac
 		study neglect:neglect-several --methods $$guidance --n $$((180 / part)) \
 			--asked two three four "two coloured" "three coloured" || exit 1; \
 		study neglect:neglect-constants --methods $$constants --n 60 --asked two three || exit 1; \
+		study neglect:neglect-coloured --methods none attend_and_excite unrefined small_moves --n 40 \
+			--asked "two coloured" || exit 1; \
 	done
 	$(BIN)/daamkit study self_attention --model toybox-2 --world 2 --settings none sag cfg cfg+sag \
 		--out build/studies/toybox-2/self_attention

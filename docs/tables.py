@@ -18,7 +18,8 @@ comment is written anew:
 - "beside": columns that the study does not know, {"the paper": {"nsubj": "head", ...}}: by what
   begins a line.
 
-Tables of studies that are not in the folder stay as they are, and are told.
+Tables of studies that are not in the folder stay as they are, and are told; where models stand side
+by side, the columns of those that are not there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,36 @@ def markdown(frame: pd.DataFrame, spec: dict[str, Any]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def joined(new: str, old: str, begins: int, gone: Sequence[str], first: bool) -> str:
+    """A table, and beside it what an older one says of other models.
+
+    Parameters
+    ----------
+    new, old
+        Both tables' lines.
+    begins
+        How many columns begin a line.
+    gone, first
+        The other models, and whether they stand before those of the new table.
+    """
+    made, known = frame(new, begins), frame(old, begins)
+    kept = [head for head in known if head.split(", ")[0] in gone]
+    if not kept or known.index.names != made.index.names:
+        return new
+    both = pd.concat([known[kept], made] if first else [made, known[kept]], axis=1).fillna("")
+    told = both.reset_index()
+    lines = [[*told], ["---"] * len(told.columns), *told.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def frame(table: str, begins: int) -> pd.DataFrame:
+    """The cells of a table as text, by what begins each line."""
+    lines = [line[2:-2] for line in table.splitlines() if line.startswith("|")]
+    heads, _, *cells = [[cell.strip() for cell in line.split(" | ")] for line in lines] or [[], []]
+    found = pd.DataFrame(cells, columns=heads)
+    return found.set_index(heads[:begins]) if heads else found
+
+
 def fill(text: str, folder: Path) -> tuple[str, list[str]]:
     """A page with its tables made anew, and the tables that the folder lacks."""
     lacking: list[str] = []
@@ -99,7 +131,13 @@ def fill(text: str, folder: Path) -> tuple[str, list[str]]:
         files = {model: folder / f"{table}.csv" for model, table in of.items()}
         lacking.extend(table for model, table in of.items() if not files[model].exists())
         found = [pd.read_csv(file).assign(model=m) for m, file in files.items() if file.exists()]
-        return f"{match[1]}{markdown(pd.concat(found), spec)}{match[4]}" if found else match[0]
+        if not found:
+            return match[0]
+        table = markdown(pd.concat(found), spec)
+        if gone := [model for model, file in files.items() if not file.exists()]:
+            begins = len(spec["rows"]) + len(spec.get("beside", {}))
+            table = joined(table, match[3], begins, gone, gone[0] == [*files][0])
+        return f"{match[1]}{table}{match[4]}"
 
     return BLOCK.sub(made, text), lacking
 

@@ -67,10 +67,27 @@ def test_models_stand_side_by_side(tables, tmp_path):
     lines = ["| up | 0.500 | 1.000 |", "| mid | 0.250 |  |", "| single |  | 0.125 |"]
     assert both.splitlines()[2:-1] == ["| part | one | two |", "| --- | --- | --- |", *lines]
     assert not lacking
-    (tmp_path / "two" / "parts.csv").unlink()
-    alone, lacking = tables.fill(both, tmp_path)
-    assert alone.splitlines()[4:-1] == ["| up | 0.500 |", "| mid | 0.250 |"]
-    assert lacking == ["two/parts"]
+
+
+@pytest.mark.parametrize("gone", ["one", "two"])
+def test_a_model_that_is_not_there_keeps_its_column(tables, tmp_path, gone):
+    """The other's is new, with its lines, whichever stands first."""
+    there = "two" if gone == "one" else "one"
+    (tmp_path / there).mkdir()
+    frame = pd.DataFrame({"part": ["up", "down"], "ap": [0.75, 0.625]})
+    frame.to_csv(tmp_path / there / "parts.csv", index=False)
+    empty, _ = tables.fill(BOTH, tmp_path)
+    assert f"| part | {there} |" in empty and gone not in empty.splitlines()[2]
+    page = BOTH.replace(
+        "old", "| part | one | two |\n| --- | --- | --- |\n| up | 0.5 | 0.6 |\n| mid | 0.1 |  |"
+    )
+    text, lacking = tables.fill(page, tmp_path)
+    told = {tuple(line[2:-2].split(" | ")) for line in text.splitlines()[4:-1]}
+    if gone == "one":
+        assert told == {("up", "0.5", "0.750"), ("mid", "0.1", ""), ("down", "", "0.625")}
+    else:
+        assert told == {("up", "0.750", "0.6"), ("mid", "", ""), ("down", "0.625", "")}
+    assert lacking == [f"{gone}/parts"] and tables.fill(text, tmp_path)[0] == text
 
 
 def test_several_measures_are_columns(tables):
