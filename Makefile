@@ -107,6 +107,7 @@ studies: env build/studies  # those of the pages, on both models of world 2; eac
 	$(BIN)/daamkit study self_attention --model toybox-2 --world 2 --settings none sag cfg cfg+sag \
 		--out build/studies/toybox-2/self_attention
 	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
+	$(BIN)/python -m benchmarks.hours build/studies
 	$(BIN)/python docs/tables.py build/studies
 	for name in $(SHOWN); do cp build/studies/toybox-2/$$name/$$name.png docs/images/; done
 
