@@ -156,17 +156,17 @@ pd.DataFrame([{"seed": seed} | row for seed in failed for row in read(plain[seed
 
 # %% [markdown]
 # Both are mended, and the third still has its two things. Yet be careful. A new seed would have
-# mended them too, in six cases of eight of a range that was chosen to hold failures; what the method
-# adds is that it does not wait for luck. It also moves what it need not: in seed 52 monkey and
-# turtle have changed places. And not every neglected word points at the other thing: half of the
-# map of *monkey* (seed 56) does, of *turtle* (seed 51) less than an even map would.
+# mended them too, in six cases of eight of a range that was chosen to hold failures; what the
+# method adds is that it does not wait for luck. It also moves what it need not: in seed 52 monkey
+# and turtle have changed places. And not every neglected word points at the other thing: half of
+# the map of *monkey* (seed 56) does, of *turtle* (seed 51) less than an even map would.
 #
-# Over 138 prompts of the paper's benchmark `toybox-flux`, which attends jointly, draws both things in
-# 0.638 of the images without, in 0.942 with; the better of two draws, by the oracle, in 0.848. Of a
-# neglected word's map (49 words) 0.452 lies on the other thing, an even map would have 0.145 there.
-# But of things asked for in a colour 0.461 have it without, 0.267 with: nobody excites the adjective
-# ([what it does](../docs/guidance_studies.md)). Stable Diffusion, for which the method was made, may
-# differ.
+# Over 138 prompts of the paper's benchmark `toybox-flux`, which attends jointly, draws both
+# things in 0.638 of the images without, in 0.942 with; the better of two draws, by the oracle, in
+# 0.848. Of a neglected word's map (49 words) 0.452 lies on the other thing, an even map would
+# have 0.145 there. But of things asked for in a colour 0.461 have it without, 0.267 with: nobody
+# excites the adjective ([what it does](../docs/guidance_studies.md)). Stable Diffusion, for which
+# the method was made, may differ.
 #
 # ## Side by side
 
