@@ -88,6 +88,11 @@ def markdown(frame: pd.DataFrame, spec: dict[str, Any]) -> str:
             own = part[(part[across] == list(kind)).all(axis=1)]
             line += [cell(own, show) for show in spec["show"]]
         lines.append(line)
+    return written(lines)
+
+
+def written(lines: Sequence[Sequence[str]]) -> str:
+    """Cells, line by line, as Markdown."""
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -109,8 +114,7 @@ def joined(new: str, old: str, begins: int, gone: Sequence[str], first: bool) ->
         return new
     both = pd.concat([known[kept], made] if first else [made, known[kept]], axis=1).fillna("")
     told = both.reset_index()
-    lines = [[*told], ["---"] * len(told.columns), *told.to_numpy().tolist()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return written([[*told], ["---"] * len(told.columns), *told.to_numpy().tolist()])
 
 
 def frame(table: str, begins: int) -> pd.DataFrame:
