@@ -71,8 +71,8 @@ train2: env  # world 2; each goes on where it stopped
 		--images 90000
 
 # How many cases; of toybox-flux, whose guided images take four times as long, half as many.
-SCENES := faithfulness:120 necessity:100 interventions:600 binding:120 relations:400 \
-	parts_of_speech:300 adjectives:200 objects:600 likeness:440 guidance_effects:120
+COUNTS := binding:120 relations:400 parts_of_speech:300 adjectives:200 objects:600 likeness:440 \
+	guidance_effects:120
 GUIDANCE := none attend_and_excite syngen divide_and_bind search redraw_oracle redraw_loss redraw_clip
 CONSTANTS := none attend_and_excite all_steps unsmoothed unrefined low_thresholds high_thresholds \
 	small_moves large_moves
@@ -91,9 +91,12 @@ studies: env build/studies  # those of the pages, on both models of world 2; eac
 		study layers --n 600 || exit 1; \
 		study attribution --n 900 --robustness || exit 1; \
 		study attribution:attribution-draws --n $$((180 / part)) --draws 2 || exit 1; \
-		study attribution:attribution-words --n $$((150 / part)) --every-word || exit 1; \
+		study attribution:attribution-words --levels 300 --n $$((150 / part)) --every-word || exit 1; \
+		study interventions --levels 600 --n $$((300 / part)) || exit 1; \
+		study faithfulness --levels 600 --n $$((60 / part)) || exit 1; \
+		study necessity --levels 600 --kinds block heads --n $$((80 / part)) || exit 1; \
 		study cohyponyms --vocabulary toybox-2 --n $$((440 / part)) || exit 1; \
-		for each in $(SCENES); do \
+		for each in $(COUNTS); do \
 			study $${each%:*} --n $$(($${each#*:} / part)) || exit 1; \
 		done; \
 		study adjectives:adjectives-replay --n $$((40 / part)) --replay || exit 1; \
@@ -104,7 +107,7 @@ studies: env build/studies  # those of the pages, on both models of world 2; eac
 		study neglect:neglect-coloured --methods none attend_and_excite unrefined small_moves --n 40 \
 			--asked "two coloured" || exit 1; \
 	done
-	$(BIN)/daamkit study self_attention --model toybox-2 --world 2 --settings none sag cfg cfg+sag \
+	$(BIN)/daamkit study self_attention --model toybox-2 --world 2 --settings none sag \
 		--out build/studies/toybox-2/self_attention
 	$(BIN)/daamkit study agreement --model toybox-2 --other toybox-flux --out build/studies/agreement
 	$(BIN)/python -m benchmarks.hours build/studies

@@ -28,7 +28,7 @@ from daamkit.maps.words import Word
 from daamkit.measures import intervals, ranking
 from daamkit.studies import cuts, gains, halves, localisation, robustness, spoken, winners
 from daamkit.studies.denoised import Mask
-from daamkit.studies.drawn_scenes import GENERATED, called
+from daamkit.studies.drawn_scenes import called
 from daamkit.studies.explaining import Explained, Explaining
 from daamkit.studies.session import Case, Row, Session
 
@@ -61,9 +61,9 @@ class AttributionStudy(Explaining):
     robustness
         Whether conclusions are also tried on maps of half of the layers, and half of the steps.
     every_word
-        Whether in drawn images all words that mention something are mapped, not things' names
-        alone, for the tables of parts of speech and relations. All methods work once more, and
-        `occlusion` for each word.
+        Whether all words that mention something are mapped, not things' names alone, for the
+        tables of parts of speech and relations: in drawn images, whose masks say what each word
+        mentions, and no others. All methods work once more, and `occlusion` for each word.
     levels, methods, truth
         As in `Explaining`.
     """
@@ -91,6 +91,10 @@ class AttributionStudy(Explaining):
             kept["relations"] = dict.fromkeys(kept["relations"], "all")
         return kept | ({"keep": ("step", "site", "head")} if self.robustness else {})
 
+    @property
+    def _levels(self) -> tuple[int, ...]:
+        return self.levels if self.every_word else super()._levels
+
     def cases(self) -> list[Case]:
         """Each scene at each level, then its caption, all with each draw's noise."""
         return [
@@ -113,7 +117,7 @@ class AttributionStudy(Explaining):
         mapped: list[Mapped] = [
             (noun, found.words[noun], found.masks[noun], maps) for noun, maps in found.maps.items()
         ]
-        if self.every_word and case["level"] != GENERATED:
+        if self.every_word:
             mapped += self._others(found, case)
         words = [word for _, word, _, _ in mapped]
         changes = Occlusion(window=0, by=CAUSE).maps(found.run, words, found.again)

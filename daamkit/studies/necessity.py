@@ -26,6 +26,7 @@ from daamkit.attribution.learned import Head
 from daamkit.edits.edit import Edit
 from daamkit.edits.heads import KnockOut
 from daamkit.edits.silence import Silence
+from daamkit.errors import DaamkitError
 from daamkit.maps.run import Run
 from daamkit.maps.words import Word
 from daamkit.measures import faithfulness, intervals
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EDITS, QUESTIONS = ("knock out", "silence"), ("necessity", "sufficiency")
+KINDS = ("layer", "block", "heads")
 MEASURES = ("inside", "perceptual", "lost")
 Heads = frozenset[Head]
 NO_HEADS: Heads = frozenset()
@@ -62,6 +64,8 @@ class Necessity(OfScenes):
     ----------
     n
         How many cases: a scene at each level and generated, then the next.
+    kinds
+        Which parts: each "layer", each "block", the "heads" that find things.
     levels, world, truth
         As in `OfScenes`.
     """
@@ -69,6 +73,16 @@ class Necessity(OfScenes):
     name: ClassVar[str] = "necessity"
     fewest: ClassVar[int] = 2
     n: int = 150
+    kinds: tuple[str, ...] = KINDS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.kinds or not {*self.kinds} <= {*KINDS}:
+            raise DaamkitError(
+                wanted=f"kinds of parts: {', '.join(map(repr, KINDS))}",
+                got=", ".join(map(repr, self.kinds)) or "none",
+                mend="name some of these in `kinds`",
+            )
 
     def instruments(self) -> dict[str, str]:
         """What sees how far pictures are apart."""
@@ -97,7 +111,7 @@ class Necessity(OfScenes):
             edit = _edit(heads, word)
             return self._look(seen, draw(edit) if heads else run, edited=bool(heads))
 
-        for (kind, part), heads in parts(session.pipe, run).items():
+        for (kind, part), heads in parts(session.pipe, run, self.kinds).items():
             chance = _at_random(heads, every, rng)
             for question in QUESTIONS:
                 said = {"question": question, "kind": kind, "part": part, "heads": len(heads)}
@@ -154,7 +168,7 @@ def heads_of(pipe: Any) -> list[Head]:
     return [(site.name, head) for site in sites for head in range(site.heads)]
 
 
-def parts(pipe: Any, run: Run) -> dict[tuple[str, str], Heads]:
+def parts(pipe: Any, run: Run, kinds: Sequence[str] = KINDS) -> dict[tuple[str, str], Heads]:
     """The heads of each layer, of each block that has several, and those that the method `heads`
     looks at, where they are known; by kind and name, without what would be all."""
     every = heads_of(pipe)
@@ -169,7 +183,8 @@ def parts(pipe: Any, run: Run) -> dict[tuple[str, str], Heads]:
     return {
         name: heads
         for name, heads in found.items()
-        if len(heads) < len(every) and (name[0] != "block" or len({s for s, _ in heads}) > 1)
+        if name[0] in kinds and len(heads) < len(every)
+        if name[0] != "block" or len({site for site, _ in heads}) > 1
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from daamkit.edits.heads import KnockOut
 from daamkit.edits.silence import Silence
+from daamkit.errors import DaamkitError
 from daamkit.measures.faithfulness import perceptual
 from daamkit.studies import necessity, runner
 from daamkit.studies.denoised import Denoised, exact
@@ -46,6 +47,15 @@ def test_each_part_once_and_what_is_asked_of_it(rows):
     assert "drawn, noise 600" in set(rows["set"])
     once = ["set", "seed", "noun", "edit", "question", "part"]
     assert not rows.duplicated(once).any()
+
+
+def test_kinds_of_parts(study, toybox):
+    run = study.drawing(Session(study, toybox), study.cases()[0])()
+    assert [*parts(toybox, run, ["block"])] == [("block", "down"), ("block", "up")]
+    with pytest.raises(DaamkitError, match="'site'"):
+        Necessity(n=2, kinds=("block", "site"))
+    with pytest.raises(DaamkitError, match="Name some"):
+        Necessity(n=2, kinds=())
 
 
 def test_more_changes_without_all_but_a_layer_than_without_it(rows):
