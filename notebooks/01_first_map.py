@@ -15,7 +15,7 @@
 # # 1. A first map
 #
 # Which word made which pixels? A diffusion model reads the prompt through attention: at every step
-# each place of the image asks all words, and what it asks we can watch.
+# each place of the image asks all words, and we can watch what it asks.
 
 # %% tags=["parameters"]
 MODEL = "toybox"  # or an id of the Hub, such as "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -55,7 +55,7 @@ run
 run.table()[["word", "mass", "area", "centre_y", "centre_x"]].round(3)
 
 # %% [markdown]
-# That cut makes a mask, here its outline:
+# That cut makes a mask; here is its outline:
 
 # %%
 plots.overlay(run.image, run.maps.word(WORD), threshold=0.4).resize((256, 256))
@@ -72,8 +72,8 @@ print("the same picture:", alone == run.image)
 
 # %% [markdown]
 # And a map must follow the image, not the word alone. How much does the mask of *cat* share with
-# that of its adjective, of the other thing, and of itself in an image from another seed? (IoU: 1 is
-# the same mask, 0 none of it.)
+# that of its adjective, of the other thing, and of itself in an image from another seed? (IoU: 1
+# means the same mask, 0 nothing in common.)
 
 # %%
 again = draw(SEED + 1)
@@ -85,14 +85,14 @@ others = {"red": run, OTHER: run, f"{WORD}, another seed": again}
 plots.overlay(again.image, again.maps.word(WORD), threshold=0.4).resize((256, 256))
 
 # %% [markdown]
-# The adjective shares the cat's place, the car has none of it, and where the next seed puts the cat
-# elsewhere the map goes with it. So much for one prompt and two seeds of the toybox, a small model
+# The adjective shares the cat's place and the car has none of it; the next seed puts the cat
+# elsewhere, and the map goes with it. This is one prompt and two seeds of the toybox, a small model
 # of a drawn world; Stable Diffusion may differ. And a map says where the model *looked* for a word;
 # that the word *caused* what is seen there is a further claim.
 #
 # ## Look for yourself
 #
-# Hover a word or a pixel; click to pin words, move the threshold, play the steps, pick a head
+# Hover over a word or a pixel; click to pin words, move the threshold, play the steps, pick a head
 # and a layer. Without a running kernel you see a still picture.
 
 # %%
@@ -100,5 +100,5 @@ inspector = daamkit.Inspector(run)
 inspector
 
 # %% [markdown]
-# **Exercise.** Swap *red* and *blue* in the prompt, same seed. Do the maps of the colours change
-# places? Next: [what the map sums](02_what_the_map_sums.ipynb).
+# **Exercise.** Swap *red* and *blue* in the prompt, with the same seed. Do the maps of the colours
+# change places too? Next: [what the map sums](02_what_the_map_sums.ipynb).

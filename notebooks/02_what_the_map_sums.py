@@ -50,8 +50,8 @@ maps = run.maps
 {name: tuple(layer.values.shape) for name, layer in maps.layers.items()}
 
 # %% [markdown]
-# One entry a layer: (steps, heads, tokens, height, width). Every number is a share of attention;
-# over the tokens, those of start and padding among them, it sums to 1.
+# One entry per layer: (steps, heads, tokens, height, width). Every number is a share of attention;
+# over the tokens, start and padding included, they sum to 1.
 #
 # ## Steps
 
@@ -72,7 +72,7 @@ pd.DataFrame({step: shares(maps.select(steps=step)) for step in SHOWN}).round(2)
 # %% [markdown]
 # The first step, from pure noise, is vague and partly on the other thing; the second has found the
 # place, and from then on every step says nearly the same. The control row shows that it is the
-# cat's place, not just any.
+# cat's place, not just any place.
 #
 # ## Layers and heads
 
@@ -90,13 +90,12 @@ pd.DataFrame(heads).T.unstack().round(2)
 
 # %% [markdown]
 # Heads are specialists: some look at the whole cat, some at a part of it, many hardly at either
-# thing, and a few rather at the other one.
+# thing, and a few more at the other one.
 #
 # ## Do the parts make the whole?
 #
-# Under the rule of the paper (`rule="paper"`) the map is the plain sum of every step, head and
-# layer of the down and up stages, each enlarged to the image. Added up by hand, one after the
-# other:
+# Under the paper's rule (`rule="paper"`) the map is the plain sum of every step, head and layer of
+# the down and up stages, each enlarged to the image. Added up by hand, one after another:
 
 # %%
 columns = list(maps.prompt.word(WORD).columns)
@@ -111,8 +110,8 @@ missing = (total.clamp(min=0) - whole).abs().max() / whole.max()
 print(f"{terms} terms; largest difference {missing:.1e} of the peak")
 
 # %% [markdown]
-# What is left is the rounding of float32. Two checks beside it: a trace that sums the steps while
-# the image is made ends with the same numbers, and leaving out a single step does not.
+# What is left is float32 rounding. Two more checks: a trace that sums the steps while the image is
+# made ends with the same numbers; a sum that leaves out a single step does not.
 
 # %%
 summed = draw().maps  # keeps layers and heads, not steps
@@ -125,17 +124,17 @@ print(f"summed while it was made: {max(gaps):.1e} of the peak")
 print(f"without the first step: {(whole - less).abs().max() / whole.max():.1e}")
 
 # %% [markdown]
-# Every word shares the same attention. Added over all tokens, the maps are flat: the number of
-# terms, at each pixel.
+# All words share the same attention. Summed over all tokens, the maps are flat: each pixel holds
+# the number of terms.
 
 # %%
 flat = maps.pool("paper").sum(0)
 print(f"{flat.min():.3f} to {flat.max():.3f}")
 
 # %% [markdown]
-# One prompt and one seed of the toybox, whose layers are few and small; in Stable Diffusion steps
-# and layers may differ more. One caution if you add maps of `select` yourself: each is clamped at 0
-# after enlarging, so that their sum is a little larger than the map of the sum.
+# This is one prompt and one seed of the toybox, whose layers are few and small; in Stable Diffusion
+# steps and layers may differ more. One caution if you add maps of `select` yourself: each is
+# clamped at 0 after enlarging, so their sum is a little larger than the map of the sum.
 #
 # **Exercise.** Take only `sites="up_blocks"`, or only the first five steps. How much of the mask
 # stays? Next: [objects and thresholds](03_objects_and_thresholds.ipynb).

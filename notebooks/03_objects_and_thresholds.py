@@ -56,9 +56,9 @@ for axis, tau in zip(axes, (0.2, 0.4, 0.6, 0.8), strict=True):
 # ## Over prompts
 #
 # One image proves little. The study `objects` asks for captions of the toy world ("natural") and
-# for the same with their things exchanged at random ("unreal"); a third set, "held out", has
-# compositions that models of world 2 have not seen. It reads every image, and measures each noun
-# that is there at every cut.
+# for the same captions with their things exchanged at random ("unreal"); a third set, "held out",
+# has compositions that models of world 2 have not seen. It reads every image and measures each noun
+# that is there, at every cut.
 
 # %%
 study = Objects(model=MODEL, n=N, seed=SEED, steps=STEPS, truth=TRUTH)
@@ -83,13 +83,13 @@ table[["set", "method", "miou", "low", "high", "nouns"]].round(2)
 # Hungarian" groups places by their self-attention and is told the truth to pick the fitting groups.
 # `low` to `high` is the 95 % interval over prompts.
 #
-# Even with so few prompts the word's own map stands clear of what knows nothing, and the curves
-# are highest between 0.3 and 0.45. Which of the two pooling rules is better, and whether unreal
-# prompts lose anything, so few cannot say. With 200 prompts of each kind `toybox-2`, a UNet of a
-# larger world, has 0.63 of natural and 0.62 of unreal ones, which proves little: such worlds pair
-# their things at random in the first place; what its training never had together has 0.60
-# ([the studies](../docs/studies.md)). All this in toyboxes, by an oracle that errs at times; Stable
-# Diffusion may differ.
+# Even with so few prompts the word's own map stands clear of what knows nothing, and the curves are
+# highest between 0.3 and 0.45. So few prompts cannot say which of the two pooling rules is better,
+# or whether unreal prompts lose anything. With 200 prompts of each kind `toybox-2`, a UNet of a
+# larger world, has 0.63 on natural and 0.62 on unreal ones, which proves little: such worlds pair
+# their things at random in the first place. On what its training never had together it has 0.60
+# ([the studies](../docs/studies.md)). All this is in toyboxes, read by an oracle that errs at
+# times; Stable Diffusion may differ.
 #
 # **Exercise.** `tables["sweep"]` holds the rule "quantile", which gives every word the same area.
 # How much does it lose, and why? Next: [parts of speech](04_parts_of_speech.ipynb).

@@ -37,11 +37,12 @@ tables = study.tables(rows)
 study.plot(tables)
 
 # %% [markdown]
-# Every word of a few captions, by its tag in Universal Dependencies; points are means, lines 95 %
-# intervals over prompts. Entropy says how evenly a map is spread (1: all even), sharpness how far
-# its peak stands above its mean. Nouns and adjectives lie on a small part of the image and peak
-# sharply; articles (DET), prepositions (ADP) and conjunctions (CCONJ) are spread over most of it,
-# and so are verbs. Of the rarest tags a point says nothing: the number of words stands beside each.
+# The figure shows every word of a few captions, by its tag in Universal Dependencies; points are
+# means, lines 95 % intervals over prompts. Entropy says how evenly a map is spread (1: all even),
+# sharpness how far its peak stands above its mean. Nouns and adjectives lie on a small part of the
+# image and peak sharply; articles (DET), prepositions (ADP) and conjunctions (CCONJ) are spread
+# over most of it, and so are verbs. For the rarest tags a point says nothing; the number of words
+# stands beside each tag.
 #
 # ## A control
 #
@@ -60,8 +61,8 @@ for name, other in gaps.items():
 pd.DataFrame(found, index=["mean", "low", "high", "p", "prompts"]).T.round(4)
 
 # %% [markdown]
-# The little words' maps are far larger than the nouns' within the same prompts; the adjectives' are
-# not told from them: the interval holds 0.
+# The little words' maps are far larger than the nouns' within the same prompts; the adjectives'
+# cannot be told from the nouns': the interval holds 0.
 #
 # Does it depend on the cut? The tags from the largest area to the smallest:
 
@@ -70,8 +71,8 @@ tables["survives"].set_index("measure")["order"].to_dict()
 
 # %% [markdown]
 # The order among the large ones changes from cut to cut; nouns and adjectives are the smallest at
-# every one. In the toybox, whose sentences are plain; Stable Diffusion may differ, and so
-# few prompts leave wide intervals: [300 are in the studies](../docs/studies.md).
+# every one. This is the toybox, whose sentences are plain; Stable Diffusion may differ, and so few
+# prompts leave wide intervals: [300 are in the studies](../docs/studies.md).
 #
 # **Exercise.** Are long words' maps larger than short ones'? `rows` has the word of each value.
 # Next: [syntax in pixels](05_syntax_in_pixels.ipynb).

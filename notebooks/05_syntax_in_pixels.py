@@ -14,8 +14,8 @@
 # %% [markdown]
 # # 5. Syntax in pixels
 #
-# In *a red cat* the adjective depends on the noun. Does the image know? Of each head and its
-# dependent the DAAM paper asks how much of their maps they share, and which one covers the other.
+# In *a red cat* the adjective depends on the noun. Does the image know? For each head and its
+# dependent, the DAAM paper asks how much of their maps they share, and which one covers the other.
 
 # %% tags=["parameters"]
 MODEL = "toybox"  # or an id of the Hub; then also a file of prompts:
@@ -52,11 +52,11 @@ run = draw(PROMPT, SEED)
 run.relations()[["head", "dependent", "relation", "iou", "iod", "ioh"]].round(2)
 
 # %% [markdown]
-# What the relations are called, and what they mean: [a table](../docs/language.md).
+# [A table](../docs/language.md) says what the relations are called and what they mean.
 #
-# `iou` is what both masks share, of all they cover; `iod` the share of the *dependent's* mask that
-# the head covers too, `ioh` the share of the *head's*. In pictures, head blue, dependent orange,
-# what both have black:
+# `iou` is what the two masks share, as a part of all they cover; `iod` is the share of the
+# *dependent's* mask that the head covers too, `ioh` that of the *head's* that the dependent covers.
+# In pictures, with the head blue, the dependent orange, and what they share black:
 
 # %%
 pairs = [pair for pair in parsing.parse(PROMPT).edges() if pair.relation != "det"]
@@ -78,12 +78,12 @@ for axis in axes:
 
 # %% [markdown]
 # An adjective lies on its noun. *Wearing* has no place: its map fills the image and spares a good
-# part of just those whom it joins, the cat and the crown.
+# part of the very things it joins, the cat and the crown.
 #
 # ## Over prompts
 #
-# A few captions, every edge of each; and, as control, pairs of content words with no edge between
-# them ("unrelated").
+# A few captions, with every edge of each and, as control, pairs of content words with no edge
+# between them ("unrelated").
 
 # %%
 texts = prompts.texts(PROMPTS, N, SEED)
@@ -94,8 +94,8 @@ frame = frame[frame["relation"].isin(common.index[common >= 5])]
 axes = plots.relations(frame)
 # %% [markdown]
 # Intervals are 95 %, over prompts. Adjectives (amod) share far more with their nouns than unrelated
-# words with each other; of the rarer relations so few prompts say little. But which covers which?
-# The paper calls mIoD - mIoH *dominance*: above 0 the head covers its dependent, below 0 the
+# words do with each other; about the rarer relations so few prompts say little. But which covers
+# which? The paper calls mIoD - mIoH *dominance*: above 0 the head covers its dependent, below 0 the
 # dependent its head.
 
 # %%
@@ -103,10 +103,11 @@ dominance = frame.assign(dominance=frame["iod"] - frame["ioh"])
 means(dominance, ["relation"], "dominance").set_index("relation").round(2)
 
 # %% [markdown]
-# ## A control of the measure
+# ## A control for the measure
 #
-# IoD - IoH is the shared area times (1 / dependent's area - 1 / head's area): its sign says no more
-# than which mask is larger. Cut so that every word has the same area, and dominance must vanish:
+# IoD - IoH is the shared area times (1 / dependent's area - 1 / head's area): its sign says only
+# which mask is larger. Cut the maps so that every word has the same area, and dominance must
+# vanish:
 
 # %%
 same = pd.concat([run.relations(0.75, "quantile").assign(prompt=run.prompt) for run in runs])
@@ -114,11 +115,11 @@ same["dominance"] = same["iod"] - same["ioh"]
 print(f"largest dominance of {len(same)} edges: {same['dominance'].abs().max():.4f}")
 
 # %% [markdown]
-# So dominance is a matter of size: articles and adjectives have the larger maps of their pairs;
-# conjuncts and unrelated words show no direction, their intervals hold 0. That is a finding about
-# maps, not yet one about meaning. All of this in the toybox, on few prompts; Stable Diffusion may
-# differ. What 400 prompts say, relation by relation and over 19 ways to cut:
-# [the studies](../docs/studies.md).
+# So dominance is a matter of size: articles and adjectives have the larger maps in their pairs;
+# conjuncts and unrelated words show no direction: their intervals hold 0. That is a finding about
+# maps, not yet one about meaning. All of this is in the toybox, on few prompts; Stable Diffusion
+# may differ. [The studies](../docs/studies.md) show what 400 prompts say, relation by relation and
+# over 19 ways to cut.
 #
-# **Exercise.** Give `run.relations` a threshold of 0.6, or the rule "otsu". Which relations turn
-# round? Next: [co-hyponyms](06_cohyponyms.ipynb).
+# **Exercise.** Give `run.relations` a threshold of 0.6, or the rule "otsu". Which relations
+# reverse? Next: [co-hyponyms](06_cohyponyms.ipynb).

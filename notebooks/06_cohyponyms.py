@@ -15,7 +15,8 @@
 # # 6. Co-hyponyms
 #
 # A dog and a bear are kinds of one thing, carnivores; a dog and a clock are not. The DAAM paper
-# finds that the first sort of pair gets in each other's way: maps overlap, and things go missing.
+# finds that pairs of the first sort get in each other's way: their maps overlap, and things go
+# missing.
 
 # %% tags=["parameters"]
 MODEL = "toybox"  # or an id of the Hub; then also:
@@ -54,15 +55,15 @@ plots.grid(both[STRANGER], [WORD, STRANGER])
 }
 
 # %% [markdown]
-# The same seed, one word exchanged. Of the kin the maps lie on each other, and the dog is hardly a
-# dog; with the stranger each word has a place of its own. This pair was picked because it shows the
-# thing: it is an example, not evidence.
+# The same seed, with one word exchanged. The maps of the kin lie on each other, and the dog is
+# hardly a dog; with the stranger each word has a place of its own. This pair was picked because it
+# shows the effect: it is an example, not evidence.
 #
 # ## Over pairs
 #
 # The study `cohyponyms` takes pairs that WordNet calls kin, here ten of the toybox's eleven, and,
-# as control, the same words equally often, paired with strangers: neither how common a word is nor
-# how well the model draws it can make the difference.
+# as control, the same words, equally often, paired with strangers, so that neither how common a
+# word is nor how well the model draws it can make the difference.
 
 # %%
 study = Cohyponyms(model=MODEL, vocabulary=VOCABULARY, n=N, seed=SEED, steps=STEPS, truth=TRUTH)
@@ -79,15 +80,17 @@ chief[["a", "b", "both", "iou"]].sort_values("iou", ascending=False).round(2)
 
 # %% [markdown]
 # Intervals are 95 %, over pairs; p is from exchanging the labels of whole pairs. Co-hyponyms
-# overlap more and are less often both there, but at the paper's cut both intervals of the
-# difference hold 0, and to look for a cut where they do not would be cheating. The last table
-# says why it is so wide: the effect sits in a few pairs, most of all in the example above, while
-# a cat and a lion keep apart. With so few pairs more images say little of co-hyponyms at large.
+# overlap more and are both there less often, but at the paper's cut the intervals of both
+# differences hold 0, and to look for a cut where they do not would be cheating. The last table
+# shows why the overlap's interval is so wide: the effect sits in a few pairs, most of all in the
+# example above, while a cat and a lion keep apart. With so few pairs, more images say little about
+# co-hyponyms at large.
 #
-# With 440 images of `toybox-2`, which knows 33 pairs of kin, the interval of the overlap's
-# difference lies just above 0 (0.075 [0.001, 0.165]), but p is 0.058, and pairs that look alike
-# make it; that of missing things holds 0: [the studies](../docs/studies.md). The paper finds both
-# in Stable Diffusion, on pairs of COCO's things; the toyboxes are small, and may differ.
+# With 440 images of `toybox-2`, which knows 33 pairs of kin, the interval of the difference in
+# overlap lies just above 0 (0.075 [0.001, 0.165]), but p is 0.058, and the difference comes from
+# pairs that look alike; the interval for missing things holds 0 ([the
+# studies](../docs/studies.md)). The paper finds both in Stable Diffusion, on pairs of COCO's
+# things; the toyboxes are small, and may differ.
 #
 # **Exercise.** Draw the worst pair with other seeds. Then guide it:
 # [Attend-and-Excite](08_attend_and_excite.ipynb). Next: [adjectives](07_adjectives.ipynb).

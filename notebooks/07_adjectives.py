@@ -83,8 +83,8 @@ def show(images):
 show({"before": before} | after)
 
 # %% [markdown]
-# As numbers: the mean over the pixels of the cat (where it was or is), and over those farther than
-# four pixels from it in every version.
+# As numbers: the mean change over the pixels of the cat (where it was or is), and over those
+# farther than four pixels from it in every version.
 
 
 # %%
@@ -112,13 +112,13 @@ measure(after)
 # %% [markdown]
 # The same words and seed give the same pixels. But *the* for *a*, which means nothing here, already
 # moves the meadow a little: this is the control. The adjective's effect outside is what it moves
-# *beyond* that, and here it is there: on the right the horizon jumps.
+# *beyond* that, and here there is some: on the right the horizon jumps.
 #
-# ## By what way?
+# ## By which path?
 #
-# A word acts by where the model looks (the attention) and by what it then reads there (the values).
-# Give the changed prompt the attention of the first one, as Prompt-to-Prompt does
-# ([2208.01626](https://arxiv.org/abs/2208.01626)), and only the second way is left:
+# A word acts through where the model looks (the attention) and through what it then reads there
+# (the values). Give the changed prompt the attention of the first one, as Prompt-to-Prompt does
+# ([2208.01626](https://arxiv.org/abs/2208.01626)), and only the second path is left:
 
 # %%
 held = {
@@ -129,9 +129,9 @@ show(held)
 measure(held)
 
 # %% [markdown]
-# The cat turns blue all the same: the colour comes by the values. What the swap did to the meadow
-# of this image came by the attention, for it is gone: outside, no more moves than the article
-# moves.
+# The cat turns blue all the same: the colour comes through the values. What the swap did to the
+# meadow of this image came through the attention, for it is gone: outside, no more moves than the
+# article moves.
 #
 # ## Over prompts
 #
@@ -149,13 +149,14 @@ table = tables["entanglement"]
 table[["change", "region", "over_article", "over_article_low", "over_article_high", "p"]].round(3)
 
 # %% [markdown]
-# `over_article` is how much more than the article's change, with its 95 % interval over prompts.
-# Inside, the adjective stands clear of the control. Outside, four prompts cannot say: the interval
-# of so few is rough, and even if all agreed, p could not fall below about 0.12. At 200 prompts the
-# swapped adjective moves the outside of the toybox's images by 0.008 [0.005, 0.011] more than the
-# article does, a faint tint beside the 0.29 inside ([the studies](../docs/studies.md)). Held
-# attention does not take it away on average, unlike in the image above. The paper shows far larger
-# changes of whole scenes: Stable Diffusion may differ.
+# `over_article` is how much more a change moves the pixels than the article does, with its 95 %
+# interval over prompts. Inside, the adjective stands clear of the control. Outside, four prompts
+# cannot say: the interval of so few is rough, and even if all agreed, p could not fall below about
+# 0.12. At 200 prompts the swapped adjective moves the outside of the toybox's images by 0.008
+# [0.005, 0.011] more than the article does, a faint tint beside the 0.29 inside ([the
+# studies](../docs/studies.md)). Holding the attention does not remove this effect on average,
+# unlike in the image above. The paper shows far larger changes of whole scenes: Stable Diffusion
+# may differ.
 #
 # **Exercise.** Try `"a small cat on the grass"` and *large*: what moves outside, and is it
 # entanglement if a larger cat hides more grass? Next:

@@ -65,7 +65,7 @@ plots.grid(excited, WORDS)
 
 # %% [markdown]
 # Without guidance there are two turtles, and the map of *monkey* has nothing better to lie on than
-# they. With it each word has its own thing.
+# them. With guidance each word has its own thing.
 
 
 # %%
@@ -90,10 +90,11 @@ pd.DataFrame([{"method": name} | row for name, one in both.items() for row in re
 #
 # ## What it does
 #
-# Before a step the latents are moved down the slope of a loss: 1 - m, where m is the most that any
-# place attends to the word that is attended to least (the paper,
-# [2301.13826](https://arxiv.org/abs/2301.13826), equations 1 and 2). It stops at half of the steps.
-# With `scale_factor=0` nothing is moved, and the loss of the unguided course is noted: the control.
+# Before each step the latents are moved down the slope of a loss, 1 - m, where m is the highest
+# attention that any place gives to the most neglected word (the paper,
+# [2301.13826](https://arxiv.org/abs/2301.13826), equations 1 and 2). The moves stop halfway through
+# the steps. With `scale_factor=0` nothing is moved and only the loss of the unguided image is
+# recorded: the control.
 
 # %%
 still = draw(SEED, excite(scale_factor=0))
@@ -113,8 +114,8 @@ losses["moved"][["step", "loss", "iterations", "moved"]].round(3)
 
 # %% [markdown]
 # Some steps are *refined*: moved again, up to twenty times, until m reaches a threshold; the loss
-# is noted after that, so the curves differ from the first step on. Half of the way is made in the
-# first of them, where the image is still noise and can become anything.
+# is recorded after that, so the curves differ from the first step on. Half of the way is covered in
+# the first refined step, when the image is still noise and can become anything.
 #
 # ## Luck?
 #
@@ -135,7 +136,7 @@ print("both there: {:.2f} [{:.2f}, {:.2f}]".format(*rate), "of", len(lacks), "se
 {seed: words for seed, words in lacks.items() if words}
 
 # %% [markdown]
-# Guide the failures, and, to see what guidance spoils, one that did not fail:
+# Guide the failures, and, to see what guidance spoils, one seed that did not fail:
 
 # %%
 failed = [seed for seed, words in lacks.items() if words]
@@ -156,17 +157,18 @@ pd.DataFrame([{"seed": seed} | row for seed in failed for row in read(plain[seed
 
 # %% [markdown]
 # Both are mended, and the third still has its two things. Yet be careful. A new seed would have
-# mended them too, in six cases of eight of a range that was chosen to hold failures; what the
+# mended them too, in six cases of eight, in a range that was chosen to hold failures; what the
 # method adds is that it does not wait for luck. It also moves what it need not: in seed 52 monkey
 # and turtle have changed places. And not every neglected word points at the other thing: half of
-# the map of *monkey* (seed 56) does, of *turtle* (seed 51) less than an even map would.
+# the map of *monkey* (seed 56) lies on it, but less of the map of *turtle* (seed 51) than of an
+# even map.
 #
-# Over 138 prompts of the paper's benchmark `toybox-flux`, which attends jointly, draws both
-# things in 0.638 of the images without, in 0.942 with; the better of two draws, by the oracle, in
-# 0.848. Of a neglected word's map (49 words) 0.452 lies on the other thing, an even map would
-# have 0.145 there. But of things asked for in a colour 0.461 have it without, 0.267 with: nobody
-# excites the adjective ([what it does](../docs/guidance_studies.md)). Stable Diffusion, for which
-# the method was made, may differ.
+# Over 138 prompts of the paper's benchmark, `toybox-flux`, which attends jointly, draws both things
+# in 0.638 of the images without guidance and in 0.942 with it; the better of two draws, chosen by
+# the oracle, has both in 0.848. Of a neglected word's map (49 words) 0.452 lies on the other thing,
+# where an even map would have 0.145. But of the things asked for in a colour, 0.461 have it without
+# guidance and 0.267 with it: nothing excites the adjective ([what it
+# does](../docs/guidance_studies.md)). Stable Diffusion, for which the method was made, may differ.
 #
 # ## Side by side
 
@@ -174,6 +176,6 @@ pd.DataFrame([{"seed": seed} | row for seed in failed for row in read(plain[seed
 daamkit.Inspector(run, excited, names=["none", "Attend-and-Excite"])
 
 # %% [markdown]
-# **Exercise.** `excite(thresholds={})` leaves the refinement out, `excite(max_iter_to_alter=2)` all
-# ordinary moves but the first. Which of the two still mends seed 51? Next:
-# [self-attention guidance](09_self_attention_guidance.ipynb).
+# **Exercise.** `excite(thresholds={})` leaves out the refinement, `excite(max_iter_to_alter=2)` all
+# ordinary moves but the first. Which of the two still mends seed 51? Next: [self-attention
+# guidance](09_self_attention_guidance.ipynb).

@@ -51,9 +51,9 @@ def draw(*methods):
 runs = draw()
 
 # %% [markdown]
-# How much attention each place receives in the middle of the network, all others taken together; 1
+# How much attention each place receives from all others together, in the middle of the network; 1
 # is the mean. Self-Attention Guidance ([2210.00939](https://arxiv.org/abs/2210.00939)) masks what
-# lies above it.
+# lies above the mean.
 
 
 # %%
@@ -82,13 +82,13 @@ show(
 )
 
 # %% [markdown]
-# Mostly things are looked at. Not only they: in three of the four images the brightest cell is an
-# empty corner.
+# It is mostly things that are looked at, but not only things: in three of the four images the
+# brightest cell is an empty corner.
 #
 # ## What is there?
 #
-# Cut the image into patches, one a cell, and take the spectrum of each. Is there more
-# to see in the masked patches than in all? The control: as many patches at random.
+# Cut the image into patches, one per cell, and take the spectrum of each. Is there more to see in
+# the masked patches than in all patches? The control: as many patches at random.
 
 # %%
 rng = np.random.default_rng(0)
@@ -101,15 +101,15 @@ for seed, run in zip(SEEDS, runs, strict=True):
 _ = plots.frequency(pd.DataFrame(rows), cluster="seed")
 
 # %% [markdown]
-# There is, at every frequency, as the paper finds; but most at the lowest and least at the highest:
-# attention goes where contrast is, not to fine detail above all. The bands are 95 % intervals over
-# four images, and so rough.
+# There is, at every frequency, as the paper finds, but the surplus is largest at the lowest and
+# smallest at the highest: attention goes where contrast is, not to fine detail above all. The bands
+# are 95 % intervals over four images, and so rough.
 #
-# ## Away from the blurred
+# ## Away from the blur
 #
 # At each step the method blurs the masked cells of the image that the model has in mind, lets the
-# model predict once more from that, and goes on in the direction away from it, `scale` times as far
-# (equation 16). It needs no prompt.
+# model predict once more from that, and moves on in the direction away from that prediction,
+# `scale` times as far (equation 16). It needs no prompt.
 
 # %%
 guide = daamkit.SelfAttentionGuidance
@@ -126,7 +126,7 @@ show({name: [run.image for run in drawn] for name, drawn in shown.items()})
 
 # %% [markdown]
 # Controls: scale 0 must change nothing (and is not shown); "random" and "square" blur about as many
-# cells, but any, or those in the middle of the image.
+# cells, but random ones, or those in the middle of the image.
 
 
 # %%
@@ -144,14 +144,14 @@ means(pd.DataFrame(rows), ["setting"], "change", cluster="seed", kind="number").
 # %% [markdown]
 # At the paper's scale of 0.75 little changes, and blurring elsewhere changes about as much: by size
 # alone the self-attention mask cannot be told from its controls. At 3 some things dissolve and
-# others come.
+# others appear.
 #
-# Is it better? Four images cannot say. Over forty from the empty prompt the toybox's FID *rose*
-# by 1.64 [0.80, 2.69], the extreme of four such runs (+0.73 together); to blur the middle of the
-# image instead cost less (-1.22 [-2.38, -0.43]), random cells are not told apart
-# ([what it does](../docs/guidance_studies.md)). The paper's FID falls; why it does not here is not
-# known. Forty images are few; Stable Diffusion may differ.
+# Is it better? Four images cannot say. Over forty from the empty prompt the toybox's FID *rose* by
+# 1.64 [0.80, 2.69], the most extreme of four such runs (+0.73 for all four together). Blurring the
+# middle of the image instead cost less (-1.22 [-2.38, -0.43]); blurring random cells cannot be told
+# from blurring the masked ones ([what it does](../docs/guidance_studies.md)). The paper's FID
+# falls; why it does not here is not known. Forty images are few; Stable Diffusion may differ.
 #
-# **Exercise.** Mask where the model looks in another layer, `guide(layer="up")`: have those
-# patches still more contrast? (Change `received` too.) Next:
-# [how guidance changes attributions](10_how_guidance_changes_attributions.ipynb).
+# **Exercise.** Mask where the model looks in another layer, `guide(layer="up")`: do those patches
+# still have more contrast? (Change `received` too.) Next: [how guidance changes
+# attributions](10_how_guidance_changes_attributions.ipynb).

@@ -60,7 +60,7 @@ plots.grid(run, WORDS)
 plots.grid(guided, WORDS)
 
 # %% [markdown]
-# Other maps; but also another image. That a map changed proves nothing by itself.
+# The maps differ, but so does the image: that a map changed proves nothing by itself.
 #
 # ## Exchange the images
 #
@@ -83,7 +83,7 @@ fits = {
 pd.DataFrame(fits).T.round(2)
 
 # %% [markdown]
-# Each map fits its own image better, the clock's above all, for the clock has moved most: the
+# Each map fits its own image better, the clock's above all, because the clock has moved most: the
 # guided map tells of the guided image.
 #
 # ## Or would any push do?
@@ -104,11 +104,11 @@ def change(a, b):
 pd.Series({"Attend-and-Excite": change(guided, run), "placebo": change(pushed, run)}).round(3)
 
 # %% [markdown]
-# As long a push, and the image changes less.
+# The push is just as long, but the image changes less.
 #
 # ## Over prompts
 #
-# The study `guidance_effects` asks all this of other prompts, each drawn without guidance and by
+# The study `guidance_effects` asks all this of other prompts, each drawn without guidance and with
 # every method.
 
 # %%
@@ -126,13 +126,13 @@ table["measure"] = table["measure"].map(names)
 table[["measure", "method", "gain", "gain_low", "gain_high", "n"]].round(3)
 
 # %% [markdown]
-# A line of the figure is a word whose thing is there both times; brackets are 95 % intervals over
-# prompts. All hold 0: four prompts are few, and from them nothing follows. With 120 the first
-# measure's still does, [-0.012, +0.016], so that there is no sign that maps become less true, or
-# more; the second is above 0, +0.140 [+0.105, +0.181], for the placebo +0.039 [+0.019, +0.064]:
-# maps go with their image. And where a thing was missing, Attend-and-Excite brings more of them,
-# +0.164 [+0.086, +0.264], the placebo +0.036 [+0.000, +0.093] ([what guidance
-# does](../docs/guidance_studies.md)). All this in the toybox, where an oracle knows what is
+# Each line of the figure is a word whose thing is there both times; brackets are 95 % intervals
+# over prompts. All hold 0: four prompts are few, and nothing follows from them. With 120 the
+# interval of the first measure still does, [-0.012, +0.016], so there is no sign that maps become
+# less true, or more. The second is above 0, +0.140 [+0.105, +0.181], and for the placebo +0.039
+# [+0.019, +0.064]: maps go with their image. And where a thing was missing, Attend-and-Excite draws
+# more of the things, +0.164 [+0.086, +0.264], the placebo +0.036 [+0.000, +0.093] ([what guidance
+# does](../docs/guidance_studies.md)). All this is in the toybox, where an oracle knows what is
 # there; Stable Diffusion may differ.
 #
 # ## Side by side
@@ -144,5 +144,5 @@ daamkit.Inspector(run, guided, names=["without", "with"])
 
 # %% [markdown]
 # **Exercise.** Repeat the exchange for `daamkit.SynGen()` and for
-# `daamkit.SelfAttentionGuidance()`. Which moves the image at all? Next: [a study of your
+# `daamkit.SelfAttentionGuidance()`. Which of them moves the image at all? Next: [a study of your
 # own](11_a_study_of_your_own.ipynb).

@@ -23,9 +23,9 @@ TRUTH = "oracle"  # who says where things are; for photographs a segmenter's fol
 N, SEED, STEPS = 8, 0, 10
 
 # %% [markdown]
-# A study answers two questions: what are the *cases*, and what is *measured* of a few of them.
-# Cases and rows are plain dictionaries. A case has a prompt and a seed; `session.runs` draws and
-# traces.
+# A study answers two questions: what are the *cases*, and what is *measured* on a few of them at a
+# time. Cases and rows are plain dictionaries. A case has a prompt and a seed; `session.runs` draws
+# and traces.
 
 # %%
 import tempfile
@@ -86,9 +86,9 @@ study = Order(model=MODEL, truth=TRUTH, n=N, seed=SEED, steps=STEPS)
 pd.DataFrame(study.cases()).head(3)
 
 # %% [markdown]
-# Two orders in one case, because they are compared with each other: the same seed, the same words.
-# Given a folder, the study writes each batch of cases there as a file of rows; stopped at any
-# moment, the same call goes on where it was.
+# Both orders are in one case, because they are compared with each other: same seed, same words.
+# Given a folder, the study writes each batch of cases there as a file of rows; if it is stopped at
+# any moment, the same call goes on where it was.
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "order"
@@ -101,7 +101,8 @@ rows.head(4).round(3)
 #
 # ## The table
 #
-# Means by place, intervals drawn over pairs of animals: both orders of a pair are not independent.
+# Means by position, with intervals over pairs of animals, because the two orders of a pair are not
+# independent.
 
 # %%
 measures = ("there", "area", "attention")
@@ -109,7 +110,7 @@ parts = [means(rows, ["named"], name, cluster="pair").assign(measure=name) for n
 pd.concat(parts).set_index(["measure", "named"]).round(4)
 
 # %% [markdown]
-# And how much more the *same word* has where it comes second, pair by pair:
+# And how much more the *same word* has when it comes second, pair by pair:
 
 # %%
 wide = rows.pivot(index=["pair", "word"], columns="named", values=list(measures))
@@ -128,16 +129,16 @@ axes.set(title="Each word, named second", xlabel="what it has more than named fi
 axes.figure.set_size_inches(6, 2.2)
 
 # %% [markdown]
-# In these eight pairs place made no difference that could be seen to whether an animal is there.
-# But named second, the same word receives about a twentieth more attention, and its thing does
-# not grow for it: more looking is not more picture. Whether the small loss of area is real eight
-# pairs cannot say: three measures are three chances to err. This is the toybox, with ten steps;
-# Stable Diffusion may differ.
+# In these eight pairs, position made no visible difference to whether an animal is there. But the
+# same word named second receives about a twentieth more attention, and its thing does not grow for
+# it: more looking is not more picture. Eight pairs cannot say whether the small loss of area is
+# real: three measures are three chances to err. This is the toybox, with ten steps; Stable
+# Diffusion may differ.
 #
-# To keep it, put the class in a file of its own and give it `tables(rows)` and `plot(tables)`, as
-# those in `daamkit/studies` have: [extending](../docs/extending.md). On a cluster, and after a
-# power cut: [the studies](../docs/studies.md#rows-on-the-disk).
+# To keep this study, put the class in a file of its own and give it `tables(rows)` and
+# `plot(tables)`, like those in `daamkit/studies`: see [extending](../docs/extending.md). For a
+# cluster, or after a power cut, see [the studies](../docs/studies.md#rows-on-the-disk).
 #
-# **Exercise.** Run it with `N = 24, STEPS = 25`. Which of the three gains stays? Then ask for three
-# animals: which is left out most often, and how many prompts does it take to tell? (An interval
-# shrinks with the root of their number.) Next: [asking people](12_asking_people.ipynb).
+# **Exercise.** Run it with `N = 24, STEPS = 25`. Which of the three gains remains? Then ask for
+# three animals: which is left out most often, and how many prompts does it take to tell? (An
+# interval shrinks with the root of their number.) Next: [asking people](12_asking_people.ipynb).

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # 12. Asking people
 #
-# Is a map *good*? That only people can say. Here you rate a few, blind; then, because nobody has,
-# three programs rate in your place, to show what becomes of answers.
+# Is a map *good*? Only people can say. Here you rate a few, blind; then, because nobody has yet,
+# three programs rate in your place, to show what becomes of the answers.
 
 # %% tags=["parameters"]
 MODEL = "toybox"  # or an id of the Hub
@@ -44,9 +44,9 @@ runs = tracer.runs
 daamkit.Collection(runs)
 
 # %% [markdown]
-# The DAAM paper had people rate maps from 1 (bad) to 5 (excellent). Here you may: the keys 1 to 5,
-# blind, shuffled, each answer on the disk at once. Stop whenever you like; the line, run again,
-# goes on where you were.
+# The DAAM paper had people rate maps from 1 (bad) to 5 (excellent). Here you can do so, with the
+# keys 1 to 5: blind, in shuffled order, each answer written to disk at once. Stop whenever you
+# like; the last line, run again, goes on where you were.
 
 # %%
 file = Path(tempfile.mkdtemp()) / "ratings.jsonl"  # name a place of your own, to keep it
@@ -70,8 +70,8 @@ answers = dice.table()
 answers.drop(columns="made").head()
 
 # %% [markdown]
-# A row an answer: which word (its characters in the prompt) of which run, who rated, and the score;
-# left out is when. Do raters agree?
+# Each row is an answer: which word (its characters in the prompt) of which run, who rated it, and
+# the score; the time is left out. Do raters agree?
 
 # %%
 groups = {"both rulers": ["ruler", "another ruler"], "ruler and dice": ["ruler", "dice"]}
@@ -83,9 +83,9 @@ pd.DataFrame(found, index=[*groups])[["alpha", "low", "high", "units"]].round(2)
 
 # %% [markdown]
 # Krippendorff's alpha is 1 where raters agree and 0 where they agree no better than by chance; low
-# and high are its 95 % interval, units the number of maps. The rulers agree; of ruler and dice the
-# interval holds 0, and is wide: so few maps show little. Mean opinion scores by part of speech,
-# with intervals over images (nan: a single image):
+# and high are its 95 % interval, units the number of maps. The rulers agree; for ruler and dice the
+# interval holds 0 and is wide: so few maps show little. Mean opinion scores by part of speech, with
+# intervals over images (nan: a single image):
 
 # %%
 tags = {
@@ -102,4 +102,4 @@ opinion.pivot(index="pos", columns="rater", values="opinion")
 # table is what you and others think: `daamkit study parts_of_speech --ratings FILE` puts it beside
 # the [measures of the maps](04_parts_of_speech.ipynb).
 #
-# **Exercise.** Rate ten maps, let a friend rate the same, and compare with `agreement.alpha`.
+# **Exercise.** Rate ten maps, let a friend rate the same ones, and compare with `agreement.alpha`.

@@ -47,7 +47,7 @@ plots.grid(run, ["monkey", "turtle"])
 
 # %% [markdown]
 # There are two monkeys and no turtle, and still *turtle* has a map, with a maximum and a mask. A
-# map by itself says nothing; how it stands among the others does.
+# map by itself says nothing; how it compares with the others does.
 
 # %%
 signs = ["peak", "evenness", "won", "shared"]
@@ -55,15 +55,15 @@ found = run.reliability()
 found[["word", "present", "located", *signs]].round(2)
 
 # %% [markdown]
-# The turtle's map is lower than the mean word's (`peak`, a logarithm), lies nearly evenly
-# (`evenness` of 1 is quite even), and in a fifth of its mask the monkey has more attention (`won`).
-# `present` is the probability that the thing is in the image, `located` that its map lies on it
-# too. Both were learned on other prompts of this toy model
-# ([how, and how well](../docs/reliability.md)).
+# The turtle's map is lower than the mean word's (`peak`, a logarithm), lies nearly evenly (an
+# `evenness` of 1 is perfectly even), and in a fifth of its mask the monkey has more attention
+# (`won`). `present` is the probability that the thing is in the image, `located` that its map lies
+# on it too. Both were learned on other prompts of this toy model ([how, and how
+# well](../docs/reliability.md)).
 #
 # ## Does it come true?
 #
-# More seeds of the same prompt, and beside what is said what the oracle sees:
+# More seeds of the same prompt, and for each what is said beside what the oracle sees:
 
 # %%
 truth, rows = truths.truth("oracle"), []
@@ -77,14 +77,14 @@ seen["present"] = seen["present"].round(2)
 seen.pivot(index="seed", columns="word", values=["present", "there"])
 
 # %% [markdown]
-# Two things are missing in these twelve images, and just these two are doubted. Two is few: on
-# 210 prompts of compositions that the probabilities were not learned from, see [the
+# Two things are missing in these twelve images, and just these two are doubted. Two is few: for 210
+# prompts of compositions that the probabilities were not learned from, see [the
 # page](../docs/reliability.md).
 
 # %% [markdown]
-# ## What it is no answer to
+# ## What it does not answer
 #
-# The probabilities are of this model, unguided. Of Stable Diffusion, or under guidance,
+# The probabilities are for this model, unguided. For Stable Diffusion, or under guidance,
 # `calibrated` is False, the probabilities are missing, and `rank` is what remains: which noun to
 # doubt first.
 
@@ -95,7 +95,7 @@ with daamkit.guide(pipe, method):
 guided.reliability()[["word", "present", "rank", "calibrated"]]
 
 # %% [markdown]
-# The inspector says it too. **Exercise.** Try a prompt of four things: how many are doubted, and
+# The inspector says so too. **Exercise.** Try a prompt of four things: how many are doubted, and
 # how many are truly missing?
 
 # %%
