@@ -6,7 +6,7 @@ from typing import Any
 
 
 class DaamkitError(Exception):
-    """The root of daamkit's errors.
+    """The base class of daamkit's errors.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ SHIPPED = {"toybox": 1, "toybox-2": 2, "toybox-flux": 2}  # the world that each 
 
 
 def load(model: Any, **options: Any) -> Any:
-    """Open a text-to-image pipeline, or one of videos.
+    """Open a text-to-image or a video pipeline.
 
     Parameters
     ----------
@@ -77,25 +77,25 @@ def arguments(
     guidance: float | None = None,
     negative: str | None = None,
 ) -> dict[str, Any]:
-    """How a pipeline is asked for a prompt's picture, whatever its call names its settings.
+    """The arguments that ask a pipeline for a prompt's picture, by the names that its call has.
 
     Parameters
     ----------
     pipe
         A pipeline that can be traced.
     prompt
-        One, or one an image.
+        One prompt, or one for each image.
     guidance
-        The scale of classifier-free guidance, "true" guidance where the model knows that alone; of
-        a model that is told the scale itself, that; None: the model's own.
+        The scale of classifier-free guidance ("true" guidance where the model has only that), or
+        the scale that a model is itself told; None: the model's own.
     negative
-        What no image shall show; None: nothing is said.
+        What no image shall show, as a negative prompt; None: nothing is said.
 
     Returns
     -------
     arguments
-        Of the pipeline's call: the prompt, what guides, and what a toybox wants besides (places of
-        text, pixels).
+        Those of the pipeline's call: the prompt, what guides, and what a toybox needs besides
+        (places of text, pixels).
 
     Raises
     ------

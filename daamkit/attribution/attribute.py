@@ -20,17 +20,17 @@ from daamkit.tracing.trace import trace
 def attribute(
     pipe: Any, draw: Callable[[], Any], *words: Asked, method: str | Attribution = "daam"
 ) -> list[WordMap]:
-    """Where words are in an image, as a method of attribution has it.
+    """Where words are in an image, according to a method of attribution.
 
     Parameters
     ----------
     pipe
         A diffusers pipeline that can be traced.
     draw
-        Calls it for one image, each time the same: the generator is made in it. Methods that draw
-        again call it more often.
+        A function that calls the pipeline for one image, the same each time: it makes the generator
+        itself. Methods that draw again call it more than once.
     words
-        Each a word or phrase ("cat", ("cat", 1)), all that shall compete; none: the prompt's words.
+        Words or phrases ("cat", ("cat", 1)), all that shall compete; none: the prompt's words.
     method
         A name ("daam", "share", "propagation", "occlusion", ...: `registry.attributions`), the path
         of one ("my_package:Mine"), or a method itself (`Occlusion(by="silence")`).
@@ -38,13 +38,13 @@ def attribute(
     Returns
     -------
     maps
-        Of each word, in the method's own unit, more where the word is.
+        One for each word, in the method's own unit, higher where the word is.
 
     Raises
     ------
     DaamkitError
-        If there is no such method or word, the model or the prompt does not bear the method, or
-        what is drawn again is asked for otherwise.
+        If there is no such method or word, the method does not work with the model or the prompt,
+        or `draw` does not make the same call each time.
 
     Examples
     --------

@@ -26,7 +26,7 @@ class Blur(Edit):
         Standard deviation of the blur, in cells of the layer's own grid; infinity: all cells share
         the mean query.
     layers, heads, steps, branch
-        See `Edit`; sites where cells attend to cells.
+        See `Edit`; the sites are those where cells attend to cells.
 
     Raises
     ------
@@ -42,11 +42,11 @@ class Blur(Edit):
         check(self.sigma)
 
     def settings(self) -> dict[str, Any]:
-        """What it was told to do, as plain data: JSON has no infinity."""
+        """What it was told to do, as plain data; infinity as a word, since JSON has none."""
         return super().settings() | ({"sigma": "infinity"} if math.isinf(self.sigma) else {})
 
     def change(self, attention: Attention, output: Output) -> Output:
-        """Attention of the cells with blurred queries; other queries are as they were."""
+        """The attention of cells with blurred queries; other queries stay as they are."""
         query, grid = attention.query, attention.layout.grid
         cells = attention.layout.cells_of(slice(0, len(query)))
         if all(len(range(*own.indices(query.shape[2]))) == query.shape[2] for own in cells):

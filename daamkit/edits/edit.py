@@ -168,10 +168,10 @@ def _listed(name: str, given: Any) -> list[int] | None:
 class edit(attach):  # noqa: N801 - used like a function: `with daamkit.edit(pipe, Silence("cat"))`
     """Edit a pipeline's attention while the context lasts.
 
-    Edits act in the order given, each on what the one before has left; an order in which one would
-    undo another is refused. They nest with each other, with `trace` and with `guide`, in any order:
-    a trace sees the attention that the model computes, which later layers and steps of an edited
-    generation compute from what was edited before; extra passes of guidance are not edited.
+    Edits act in the order given, each on the result of the one before; an order in which one would
+    undo another is refused. They nest with each other, with `trace` and with `guide`, in any order.
+    A trace sees the attention that the model computes; in an edited generation, later layers and
+    steps compute it from what was edited before. Extra passes of guidance are not edited.
 
     Parameters
     ----------

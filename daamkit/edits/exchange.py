@@ -38,35 +38,34 @@ class Given:
 class Exchange(OfWords):
     """Gives the places of some words the vectors that stand there in another prompt.
 
-    Where `Silence` leaves a hole that no prompt leaves, this stays among what text encoders say:
-    with ``Exchange("cat", "a dog and a car")`` the prompt "a cat and a car" keeps the vectors of
-    all its other tokens, which have read "cat". Extra passes of guidance have the prompt's own
-    text.
+    `Silence` leaves a hole that no prompt leaves; this stays among what text encoders say. With
+    ``Exchange("cat", "a dog and a car")`` the prompt "a cat and a car" keeps the vectors of all its
+    other tokens, which have read "cat". Extra passes of guidance have the prompt's own text.
 
     Parameters
     ----------
     words
-        A word or phrase, or several in a list; "SOS", "EOS" and "padding" are the special tokens
-        of that name, all of them, and "pooled" the vector that a model is given of the whole text.
-        Lists within the list: one for each prompt of the call. An empty list changes nothing.
+        A word or phrase, or several in a list; "SOS", "EOS" and "padding" mean all special tokens
+        of that name, and "pooled" the vector of the whole text that a model is given. A list of
+        lists has one for each prompt of the call. An empty list changes nothing.
     source
-        The other prompt, or one for each prompt of the call: in every text encoder as many words
-        and tokens stand before the words, and others of as many tokens in their place.
+        The other prompt, or one for each prompt of the call. In every text encoder it must have as
+        many words and tokens before these words, and others of as many tokens in their place.
     occurrence
-        Which one, where a bare word stands several times; "all" takes them together.
+        Which one, where a word given by its text alone occurs several times; "all": all of them.
     prompt
-        What `prompt_embeds` stand for.
+        The text that `prompt_embeds` stand for.
     steps, branch
-        When, and for whom, as for every `Edit`. The denoiser is given its text once a pass, for all
-        layers and heads.
+        When, and in which branch, as for every `Edit`. It acts in all layers and heads: the
+        denoiser is given its text once per pass.
 
     Raises
     ------
     DaamkitError
         When the pipeline is called: if layers or heads are chosen, a prompt has no such word,
-        there are not as many lists or sources as prompts, the words stand at other places of the
-        other prompt, or the model is given its text otherwise, or not as much of it, as the other
-        prompt's, or no pooled text.
+        there are not as many lists or sources as prompts, the words stand at other places in the
+        other prompt, or the model is given its text in a form that cannot be exchanged, not as much
+        of it as of the other prompt's, or no pooled text.
     """
 
     words: Asked | Sequence[Any]
@@ -86,14 +85,14 @@ class Exchange(OfWords):
         self._rows = []
 
     def wants(self, site: Site) -> bool:
-        """None: the text is other before any site sees it."""
+        """No site: the text is changed before any site sees it."""
         return False
 
     def begin(self, now: Pass) -> None:
         self._had |= now.branches.keys()
 
     def reword(self, now: Pass, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The same inputs with other vectors in these places."""
+        """The same inputs with other vectors at these places."""
         acts = self._steps is None or now.step in self._steps
         if not acts or self.branch not in now.branches:
             return inputs
@@ -122,12 +121,12 @@ class Exchange(OfWords):
         return repooled(inputs | {"encoder_hidden_states": changed}, pools)
 
     def finish(self, call: Call, images: Any) -> None:
-        """As of words, and what was read is let go."""
+        """Refuse a call whose text has changed, and release what was read."""
         super().finish(call, images)
         self.fail(call)
 
     def fail(self, call: Call) -> None:
-        """The vectors are let go."""
+        """Release the vectors."""
         self._rows = []
 
     def _read(self, now: Pass) -> list[Given]:

@@ -21,7 +21,7 @@ class KnockOut(Edit):
     by
         "zero"; or "mean", which keeps what a head says of the image as a whole.
     layers, heads, steps, branch
-        See `Edit`; sites where the image attends to text.
+        See `Edit`; the sites are those where the image attends to text.
     """
 
     by: Literal["zero", "mean"] = "zero"
@@ -29,7 +29,7 @@ class KnockOut(Edit):
     starts: ClassVar[Literal["attention", "output"]] = "output"
 
     def change(self, attention: Attention, output: Output) -> Output:
-        """Nothing, or the mean: so all values are, whatever is attended to."""
+        """0, or the mean; all values become this too, whatever is attended to."""
         if self.by == "zero":
             attention.value = torch.zeros_like(attention.value)
             return torch.zeros_like(output)

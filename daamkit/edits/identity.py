@@ -17,20 +17,20 @@ from daamkit.edits.edit import Edit, Output
 class Identity(Edit):
     """Cells that attend to no other cell (Ahn et al. 2024, section 4).
 
-    Self-attention is the identity then: its output is the values. Where text is attended to in the
+    Self-attention is then the identity: its output is the values. Where text is attended to in the
     same softmax, a cell attends to itself and to the text, as diffusers has it for Stable
     Diffusion 3.
 
     Parameters
     ----------
     layers, heads, steps, branch
-        See `Edit`; sites where cells attend to cells.
+        See `Edit`; the sites are those where cells attend to cells.
     """
 
     reads = "image"
 
     def change(self, attention: Attention, output: Output) -> Output:
-        """The values of the cells, or what they and the text make."""
+        """The cells' values, or, in joint attention, attention to the cell itself and the text."""
         attention.mask = part.without(attention.mask, others(attention))
         return attention.fused() if attention.site.kind == "joint" else attention.every_value()
 

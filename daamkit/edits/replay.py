@@ -56,23 +56,23 @@ class Tape(Tap):
 
 @dataclass(eq=False)
 class Replay(Edit):
-    """Gives every site the attention of a tape, call for call; the values stay the words' own.
+    """Gives every site the attention of a tape, call by call; the values stay the words' own.
 
     As in Prompt-to-Prompt (arXiv 2208.01626, word swap, all steps, the conditional rows). The two
-    prompts must have their words' tokens at the same places: nothing here can tell.
+    prompts must have their words' tokens at the same places, which cannot be checked here.
 
     Parameters
     ----------
     tape
-        Of calls made before.
+        A tape of earlier calls.
     layers, heads, steps, branch
         Where and when attention is changed, as for every `Edit`.
 
     Raises
     ------
     DaamkitError
-        In a call of other passes, sites, sizes or batches than the tape's, or after an edit whose
-        attention it would replace.
+        In a call whose passes, sites, sizes or batches differ from the tape's, or after an edit
+        whose attention it would replace.
     """
 
     tape: Tape
@@ -81,16 +81,16 @@ class Replay(Edit):
     undoes: ClassVar[Set[Field]] = frozenset({"query", "key", "mask", "more keys"})
 
     def settings(self) -> dict[str, Any]:
-        """What it was told to do, as plain data; the tape is too large for that."""
+        """What it was told to do, as plain data; without the tape, which is too large for that."""
         return super().settings() | {"tape": f"a tape of {self.tape.calls} calls"}
 
     def start(self, call: Call) -> None:
-        """Another call."""
+        """Go on to the tape's next call."""
         super().start(call)
         self.calls += 1
 
     def begin(self, now: Pass) -> None:
-        """Refuse a pass that is not the tape's."""
+        """Refuse a pass that the tape does not have."""
         kept = self.tape.passes.get((self.calls, now.index))
         found = now.timestep, now.call.planned_passes()
         if kept != found:

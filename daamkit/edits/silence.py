@@ -28,19 +28,19 @@ class Silence(OfWords):
     ----------
     words
         A word or phrase ("cat", ("cat", 1)), or several in a list; "SOS", "EOS", "padding" and
-        "template" are the special tokens of that name, all of them. Lists within the list: one for
-        each prompt of the call. An empty list changes nothing.
+        "template" mean all special tokens of that name. A list of lists has one for each prompt of
+        the call. An empty list changes nothing.
     occurrence
-        Which one, where a bare word stands several times; "all" takes them together.
+        Which one, where a word given by its text alone occurs several times; "all": all of them.
     renormalize
-        Whether the other keys' shares are scaled up to 1: the softmax is that without these keys.
-        Otherwise the words' part of the output is left out and all else stays.
+        Whether the other keys' shares are scaled up to sum to 1, as in a softmax without these
+        keys. Otherwise the words' part of the output is left out and all else stays.
     prompt
-        What `prompt_embeds` stand for.
+        The text that `prompt_embeds` stand for.
     where
-        (height, width), or one for each image: the part of the picture whose cells lose the words,
-        of any size; a cell does where more than half of it is meant, or half and its first pixel.
-        All else attends as before, other text too. None: everything.
+        A mask (height, width) of any size, or one for each image: the part of the picture whose
+        cells lose the words. A cell loses them if more than half of it is in the part, or half of
+        it and its first pixel. All else attends as before, also other text. None: everything.
     layers, heads, steps, branch
         Where and when attention is changed, as for every `Edit`.
 
@@ -61,7 +61,7 @@ class Silence(OfWords):
     _columns: list[list[int]] = field(default_factory=list, init=False, repr=False)
 
     def begin(self, now: Pass) -> None:
-        """Which tokens are meant, in a call's first pass of the branch."""
+        """Find the tokens that are meant, in a call's first pass of the branch."""
         if now.call is self._call or self.branch not in now.branches:
             return
         self._read = prompts.texts(now.call, self.branch, self.prompt, self.prompt)
@@ -106,6 +106,6 @@ class Silence(OfWords):
             )
 
     def settings(self) -> dict[str, Any]:
-        """The part as its share of the picture."""
+        """What it was told to do, as plain data; the part as its share of the picture."""
         said = super().settings()
         return said if self.where is None else said | {"where": part.share(self.where)}

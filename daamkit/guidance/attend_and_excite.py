@@ -39,44 +39,46 @@ THRESHOLDS = {0: 0.05, 10: 0.5, 20: 0.8}  # the paper's, in a generation of `PAP
 class AttendAndExcite(Method):
     """Before a step, move the latents until some cell attends to each subject.
 
-    The loss is max over subjects of (1 - m), m the greatest value of the subject's smoothed map
-    (algorithm 1, equations 1 and 2). Defaults are the paper's, as diffusers has them.
+    The loss is the max over subjects of (1 - m), where m is the greatest value of the subject's
+    smoothed map (algorithm 1, equations 1 and 2). Defaults are the paper's, as diffusers has them.
 
     Parameters
     ----------
     subjects
         "nouns", a list, or a list for each prompt: see `subjects.find`. A subject of several tokens
-        is attended to where any of them is: its map is their sum.
+        is attended to where any of them is: its map is the sum of theirs.
     scale_factor
-        Size of the first move; that of step i of n is scale_factor * sqrt(linspace(*scale_range,
-        n)[i]). With 0 the image is the unguided one and the losses are still noted.
+        Size of the first move; the move of step i of n has the size scale_factor *
+        sqrt(linspace(*scale_range, n)[i]). With 0 the image is the unguided one and the losses are
+        still noted.
     scale_range
-        The two ends of that course: at the call's first step and at its last.
+        The two ends of that range, for the call's first step and its last.
     max_iter_to_alter
         How many steps are guided. None: the paper's 25 of 50, scaled to the call's own steps.
     thresholds
-        By step, how much attention each subject must have: the latents move until it has. None: the
-        paper's, 0.05 at step 0, 0.5 at 10 and 0.8 at 20 of 50, scaled to the call's own steps.
+        How much attention each subject must have, by step: the latents are moved until it has as
+        much. None: the paper's, 0.05 at step 0, 0.5 at 10 and 0.8 at 20 of 50, scaled to the call's
+        own steps.
     max_refinement_steps
         Upper bound on the refinement iterations of one step.
     smooth, sigma, kernel_size
-        The maps' blur; its weights are those of exp(-(x / 2 sigma)^2).
+        The blur of the maps; its weights are proportional to exp(-(x / 2 sigma)^2).
     softmax_scale
-        What attention is multiplied with before the tokens compete for it in a softmax.
+        What attention is multiplied by before the tokens compete for it in a softmax.
     out_of
-        The number of steps that a given `max_iter_to_alter` and the steps of given `thresholds` are
-        counted in, from which they are scaled to the call's own. None: these are counted in the
-        call's own steps. What was used stands in the run's record.
+        The number of steps out of which a given `max_iter_to_alter` and the steps of given
+        `thresholds` are counted, and from which they are scaled to the call's own. None: they are
+        counted in the call's own steps. The run's record says what was used.
     attn_res
-        (height, width) of the maps, of a video (frames, height, width), in cells. None: of a UNet
-        a quarter of the latents' grid, else all of it.
+        (height, width) of the maps in cells, for a video (frames, height, width). None: for a UNet
+        a quarter of the latents' grid on each side, for other models all of it.
     normalize_eot
         Leave out all tokens from the end of the text on, as the original does for Stable Diffusion
-        2; otherwise the last token only, unless it is a word's.
+        2; otherwise leave out only the last token, unless it is a word's.
     prompt
-        What `prompt_embeds` stand for.
+        The text that `prompt_embeds` stand for.
     exact
-        Compute all attention as diffusers' own pipeline did, to the last bit; slower, larger.
+        Compute all attention as diffusers' own pipeline did, to the last bit; slower, more memory.
 
     Raises
     ------
@@ -87,9 +89,9 @@ class AttendAndExcite(Method):
     Notes
     -----
     Each image is guided alone, whatever the batch, so that it does not depend on its neighbours.
-    Noted of each step: loss (before the last move), iterations (of refinement), gradient (its norm
-    at the last move), moved (how far the latents are from where they were).
-    Schedulers that scale their samples (Euler, Heun, LMS) are scaled for, unlike in the reference.
+    Each step notes loss (before the last move), iterations (of refinement), gradient (its norm at
+    the last move), and moved (how far the latents are from where they were).
+    Samples are scaled as the scheduler scales them (Euler, Heun, LMS), unlike in the reference.
     """
 
     subjects: Subjects
@@ -149,7 +151,7 @@ class AttendAndExcite(Method):
                 )
 
     def before(self, now: Pass) -> Image | None:
-        """Move every image's latents; None where the step is not guided."""
+        """Move every image's latents; return None where the step is not guided."""
         if not is_first_pass(now):
             return None
         i, n = now.step, count(now)
@@ -214,7 +216,7 @@ class AttendAndExcite(Method):
         lacking: Float[Tensor, ""],
         seen: Callable[[Columns], Tensor],
     ) -> Float[Tensor, ""]:
-        """What is made small: max over subjects of max(0, 1 - the greatest attention to it).
+        """What is minimized: the max over subjects of max(0, 1 - the greatest attention to it).
 
         Parameters
         ----------
@@ -223,9 +225,9 @@ class AttendAndExcite(Method):
         images
             The smoothed map of each subject, (frames, 1, y, x).
         lacking
-            What the worst subject's greatest attention is short of 1.
+            By how much the worst subject's greatest attention falls short of 1.
         seen
-            The smoothed map of any tokens.
+            Gives the smoothed map of any tokens.
         """
         return lacking
 

@@ -25,7 +25,7 @@ class ClassifierGuidance(Method):
 
     eps becomes eps - scale * noise * grad log p(label | x), where x is what the denoiser sees and
     noise = sqrt(1 - alpha_bar), or a flow's sigma (algorithm 2). Other kinds of predictions are
-    split into x0 and eps, of which x0 follows eps, and put together again.
+    split into x0 and eps and put together again, x0 changed to agree with the new eps.
 
     Parameters
     ----------
@@ -35,20 +35,20 @@ class ClassifierGuidance(Method):
     label
         The class, counted from 0; or one for each image.
     scale
-        s in the paper. With 0 the classifier is not asked.
+        s in the paper. With 0 the classifier is not called.
 
     Raises
     ------
     DaamkitError
-        When the pipeline is called: if there are not as many labels as images, a label is none of
-        the classes, the classifier's output has another shape or does not follow from x, or the
+        When the pipeline is called: if there are not as many labels as images, a label is not one
+        of the classes, the classifier's output has another shape or is not computed from x, or the
         scheduler's noise level is not known.
 
     Notes
     -----
-    Each step notes ``log_probability``, of the label before the step, and ``gradient``, its norm.
-    Where a schedule ends in pure noise (signal 0) the prediction stays as it is: no change of eps
-    would agree with x.
+    Each step notes ``log_probability``, that of the label before the step, and ``gradient``, the
+    norm of its gradient. Where a schedule ends in pure noise (signal 0) the prediction stays as it
+    is: no change of eps would agree with x.
     """
 
     classifier: Classifier
@@ -69,7 +69,7 @@ class ClassifierGuidance(Method):
             )
 
     def after(self, now: Pass, prediction: Image) -> Image:
-        """The prediction, guided; a learned variance in its last channels stays."""
+        """The guided prediction; a learned variance in its last channels stays as it is."""
         if not self.scale:
             return prediction
         at, said = noise_level(now), prediction_type(now.call.pipe.scheduler)

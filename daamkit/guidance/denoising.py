@@ -82,8 +82,8 @@ class Method(Tap):
 class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(pipe, method)`
     """Guide a pipeline's generations while the context lasts.
 
-    Methods act in the order given: each sees what is left by those before it. Guides nest with each
-    other and with `trace`, in any order; traces hold the pipeline's own passes only.
+    Methods act in the order given, each on the result of those before it. Guides nest with each
+    other and with `trace`, in any order; traces hold only the pipeline's own passes.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
     Raises
     ------
     DaamkitError
-        If there is no method, or two of one kind, here or around. When the pipeline is called: if
-        its scheduler does not work with a method, or gradients are needed under
-        ``torch.inference_mode``.
+        If there is no method, or two of one kind, in this guide or in one around it. When the
+        pipeline is called: if its scheduler does not work with a method, or gradients are needed
+        under ``torch.inference_mode``.
 
     Examples
     --------
@@ -139,9 +139,9 @@ class guide(attach):  # noqa: N801 - used like a function: `with daamkit.guide(p
                 )
 
     def table(self) -> pd.DataFrame:
-        """What the methods noted, a row for each image and step.
+        """What the methods noted, a row for each image, method and step.
 
-        Columns: image (all calls counted through), method, step, and the methods' own numbers.
+        Columns: image (counted through all calls), method, step, and the methods' own numbers.
         """
         import pandas as pd
 

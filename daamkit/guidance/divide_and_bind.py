@@ -24,34 +24,36 @@ class DivideAndBind(AttendAndExcite):
     """Before a step, move the latents until each subject's map varies, and its modifiers' with it.
 
     The loss is the max over subjects s of scale_of_binding * (the sum over its modifiers m of
-    JSD(m, s)) - TV(s). TV is the mean difference of neighbouring cells, down and across, of the
-    smoothed map; JSD is the Jensen-Shannon divergence, in nats, of two maps that are
-    each a softmax over cells. All else is as in `AttendAndExcite`: the refinement
-    too, whose thresholds are of the greatest attention, as in the authors' code.
+    JSD(m, s)) - TV(s). TV is the mean difference between neighbouring cells of the smoothed map,
+    down and across; JSD is the Jensen-Shannon divergence, in nats, of two maps that are each a
+    softmax over cells. All else is as in `AttendAndExcite`, also the refinement, whose thresholds
+    apply to the greatest attention, as in the authors' code.
 
     Parameters
     ----------
     subjects
-        And the parameters that follow, up to `exact`: see `AttendAndExcite`.
+        This parameter and those that follow, up to `exact`: see `AttendAndExcite`.
     pairs
         Subjects with their modifiers, [("cat", ["red", "big"])], or such a list for each prompt.
-        None: what the parser finds of the subjects, see `language.binding`; an empty list: none.
+        None: those that the parser finds for the subjects, see `language.binding`; an empty list:
+        none.
     scale_of_binding
         Weight of the divergence.
     parser
-        Which spaCy pipeline parses, see `language.parsing.spacy_pipeline`.
+        The spaCy pipeline that parses; see `language.parsing.spacy_pipeline`.
 
     Raises
     ------
     DaamkitError
-        When the pipeline is called: as `AttendAndExcite`, and if what has modifiers is no subject.
+        When the pipeline is called: as for `AttendAndExcite`, and if a word that is given modifiers
+        is not one of the subjects.
 
     Notes
     -----
-    After the abstract of the paper and the authors' code, which also weighs the divergence by 5 and
-    by 10 from steps 10 and 20 on, takes the modifier's map from other layers, and cuts both maps
-    off at a share of their peak; none of this is here. Noted of each step: what `AttendAndExcite`
-    notes; of each image, the pairs that the parser found.
+    This follows the abstract of the paper and the authors' code. Their code also weights the
+    divergence by 5 and by 10 from steps 10 and 20 on, takes the modifier's map from other layers,
+    and cuts both maps off at a share of their peak; none of this is done here. Each step notes what
+    `AttendAndExcite` notes; each image notes the pairs that the parser found.
     """
 
     pairs: Pairs | Sequence[Pairs] | None = None
@@ -85,7 +87,7 @@ class DivideAndBind(AttendAndExcite):
         lacking: Float[Tensor, ""],
         seen: Callable[[Columns], Tensor],
     ) -> Float[Tensor, ""]:
-        """max over subjects of how far its modifiers are from it, less how much its map varies."""
+        """Max over subjects of its modifiers' distance from it, less how much its map varies."""
         losses = []
         for columns, image in zip(self._subjects[sample], images, strict=True):
             apart = [

@@ -58,10 +58,10 @@ class Perturbation(Method):
 
 @dataclass(eq=False)
 class PerturbedAttentionGuidance(Perturbation):
-    """Guide away from what the model predicts where every cell attends to itself alone.
+    """Guide away from what the model predicts if every cell attends to itself alone.
 
     In the chosen layers the extra pass's self-attention is the identity: its output is the values
-    (section 4). One more conditional pass a step; no gradients, no text needed.
+    (section 4). It takes one more conditional pass per step, and needs no gradients and no text.
 
     Parameters
     ----------
@@ -79,8 +79,9 @@ class PerturbedAttentionGuidance(Perturbation):
 
     Notes
     -----
-    Noted of each step: distance, the norm of e_c - e_p. diffusers' own pipelines rescale
-    (``guidance_rescale``) after this guidance; here the pipeline has done so before.
+    Each step notes distance, the norm of e_c - e_p, the conditional prediction less that of the
+    extra pass. diffusers' own pipelines rescale (``guidance_rescale``) after this guidance; here
+    the pipeline has done so before.
     """
 
     def perturbation(self) -> Edit:

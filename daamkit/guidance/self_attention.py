@@ -26,34 +26,36 @@ AUTOENCODERS = ("vae", "vqvae", "movq")  # a pipeline with none of them denoises
 
 @dataclass(eq=False)
 class SelfAttentionGuidance(Method):
-    """After the prediction, add what it differs by from one for a blurred image (arXiv 2210.00939).
+    """After the prediction, add its difference from one for a blurred image (arXiv 2210.00939).
 
-    The image that the prediction stands for, x0, is blurred where a self-attention map has more
-    than its mean, made as noisy as before with the predicted noise, and denoised again; with u the
+    The image that the prediction stands for, x0, is blurred where a self-attention map is above
+    its mean, made as noisy as before with the predicted noise, and denoised again; with u the
     prediction and d that for the degraded image, scale * (u - d) is added (equation 16). With
     classifier-free guidance u and d are the unconditional ones (equation 25).
 
     Parameters
     ----------
     scale
-        s in the paper, whose code calls 1 + s the scale. With 0 the method is not there at all.
+        s in the paper, whose code calls 1 + s the scale. With 0 the method does nothing at all.
     layer
-        Whose attention between cells: None, the first site in the middle of the model; or a group
-        ("down"; "double" of FLUX) or a part of a site's name, of which the last to run is taken.
+        The layer whose attention between cells is used. None: the first site in the middle of the
+        model. A group ("down"; "double" of FLUX) or a part of a site's name: the last such site
+        to run.
     threshold
-        Mask cells that are attended to more than so much, all cells added up and heads averaged; 1
-        is the mean (where cells attend to text in the same softmax, of what they leave to cells).
+        Mask cells that receive more attention than this, summed over all cells and averaged over
+        heads; 1 is the mean (where cells attend to text in the same softmax, the mean of what they
+        leave to cells).
     sigma, kernel_size
         Standard deviation and width of the Gaussian blur, in latent cells or pixels.
     strategy
-        Which cells are masked: "self-attention", or a control. "global" masks all; the others as
-        many as "self-attention" would: "high-frequency" those that the blur changes most, "random"
-        any, "square" a square in the middle (as near in number as a square comes).
+        Which cells are masked: "self-attention", or a control. "global" masks all; the others mask
+        as many as "self-attention" would: "high-frequency" those that the blur changes most,
+        "random" random ones, "square" a square in the middle (as close in number as it can be).
     clamp
-        Whether x0 is held in [-1, 1] before it is blurred, as the paper's code does for pixels.
+        Whether x0 is clamped to [-1, 1] before it is blurred, as the paper's code does for pixels.
         None: if the pipeline has no autoencoder.
     seed
-        Of the random masks; the pipeline's own generator is not touched.
+        Seed of the random masks; the pipeline's own generator is not touched.
     exact
         Compute the layer's attention and the noise as diffusers' own pipeline did, to the last bit.
 
@@ -65,11 +67,11 @@ class SelfAttentionGuidance(Method):
 
     Notes
     -----
-    The mask is computed in float32 beside the fused attention, of which sums over queries alone are
-    kept; with `exact` from the model's own probabilities, in its own precision. u is what the
-    denoiser said, so that methods before this one are not amplified by it.
+    The mask is computed in float32 beside the fused attention, of which only sums over queries are
+    kept; with `exact`, from the model's own probabilities, in its own precision. u is the
+    denoiser's own output, so that methods before this one are not amplified by it.
 
-    Each step notes ``masked``, the share of cells.
+    Each step notes ``masked``, the share of cells that are masked.
     """
 
     scale: float = 0.75
@@ -128,7 +130,7 @@ class SelfAttentionGuidance(Method):
         self._received = received
 
     def after(self, now: Pass, prediction: Image) -> Image:
-        """The prediction, guided; a learned variance in its last channels stays."""
+        """The guided prediction; a learned variance in its last channels stays as it is."""
         if not self.scale:
             return prediction
         pipe, branch, channels = now.call.pipe, _branch(now), now.noisy.shape[1]

@@ -14,11 +14,11 @@ from daamkit.guidance.perturbed import Perturbation
 
 @dataclass(eq=False)
 class SmoothedEnergyGuidance(Perturbation):
-    """Guide away from what the model predicts where neighbouring cells attend alike.
+    """Guide away from what the model predicts if neighbouring cells attend alike.
 
     In the chosen layers the extra pass's queries are blurred over the grid, which blurs the
-    attention's logits and lowers the curvature of its energy (section 4). One more conditional
-    pass a step; no gradients, no text needed.
+    attention's logits and lowers the curvature of its energy (section 4). It takes one more
+    conditional pass per step, and needs no gradients and no text.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class SmoothedEnergyGuidance(Perturbation):
 
     Notes
     -----
-    Noted of each step: distance, the norm of e_c - e_p. For the kernel see `edits.blur.blur`.
+    Each step notes distance, the norm of e_c - e_p, the conditional prediction less that of the
+    extra pass. For the kernel see `edits.blur.blur`.
     """
 
     sigma: float = math.inf

@@ -35,8 +35,8 @@ from daamkit.guidance.subjects import Columns
 class SynGen(Method):
     """Before a step, move the latents until modifiers attend where their nouns do.
 
-    D(p, q) is half of KL(p, q) + KL(q, p), maps being distributions over cells. The loss is the sum
-    over all pairs of a noun n and a modifier m of D(m, n) less the mean over o of (D(n, o) +
+    D(p, q) is half of KL(p, q) + KL(q, p), where maps are distributions over cells. The loss is the
+    sum, over all pairs of a noun n and a modifier m, of D(m, n) less the mean over o of (D(n, o) +
     D(m, o)) / 2, where o are the tokens of the prompt's other words: neither the noun nor any of
     its modifiers (section 3.2). Defaults are the paper's.
 
@@ -44,25 +44,27 @@ class SynGen(Method):
     ----------
     pairs
         Nouns with their modifiers, [("cat", ["red", "big"]), ("car", ["blue"])], or such a list for
-        each prompt; what a noun or modifier may be, see `subjects.find`. None: what the parser
-        finds, see `language.binding`. A word of several tokens attends where any of them does: its
-        map is their sum.
+        each prompt; for what a noun or modifier may be, see `subjects.find`. None: those that the
+        parser finds, see `language.binding`. A word of several tokens attends where any of them
+        does: its map is the sum of theirs.
     scale_factor
         Size of a move. With 0 the image is the unguided one and the losses are still noted.
     max_iter_to_alter
         How many steps are guided, by one move each. None: the paper's 25 of 50, scaled to the
         call's own steps.
     out_of
-        The number of steps that a given `max_iter_to_alter` is counted in; None: the call's own.
+        The number of steps out of which a given `max_iter_to_alter` is counted; None: the call's
+        own.
     attn_res
-        (height, width) of the maps, of a video (frames, height, width), in cells. None: of a UNet
-        a quarter of the latents' grid, else all of it.
+        (height, width) of the maps in cells, for a video (frames, height, width). None: for a UNet
+        a quarter of the latents' grid on each side, for other models all of it.
     prompt
-        What `prompt_embeds` stand for.
+        The text that `prompt_embeds` stand for.
     parser
-        Which spaCy pipeline parses, see `language.parsing.spacy_pipeline`.
+        The spaCy pipeline that parses; see `language.parsing.spacy_pipeline`.
     unbound
-        A call whose prompts have no pair at all: refuse it, or leave its images as they are.
+        What to do with a call whose prompts have no pair at all: "refuse" it, or "leave" its images
+        as they are.
 
     Raises
     ------
@@ -72,13 +74,13 @@ class SynGen(Method):
 
     Notes
     -----
-    Each image is guided alone; one whose prompt has no pair is left as it is. Noted of each image:
-    the pairs that the parser found; of each step: loss (before the move) and gradient (norm).
+    Each image is guided alone; one whose prompt has no pair is left as it is. Each image notes the
+    pairs that the parser found; each step notes loss (before the move) and gradient (its norm).
     Moves and gradients are those of the samples as the denoiser sees them, so that a scheduler that
     scales them (Euler, Heun, LMS) is guided as far as one that does not.
 
-    The authors' code takes the worst of a word's tokens instead of their sum, guides the last image
-    of a batch alone, and does not scale samples.
+    The authors' code takes the worst of a word's tokens instead of their sum, guides only the last
+    image of a batch, and does not scale samples.
     """
 
     pairs: Pairs | Sequence[Pairs] | None = None
@@ -111,7 +113,7 @@ class SynGen(Method):
             )
 
     def before(self, now: Pass) -> Image | None:
-        """Move every image's latents; None where the step is not guided."""
+        """Move every image's latents; return None where the step is not guided."""
         if not is_first_pass(now):
             return None
         n = count(now)

@@ -61,7 +61,7 @@ def several(*given: Any) -> list[Run]:
 class Collection(Sequence[Run]):
     """Runs that are read together.
 
-    Those on the disk are opened each time they are asked for, one after the other, so that a
+    Runs on the disk are opened each time they are asked for, one after the other, so that a
     thousand of them take the memory of one.
 
     Parameters
@@ -69,12 +69,12 @@ class Collection(Sequence[Run]):
     runs
         Runs, lists of runs, tracers; or folders of saved runs.
     budget
-        Of opening one; see `daamkit.open`.
+        Most bytes of maps to read of one run; see `daamkit.open`.
 
     Raises
     ------
     DaamkitError
-        If there is none, or something else.
+        If there is no run, or something is given that is not one.
 
     Examples
     --------
@@ -118,19 +118,19 @@ class Collection(Sequence[Run]):
         return (self[index] for index in range(len(self)))
 
     def table(self, threshold: float = 0.4) -> pd.DataFrame:
-        """`Run.table` of every run, a row a word.
+        """`Run.table` of every run, a row for each word.
 
         Columns: run (its place in the collection), prompt, seed, method, then those of `Run.table`.
         """
         return self._joined(lambda run: run.table(threshold))
 
     def relations(self, *given: Any, **options: Any) -> pd.DataFrame:
-        """`Run.relations` of every run, a row a pair, as `plots.relations` and `plots.sweep` take.
+        """`Run.relations` of every run, a row for each pair; for `plots.relations`, `plots.sweep`.
 
         Parameters
         ----------
         given, options
-            Handed to `Run.relations` of each run.
+            Passed on to `Run.relations` of each run.
 
         Returns
         -------
@@ -176,20 +176,21 @@ def open_runs(
     Parameters
     ----------
     folder
-        Where a run lies; or a pattern such as "runs/*", or several folders. A run may come from
+        The folder of a run; or a pattern such as "runs/*", or several folders. A run may come from
         anybody: nothing in it is executed, and only PNG is decoded.
     budget
-        Most bytes of maps to read of one run; None reads any number.
+        Most bytes of maps to read of one run; None: no limit.
 
     Returns
     -------
     run or collection
-        A `Run`; of a pattern or several folders a `Collection`, in the order of their names.
+        A `Run`; for a pattern a `Collection` in the order of the folders' names, for several
+        folders one in the order given.
 
     Raises
     ------
     RunFolderError
-        If there is none, it is damaged or over the budget, or another version wrote it.
+        If there is no run, or it is damaged, over the budget, or written by another version.
     """
     if isinstance(folder, str | os.PathLike):
         name = os.fspath(folder)

@@ -26,18 +26,18 @@ from daamkit.maps.words import Asked, Occurrence, Word
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeatMaps:
-    """Cross-attention of one image, or of one video, and one branch.
+    """The cross-attention of one image or video, in one branch.
 
     Attributes
     ----------
     prompt
         The text, its words and tokens.
     layers
-        What was kept, one entry a site or a group of sites.
+        What was kept, one entry for each site or group of sites.
     keep
         Which of "step", "site", "head" were kept apart.
     steps
-        Passes of the denoiser summed, or kept.
+        How many passes of the denoiser were summed, or kept apart.
     size
         (height, width) of the image.
     base
@@ -47,18 +47,19 @@ class HeatMaps:
     explicit_layers
         Whether the layers were chosen by name; then all of them are pooled, whatever the rule.
     image
-        What they are of, if it is known; their pictures show it.
+        The image that the maps are of, if it is known; pictures of the maps show it.
     video
-        All pictures of a video, which `frames` shows.
+        All pictures of a video; those of `frames` are chosen from them.
     concepts
-        The same of concepts, as if they were the prompt's words; None where none were asked for.
+        The maps of concepts, as if they were the prompt's words; None where none were asked for.
 
     Notes
     -----
     "daam" (the package daam 0.2.0): every kept site and head is enlarged to `base`, clamped at 0
-    and averaged. "paper" (the DAAM paper, arXiv 2210.04885): sites of every grid, enlarged to the
-    image's size and summed over sites, heads and steps. Each leaves out what a layer's `left_out`
-    says: of a UNet both the middle block; "daam" also the 8 x 8 maps of a 512-pixel image.
+    and averaged. "paper" (the DAAM paper, arXiv 2210.04885): sites of every grid are enlarged to
+    the image's size and summed over sites, heads and steps. Each rule leaves out the layers whose
+    `left_out` names it: in a UNet both leave out the middle block; "daam" also leaves out the 8 x 8
+    maps of a 512-pixel image.
     """
 
     prompt: Prompt
@@ -75,7 +76,7 @@ class HeatMaps:
     _pooled: dict[tuple, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def over(self, image: Image.Image | None, video: tuple[Image.Image, ...] = ()) -> HeatMaps:
-        """The same maps as those of this image, or video, which their pictures show."""
+        """The same maps, as those of this image or video, which their pictures then show."""
         same = self.image is image and self.video is video
         return self if same else replace(self, image=image, video=video)
 
@@ -110,7 +111,7 @@ class HeatMaps:
         return self.of(self.prompt.word(text, occurrence, encoder), rule=rule)
 
     def concept(self, text: str, *, rule: Pooling | None = None) -> WordMap:
-        """Where a word is that the prompt need not have: one of the trace's; see `of_concepts`."""
+        """The map of a concept of the trace, which the prompt need not have; see `of_concepts`."""
         maps = of_concepts(self, text)
         return maps.of(named(maps.prompt, text), rule=rule)
 
@@ -121,7 +122,7 @@ class HeatMaps:
     def special(
         self, name: Special, encoder: str | None = None, *, rule: Pooling | None = None
     ) -> WordMap:
-        """The map of "SOS", "EOS", or of all "padding" together, a sum."""
+        """The map of "SOS", of "EOS", or of all "padding" together, as a sum."""
         word = self.prompt.special(name, encoder)
         values = self._pool(rule or self.rule, None)[..., list(word.columns), :, :].sum(-3)
         return WordMap(values, word, self.size, self.image, self.video)
@@ -138,7 +139,7 @@ class HeatMaps:
         return self.of(Word(" ".join(map(str, chosen)), 0, 0, chosen), rule=rule)
 
     def of(self, word: Word, *, rule: Pooling | None = None) -> WordMap:
-        """The map of a word found before, in this prompt."""
+        """The map of a word that was found before in this prompt."""
         self.prompt.check(word)
         pooled = self._pool(rule or self.rule, None)
         return WordMap(over_tokens(pooled, word), word, self.size, self.image, self.video)
@@ -155,9 +156,9 @@ class HeatMaps:
         Parameters
         ----------
         words
-            Two or more, each as in `word`.
+            One or more, each as in `word`.
         occurrence
-            Of each that is given by its text.
+            Which occurrence of each word that is given by its text.
         rule
             "daam" or "paper"; default this object's.
 
@@ -179,16 +180,16 @@ class HeatMaps:
     def pool(
         self, rule: Pooling | None = None, *, exact: bool | None = None, normalize: bool = False
     ) -> Float[Tensor, "*frames columns y x"]:
-        """The global heat map: one map a token.
+        """The global heat map: one map for each token.
 
         Parameters
         ----------
         rule
             "daam" or "paper" (see the class); default this object's.
         exact
-            Rule "daam" clamps each head of each site by itself, which needs them kept. True asks
-            for that, False merges heads before the enlarging, None does what was kept allows (with
-            `trace`'s defaults: exact).
+            Rule "daam" clamps each head of each site by itself, which needs both to be kept. True
+            asks for that, False merges heads before enlarging, None does what the kept maps allow
+            (with `trace`'s defaults: exact).
         normalize
             Divide by the sum over the prompt's tokens at each place (daam's option).
 
@@ -232,7 +233,7 @@ class HeatMaps:
 
     @functools.cached_property
     def mass(self) -> Float[Tensor, " columns"]:
-        """Share of all attention that each token receives.
+        """The share of all attention that each token receives.
 
         The mean probability over cells, heads and steps, then over sites. Sums to 1, or, where the
         image's cells attend to each other in the same softmax, to what they leave to the text.
@@ -256,7 +257,7 @@ class HeatMaps:
 
     @functools.cached_property
     def frames(self) -> tuple[HeatMaps, ...]:
-        """The maps of each frame of the video's latents; of an image, these alone."""
+        """The maps of each frame of the video's latents; for an image, these maps alone."""
         return frames.of_maps(self)
 
     def select(
@@ -266,14 +267,15 @@ class HeatMaps:
         sites: Choice | None = None,
         heads: Index | None = None,
     ) -> HeatMaps:
-        """The maps of some steps, layers or heads, where they were kept.
+        """The maps of some steps, layers or heads, where these were kept apart.
 
         Parameters
         ----------
         steps, heads
             An index, a slice or several indices.
         sites
-            A name, a part of one ("up_blocks.1"), several of these, or a test of a layer.
+            A name, a part of one ("up_blocks.1"), several of these, or a function that tests a
+            layer.
 
         Raises
         ------

@@ -63,10 +63,10 @@ class Run:
 
     @functools.cached_property
     def frames(self) -> tuple[Run, ...]:
-        """A run of an image for each frame that the maps have; of an image, this one alone.
+        """A run of one image for each frame that the maps have; for an image, this run alone.
 
         The maps have fewer frames than the video, as its latents do: each is shown with the frame
-        of the video that stands where it does between the first and the last.
+        of the video at the same position between the first and the last.
         """
         return frames.of_run(self)
 
@@ -88,7 +88,7 @@ class Run:
 
     @property
     def method(self) -> str:
-        """The methods that guided it, by name, or "unguided"."""
+        """The names of the methods that guided it, or "unguided"."""
         return " + ".join(row["method"] for row in self.record.get("guidance", ())) or "unguided"
 
     def branch(self, name: str) -> HeatMaps:
@@ -109,12 +109,12 @@ class Run:
         return self.branches[name]
 
     def table(self, threshold: float = 0.4) -> pd.DataFrame:
-        """The words and where they are, one a row.
+        """The words and where they are, a row for each.
 
         Columns: word, start, end (characters), occurrence, tokens (their number), mass (share of
         all attention), area (share of the image within the mask at `threshold` of the maximum),
         centre_y, centre_x, peak_y, peak_x (pixels), peak (attention probability, summed over steps
-        as the pooling has it).
+        as the pooling rule says).
         """
         return tables.words(self.maps, threshold)
 
@@ -130,8 +130,8 @@ class Run:
     def guidance(self) -> pd.DataFrame:
         """What guidance methods noted while the image was made, a row for each method and step.
 
-        Columns: method, step, and the methods' own numbers; none but these two where the image was
-        not guided.
+        Columns: method, step, and the methods' own numbers; only method and step where the image
+        was not guided.
         """
         return tables.guidance(self.record)
 
@@ -151,18 +151,19 @@ class Run:
         threshold, rule
             How a map is cut, as in `WordMap.mask`; several thresholds give rows for each.
         others
-            Also pronouns with what they mean ("coreferent") and content words with no edge between
-            them ("unrelated").
+            Also pair pronouns with what they mean ("coreferent"), and content words with no edge
+            between them ("unrelated").
         parser
-            A spaCy pipeline, by name or open; default the one that ships.
+            A spaCy pipeline, by name or loaded; default the one that ships.
         pooling
             "daam" or "paper"; default the run's.
 
         Returns
         -------
         frame
-            A row a pair and threshold, with prompt and seed, as `plots.relations` and `plots.sweep`
-            take them; its columns are those of `measures.syntax.relations`, which makes it.
+            A row for each pair and threshold, with prompt and seed, as `plots.relations` and
+            `plots.sweep` take them. The columns are those of `measures.syntax.relations`, which
+            makes the frame.
 
         Raises
         ------
@@ -181,21 +182,21 @@ class Run:
         Parameters
         ----------
         parser
-            A spaCy pipeline, by name or open; default the one that ships.
+            A spaCy pipeline, by name or loaded; default the one that ships.
         changes
-            What changes in the image where nouns are silenced, a map a noun, as
+            What changes in the image when nouns are silenced, a map for each noun, as
             ``Occlusion(window=0, by="silence")`` makes it (`attribution.occlusion`): one more sign.
 
         Returns
         -------
         frame
-            A row a noun. word, start, end (characters), occurrence; present, the probability that
-            the thing is in the image; located, that it is and its map lies on it (IoU of at least
-            0.5); rank, from the noun to doubt most, 1; calibrated, and if not why_not; and the
-            signs it is told from (`measures.signs.SIGNS`), NaN where the maps cannot give one.
-            Probabilities are those that held on toy models (docs/reliability.md): of other models,
-            of images that were guided, or asked for otherwise than in learning, they are NaN, and
-            the rank is what remains.
+            A row for each noun: word, start, end (characters), occurrence; present, the probability
+            that the thing is in the image; located, that it is and its map lies on it (IoU of at
+            least 0.5); rank, from 1 for the noun to doubt most; calibrated, and if not, why_not;
+            and the signs from which this is told (`measures.signs.SIGNS`), NaN where the maps
+            cannot give one. Probabilities are those that held on toy models (docs/reliability.md).
+            For other models, and for images that were guided or were asked for with other settings
+            than in learning, they are NaN and only the rank remains.
 
         Raises
         ------
@@ -212,14 +213,14 @@ class Run:
         Parameters
         ----------
         y, x
-            Row and column, from 0, from the top left.
+            Row and column, counted from 0 from the top left.
 
         Returns
         -------
         frame
-            A row a word. word, start, end (characters), occurrence; value (of its map there: the
-            attention probability, summed over steps as the pooling has it); share (of all words'
-            values there).
+            A row for each word: word, start, end (characters), occurrence; value (of its map there:
+            the attention probability, summed over steps as the pooling rule says); share (of all
+            words' values there).
 
         Raises
         ------
@@ -245,9 +246,9 @@ class Run:
         Returns
         -------
         frame
-            A row a word. word, start, end (characters), occurrence; inside (share of its map that
-            lies in the box); iou (of its mask and the box); lift (inside over the box's share of
-            the image: 1 where the map is as dense in the box as in the whole image).
+            A row for each word: word, start, end (characters), occurrence; inside (the share of its
+            map that lies in the box); iou (of its mask and the box); lift (inside over the box's
+            share of the image: 1 where the map is as dense in the box as in the whole image).
 
         Raises
         ------
@@ -266,18 +267,18 @@ class Run:
         Parameters
         ----------
         words
-            One, and its map lies over the image (`plots.word`); several or none, which means all,
-            and they stand side by side on one scale (`plots.grid`).
+            One word, whose map lies over the image (`plots.word`); or several, or none, which means
+            all: their maps stand side by side on one scale (`plots.grid`).
         occurrence
-            Which, where a word stands several times.
+            Which one, where a word occurs several times.
         options
-            Of both ``cmap``, ``alpha``, ``vmax``, ``colour``; of `plots.word` also ``ax`` and
-            ``threshold``, of `plots.grid` ``columns`` and ``shared``.
+            For both: ``cmap``, ``alpha``, ``vmax``, ``colour``; for `plots.word` also ``ax`` and
+            ``threshold``, for `plots.grid` ``columns`` and ``shared``.
 
         Returns
         -------
         axes or figure
-            Axes of one word, a figure of several.
+            Axes for one word, a figure for several.
         """
         from daamkit.views import plots
 
@@ -300,8 +301,8 @@ class Run:
         Parameters
         ----------
         folder
-            New, empty, or an earlier export's, which is replaced, all or nothing. Of a link to a
-            folder, the folder is meant.
+            A new or empty folder, or that of an earlier export, which is replaced, all or nothing.
+            A link to a folder means that folder.
         threshold, rule
             How masks are cut, as in `WordMap.mask`.
 
@@ -312,7 +313,7 @@ class Run:
         Raises
         ------
         DaamkitError
-            If the folder holds anything else, also a file of the export that was changed, or cannot
+            If the folder holds anything else, even a file of the export that was changed, or cannot
             be written; or if this is a video: each of its `frames` has an export of its own.
         """
         from daamkit.views import export
@@ -333,16 +334,15 @@ class Run:
         return f"Run({self.prompt!r}, {seed}{shape}, {self.maps.steps} passes)"
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder, and a PNG for
-        each frame of a video.
+        """Write ``run.json``, ``maps.safetensors`` and ``image.png`` into a folder.
 
-        An earlier run there is replaced, but only once the new one lies whole on the disk. Of a
-        link to a folder, the folder is meant.
+        For a video, a PNG of each frame is written too. An earlier run there is replaced, but only
+        once the new one is complete on the disk. A link to a folder means that folder.
 
         Raises
         ------
         RunFolderError
-            If the folder holds anything else, also a file of the run that was changed; if the maps
+            If the folder holds anything else, even a file of the run that was changed; if the maps
             are not finite, or the folder cannot be written.
         """
         return saving.save(self, folder)

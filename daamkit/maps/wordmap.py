@@ -50,8 +50,8 @@ class WordMap:
     Attributes
     ----------
     values
-        (y, x) float32, at the size its pooling rule has, or (frame, y, x), one for each frame of a
-        video's latents. Unit: attention probability, summed over steps as the rule says.
+        (y, x) float32, at the size that its pooling rule gives, or (frame, y, x), one for each
+        frame of a video's latents. Unit: attention probability, summed over steps as the rule says.
     word
         Which word, or several tokens together.
     size
@@ -59,12 +59,12 @@ class WordMap:
     image
         The image, if it is known; pictures of the map show it.
     video
-        All pictures of a video, which `frames` shows.
+        All pictures of a video; those of `frames` are chosen from them.
 
     Notes
     -----
-    ``np.asarray(word)``, and so ``plt.imshow(word)``, is the map at the image's size with its
-    values as they are, ``word.expand(absolute=True)``.
+    ``np.asarray(word)``, which ``plt.imshow(word)`` shows, is the map at the image's size with its
+    values as they are: ``word.expand(absolute=True)``.
     """
 
     values: Float[Tensor, "*frames y x"]
@@ -75,7 +75,7 @@ class WordMap:
 
     @property
     def frames(self) -> tuple[WordMap, ...]:
-        """Each frame's map, which its masks cut at its own maximum; of an image, this one alone."""
+        """Each frame's map, its masks cut by its own maximum; for an image, this map alone."""
         return frames.of_word(self)
 
     def expand(
@@ -86,14 +86,15 @@ class WordMap:
         Parameters
         ----------
         size
-            Another (height, width); a number is the side of a square, an image says its own.
+            Another (height, width); or the side of a square, or an image whose size is taken.
         absolute
             Leave the values as they are.
 
         Raises
         ------
         DaamkitError
-            If a value is infinite or missing, or the size none. `values` has them as they are.
+            If a value is infinite or missing, or `size` is no size. `values` has the values as they
+            are.
         """
         values = self._large if size is None else enlarge(self._finite, _side(size))
         return values.clone() if absolute else _unit(values)
@@ -121,12 +122,12 @@ class WordMap:
         Parameters
         ----------
         threshold
-            In [0, 1], but for "absolute"; "otsu" finds its own, and ``mask("otsu")`` is enough.
+            In [0, 1], except for "absolute"; "otsu" finds its own, so ``mask("otsu")`` is enough.
         rule
             With D the enlarged map and t the threshold: "max": D >= t max(D) (the DAAM paper);
             "minmax": (D - min) / (max - min) > t (the daam package); "absolute": D >= t;
             "quantile": the share 1 - t of the pixels with the highest values; "otsu": the cut that
-            parts the values best (Otsu 1979).
+            separates the values best (Otsu 1979).
 
         Raises
         ------
@@ -138,7 +139,7 @@ class WordMap:
         return thresholds.cut(values, number, rule)
 
     def area(self, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
-        """Share of the pixels in the mask."""
+        """The share of the pixels that are in the mask."""
         return float(self.mask(threshold, rule).mean())
 
     def centre(self) -> tuple[float, float]:
@@ -152,7 +153,7 @@ class WordMap:
         return float(y) * self.size[0] / height, float(x) * self.size[1] / width
 
     def peak(self) -> tuple[int, int]:
-        """(y, x) of the highest value, in pixels of the image, of whichever frame."""
+        """(y, x) of the highest value in any frame, in pixels of the image."""
         index = int(self.expand(absolute=True).argmax())
         return index // self.size[1] % self.size[0], index % self.size[1]
 
@@ -164,34 +165,35 @@ class WordMap:
         other
             A map of an image of the same size.
         threshold, rule
-            How both maps are cut, as in `mask`. `Run.relations` and the inspector cut alike.
+            How both maps are cut, as in `mask`. `Run.relations` and the inspector cut the same way.
         """
         return float(overlap.iou(*self._masks(other, threshold, rule)))
 
     def ioa(self, other: WordMap, threshold: float | Rule = 0.4, rule: Rule = "max") -> float:
-        """The share of this word's mask that lies in the other's; 0 where this is empty. See `iou`.
+        """The share of this word's mask that lies in the other's; 0 if this is empty. See `iou`.
 
-        Of a head and its dependent the DAAM paper (arXiv 2210.04885) calls ``head.ioa(dependent)``
-        IoH and ``dependent.ioa(head)`` IoD.
+        For a head and its dependent, the DAAM paper (arXiv 2210.04885) calls
+        ``head.ioa(dependent)`` IoH and ``dependent.ioa(head)`` IoD.
         """
         return float(overlap.ioa(*self._masks(other, threshold, rule)))
 
     def soft_iou(self, other: WordMap, *, absolute: bool = False) -> float:
         """Overlap without a cut, sum(ab) / (sum a + sum b - sum ab), of maps from 0 to 1.
 
-        Less than 1 of a map with itself, unless all its values are 0 or 1.
+        For a map with itself it is less than 1, unless all values are 0 or 1.
 
         Parameters
         ----------
         other
             A map of the same size.
         absolute
-            Take the values as they are, as daam's ``compute_iou`` does; above 1 they give nonsense.
+            Take the values as they are, as daam's ``compute_iou`` does; values above 1 give
+            nonsense.
         """
         return float(overlap.iou(*self._soft(other, absolute), bounded=not absolute))
 
     def soft_ioa(self, other: WordMap, *, absolute: bool = False) -> float:
-        """The same over this map's own area, sum(ab) / sum a; see `soft_iou`."""
+        """Overlap as a share of this map's area, without a cut, sum(ab) / sum a; see `soft_iou`."""
         return float(overlap.ioa(*self._soft(other, absolute), bounded=not absolute))
 
     # -- how it is shown
@@ -204,9 +206,9 @@ class WordMap:
         ax
             Axes of matplotlib; default those of a new figure.
         options
-            Of `plots.word`: ``cmap``, ``alpha``, ``vmax`` (the value with the last colour; give
-            several maps the same to compare them), ``colour=True`` (keep the image's colours, where
-            the word does not lie), ``threshold`` (draw the mask's outline).
+            Those of `plots.word`: ``cmap``, ``alpha``, ``vmax`` (the value that has the last
+            colour; give several maps the same to compare them), ``colour=True`` (keep the image's
+            colours where the word does not lie), ``threshold`` (draw the mask's outline).
         """
         from daamkit.views import plots
 

@@ -1,7 +1,7 @@
 """Does an adjective change more than its noun? The DAAM paper (arXiv 2210.04885, section 5.2).
 
-The seed is held, one word of the prompt is changed, and the image before is compared with the one
-after: inside the noun's thing, where it was or is, and outside.
+The seed is held fixed, one word of the prompt is changed, and the image before is compared with the
+one after: inside the noun's thing, where it was or is, and outside.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Adjectives(Located):
     frames
         "toybox": things with an adjective, in a place; "paper": the paper's three prompts.
     truth
-        Where the noun's thing is; see `truths.truth`.
+        What says where the noun's thing is; see `truths.truth`.
     replay
-        Hold the cross-attention too, for swaps (`edits.replay`).
+        For swaps, hold the cross-attention fixed too (`edits.replay`).
     """
 
     name: ClassVar[str] = "adjectives"

@@ -1,8 +1,8 @@
 """Do maps mean the same in two models?
 
-The same drawn scenes are noised alike and denoised in one step by two models, under their own
-captions; the map of each noun in one is held against its map in the other. Beside it stand what
-each model says of the same scene under other noise, which is as much as can be asked for, and the
+The same drawn scenes are noised alike and denoised in one step by two models, under the scenes' own
+captions; the map of each noun in one model is compared with its map in the other. Beside it stand
+each model's map of the same scene under other noise, as much agreement as can be asked for, and the
 other model's map of another noun, which shares with it what all maps share.
 """
 
@@ -41,7 +41,7 @@ class Agreement(Explaining):
     Attributes
     ----------
     n
-        How many cases: a scene at each level, then the next.
+        How many cases: one scene at each level, then the next scene.
     other
         The second model, by name.
     levels, world, methods

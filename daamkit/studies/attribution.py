@@ -1,13 +1,14 @@
 """Which method finds a word's thing, and which finds what the word does?
 
 Each scene is drawn, so that its masks are exact, noised to some levels and denoised in one step
-under its own caption; and its caption is generated from noise, where the truth is an estimate. In
-each, every method of attribution maps every noun that is there, beside maps that know nothing.
+under its own caption; and an image is generated from noise with its caption, where the truth is an
+estimate. In each image, every method of attribution maps every noun whose thing is there, beside
+maps that know nothing.
 
 - "ap": does the map rank the thing's pixels first? Average precision, whatever the threshold.
-- "iou": of its mask, at the cut that is best on other prompts.
-- "cause": as many pixels as the thing has, those where the map is highest: which share of all that
-  changes when the word is silenced lies there?
+- "iou": the IoU of the map's mask, at the cut that is best on other prompts.
+- "cause": what share of all that changes when the word is silenced lies in the pixels where the map
+  is highest, as many as the thing has?
 """
 
 from __future__ import annotations
@@ -53,17 +54,17 @@ class AttributionStudy(Explaining):
     Attributes
     ----------
     n
-        How many cases: a scene at each level and generated, then the next. Half of the scenes have
-        compositions that the model's training has seen, half others.
+        How many cases: one scene at each level and generated, then the next scene. Half of the
+        scenes have compositions that the model's training has seen, half have others.
     draws
-        How many noises each scene gets, one after another: more are seeds under which a conclusion
-        is tried ("robustness").
+        How many noises each scene gets, one after another: more are further seeds under which a
+        conclusion is tested ("robustness").
     robustness
-        Whether conclusions are also tried on maps of half of the layers, and half of the steps.
+        Whether conclusions are also tested on maps of half of the layers, and half of the steps.
     every_word
-        Whether all words that mention something are mapped, not things' names alone, for the
-        tables of parts of speech and relations: in drawn images, whose masks say what each word
-        mentions, and no others. All methods work once more, and `occlusion` for each word.
+        Whether all words that mention something are mapped, not only things' names, for the tables
+        of parts of speech and relations. Then only drawn images are taken, whose masks say what
+        each word mentions. All methods run once more, and `occlusion` for each word.
     levels, methods, truth
         As in `Explaining`.
     """

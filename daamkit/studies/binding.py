@@ -2,7 +2,7 @@
 
 A prompt of two coloured things is drawn while some of its places have the vectors of the same
 prompt with its colours swapped: the nouns, the colour words, both, the end of the text, its
-padding, the pooled vector, or what is left. The seed is held, and the oracle reads which things
+padding, the pooled vector, or the rest. The seed is held fixed, and the oracle reads which things
 keep their own colour and which take the swapped one. The control is an unrelated prompt's vectors
 at the same places.
 """
@@ -53,7 +53,7 @@ class Binding(Study):
         How many prompts: two things in one form ("a red cat and a blue car"), then in the other ("a
         cat that is red and a car that is blue"), then the next two.
     world
-        Of which toy world the things are, 1 or 2, and the oracle. Every other pair is a composition
+        The toy world of the things and of the oracle, 1 or 2. Every other pair is a composition
         that the training of world 2's models holds, with the colours as they are and swapped; that
         of world 1's has seen all.
     """

@@ -1,8 +1,8 @@
 """Do kinds of one thing get in each other's way? The DAAM paper (arXiv 2210.04885, section 5.1).
 
-Prompts "a A and a B", of two kinds of one class (co-hyponyms) or of two that are not. The second
-group has the same words equally often, paired anew: neither a word's frequency nor how well the
-model draws it can make the difference.
+The prompts are "a A and a B", with two kinds of one class (co-hyponyms) or two that are not. The
+second group has the same words equally often, paired anew: neither a word's frequency nor how well
+the model draws it can make the difference.
 """
 
 from __future__ import annotations
@@ -51,15 +51,16 @@ class Cohyponyms(Located):
     n
         How many images, half of each group.
     vocabulary
-        "toybox", "toybox-2" (take world 2) or "coco": whose things are paired. Or "authors": the 40
-        pairs of the DAAM authors, who grouped COCO's classes by hand (`taxonomy.grouped`).
+        Whose things are paired: "toybox", "toybox-2" (with `world` 2) or "coco". Or "authors": the
+        40 pairs of the DAAM authors, who grouped COCO's classes by hand (`taxonomy.grouped`).
     steps_up, breadth
-        Which are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary. The
+        Which pairs are co-hyponyms; see `taxonomy.kinship`. None: what suits the vocabulary. The
         authors' pairs need neither.
     truth
-        Who says what is there: see `truths.truth`.
+        What says which things are there; see `truths.truth`.
     presence
-        Or a file of people's answers (`measures.ratings`, with "word" and "present").
+        In place of `truth`, a file of people's answers (`measures.ratings`, with "word" and
+        "present").
     """
 
     name: ClassVar[str] = "cohyponyms"

@@ -61,12 +61,12 @@ class OfScenes(Located):
     Attributes
     ----------
     levels
-        To which a scene is noised: time steps of the schedule, from 0 to 999.
+        Levels to which scenes are noised: time steps of the schedule, from 0 to 999.
     world
-        Of which toy world the scenes are, 1 or 2. Compositions are seen or held out for models of
-        world 2; that of world 1 has seen them all.
+        The toy world of the scenes, 1 or 2. Compositions are seen or held out for models of world
+        2; the model of world 1 has seen them all.
     truth
-        Where the things of generated images are; see `truths.truth`.
+        What says where the things of generated images are; see `truths.truth`.
     """
 
     parses: ClassVar[bool] = False

@@ -47,7 +47,8 @@ class Explaining(OfScenes):
     Attributes
     ----------
     methods
-        By their names in `registry.attributions`; none: all that the model bears.
+        Methods of attribution, by their names in `registry.attributions`; none: all that work with
+        the model.
     """
 
     methods: tuple[str, ...] = ()

@@ -6,10 +6,10 @@ that: see `measures.faithfulness`. So each method of attribution is measured by 
 beside maps that know nothing. The thing's exact mask stands beside the maps' masks, and decides
 nothing.
 
-The edits are told apart. "silence" is out of distribution: no prompt leaves a hole in the softmax.
-"exchange" gives the place of the noun another's vector, which stays among what prompts say; nouns
-in whose place none fits (plurals) have no such rows. No method is measured by the edit that it is
-made of, which it names as `by` (`occlusion`).
+Each edit has rows of its own. "silence" is out of distribution: no prompt leaves a hole in the
+softmax. "exchange" gives the noun's place another noun's vector, which stays among what prompts
+say; nouns in whose place no other fits (plurals) have no such rows. No method is measured by the
+edit that it is made of, which it names as `by` (`occlusion`).
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ KEYS = ["seed", "noun"]
 class Faithfulness(Explaining):
     """Settings of the study; see `Study` for the common ones.
 
-    For each noun and edit one picture has it everywhere, and 12 belong to each map: some 400 a
-    noun, with the twelve methods that a UNet bears and five controls. Each is one step of the
-    denoiser, and an exchange's two.
+    For each noun and edit, one picture is edited everywhere, and 12 belong to each map: some 400
+    for a noun, with the twelve methods that work with a UNet and five controls. Each takes one step
+    of the denoiser, an exchange two.
 
     Attributes
     ----------
     n
-        How many cases: a scene at each level, then the next. Half of the scenes have compositions
-        that the model's training has seen, half others.
+        How many cases: one scene at each level, then the next scene. Half of the scenes have
+        compositions that the model's training has seen, half have others.
     levels, methods
         As in `Explaining`.
     """

@@ -3,12 +3,12 @@
 A guided image differs from the unguided one, and so do the maps. Three questions, each beside what
 would be found if the answer were no:
 
-- Is the map still true? mIoU with the thing's mask in the image that was made, before and after;
-  beside it "exchanged", with the thing's mask in the other image, which a map that stays where it
-  was would reach as well.
+- Is the map still true? mIoU with the thing's mask in the map's own image, before and after; beside
+  it "exchanged", that with the thing's mask in the other image, which a map that stays where it was
+  would reach as well.
 - Does the map move where the image changes? Rank correlation over cells of the maps' change with
-  the image's; beside it "still", that of the unguided maps themselves, for things change where
-  things are.
+  the image's; beside it "still", that of the unguided maps themselves with the image's change,
+  because things change where things are.
 - Is it the method, or would any push do? "placebo" moves the latents as far as Attend-and-Excite
   did, step by step, in a direction drawn at random.
 """
@@ -66,9 +66,9 @@ class GuidanceEffects(Located):
         How many prompts; each is drawn once without guidance and once by each method.
     methods
         Names that `methods.named` knows, or "placebo", which needs "attend_and_excite" before it.
-        Those that work in the middle of a model are left out where it has none.
+        Methods that work in the middle of a model are left out where it has none.
     truth
-        Where the things are; see `truths.truth`.
+        What says where the things are; see `truths.truth`.
     """
 
     name: ClassVar[str] = "guidance_effects"

@@ -2,9 +2,9 @@
 
 Each scene is drawn, so that what every word mentions has an exact mask, noised to some levels and
 denoised in one step under its own caption. Each word that mentions something is silenced, which no
-prompt does; a thing's name, a colour, a texture and a size are also exchanged for another's
-vectors, which stay among what prompts say. What changes in the word's own mask is held against what
-changes elsewhere, in the same mask moved, and in it by another thing's noun.
+prompt does; a thing's name, a colour, a texture and a size are also exchanged for the vectors of
+another, which stay among what prompts say. What changes in the word's own mask is compared with
+what changes elsewhere, in the same mask moved, and in it when another thing's noun is edited.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Interventions(OfScenes):
     Attributes
     ----------
     n
-        How many cases: a scene at each level, then the next. Half of the scenes have compositions
-        that the model's training has seen, half others.
+        How many cases: one scene at each level, then the next scene. Half of the scenes have
+        compositions that the model's training has seen, half have others.
     levels
         As in `OfScenes`.
     """

@@ -1,9 +1,9 @@
-"""Which layers say where a noun's thing is: which kinds of block, which direction of joint
-attention, which steps? And would another choice be a better default than to pool all?
+"""Which layers, blocks, directions of joint attention and steps say where a noun's thing is?
 
-Scenes are drawn and denoised in one step, and their captions generated, as in the study
-`attribution`. From the same runs each part of the attention is read by itself, and what is pooled
-today beside it. Sets in which but one prompt's things are there have no table.
+And would another choice be a better default than to pool all? Scenes are drawn and denoised in one
+step, and their captions generated, as in the study `attribution`. From the same runs each part of
+the attention is read by itself, beside what is pooled today. Sets in which the things of only one
+prompt are there have no table.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Layers(OfScenes):
     Attributes
     ----------
     n
-        How many cases: a scene at each level and generated, then the next.
+        How many cases: one scene at each level and generated, then the next scene.
     levels, world, truth
         As in `OfScenes`.
     """

@@ -1,8 +1,8 @@
 """Kin or look-alike? Which of the two makes maps overlap, where both are crossed.
 
-Co-hyponyms often look alike (a bear and a dog), so that a difference between kin and strangers may
-be one of looks. Prompts "a A and a B" of four cells: kin or not by WordNet, alike or not by the
-sprites that the toy world draws (`sprites.likeness`), which no model and no map has a part in.
+Co-hyponyms often look alike (a bear and a dog), so a difference between kin and strangers may be
+one of looks. The prompts "a A and a B" form four cells: kin or not by WordNet, alike or not by the
+sprites that the toy world draws (`sprites.likeness`), in which no model and no map has a part.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Likeness(Cohyponyms):
     Attributes
     ----------
     n
-        How many images, a fourth of each cell. Strangers are words that have kin.
+        How many images, a fourth for each cell. Strangers are words that have kin.
     vocabulary, world
-        "toybox-2" and 2: world 1 has no strangers that look alike.
+        "toybox-2" and 2, since world 1 has no strangers that look alike.
     steps_up
         See `taxonomy.kinship`.
     """

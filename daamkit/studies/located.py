@@ -20,9 +20,9 @@ class Located(Study):
     Attributes
     ----------
     truth
-        Where the things are; see `truths.truth`.
+        What says where the things are; see `truths.truth`.
     world
-        Of which toy world the oracle is, 1 or 2. That of 2 knows the things of world 1 too.
+        The toy world of the oracle, 1 or 2. World 2's oracle knows the things of world 1 too.
     """
 
     parses: ClassVar[bool] = True  # whether prompts are parsed

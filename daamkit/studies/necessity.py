@@ -2,10 +2,10 @@
 
 Scenes are drawn and denoised in one step, and their captions generated, as in the study
 `attribution`. Each part of the attention to text (a layer, a block, the heads that find things) is
-taken out, "necessity", and then all but it, "sufficiency", beside equally many heads at random. Two
-edits tell what a part says at all from what it says of a noun: "knock out" lets its heads say
-nothing, "silence" takes the noun alone from them. Where attention is joint, heads that are knocked
-out say nothing of the picture either.
+taken out ("necessity"), and then all but it ("sufficiency"), beside as many heads at random. Two
+edits distinguish what a part says at all from what it says of a noun: "knock out" makes its heads
+say nothing, "silence" takes only the noun from them. Where attention is joint, heads that are
+knocked out say nothing of the picture either.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Look:
 class Necessity(OfScenes):
     """Settings of the study; see `Study` for the common ones.
 
-    Each part takes four pictures, and four more for each noun: 80 a case of one noun, with the ten
-    parts of a UNet.
+    Each part takes four pictures, and four more for each noun: 80 for a case of one noun, with the
+    ten parts of a UNet.
 
     Attributes
     ----------
     n
-        How many cases: a scene at each level and generated, then the next.
+        How many cases: one scene at each level and generated, then the next scene.
     kinds
         Which parts: each "layer", each "block", the "heads" that find things.
     levels, world, truth

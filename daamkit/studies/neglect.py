@@ -1,9 +1,9 @@
 """Does guidance make a model draw all that it was asked for? Chefer et al. 2023 (arXiv 2301.13826).
 
-Every method draws the same prompts from the same seeds: the benchmark of Attend-and-Excite, two
-things a prompt, or prompts of more. What its authors say of maps is measured too: that a neglected
-word's map lies on something else, and that under guidance all words' maps lie on their things.
-The control is to draw again: images of fresh seeds, of which the best is taken (`redraw`).
+Every method draws the same prompts from the same seeds: the benchmark of Attend-and-Excite, with
+two things in each prompt, or prompts of more. What its authors say of maps is measured too: that a
+neglected word's map lies on something else, and that under guidance all words' maps lie on their
+things. The control is to draw again: images of fresh seeds, of which the best is taken (`redraw`).
 """
 
 from __future__ import annotations
@@ -55,33 +55,33 @@ class Neglect(Located):
     Attributes
     ----------
     prompts
-        None: those of `asked`. Of a file, the prompts that name two different things or more, each
-        once.
+        A file, of which the prompts that name two different things or more are used, each once;
+        None: the prompts of `asked`.
     asked
         Groups of prompts: "benchmark" (the 276 of Attend-and-Excite, its colours drawn by `seed`),
-        and those of `prompts.SEVERAL`, "three" or "four coloured" things, drawn by `seed`: of the
+        and those of `prompts.SEVERAL`, "three" or "four coloured" things, drawn by `seed` from the
         benchmark's things, which both worlds and the toybox's CLIP know.
     n
-        How many prompts; fewer than there are have their groups in proportion.
+        How many prompts; if fewer than there are, groups keep their proportion.
     seeds
         Images of each prompt; case i has seed + i, for every method.
     methods
-        Names that `methods.named` knows, "none" among them, of `redraw.SCORES`, and "search". Those
-        that work in the middle of a model are left out where it has none.
+        Names that `methods.named` knows, "none" among them, those of `redraw.SCORES`, and "search".
+        Methods that work in the middle of a model are left out where it has none.
     redraws
-        From how many images of a prompt "redraw" takes the best, the unguided one among them.
-        Attend-and-Excite computes 1.3 times as much as an unguided image without refinement, with
-        20 iterations of it 1.5 times: two are more than equal.
+        From how many images of a prompt, the unguided one among them, "redraw" takes the best.
+        Attend-and-Excite computes 1.3 times as much as an unguided image without refinement, and
+        1.5 times with 20 iterations of it: two images are more than its equal.
     world
-        Of which toy world the model is, and the oracle: 1 or 2. The training of world 2's models
-        has left out some compositions (`prompts.held_out`), world 1's none.
+        The toy world of the model and of the oracle, 1 or 2. The training of world 2's models has
+        left out some compositions (`prompts.held_out`), that of world 1's none.
     truth
-        Who says what is there: see `truths.truth`. Masks drawn by hand will not do, for they are
-        of unguided images.
+        What says which things are there; see `truths.truth`. Masks drawn by hand will not do,
+        because they are of unguided images.
     clip
-        "toybox", a folder or an id: see `alignment.clip`.
+        The CLIP: "toybox", a folder or an id; see `alignment.clip`.
     captioner
-        Who puts pictures into words: see `captioning.captioner`. None: the world's oracle.
+        What puts pictures into words; see `captioning.captioner`. None: the world's oracle.
     """
 
     name: ClassVar[str] = "neglect"

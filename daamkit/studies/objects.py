@@ -1,9 +1,9 @@
 """Do nouns' maps segment their things? Table 1 of the DAAM paper (arXiv 2210.04885).
 
-Natural captions, and "unreal" ones whose nouns are exchanged at random. The toy world pairs nouns
-at random already, so that its unreal prompts are like its natural ones: there a third set,
-"held out", has only compositions that no training caption of world 2 holds (`toybox.heldout`), and
-natural ones of world 2 have none.
+The prompts are natural captions, and "unreal" ones whose nouns are exchanged at random. The toy
+world pairs nouns at random already, so that its unreal prompts are like its natural ones: there a
+third set, "held out", has only compositions that no training caption of world 2 holds
+(`toybox.heldout`), and the natural prompts of world 2 have none of these.
 mIoU80 counts the nouns of COCO's 80 classes, mIoU-infinity all.
 """
 
@@ -55,15 +55,15 @@ class Objects(Located):
     Attributes
     ----------
     n
-        How many prompts: of a toy world a third natural, unreal and held out each; of a file half
+        How many prompts: for a toy world a third each natural, unreal and held out; for a file half
         natural, half unreal.
     truth
-        Where the things are; see `truths.truth`.
+        What says where the things are; see `truths.truth`.
     segmenters
-        To compare with, by the names of `truths.truth`.
+        Segmenters to compare with, by the names of `truths.truth`.
     attributions
-        Methods of attribution to compare with, by their names in `registry.attributions`. The two
-        of DAAM are always there.
+        Methods of attribution to compare with, by their names in `registry.attributions`. DAAM's
+        two are always there.
     """
 
     name: ClassVar[str] = "objects"

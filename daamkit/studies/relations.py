@@ -1,8 +1,9 @@
 """How do heads and dependents share pixels? Table 2 of the DAAM paper (arXiv 2210.04885).
 
-Dominance is mIoD - mIoH: above 0 the head's map covers the dependent's, the head dominates. Since
-IoD - IoH is |D ∩ H| (1 / |D| - 1 / |H|), its sign tells which of two masks is larger; the rule
-"quantile" gives all words one area, and so no dominance.
+Dominance is mIoD - mIoH: above 0 the head's map covers the dependent's, and the head dominates.
+Since IoD - IoH is |D ∩ H| (1 / |D| - 1 / |H|), D and H being the dependent's mask and the head's,
+its sign tells which of two masks is larger; the rule "quantile" gives all words one area, and so no
+dominance.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Relations(Captioned):
     Attributes
     ----------
     top
-        How many relations to show, the most common ones; of world 2 the paper's ten besides.
+        How many of the most common relations to show; for world 2, the paper's ten too.
     """
 
     name: ClassVar[str] = "relations"

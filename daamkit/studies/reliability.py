@@ -1,9 +1,9 @@
 """Can it be told from a map whether its word was drawn? Probabilities beside the truth.
 
 A word that the model neglects has a map too. Prompts of one to four things are drawn, a truth says
-which are there and where, and `measures.reliability` says how likely that was, having seen the maps
-alone; and what it says of maps of nothing (`studies.nothing`). The same study, on prompts of the
-other split, is what a calibration is learned from (`studies.calibrate`).
+which are there and where, and `measures.reliability` says how likely that was from the maps alone;
+it is asked of maps of nothing too (`studies.nothing`). A calibration is learned from this same
+study on prompts of the other split (`studies.calibrate`).
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ class Reliability(Located):
     Attributes
     ----------
     prompts
-        None: those of all `GROUPS`, equally many. Of a file, the prompts of the toy world that name
-        things, each once.
+        A file, of which the prompts of the toy world that name things are used, each once; None:
+        equally many of each of `GROUPS`.
     split
         "held-out": prompts that name things together, or in a colour, as no prompt of the other
-        split does (`prompts.held_out`); "seen": of that one; "any". A calibration that is learned
-        from "seen" has met none of the others; nor has the training of world 2's models. That of
-        world 1's has seen both.
+        split does (`prompts.held_out`); "seen": prompts of that other split; "any": both. A
+        calibration learned from "seen" has met none of the held-out ones; nor has the training of
+        world 2's models. That of world 1's has seen both.
     world
-        Of which toy world the things are, and the oracle: 1 or 2.
+        The toy world of the things and of the oracle, 1 or 2.
     by_step
-        Whether steps are kept apart, for the signs that tell how they agree. More memory.
+        Whether steps are kept apart, for the signs that tell how they agree. Takes more memory.
     silenced
-        Whether each noun is silenced too, for the sign "effect": an image a noun.
+        Whether each noun is silenced too, for the sign "effect": one more image for each noun.
     truth
-        Who says what is there: see `truths.truth`.
+        What says which things are there; see `truths.truth`.
     """
 
     name: ClassVar[str] = "reliability"

@@ -1,8 +1,8 @@
 """What do self-attention's masks hold, and what does guidance by them do?
 
 The analyses of Self-Attention Guidance (Hong et al. 2023, arXiv 2210.00939): how fine the patches
-are that are attended to, how far they overlap with things, and how good the images are by masking
-strategy, threshold, layer, scale and blur, and at what cost.
+are that are attended to, how far they overlap with things, and how good the images are, and at what
+cost, by masking strategy, threshold, layer, scale and blur.
 """
 
 from __future__ import annotations
@@ -52,28 +52,30 @@ class SelfAttention(Located):
     Attributes
     ----------
     n
-        How many prompts of a set, a seed each. An image of each is drawn for its masks, and one in
-        each of `settings`: so n is the size of every set whose quality is told. FID depends on it.
+        How many prompts in a set, with a seed each. An image of each is drawn for its masks, and
+        one in each of `settings`: so n is the size of every set whose quality is measured, on which
+        FID depends.
     sets
-        How many such sets, with prompts and seeds of their own: that of one is a single draw, and
-        one of four may well be the extreme.
+        How many such sets, each with its own prompts and seeds: the quality of one set is a single
+        draw, and that of one of four may well be the extreme.
     model
-        Or a folder with a `DDIMPipeline` or `DDPMPipeline`, which takes no prompt
-        (`toybox.training.pixels`): then the settings without "cfg" are compared, where a classifier
-        lies beside it "cg" and "cg+sag" too (towards a thing for each seed), and no masks are
+        As every study's; or a folder with a `DDIMPipeline` or `DDPMPipeline`, which takes no prompt
+        (`toybox.training.pixels`). Then the settings without "cfg" are compared, if a classifier
+        lies beside it also "cg" and "cg+sag" (towards a thing for each seed), and no masks are
         looked at.
     guidance
-        Classifier-free guidance of the images whose masks are looked at: 1 is none, None the
-        pipeline's own. With it the unconditional attention is looked at, as the method does.
+        Scale of classifier-free guidance of the images whose masks are looked at: 1 is none, None
+        the pipeline's own. With guidance the unconditional attention is looked at, as the method
+        does.
     cfg
-        Classifier-free guidance of the settings that have it.
+        Scale of classifier-free guidance of the settings that have it.
     settings
         What to compare; see `variants.parsed`.
     truth
-        Where things are; see `truths.truth`. The oracle finds all things of the toy world, others
-        the prompt's nouns.
+        What says where things are; see `truths.truth`. The oracle finds all things of the toy
+        world, other truths the prompt's nouns.
     features
-        Of pictures, for their quality: "oracle", or a CLIP as `alignment.clip` takes it.
+        Features of pictures, for their quality: "oracle", or a CLIP as `alignment.clip` takes it.
     real
         A folder of real pictures; None: drawn scenes of the toy world.
     scenes

@@ -38,24 +38,24 @@ class Study:
     Attributes
     ----------
     model
-        "toybox", a folder, or an id of the Hub. A safety checker is taken off: its black images
-        would be measured as if drawn. Or an open pipeline, which stays as it is.
+        "toybox", a folder, or an id of the Hub. A safety checker is taken off, because its black
+        images would be measured as if drawn. Or an open pipeline, which stays as it is.
     prompts
         A file of prompts (`prompts.texts`); None: captions of the toy world.
     n
         How many cases.
     seed
-        Of the choice of prompts; case i draws its image with seed + i.
+        Seed of the choice of prompts; case i draws its image with seed + i.
     steps
-        Of the generation.
+        Number of steps of each generation.
     guidance
-        Scale of the generation; None: the model's own (`zoo.arguments`).
+        Guidance scale of each generation; None: the model's own (`zoo.arguments`).
     parser
         A spaCy pipeline by name; None: the one that ships.
     device
-        Where; None: a GPU if there is one.
+        Where to run; None: a GPU if there is one.
     dtype
-        In which precision: "float32", "float16" or "bfloat16".
+        The precision: "float32", "float16" or "bfloat16".
     """
 
     name: ClassVar[str] = ""
@@ -186,8 +186,8 @@ class Captioned(Study):
     Attributes
     ----------
     world
-        Of which toy world, where no file is named: 1, or 2, whose captions have all the relations
-        and parts of speech of the DAAM paper (`balance.captions`).
+        The toy world of the captions, where no file is named: 1, or 2, whose captions have all the
+        relations and parts of speech of the DAAM paper (`balance.captions`).
     """
 
     rare: ClassVar[tuple[str, ...]] = ()  # what must have cases enough

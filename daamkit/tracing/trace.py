@@ -42,8 +42,9 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         What is not summed over: any of "step", "site" and "head". The default keeps sites and
         heads, which the exact pooling of the daam package needs. Self-attention never keeps heads.
     branches
-        Whose cross-attention: "cond", "uncond" (called "negative" under a negative prompt), "image"
-        (InstructPix2Pix, which reads the negative prompt there), "perturbed" (PAG).
+        Those whose cross-attention is kept: "cond", "uncond" (called "negative" under a negative
+        prompt), "image" (InstructPix2Pix, which reads the negative prompt there), "perturbed"
+        (PAG).
     self_attention
         Keep self-attention maps of the branches too, for sites of at most `self_grid` cells a side.
     self_grid
@@ -51,29 +52,29 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
     sites
         A name, a part of one ("up_blocks"), or several: only these cross-attention sites.
     relations
-        By name, whose attention is kept besides, in ``run.related``: "text_to_image" and
-        "text_to_text" with words ("cat", or a list; "padding", "template", "register" are words
-        here), "image_to_image" and "image_to_text" with pixels ((y, x), or a list); or "all" of
-        these, which takes much memory. Of the prompt's own passes.
+        By name, the words or pixels whose attention is also kept, in ``run.related``:
+        "text_to_image" and "text_to_text" with words ("cat", or a list; "padding", "template",
+        "register" are words here), "image_to_image" and "image_to_text" with pixels ((y, x), or a
+        list); or "all" of these, which takes much memory. Only in the prompt's own passes.
     concepts
         Words that the prompt need not have, for ``run.maps.concept``. Where text and image share
-        one softmax, one more pass of each image in each step; name several, which compete.
+        one softmax, they take one more pass for each image and step. Name several: they compete.
     prompt, negative_prompt
         What `prompt_embeds` and `negative_prompt_embeds` stand for, where the pipeline is called
         with these: a text, or one for each prompt.
     budget
-        Most bytes of maps to hold while images are made, 1 GiB; over it a generation is refused
-        before its first step (`bytes` tells before the call). None sets no limit.
+        Most bytes of maps to hold while images are made, 1 GiB; a generation that needs more is
+        refused before its first step (`bytes` tells before the call). None: no limit.
     spill
-        A folder whose files hold the sums instead of memory while images are generated. Those of
-        a single image stay there as long as its run is held; of a batch, each run has its copy.
+        A folder whose files hold the sums, instead of memory, while images are generated. Those of
+        a single image stay there as long as its run is held; in a batch, each run has its own copy.
     rule
         The pooling that ``run.maps.word`` uses: "daam" or "paper" (`HeatMaps`).
     previews
         Keep in the run's record, for each step, a small picture of the image that the model means
         then (x0), which `Inspector` shows under that step's maps. A step then takes another pass of
         the decoder over at most 32 x 32 cells; `bytes` counts what is kept. A model without such
-        pictures, as of videos, is refused; with None it is traced without.
+        pictures, such as one of videos, is refused; with None it is traced without them.
 
     Attributes
     ----------
@@ -189,8 +190,10 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         steps: int = 50,
         images: int = 1,
     ) -> int:
-        """What the maps of such a call will take, before it is made: float32, all branches,
-        relations and concepts; with previews, at most what these take too.
+        """How many bytes the maps of a call will take, before it is made.
+
+        They are float32, of all branches, relations and concepts; previews are counted at the most
+        that they can take.
 
         Parameters
         ----------
@@ -199,9 +202,9 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         height, width
             In pixels; default the model's.
         frames
-            Of a video; default the model's.
+            Number of frames of a video; default the model's.
         steps
-            Passes of the denoiser, which count where "step" is kept.
+            Passes of the denoiser, which count where "step" is kept, or previews are.
         images
             How many images are made in one batch.
         """
@@ -226,10 +229,10 @@ class trace(attach):  # noqa: N801 - used like a function: `with daamkit.trace(p
         return maps + (BYTES * steps * images if self._previews else 0)
 
     def so_far(self) -> list[Run]:
-        """Runs of the steps made so far, one for each image of a call that goes on.
+        """Runs of the steps made so far, one for each image of a call that is under way.
 
-        For a callback of the pipeline (`callback_on_step_end`) that shows the maps while they come
-        about. None before the first step and between calls. They have no pictures, and copies of
+        For a callback of the pipeline (`callback_on_step_end`) that shows the maps as they develop.
+        Empty before the first step and between calls. These runs have no pictures, and copies of
         the maps.
         """
         return self._recorder.so_far()

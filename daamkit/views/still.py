@@ -33,7 +33,7 @@ def html(run: Runs, *others: Runs, names: Sequence[str] | None = None) -> str:
     run, *others
         Runs, lists of runs, tracers.
     names
-        What each is called, where there are several.
+        What each run is called, where there are several.
     """
     runs, parts = several(run, *others), []
     for i, each in enumerate(runs):

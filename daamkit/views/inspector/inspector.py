@@ -32,20 +32,20 @@ class Inspector(Traits):
     """See which word made which pixels of one or several runs, and measure it.
 
     It opens with the answer: the prompt's nouns, each in its hue, lie on the image where their maps
-    are above the threshold, more opaque the higher the map, on one scale for all words and runs.
+    are above the threshold, the more opaque the higher the map, on one scale for all words and
+    runs.
 
     Parameters
     ----------
     run, *others
-        What to look at, side by side: runs, lists of runs, tracers. Words are those of the first
-        run's prompt; another run shows those that its prompt has too.
+        What to look at, side by side: runs, lists of runs, tracers. The words are those of the
+        first run's prompt; another run shows those that its prompt has too.
     names
         What the runs are called; default the methods that guided them and their edits, or
-        "unguided", and their seeds and prompts where these differ. A video is a column for
-        each frame of its maps, "unguided, frame 1" and so on, of which the first is shown at the
-        start.
+        "unguided", and their seeds and prompts where these differ. A video has a column for each
+        frame of its maps, "unguided, frame 1" and so on; the first is shown at the start.
     parser
-        A spaCy pipeline, by name or open, for nouns and arcs; default the one that ships.
+        A spaCy pipeline, by name or loaded, for nouns and arcs; default the one that ships.
 
     Attributes
     ----------
@@ -54,25 +54,25 @@ class Inspector(Traits):
     word
         The word pointed at, or None. Its whole map lies over each image.
     pins
-        Up to five words that stay, in place of the nouns; striped where they lie on each other. Of
-        two, the first is the head, and their overlap is measured.
+        Up to five words that stay shown, in place of the nouns; striped where they lie on each
+        other. Of two, the first is the head, and their overlap is measured.
     step, site, head
         One step, one layer (by its site's name), one head of that layer; None: all together.
     threshold
-        Of a map's maximum, from 0 to 1 in steps of 1/200.
+        Share of a map's maximum, from 0 to 1 in steps of 1/200.
     scale
-        "shared": what is shown strongest is the highest value of all words in all runs. "own": each
-        map's own maximum. Runs of unlike numbers of passes are compared by their mean per pass;
-        runs pooled by unlike rules have a scale each, and no difference.
+        "shared": the highest value of all words in all runs is shown strongest. "own": each map's
+        own maximum is. Runs of different numbers of passes are compared by their mean per pass;
+        runs pooled by different rules have a scale each, and no difference.
     region
-        (top, left, bottom, right) in pixels, rows and columns before bottom and right; or None.
+        (top, left, bottom, right) in pixels, without bottom's row and right's column; or None.
     pixel
         (y, x), or None.
     columns
         Names of the runs that are shown.
     difference
-        Whether the other runs show what a word's map has more or less than the first's, of a
-        video at the same frame.
+        Whether the other runs show how much more or less a word's map has than the first run's; for
+        a video, at the same frame.
 
     Raises
     ------
@@ -81,9 +81,9 @@ class Inspector(Traits):
 
     Notes
     -----
-    Click and code set the same traits, and `table` has the numbers shown. Where JavaScript does
+    Clicks and code set the same traits, and `table` has the numbers shown. Where JavaScript does
     not run, a notebook keeps a still picture. The runs are held as long as the inspector has a
-    name (a cell's last value has one, in IPython's ``Out``); the page works on without it.
+    name (a cell's last value has one, in IPython's ``Out``); the page keeps working without it.
 
     Examples
     --------
@@ -116,7 +116,7 @@ class Inspector(Traits):
         self.on_msg(self._asked)
 
     def append(self, run: Runs, *others: Runs, names: Sequence[str] | None = None) -> None:
-        """Put more runs beside those that are there, which are not made or sent anew.
+        """Put more runs beside those that are there, which are not made or sent again.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Inspector(Traits):
         Raises
         ------
         DaamkitError
-            If there are not as many names as runs, or one is taken.
+            If there are not as many names as runs, or a name is taken.
         """
         runs, taken = several(run, *others), list(self._given)
         said = called([*self._given.values(), *runs], prompts=True)[len(taken) :]
@@ -152,7 +152,7 @@ class Inspector(Traits):
             self.columns = [*self.columns, *self._at(self._frame())[before:]]
 
     def table(self, kind: str | None = None) -> pd.DataFrame:
-        """What the view shows, in numbers: of each shown column, at the state's part of the maps.
+        """What the view shows, in numbers: for each shown column, of the chosen part of the maps.
 
         Parameters
         ----------
@@ -161,8 +161,8 @@ class Inspector(Traits):
             of each two pins, head and dependent, as in `Run.relations`. "pixel": each word's value
             there and its share of all words' values. "region": the share of each word's map that
             lies in the region (inside), the IoU of its mask with the region, and the lift, inside
-            over the region's share of the image. Default: what is chosen, in the order region,
-            pairs, pixel, words.
+            over the region's share of the image. Default: the first that is chosen, in the order
+            region, pairs, pixel, words.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Inspector(Traits):
         return tables.table(shown, state, kind or chosen)
 
     def code(self) -> str:
-        """The present view as Python, which sets an inspector of the same `runs` to it."""
+        """The present view as Python code, which sets an inspector of the same `runs` to it."""
         plain = {name: getattr(self, name) for name in STATE}
         plain["columns"] = None if self.columns == self._at(0) else self.columns
         default = {"pins": [], "threshold": 0.4, "scale": "shared", "difference": False}
@@ -193,7 +193,7 @@ class Inspector(Traits):
         return "\n".join(lines) + "\n"
 
     def to_html(self) -> str:
-        """The inspector in its present state as one HTML page that needs no kernel, no network."""
+        """The inspector in its present state, as one HTML page that needs no kernel or network."""
         state = {name: getattr(self, name) for name in (*STATE, "_about", "_names")}
         state |= {f"_column_{i}": getattr(self, f"_column_{i}") for i in range(len(self.runs))}
         return page(
@@ -206,14 +206,15 @@ class Inspector(Traits):
         )
 
     def save(self, path: str | Path) -> Path:
-        """What is seen as a file: ``.png`` or ``.svg`` the images with prompt, legend, model and
-        seed (a ``.png`` in DejaVu Sans, or the first font here that has all letters); ``.html``
-        the inspector itself. Its folder is made.
+        """Write what is seen to a file, ``.png``, ``.svg`` or ``.html``, whose folder is made.
+
+        ``.png`` and ``.svg`` are the images with prompt, legend, model and seed (a ``.png`` in
+        DejaVu Sans, or the first font here that has all letters); ``.html`` is the inspector.
 
         Raises
         ------
         DaamkitError
-            If the name ends otherwise, or it cannot be written.
+            If the name has another ending, or the file cannot be written.
         """
         file = Path(path)
         if file.suffix == ".html":
@@ -257,7 +258,7 @@ class Inspector(Traits):
         }
 
     def close(self) -> None:
-        """Take the widget out of the notebook, and let go of the runs."""
+        """Take the widget out of the notebook, and release the runs."""
         self.runs = self._given = {}
         super().close()
 

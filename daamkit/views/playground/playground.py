@@ -39,29 +39,29 @@ class Playground(PlaygroundTraits):
     prompt
         The prompt that stands in the field at first.
     keep
-        What traces do not sum over, see `trace`; more is more to look at, and more memory.
+        What traces do not sum over, see `trace`; more gives more to look at, and takes more memory.
     previews
-        Show what the model means after every so many steps; 0: never, and nothing is decoded.
+        After every how many steps to show what the model means; 0: never, and nothing is decoded.
 
     Attributes
     ----------
     prompt, seed, steps, height, width, scale
-        What to make. Sizes of 0, and a guidance scale of None, are the model's own.
+        What to make. Sizes of 0, and a guidance scale of None, stand for the model's own.
     methods
         Names of guidance methods, such as "AttendAndExcite".
     subjects
-        Words of the prompt that methods guide, out of `words`; none: its nouns.
+        Words of the prompt, out of `words`, that methods guide; empty: its nouns.
     runs
         The pictures made so far, as `Run`.
     shown
-        The place of the picture whose maps and code are seen.
+        The index in `runs` of the picture whose maps and code are shown.
     pinned
-        Places of pictures that the inspector below compares; none: the one shown.
+        Indices of the pictures that the inspector below compares; empty: the one shown.
     inspector
         The `Inspector` below, or None.
     busy, progress, status, problem, unstoppable
-        Whether a picture is being made; how far it is, from 0 to 1; the same in words; what went
-        wrong, as a sentence; that the pipeline cannot be stopped, as another, or "" if it can.
+        Whether a picture is being made; how far it is, from 0 to 1; the same in words; a sentence
+        on what went wrong; a sentence saying that the pipeline cannot be stopped, or "" if it can.
     code
         Python that makes the picture shown again, bit for bit.
     folder
@@ -69,8 +69,8 @@ class Playground(PlaygroundTraits):
 
     Notes
     -----
-    A picture is made in a thread: leave that pipeline alone until it is done. Shown is of a video
-    the frame in the middle, of what was stopped what the model meant then; `runs` has what it made.
+    A picture is made in a thread: do not use that pipeline until it is done. A video is shown by
+    its middle frame, what was stopped by what the model meant then; `runs` has what was made.
 
     Examples
     --------
@@ -109,29 +109,29 @@ class Playground(PlaygroundTraits):
         self.on_msg(self._asked)
 
     def generate(self) -> None:
-        """Begin to make the picture that is set; see `wait`.
+        """Begin to make the picture that the settings describe; see `wait`.
 
         Raises
         ------
         DaamkitError
-            If one is being made.
+            If a picture is being made.
         """
         self._begin(self.recipe(), None)
 
     def change(self, word: str, to: str) -> None:
-        """Make the picture shown again, same seed and all, with one word changed; then compare.
+        """Make the shown picture again, same seed and all, with one word changed; then compare.
 
         Parameters
         ----------
         word
             One of the words of its prompt, a second "cat" as "cat (2)".
         to
-            What stands there instead; in `prompt` too, if that is still this picture's.
+            What to put in its place; in `prompt` too, if that is still this picture's.
 
         Raises
         ------
         DaamkitError
-            If nothing was made yet, the prompt has no such word, or one is being made.
+            If nothing was made yet, the prompt has no such word, or a picture is being made.
         """
         place = self._shown()
         shown, recipe = self.recipes[place], self.recipes[place].changed(word, to)
@@ -156,7 +156,7 @@ class Playground(PlaygroundTraits):
         self._stopping.set()
 
     def wait(self, timeout: float | None = None) -> Run | None:
-        """Wait until the picture is made; the run, or None if it failed or takes longer.
+        """Wait until the picture is made; return its run, or None if it failed or takes longer.
 
         Parameters
         ----------
@@ -168,12 +168,12 @@ class Playground(PlaygroundTraits):
         return None if self.busy or self.problem or self.shown is None else self.runs[self.shown]
 
     def save(self, folder: str | Path | None = None) -> Path:
-        """Write the picture shown, its maps, and its code as ``make.py`` beside them.
+        """Write the shown picture, its maps, and its code as ``make.py`` beside them.
 
         Parameters
         ----------
         folder
-            Of the run and its code; default a new one in `folder`, named after prompt and seed.
+            Where to write; default a new folder in the trait `folder`, named after prompt and seed.
 
         Returns
         -------
@@ -183,7 +183,7 @@ class Playground(PlaygroundTraits):
         Raises
         ------
         DaamkitError
-            If nothing was made yet, and as `Run.save`.
+            If nothing was made yet, or as `Run.save` does.
         """
         place = self._shown()
         known = self._saved.get((self.folder, place))
@@ -280,7 +280,7 @@ class Playground(PlaygroundTraits):
             self.set_trait("problem", sentence(error))
 
     def picture(self) -> dict[str, Any]:
-        """The pictures made so far, or what this is."""
+        """The pictures made so far; before the first, a line that says what this is."""
         if not self.runs:
             return {"text/html": f"<p>Playground: {escape(self.prompt)} (nothing made yet)</p>"}
         runs = [*map(self._seen, range(len(self.runs)))]

@@ -1,10 +1,10 @@
 """Pictures of runs' maps, and plots of tidy frames: means with 95% intervals.
 
-Those of runs take one or several, a word, and which of several alike: ``plots.steps(runs, "cat",
-occurrence=1)``; several runs share one scale. Plots of one axes draw into `ax`, or a new figure,
-and return the axes; those of several return the figure; `overlay` returns a picture, `animate` a
-`Movie`; `save` writes any of them. With ``hover=True``, `relations`, `sweep` and `guidance` return
-a plotly figure, whose points say what they are.
+Those of runs take one run or several, a word, and which of its occurrences: ``plots.steps(runs,
+"cat", occurrence=1)``; several runs share one scale. Plots with one axes draw into `ax`, or a new
+figure, and return the axes; those with several return the figure; `overlay` returns a picture,
+`animate` a `Movie`; `save` writes any of them. With ``hover=True``, `relations`, `sweep` and
+`guidance` return a plotly figure, whose points say what they are.
 """
 
 from daamkit.views.plots.files import save

@@ -29,12 +29,12 @@ _FIXED = {"svg.fonttype": "path", "svg.hashsalt": "daamkit", "pdf.fonttype": 42}
 
 
 def save(plot: Any, path: str | os.PathLike[str], dpi: float = 150) -> Path:
-    """Write what any plot has returned, as the suffix says.
+    """Write what any plot has returned, in the format that the suffix names.
 
     Parameters
     ----------
     plot
-        Axes or a figure of matplotlib (.svg, .pdf, .png); of plotly (.html, which needs no
+        Axes or a figure of matplotlib (.svg, .pdf, .png); a figure of plotly (.html, which needs no
         network); a picture (.png); a `Movie` (.gif, .png, .webp).
     path
         The file. Its folder is made.
@@ -48,7 +48,7 @@ def save(plot: Any, path: str | os.PathLike[str], dpi: float = 150) -> Path:
     Raises
     ------
     DaamkitError
-        If it is another kind of plot, or of file, or cannot be written.
+        If it is another kind of plot or of file, or the file cannot be written.
     """
     place = Path(path)
     suffix = place.suffix.lower()

@@ -36,20 +36,20 @@ def heads(
 ) -> Axes | Figure:
     """A word's map in each layer and head: attention probability, its mean over steps.
 
-    Rows are cross-attention layers in the order in which a UNet runs, the middle included; columns
-    are heads.
+    Rows are cross-attention layers in the order in which a UNet runs them, the middle included;
+    columns are heads.
 
     Parameters
     ----------
     run
-        Traced with "site" and "head" in `keep=`, as is the default; several stand side by side, on
-        one scale.
+        A run traced with "site" and "head" in `keep=`, which is the default; several stand side by
+        side, on one scale.
     word, occurrence
-        Which, as in `HeatMaps.word`.
+        Which word, as in `HeatMaps.word`.
     ax
-        Where one run is drawn; default a new figure.
+        Axes to draw one run into; default those of a new figure.
     vmax
-        The value that has the last colour, 0 the first; default the highest value of all.
+        The value that has the last colour, where 0 has the first; default the highest value of all.
     colour
         Lay the maps over the image in its own colours, the more opaque the higher they are.
 

@@ -36,9 +36,9 @@ def sweep(
     value
         The column of the measure.
     by, dashes
-        Columns of what has a colour of its own, and a kind of line.
+        The columns that decide the colour, and the kind of line.
     cluster
-        The column of what rows belong to.
+        The column that tells which rows belong together.
     ax
         Axes to draw into; default those of a new figure.
     hover
@@ -68,8 +68,9 @@ def sweep(
 
 
 def frequency(frame: pd.DataFrame, cluster: str = "prompt", ax: Axes | None = None) -> Axes:
-    """How fine the detail is where attention is high, beside everywhere (Self-Attention Guidance,
-    arXiv 2210.00939, section 4), with 95% intervals over prompts.
+    """How fine the detail is where attention is high, beside everywhere.
+
+    As in Self-Attention Guidance (arXiv 2210.00939, section 4), with 95% intervals over prompts.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def frequency(frame: pd.DataFrame, cluster: str = "prompt", ax: Axes | None = No
         the study's table: layer, frequency, difference, low, high. The frequency 0, a patch's mean,
         is not shown.
     cluster
-        The column of what rows belong to.
+        The column that tells which rows belong together.
     ax
         Axes to draw into; default those of a new figure.
 

@@ -63,17 +63,17 @@ def grid(
     Parameters
     ----------
     run
-        With maps of the prompt; several stand one below the other, on one scale, of different
-        numbers of passes as means.
+        A run with maps of the prompt; several stand one below the other, on one scale, as means if
+        their numbers of passes differ.
     words
-        Which; default all words, in the prompt's order.
+        Which words; default all, in the prompt's order.
     columns
         Pictures in a row.
     occurrence
-        Of the words that are given by their text, where one stands several times.
+        Which occurrence of words that are given by their text, where one occurs several times.
     shared
         The same attention has the same colour in all maps, from 0; else each map runs from its
-        lowest to its highest value, and says which that is.
+        lowest to its highest value, and says what the highest is.
     colour
         Lay the maps over the image in its own colours, the more opaque the higher they are.
     cmap
@@ -82,14 +82,14 @@ def grid(
         Opacity of the maps, from 0 to 1, over the image, which is grey without `colour`; default
         0.9 with `colour`, else the maps stand by themselves.
     vmax
-        The value that has the last colour, 0 the first; default the highest value of all.
+        The value that has the last colour, where 0 has the first; default the highest value of all.
 
     Raises
     ------
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If a prompt has no words, maps that share no scale are to have a `vmax`, a run is of a
+        If a prompt has no words, a `vmax` is given for maps that share no scale, a run is of a
         video, or several are pooled by different rules.
     """
     if vmax is not None and not shared:
@@ -135,9 +135,9 @@ def steps(
     Parameters
     ----------
     run
-        Traced with "step" in `keep=`; several stand one below the other, on one scale.
+        A run traced with "step" in `keep=`; several stand one below the other, on one scale.
     word, occurrence
-        Which, as in `HeatMaps.word`.
+        Which word, as in `HeatMaps.word`.
     at
         Steps, from 0; default up to nine, from the first to the last.
     columns

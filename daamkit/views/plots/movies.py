@@ -34,7 +34,7 @@ class Movie:
     frames
         All of one size.
     text
-        What is seen, for who does not see it.
+        What is seen, for those who cannot see it.
     fps
         How many frames are shown in a second.
     """
@@ -44,13 +44,14 @@ class Movie:
     fps: float = 5
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write a ``.gif``, or, with all colours, an animated ``.png`` or ``.webp``; its folder is
-        made.
+        """Write a ``.gif``, or, with all colours, an animated ``.png`` or ``.webp``.
+
+        Its folder is made.
 
         Raises
         ------
         DaamkitError
-            If the name ends otherwise, or it cannot be written.
+            If the name has another ending, or the file cannot be written.
         """
         file = Path(path)
         if file.suffix.lower() not in SUFFIXES:
@@ -91,16 +92,17 @@ def animate(
     cmap: str | None = None,
     fps: float = 5,
 ) -> Movie:
-    """A word's map over the steps, or of a video over its frames, each over its own picture; all
-    on one scale, several runs side by side, videos of different numbers of passes as means.
+    """A word's map over the steps, or of a video over its frames, each over its own picture.
+
+    All are on one scale, several runs side by side, videos of different numbers of passes as means.
 
     Parameters
     ----------
     run
-        One or several; of images, traced with "step" in `keep=`. The steps of a video are those of
-        one of its ``run.frames``.
+        One or several; those of images are traced with "step" in `keep=`. For the steps of a video,
+        give one of its ``run.frames``.
     word, occurrence
-        Which, as in `HeatMaps.word`.
+        Which word, as in `HeatMaps.word`.
     opacity, colour, cmap
         As in `overlay`.
     fps
@@ -111,8 +113,8 @@ def animate(
     WordError
         If a prompt has no such word, or several.
     DaamkitError
-        If an image's steps were not kept apart, several runs are pooled by different rules, or a
-        number of frames a second is none.
+        If an image's steps were not kept apart, several runs are pooled by different rules, or
+        `fps` is no number of frames per second.
     """
     if not fps > 0:
         raise DaamkitError(wanted="frames a second, more than 0", got=f"{fps}", mend="try 5")

@@ -43,12 +43,12 @@ def guidance(
     value
         The column of the measure.
     base
-        The method that is none.
+        The method that stands for no guidance.
     pairs
         Columns that tell which rows of two methods belong together; default those of case, prompt,
         seed, of (the word) and start that the frame has. Pairs with a missing value are left out.
     cluster
-        The column of what rows belong to.
+        The column that tells which rows belong together.
     ax
         Axes to draw into; default those of a new figure.
     hover

@@ -39,12 +39,12 @@ def overlay(
     ----------
     run
         A run, or several, which are put side by side on one scale from 0 to the highest value of
-        all; of different numbers of passes, their means. Or an image, with the map itself as
-        `word`; None shows the map alone.
+        all, as means if their numbers of passes differ. Or an image, with the map itself as `word`;
+        None shows the map alone.
     word, occurrence
-        Which, as in `HeatMaps.word`; or its map.
+        Which word, as in `HeatMaps.word`; or its map.
     opacity
-        Of the map, from 0 to 1; default 0.65, or 0.9 with `colour`.
+        Opacity of the map, from 0 to 1; default 0.65, or 0.9 with `colour`.
     threshold, rule
         Draw the outline of the mask, cut as in `WordMap.mask`.
     colour
@@ -53,8 +53,8 @@ def overlay(
     cmap
         A colour map of matplotlib; default cividis, or viridis with `colour`.
     vmax
-        The value that has the last colour, where 0 has the first; default the map's lowest and
-        highest have them.
+        The value that has the last colour, where 0 has the first; by default the map's highest and
+        lowest values have them.
     side
         Enlarge a smaller picture by a whole factor to about this many pixels; None: as it is.
 
@@ -146,8 +146,8 @@ def instances(image: Image.Image, frame: pd.DataFrame, scale: int = 2) -> Image.
     image
         The image.
     frame
-        A row an instance: ``kind`` ("thing" rows are drawn), ``name``, ``colour`` ("own" is not
-        written), ``left``, ``bottom`` (pixels) and ``mask`` ((height, width) bool), as
+        A row for each instance: ``kind`` ("thing" rows are drawn), ``name``, ``colour`` ("own" is
+        not written), ``left``, ``bottom`` (pixels) and ``mask`` ((height, width) bool), as
         `toybox.oracle.detections` returns them.
     scale
         How many times larger to draw it.

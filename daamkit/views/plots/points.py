@@ -26,8 +26,9 @@ def relations(
     *,
     hover: bool = False,
 ) -> Axes | go.Figure:
-    """Overlap of heads' and dependents' maps, by relation (the DAAM paper, arXiv 2210.04885,
-    section 4): means with 95% intervals over prompts.
+    """Overlap of heads' and dependents' maps, by relation: means with 95% intervals over prompts.
+
+    See the DAAM paper, arXiv 2210.04885, section 4.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def relations(
     measures
         Which of "iou", "iod", "ioh" to show.
     cluster
-        The column of what rows belong to: rows of one prompt are not independent.
+        The column that tells which rows belong together: rows of one prompt are not independent.
     ax
         Axes to draw into; default those of a new figure.
     hover
@@ -46,7 +47,7 @@ def relations(
     Returns
     -------
     axes or figure
-        A row a relation, the most frequent on top, with its number of pairs.
+        A row for each relation, the most frequent on top, with its number of pairs.
 
     Raises
     ------
@@ -90,8 +91,9 @@ def entanglement(
     cluster: str = "prompt",
     ax: Axes | None = None,
 ) -> Axes:
-    """How far a change of the prompt moves the image inside the noun's thing, and outside (the DAAM
-    paper, arXiv 2210.04885, section 5.2): means with 95% intervals over prompts.
+    """How far a change of the prompt moves the image inside the noun's thing, and outside.
+
+    As in the DAAM paper (arXiv 2210.04885, section 5.2): means with 95% intervals over prompts.
 
     Parameters
     ----------
@@ -104,7 +106,7 @@ def entanglement(
     value
         The column of what moved.
     cluster
-        The column of what rows belong to.
+        The column that tells which rows belong together.
     ax
         Axes to draw into; default those of a new figure.
 

@@ -40,18 +40,18 @@ def word(
     Parameters
     ----------
     run
-        A run; several, which stand side by side on one scale, of different numbers of passes as
-        means; or a map that a run has given.
+        A run; several, which stand side by side on one scale, as means if their numbers of passes
+        differ; or a map that a run has given.
     word, occurrence
-        Which, as in `HeatMaps.word`; none of a map.
+        Which word, as in `HeatMaps.word`; none for a map.
     ax
-        Where one run is drawn; default a new figure.
+        Axes to draw one run into; default those of a new figure.
     cmap
         A colour map of matplotlib; default cividis, or viridis with `colour`.
     alpha
         Opacity of the map, from 0 to 1; default 0.65, or 0.9 with `colour`.
     vmax
-        The value that has the last colour, 0 the first; default the highest value of all.
+        The value that has the last colour, where 0 has the first; default the highest value of all.
     colour
         Keep the image's colours, and let the map be the more opaque the higher it is; otherwise the
         image is grey beneath an even map.

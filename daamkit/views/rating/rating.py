@@ -34,8 +34,8 @@ class Rating(Widget):
     """Ask a person about images and maps, and write each answer to a file.
 
     Nothing shown tells which run an image comes from or what others have said. Items come in an
-    order drawn from `seed` and `rater`; those that this rater has answered in the file are not
-    asked again. Keys: 1 to 5, or y and n, or 1, 2, 0 (or the arrows) for left, right, tie;
+    order drawn from `seed` and `rater`; those that this rater has already answered in the file are
+    not asked again. Keys: 1 to 5, or y and n, or 1, 2, 0 (or the arrows) for left, right, tie;
     Backspace goes back, and the later answer counts.
 
     Parameters
@@ -43,7 +43,7 @@ class Rating(Widget):
     runs
         One or several, or a tracer's, with images and recorded seeds.
     path
-        A file of answers, one a line (`measures.ratings`); made if there is none.
+        A file of answers, one per line (`measures.ratings`); made if there is none.
     kind
         "score": how well a word's map shows what it made, from 1 (bad) to 5 (excellent), as in the
         DAAM paper (arXiv 2210.04885, section 3.2). "present": is this thing in the image? (the
@@ -53,16 +53,16 @@ class Rating(Widget):
         Who answers: a name or number.
     words
         "score": which words, each wherever it stands; default all. "present": which things,
-        asked of every image, whether its prompt names them or not; default each prompt's things.
+        asked about every image, whether its prompt names them or not; default each prompt's things.
     names
         What made each run, for the file. Default: the methods that guided it, or "unguided".
     seed
-        Of the order and of the sides.
+        Seed of the order and of the sides.
 
     Attributes
     ----------
     index, total
-        How many items come before the one shown, and how many there are; equal when all is rated.
+        How many items come before the one shown, and how many there are; equal when all are rated.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class Rating(Widget):
         Raises
         ------
         DaamkitError
-            If that is no answer, all is rated, or the file cannot be written.
+            If that is no answer, all items are rated, or the file cannot be written.
         """
         choice = self._question.choice(value)
         if choice is None or self.index == self.total:
@@ -150,7 +150,7 @@ class Rating(Widget):
         self._show(self.index + 1)
 
     def undo(self) -> None:
-        """Show the item before again. Its old answer holds until another is given.
+        """Show the previous item again. Its old answer holds until another is given.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class Rating(Widget):
     # -- without a kernel
 
     def picture(self) -> dict[str, Any]:
-        """How far it is, and the item shown."""
+        """The progress, and the item shown."""
         pictures = zip(self.captions, (self.image, self.beside), strict=False)
         page = still.html(self.index, self.total, self.question, self.text, dict(pictures))
         return {"text/html": page}
