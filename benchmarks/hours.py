@@ -30,10 +30,11 @@ def took(folder: Path) -> dict[str, float]:
 
 
 def studies(place: Path) -> Iterator[dict[str, object]]:
-    """A line each study of two shards or more."""
+    """A line for each study that has ended, of two shards or more."""
     for file in sorted(place.glob("*/*/study.json")):
-        folder = file.parent
-        if len([*folder.glob("cases-*.parquet")]) > 1:
+        folder, told = file.parent, shards.manifest(file.parent)
+        made = len([*folder.glob("cases-*.parquet")])
+        if made > 1 and made * told["batch_size"] >= told["cases"]:
             yield {"model": folder.parent.name, "study": folder.name} | took(folder)
 
 

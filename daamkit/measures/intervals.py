@@ -8,7 +8,7 @@ words, and a share of 1 has no width by it. How often each covers: `benchmarks/c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,8 @@ from daamkit.measures.clusters import (
 )
 
 Kind = Literal["share", "gain", "number"]
+Ends = tuple[float, float]  # the least and the greatest mean possible
+ANY: Ends = (-np.inf, np.inf)
 DRAWS = 2000
 
 
@@ -34,7 +36,7 @@ def mean(
     clusters: Sequence[Hashable] | None = None,
     *,
     kind: Kind | None = None,
-    within: tuple[float, float] = (-np.inf, np.inf),
+    within: Ends = ANY,
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
@@ -116,7 +118,7 @@ def means(
     cluster: str = "prompt",
     *,
     kind: Kind | None = None,
-    within: tuple[float, float] = (-np.inf, np.inf),
+    within: Ends | Mapping[str, Ends] = ANY,
     draws: int = DRAWS,
 ) -> pd.DataFrame:
     """The mean of a column in each group of rows, with its 95% interval; see `mean`.
@@ -128,7 +130,8 @@ def means(
     by, value, cluster
         Columns: of the groups, of what to average, and of what values belong to.
     kind, within, draws
-        As in `mean`; without a kind each group's values tell it.
+        As in `mean`; without a kind each group's values tell it. `within` may also tell the ends of
+        each measure by its name in the column "measure" of `by`.
 
     Returns
     -------
@@ -139,7 +142,10 @@ def means(
     out = []
     for key, part in rows.groupby(list(by), sort=False):
         values, clusters = part[value].to_numpy(float), part[cluster].tolist()
-        found = mean(values, clusters, kind=kind, within=within, draws=draws)
+        ends = within
+        if isinstance(ends, Mapping):
+            ends = ends.get(part["measure"].iloc[0], ANY)
+        found = mean(values, clusters, kind=kind, within=ends, draws=draws)
         row = dict(zip((*by, "mean", "low", "high"), (*key, *found), strict=True))
         out.append(row | {"n": int(part[value].notna().sum())})
     return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "n"])
@@ -150,7 +156,7 @@ def gain(
     before: Float[np.ndarray, " n"],
     clusters: Sequence[Hashable] | None = None,
     *,
-    within: tuple[float, float] = (-np.inf, np.inf),
+    within: Ends = ANY,
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,

@@ -220,7 +220,9 @@ def _over_controls(methods: dict[str, pd.DataFrame]) -> Iterator[Row]:
 def _means(part: pd.DataFrame, *measures: str) -> Row:
     row: Row = {}
     for measure in measures:
-        found = intervals.mean(part[measure].to_numpy(), part["prompt"].tolist())
+        least = 0.0 if measure in ("inside", "outside") else -np.inf
+        values, prompts = part[measure].to_numpy(), part["prompt"].tolist()
+        found = intervals.mean(values, prompts, within=(least, np.inf))
         row |= dict(zip(intervals.columns(measure), found, strict=True))
     return row
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from daamkit.measures.intervals import Kind, columns, gain, mean, paired
+from daamkit.measures.intervals import ANY, Ends, Kind, columns, gain, mean, paired
 from daamkit.studies.session import Row
 
 BASE = "none"  # the method that is none
@@ -20,6 +20,7 @@ def compare(
     pairs: Sequence[str] = ("prompt", "case"),
     cluster: str = "prompt",
     base: str = BASE,
+    within: Mapping[str, Ends] = {},
 ) -> pd.DataFrame:
     """Means by method, and each method's gain over a baseline, pair by pair.
 
@@ -35,6 +36,8 @@ def compare(
         One of these: what values belong to that are not independent.
     base
         The method that is the baseline.
+    within
+        Of measures that have them, the least and the greatest mean possible.
 
     Returns
     -------
@@ -51,16 +54,18 @@ def compare(
             share = np.isin(values[~np.isnan(values)], (0, 1)).all()
             kind: Kind = "share" if share else "number"
             clusters = wide.index.get_level_values(cluster).tolist()
+            least, most = within.get(measure, ANY)
             for method in rows["method"].unique() if wide.notna().any(axis=None) else ():
-                found = mean(wide[method].to_numpy(), clusters, kind=kind)
+                own = wide[method].to_numpy()
+                found = mean(own, clusters, kind=kind, within=(least, most))
                 row = {name: part, "measure": measure, "method": method}
                 row |= dict(zip(("mean", "low", "high"), found, strict=True))
                 row["n"] = int(wide[method].notna().sum())
                 if method != base:
-                    both = wide[method].to_numpy(), wide[base].to_numpy()
-                    found = gain(*both, clusters)
+                    other = wide[base].to_numpy()
+                    found = gain(own, other, clusters, within=(least - most, most - least))
                     row |= dict(zip(columns("gain"), found, strict=True))
-                    row["p"] = paired(both[0] - both[1], clusters)
+                    row["p"] = paired(own - other, clusters)
                 out.append(row)
     return pd.DataFrame(out)
 

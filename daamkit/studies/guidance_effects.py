@@ -54,6 +54,11 @@ CELLS = 32  # a side, on which changes are compared
 FEWEST = 5  # prompts for a relation to be shown
 WORDS = ("present", "iou", "truer", "overlap", "entropy")
 MOVES = ("changed", "shifted", "follows", "still", "lead")
+WITHIN = (
+    dict.fromkeys(("present", "iou", "overlap", "entropy", "changed", "shifted"), (0.0, 1.0))
+    | dict.fromkeys(("truer", "dominance", "follows", "still"), (-1.0, 1.0))
+    | {"lead": (-2.0, 2.0)}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +171,7 @@ class GuidanceEffects(Located):
             "effects": _compared(words, "measure"),
             "neglected": _compared(neglected, "measure"),
             "dominance": _compared(common, "of").rename(columns={"of": "relation"}),
-            "changes": means(moves, ["method", "measure"], "value", kind="number"),
+            "changes": means(moves, ["method", "measure"], "value", kind="number", within=WITHIN),
         }
 
     def plot(self, tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -277,8 +282,8 @@ def _made(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compared(rows: pd.DataFrame, by: str) -> pd.DataFrame:
-    """`gains.compare` of the one column of numbers."""
-    parts = dict(list(rows.groupby(by, sort=False)))
-    pairs = ("prompt", "case", "of", "start")
-    found = gains.compare("part", parts, ["value"], pairs)
-    return found.drop(columns="measure", errors="ignore").rename(columns={"part": by})
+    """`gains.compare` of what the one column of numbers measures."""
+    names = rows["measure"].unique()
+    wide = rows.assign(**{name: rows["value"].where(rows["measure"] == name) for name in names})
+    parts = dict(list(wide.groupby(by, sort=False)))
+    return gains.compare(by, parts, names, ("prompt", "case", "of", "start"), within=WITHIN)

@@ -24,6 +24,8 @@ PAIRS = ("things", "prompt", "case")
 REDRAWN = ("all_there", "there", "bound")
 LOSSES = ("loss_first", "loss_least", "loss_mean", "iterations")
 MAP_MEASURES = ("on_other", "other_area", "present", "iou_present", "on_things", "things_area")
+SHARES = ("there", "bound", "colour", *MAP_MEASURES)
+WITHIN = dict.fromkeys(SHARES, (0.0, 1.0)) | dict.fromkeys(("extra", "seconds"), (0.0, np.inf))
 OUTCOMES = {  # all things drawn: without guidance, with it
     (True, True): "kept", (False, True): "repaired",
     (True, False): "spoilt", (False, False): "neglected",
@@ -106,8 +108,10 @@ def tables(rows: pd.DataFrame, world: int = 1) -> dict[str, pd.DataFrame]:
         "nothing neglected": words[words["all"]],
     }
     tables = {
-        "methods": gains.compare("group", groups, MAIN_MEASURES, PAIRS, "things"),
-        "localisation": gains.compare("words", beside, MAP_MEASURES, (*PAIRS, "word"), "things"),
+        "methods": gains.compare("group", groups, MAIN_MEASURES, PAIRS, "things", within=WITHIN),
+        "localisation": gains.compare(
+            "words", beside, MAP_MEASURES, (*PAIRS, "word"), "things", within=WITHIN
+        ),
     }
     if again := [name for name in images["method"].unique() if name in redraw.SCORES]:
         tables["redraw"] = _over(groups, again)
@@ -129,7 +133,7 @@ def _over(groups: Mapping[str, pd.DataFrame], again: Sequence[str]) -> pd.DataFr
             group: rows[~rows["method"].isin([BASE, *again]) | (rows["method"] == name)]
             for group, rows in groups.items()
         }
-        gained = gains.compare("group", beside, REDRAWN, PAIRS, "things", base=name)
+        gained = gains.compare("group", beside, REDRAWN, PAIRS, "things", name, WITHIN)
         found.append(gained[gained["method"] != name].assign(over=name))
     return pd.concat(found, ignore_index=True)
 

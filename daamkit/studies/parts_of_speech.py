@@ -71,7 +71,7 @@ class PartsOfSpeech(Captioned):
         n (ratings)."""
         known = rows[rows["pos"].isin(TAGS)]
         known = known.sort_values("pos", key=lambda tags: tags.map(TAGS.index), kind="stable")
-        table = means(known, ["pos", "measure"], "value", kind="number")
+        table = means(known, ["pos", "measure"], "value", kind="number", within=(0, np.inf))
         areas = table[table["measure"].str.startswith("area")]
         order = areas.sort_values("mean", ascending=False).groupby("measure", sort=False)["pos"]
         tables = {"tags": table, "survives": order.agg(" > ".join).reset_index(name="order")}

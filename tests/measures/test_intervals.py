@@ -375,6 +375,12 @@ def test_means_of_groups_are_those_of_each() -> None:
     assert table["kind"].tolist() == ["b", "a"] and table["n"].tolist() == [2, 1]
     expected = intervals.mean([1.0, 3.0, np.nan], ["x", "y", "z"], draws=200)
     assert tuple(table.loc[0, ["mean", "low", "high"]]) == pytest.approx(expected)
+    told = rows.assign(measure=rows["kind"], v=rows["v"] - rows["v"].min())
+    ends = {told["kind"].iloc[0]: (0.0, 0.1)}
+    held = intervals.means(told, ["measure"], "v", draws=200, within=ends)
+    free = intervals.means(told, ["measure"], "v", draws=200)
+    assert held["high"].iloc[0] == 0.1 < free["high"].iloc[0]
+    assert held.iloc[1:].equals(free.iloc[1:])
     assert intervals.means(rows[:0], ["kind"], "v").columns.tolist() == [
         "kind",
         "mean",

@@ -515,6 +515,22 @@ def test_a_gain_is_the_difference_of_the_means(pairs) -> None:
     assert found.gain_low <= found.gain_high and 0 < found.p <= 1
 
 
+def test_an_interval_reaches_no_further_than_the_measure_can() -> None:
+    """Shares of maps that are nearly 0 but for one; of a logit nothing is known."""
+    made = [
+        {"prompt": f"{case}", "case": case, "method": method, name: value}
+        for case in range(12)
+        for method in ("none", "guided")
+        for name in ("on_other", "logit")
+        for value in [0.9 if case == 0 and method == "guided" else 0.001 * case]
+    ]
+    rows = pd.DataFrame(made).groupby(["prompt", "case", "method"], as_index=False).first()
+    found = gains.compare("g", {"all": rows}, ["on_other", "logit"], within=outcomes.WITHIN)
+    low = found[found["method"] == "guided"].set_index("measure")[["low", "gain_low"]]
+    assert low.loc["on_other", "low"] == 0 > low.loc["logit", "low"]
+    assert low.loc["on_other", "gain_low"] == low.loc["logit", "gain_low"] > -1
+
+
 def test_the_chart_shows_tables_with_and_without_neglect(tables, rows) -> None:
     kept = [row for i in (0, 1) for name in ("none", "guided") for row in image(i, name, 1, 1)]
     for each in (tables, study().tables(rows), Neglect().tables(pd.DataFrame(kept))):
