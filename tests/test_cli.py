@@ -1,5 +1,6 @@
 """`daamkit explain`, as a person calls it."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -8,7 +9,8 @@ import sys
 import pytest
 
 import daamkit
-from daamkit import cli
+from daamkit import cli, registry
+from daamkit.cli import study as cli_study
 from tests.families import tiny_joint
 
 
@@ -180,6 +182,20 @@ def test_help_says_what_each_option_does_and_is(capsys, verb):
     assert len(parts) > 2
     assert ("--seed " in told) == (verb[-1] not in ("play", "score", "evaluate"))
     assert "--seed " not in told or "(default: 0)" in told
+
+
+@pytest.mark.parametrize("name", registry.studies.names())
+def test_settings_from_the_shell_are_of_their_kind(name):
+    """Levels are numbers: what a shell is told of each default is that default."""
+    kind, options, meant = registry.studies.find(name), [], {}
+    for field in dataclasses.fields(kind):
+        if field.default and field.default is not True:
+            several = isinstance(field.default, tuple)
+            meant[field.name] = [*field.default] if several else field.default
+            given = field.default if several else [field.default]
+            options += [f"--{field.name.replace('_', '-')}", *map(str, given)]
+    asked = vars(cli_study._settings(name, kind).parse_args(options))
+    assert meant and {key: asked[key] for key in meant} == meant
 
 
 def test_the_version_is_told(capsys):

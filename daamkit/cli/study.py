@@ -83,10 +83,12 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], t
     option = f"--{field.name.replace('_', '-')}"
     named = field.type.__name__ if isinstance(field.type, type) else str(field.type)
     kind = named.split(" | ")[0]
+    several = re.fullmatch(r"tuple\[(\w+), \.\.\.\]", kind)
     if kind == "bool":
         parser.add_argument(option, action="store_true", help=told)
-    elif kind.startswith("tuple"):
-        parser.add_argument(option, nargs="*", default=field.default, help=told)
+    elif several and several[1] in _TYPES:
+        each = _TYPES[several[1]]
+        parser.add_argument(option, nargs="*", type=each, default=field.default, help=told)
     elif kind in _TYPES:
         parser.add_argument(option, type=_TYPES[kind], default=field.default, help=told)
     else:
