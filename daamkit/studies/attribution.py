@@ -93,8 +93,9 @@ class AttributionStudy(Explaining):
         return kept | ({"keep": ("step", "site", "head")} if self.robustness else {})
 
     @property
-    def _levels(self) -> tuple[int, ...]:
-        return self.levels if self.every_word else super()._levels
+    def every_level(self) -> tuple[int, ...]:
+        """No generated image, where every word is mapped."""
+        return self.levels if self.every_word else super().every_level
 
     def cases(self) -> list[Case]:
         """Each scene at each level, then its caption, all with each draw's noise."""

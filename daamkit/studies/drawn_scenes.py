@@ -88,11 +88,11 @@ class OfScenes(Located):
             {"prompt": scene.caption, "seed": self.seed + i, "level": level}
             | {"split": SPLITS[1 + i % 2], "scene": i // 2}
             for i, scene in enumerate(self._scenes)
-            for level in self._levels
+            for level in self.every_level
         ][: self.n]
 
     @property
-    def _levels(self) -> tuple[int, ...]:
+    def every_level(self) -> tuple[int, ...]:
         """Each scene's caption is a case too, where the study generates."""
         return (*self.levels, GENERATED) if self.generates else self.levels
 
@@ -100,7 +100,7 @@ class OfScenes(Located):
     def _scenes(self) -> list[Scene]:
         """Of both splits in turn, no caption twice. What is held out a caption also says: for "a
         cat without a dog" nothing is generated that training has not seen."""
-        many = -(-self.n // len(self._levels))
+        many = -(-self.n // len(self.every_level))
         each = [self._of(split, (many + 1) // 2) for split in SPLITS[1:]]
         return [scene for pair in zip(*each, strict=True) for scene in pair][:many]
 
