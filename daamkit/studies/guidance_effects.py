@@ -283,7 +283,7 @@ def _made(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _compared(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     """`gains.compare` of what the one column of numbers measures."""
-    names = rows["measure"].unique()
+    names = [*rows["measure"].unique()]
     wide = rows.assign(**{name: rows["value"].where(rows["measure"] == name) for name in names})
     parts = dict(list(wide.groupby(by, sort=False)))
     return gains.compare(by, parts, names, ("prompt", "case", "of", "start"), within=WITHIN)
