@@ -8,21 +8,20 @@ A shard's time is that since the one before it; the median counts, for a run may
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from daamkit.studies import shards
 
 
-def took(folder: Path) -> dict[str, float]:
-    """Cases, seconds a case (of one process), and minutes in all, of one study."""
-    told = shards.manifest(folder)
+def took(parts: Sequence[Path], told: Mapping[str, Any]) -> dict[str, float]:
+    """Cases, seconds a case (of one process), and minutes in all, of a study's shards."""
     made = [
-        datetime.fromisoformat(shards.rows(shard, told)[1]["made"]).timestamp()
-        for shard in folder.glob("cases-*.parquet")
+        datetime.fromisoformat(shards.rows(shard, told)[1]["made"]).timestamp() for shard in parts
     ]
     each = pd.Series(sorted(made)).diff().median() / told["batch_size"]
     cases = told["cases"]
@@ -33,9 +32,9 @@ def studies(place: Path) -> Iterator[dict[str, object]]:
     """A line for each study that has ended, of two shards or more."""
     for file in sorted(place.glob("*/*/study.json")):
         folder, told = file.parent, shards.manifest(file.parent)
-        made = len([*folder.glob("cases-*.parquet")])
-        if made > 1 and made * told["batch_size"] >= told["cases"]:
-            yield {"model": folder.parent.name, "study": folder.name} | took(folder)
+        made = [*folder.glob("cases-*.parquet")]
+        if len(made) > 1 and len(made) * told["batch_size"] >= told["cases"]:
+            yield {"model": folder.parent.name, "study": folder.name} | took(made, told)
 
 
 def main() -> None:

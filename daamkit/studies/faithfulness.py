@@ -43,6 +43,7 @@ POINTS = [f"{curve} {share:g}" for curve in CURVES for share in faithfulness.SHA
 EXACT = "exact mask"  # stands among the methods; it ranks no pixels
 CUT: Rule = "otsu"  # finds each map's own threshold
 STILL = {"colours": 1e-5, "latents": 1e-6, "perceptual": 1e-9}  # a mean of less is rounding
+WITHIN = dict.fromkeys(("inside", "outside"), (0.0, np.inf))  # of the means
 BY = ["set", "edit", "distance"]
 KEYS = ["seed", "noun"]
 
@@ -220,9 +221,8 @@ def _over_controls(methods: dict[str, pd.DataFrame]) -> Iterator[Row]:
 def _means(part: pd.DataFrame, *measures: str) -> Row:
     row: Row = {}
     for measure in measures:
-        least = 0.0 if measure in ("inside", "outside") else -np.inf
-        values, prompts = part[measure].to_numpy(), part["prompt"].tolist()
-        found = intervals.mean(values, prompts, within=(least, np.inf))
+        values, ends = part[measure].to_numpy(), WITHIN.get(measure, intervals.ANY)
+        found = intervals.mean(values, part["prompt"].tolist(), within=ends)
         row |= dict(zip(intervals.columns(measure), found, strict=True))
     return row
 

@@ -170,7 +170,9 @@ class GuidanceEffects(Located):
         return {
             "effects": _compared(words, "measure"),
             "neglected": _compared(neglected, "measure"),
-            "dominance": _compared(common, "of").rename(columns={"of": "relation"}),
+            "dominance": _compared(common, "of")
+            .rename(columns={"of": "relation"})
+            .drop(columns="measure", errors="ignore"),
             "changes": means(moves, ["method", "measure"], "value", kind="number", within=WITHIN),
         }
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 EDITS, QUESTIONS = ("knock out", "silence"), ("necessity", "sufficiency")
 KINDS = ("layer", "block", "heads")
 MEASURES = ("inside", "perceptual", "lost")
-LEAST = {"lost": -1.0}  # the least mean possible; of the others 0
+WITHIN = dict.fromkeys(MEASURES, (0.0, np.inf)) | {"lost": (-1.0, np.inf)}  # of the means
 Heads = frozenset[Head]
 NO_HEADS: Heads = frozenset()
 
@@ -149,7 +149,7 @@ class Necessity(OfScenes):
             line: Row = dict(zip(by, names, strict=True)) | {"heads": int(part["heads"].iloc[0])}
             for measure in MEASURES:
                 own, other = part[measure].to_numpy(), part[f"random_{measure}"].to_numpy()
-                mean = intervals.mean(own, prompts, within=(LEAST.get(measure, 0), np.inf))
+                mean = intervals.mean(own, prompts, within=WITHIN[measure])
                 gain = intervals.gain(own, other, prompts)
                 line |= dict(zip(intervals.columns(measure), mean, strict=True))
                 over = intervals.columns(f"{measure}_over_random")
