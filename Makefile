@@ -139,6 +139,12 @@ reliability: env  # what the package knows of each toybox, and how good it is
 		$(BIN)/daamkit study reliability --model $$model $$@ \
 			--out build/studies/$$model/reliability || exit 1; \
 	done
+	$(BIN)/daamkit study reliability --model toybox-flux --world 2 --by-step --n 840 --split seen \
+		--seed 50000 --out build/reliability-toybox-flux-steps
+	$(BIN)/python -m daamkit.studies.calibrate build/reliability-toybox-flux-steps \
+		--out data/reliability/toybox-flux.steps.json
+	$(BIN)/daamkit study reliability --model toybox-flux --world 2 --by-step --n 420 \
+		--out build/studies/toybox-flux/reliability-steps
 	cp build/studies/toybox/reliability/reliability.png docs/images/
 
 clean:

@@ -14,10 +14,11 @@ def oracle(world: int, use: str = "oracle") -> dict[str, str]:
 
 
 def learned(kind: str, model: str) -> str:
-    """What ships of a model in the folder of a kind ("attribution", "reliability"), by a digest;
-    "none" if nothing does."""
-    name = f"{Path(model).name}.json"
-    return _digest(kind, name) if (resources.path(kind) / name).exists() else "none"
+    """What ships of a model in the folder of a kind ("attribution", "reliability"), by digests:
+    MODEL.json, and files beside it, MODEL.WHAT.json; "none" if nothing does."""
+    name, folder = Path(model).name, resources.path(kind)
+    found = [*folder.glob(f"{name}.json"), *sorted(folder.glob(f"{name}.*.json"))]
+    return " ".join(_digest(kind, each.name) for each in found) or "none"
 
 
 def _digest(*parts: str) -> str:

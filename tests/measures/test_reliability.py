@@ -25,6 +25,7 @@ from daamkit.measures.signs import SIGNS
 from daamkit.measures.signs import signs as measured
 from daamkit.studies.nothing import NOTHING
 from daamkit.studies.reliability import Reliability
+from daamkit.studies.session import Session
 from daamkit.toybox import claims
 from daamkit.views.doubts import doubts, says
 from tests import pictures
@@ -385,6 +386,18 @@ def test_of_two_calibrations_that_which_the_signs_suffice_for(files, monkeypatch
     for run, known in ((summed, own), (by_step, larger)):
         assert reliability.judged(run, signs(run, "cat", "car")) == (known, "")
         assert run.reliability()["calibrated"].all()
+
+
+@pytest.mark.slow
+def test_a_run_of_toybox_flux_that_keeps_its_steps_is_judged_by_them():
+    """By the calibrations that ship: the same image, with its steps summed and kept apart."""
+    session = Session(Reliability(model="toybox-flux", world=2))  # asked as in learning
+    for keep, more in ((("site", "head"), set()), (("step", "site", "head"), {"steps", "early"})):
+        (run,) = session.runs([CAT_AND_CAR], [0], keep=keep)
+        found = run.reliability()
+        assert found["calibrated"].all() and found["present"].between(0, 1).all()
+        known, why = reliability.judged(run, found[list(SIGNS)])
+        assert not why and {"steps", "early"} & set(known.mean) == more
 
 
 def test_a_missing_sign_changes_no_order():

@@ -687,6 +687,10 @@ def test_what_was_learned_of_a_model_is_an_instrument(tmp_path, monkeypatch) -> 
         (data / "reliability" / f"{name}.json").write_text(text)
     one, two = (instruments.learned("reliability", each) for each in ("toybox", "/at/toybox-2"))
     assert len({one, two, "none"}) == 3
+    (data / "reliability" / "toybox.steps.json").write_text("three")
+    assert instruments.learned("reliability", "toybox").split()[0] == one  # now with another beside
+    assert len(instruments.learned("reliability", "toybox").split()) == 2
+    assert instruments.learned("reliability", "toybox-2") == two
     monkeypatch.setattr(resources, "path", path)
     known = [AttributionStudy(methods=each).instruments() for each in (("daam",), ("paper",))]
     assert [each["methods"] for each in known] == ["daam", "paper"]
