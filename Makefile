@@ -78,7 +78,8 @@ CONSTANTS := none attend_and_excite all_steps unsmoothed unrefined low_threshold
 	small_moves large_moves
 SOME_GUIDANCE := none attend_and_excite redraw_oracle redraw_loss redraw_clip
 SOME_CONSTANTS := none attend_and_excite unrefined small_moves large_moves
-SHOWN := objects parts_of_speech relations cohyponyms adjectives neglect guidance_effects self_attention
+SHOWN := attribution interventions objects parts_of_speech relations cohyponyms adjectives neglect \
+	guidance_effects self_attention
 
 studies: env build/studies  # those of the pages, on both models of world 2; each goes on where it was
 	for model in toybox-2 toybox-flux; do \
