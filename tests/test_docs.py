@@ -56,7 +56,7 @@ def test_the_first_page_shows_a_call_in_one_line():
 def test_the_columns_of_reliability_are_explained():
     text = (ROOT / "docs" / "reliability.md").read_text()
     heads = re.findall(r"^\| (prompts \|.*) \|$", text, re.MULTILINE)
-    assert len(heads) == 2
+    assert len(heads) == 3
     columns = {
         re.sub("^toybox-[a-z0-9]+, ", "", name) for each in heads for name in each.split(" | ")
     }
