@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -92,7 +92,7 @@ class Related:
         paid = self._paid(source, occurrence)
         if not paid:
             raise DaamkitError(
-                wanted=f"what {self.words[self._find(source, occurrence)].text!r} attends to",
+                wanted=f"what {self._word(source, occurrence).text!r} attends to",
                 got=f"layers at which it has no place: {', '.join(self.layers)}",
                 mend="choose others with `select(sites=...)`; hidden text has no place at any",
             )
@@ -114,8 +114,8 @@ class Related:
                 got=f"{self.relation}, whose shares are the text's",
                 mend="take `of(...)` or `table()`",
             )
-        word = self.words[self._find(source, occurrence)] if self.words else None
-        return WordMap(self.of(source, occurrence), word or Word(str(source), 0, 0, ()), self.size)
+        word = self._word(source, occurrence) if self.words else Word(str(source), 0, 0, ())
+        return WordMap(self.of(source, occurrence), word, self.size)
 
     def table(self) -> pd.DataFrame:
         """What each source pays to whom.
@@ -174,10 +174,18 @@ class Related:
         cells = [layer.values[..., 0, :, :].numel() for layer in layers]
         finest = [layer for layer, own in zip(layers, cells, strict=True) if own == max(cells)]
         each = [
-            (layer, layer.values[..., self._index(source, occurrence, layer), :, :])
-            for layer in finest
+            (layer, self._mean(layer, self._index(source, occurrence, layer))) for layer in finest
         ]
         return [(layer, values) for layer, values in each if not self.words or values.any()]
+
+    def _mean(self, layer: Layer, at: Sequence[int]) -> Float[Tensor, "*frames y x"]:
+        """What several of the chosen sources pay, a mean over their tokens."""
+        first, *more = at
+        if not more:
+            return layer.values[..., first, :, :]
+        tokens = [len(self.words[i].columns) for i in at]
+        paid = [layer.values[..., i, :, :] * n for i, n in zip(at, tokens, strict=True)]
+        return torch.stack(paid).sum(0) / sum(tokens)
 
     def _merged(self) -> list[Layer]:
         """Layers without the axes of steps and heads: sums."""
@@ -186,7 +194,9 @@ class Related:
             return list(self.layers.values())
         return [replace(each, values=each.values.sum(axes)) for each in self.layers.values()]
 
-    def _index(self, source: Source, occurrence: Occurrence | None, layer: Layer) -> int:
+    def _index(
+        self, source: Source, occurrence: Occurrence | None, layer: Layer
+    ) -> tuple[int, ...]:
         if self.words or self.pixels:
             return self._find(source, occurrence)
         y, x = self._pixel(source)
@@ -195,7 +205,7 @@ class Related:
             cells = layer.values.shape[0]
             height = round((cells * self.size[0] / self.size[1]) ** 0.5)
             width = cells // height
-        return int(y * height / self.size[0]) * width + int(x * width / self.size[1])
+        return (int(y * height / self.size[0]) * width + int(x * width / self.size[1]),)
 
     def _pixel(self, source: Any) -> Pixel:
         try:
@@ -211,20 +221,33 @@ class Related:
             )
         return y, x
 
-    def _find(self, source: Any, occurrence: Occurrence | None) -> int:
-        """Which of the chosen sources is meant."""
+    def _word(self, source: Any, occurrence: Occurrence | None) -> Word:
+        """The chosen word that is meant, or the phrase."""
+        at = self._find(source, occurrence)
+        return self.words[at[0]] if len(at) == 1 else self.prompt.word(source, occurrence)
+
+    def _find(self, source: Any, occurrence: Occurrence | None) -> tuple[int, ...]:
+        """Which of the chosen sources is meant: of a phrase, all its words, where one encoder has
+        read them."""
         if not self.words:
             pixel = self._pixel(source)
             if pixel in self.pixels:
-                return self.pixels.index(pixel)
+                return (self.pixels.index(pixel),)
             raise _not_chosen(source, ", ".join(map(str, self.pixels)))
         for at, word in enumerate(self.words):
             if word is source or (word.text == source and word.start == word.end):
-                return at  # the same, or a special token
+                return (at,)  # the same, or a special token
         asked = self.prompt.word(source, occurrence)
         for at, word in enumerate(self.words):
             if (word.start, word.end, word.columns) == (asked.start, asked.end, asked.columns):
-                return at
+                return (at,)
+        inside = {
+            at: word.columns
+            for at, word in enumerate(self.words)
+            if asked.start <= word.start < word.end <= asked.end and not word.parts
+        }
+        if sorted(sum(inside.values(), ())) == sorted(asked.columns):
+            return tuple(inside)
         raise _not_chosen(repr(asked.text), ", ".join(word.text for word in self.words))
 
 

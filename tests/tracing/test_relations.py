@@ -257,6 +257,37 @@ def test_a_map_of_a_word_and_of_a_cell(flux):
         cells.of((50, 0))
 
 
+@pytest.mark.parametrize("keep", [("site", "head"), ()])
+def test_a_phrase_of_chosen_words_pays_what_it_does_when_it_is_chosen(keep):
+    """Of two words with one token and with several; words that stand apart are no phrase."""
+    prompt = ["a red flamingo beside the dog"]
+    found = {}
+    for chosen in (["red flamingo"], "all", ["red"]):
+        pipe = built("flux")
+        with daamkit.trace(pipe, relations={"text_to_image": chosen}, keep=keep) as tracer:
+            draw("flux", pipe, prompt)
+        found[str(chosen)] = tracer.run.related["text_to_image"]
+    every = found["all"]
+    tokens = [len(tracer.run.maps.prompt.word(word).columns) for word in ("red", "flamingo")]
+    assert tokens[0] != tokens[1]
+    own = every.map("red flamingo")
+    assert (own.word.text, own.word.start, own.word.end) == ("red flamingo", 2, 14)
+    wanted = found["['red flamingo']"].of("red flamingo")
+    torch.testing.assert_close(own.values, wanted, rtol=1e-5, atol=0)
+    assert not torch.allclose(own.values, every.of("red"), rtol=1e-3)
+    with pytest.raises(DaamkitError, match="what 'red flamingo' attends to"):
+        found["['red']"].of("red flamingo")
+
+
+def test_a_phrase_that_two_encoders_have_read_is_to_be_chosen():
+    """Its map is the mean of theirs, which means over words do not give."""
+    pipe = built("sd3")
+    with daamkit.trace(pipe, relations={"text_to_image": "all"}) as tracer:
+        draw("sd3", pipe)
+    with pytest.raises(DaamkitError, match="Name it in `relations="):
+        tracer.runs[0].related["text_to_image"].of("red cat")
+
+
 def test_self_attention_of_a_unet_is_the_same(sd):
     asked = {"image_to_image": [(8, 8), (40, 20)], "image_to_text": [(8, 8)]}
     with daamkit.trace(sd, self_attention=True, relations=asked) as tracer:
