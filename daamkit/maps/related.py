@@ -79,8 +79,8 @@ class Related:
         Parameters
         ----------
         source
-            One of those that were chosen; a word as in `Prompt.word` (or a phrase of such words: the
-            mean over their tokens), or "SOS", "EOS", "padding", "template" or "register".
+            One of those that were chosen; a word as in `Prompt.word` (or a phrase of such words,
+            the mean over their tokens), or "SOS", "EOS", "padding", "template" or "register".
         occurrence
             Which of several alike.
 
