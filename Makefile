@@ -123,7 +123,7 @@ build/studies:  # what was measured when the pages were written
 
 rows:  # keep what is measured in benchmarks/rows
 	mkdir -p benchmarks/rows
-	cd build/studies && for each in */*/study.json; do \
+	cd build/studies && for each in */study.json */*/study.json; do \
 		folder=$${each%/study.json}; \
 		tar -cJf ../../benchmarks/rows/$$(echo $$folder | tr / -).tar.xz --sort=name --mtime=@0 \
 			--owner=0 --group=0 --numeric-owner $$folder/study.json $$folder/*.parquet || exit 1; \
