@@ -114,6 +114,7 @@ studies: env build/studies  # those of the pages, on both models of world 2; eac
 	$(BIN)/python -m benchmarks.hours build/studies
 	$(BIN)/python docs/tables.py build/studies
 	for name in $(SHOWN); do cp build/studies/toybox-2/$$name/$$name.png docs/images/; done
+	cp build/studies/toybox-flux/attribution/attribution.png docs/images/attribution-flux.png
 
 build/studies:  # what was measured when the pages were written
 	mkdir -p $@
