@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -53,15 +53,24 @@ def learned(known: Iterable[Known], record: Mapping[str, Any]) -> Known | None:
     return next((each for each in known if model in (each.fingerprint, *each.also)), None)
 
 
-def write_learned(found: Any, file: Path) -> Path:
-    """Write what was learned of a model, a dataclass, as JSON, whole or not at all.
+def write_learned(found: Any, file: Path, also: Iterable[str] = ()) -> Path:
+    """Write what was learned of a model, a dataclass, as JSON, whole or not at all. The model's
+    fingerprints under other versions are those in `also`, and those that the file had before, if
+    it was of the same model.
 
     Raises
     ------
     DaamkitError
         If it cannot be written.
     """
-    return files.write(file, (json.dumps(asdict(found), indent=1) + "\n").encode())
+    try:
+        before = json.loads(file.read_text())
+    except (OSError, ValueError):  # none, or something else
+        before = {}
+    if before.get("fingerprint") == found.fingerprint:
+        also = (*also, *before.get("also", ()))
+    known = asdict(replace(found, also=sorted({*found.also, *also})))
+    return files.write(file, (json.dumps(known, indent=1) + "\n").encode())
 
 
 def of_call(pipe: Any, arguments: Mapping[str, Any], samples: int = 1) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     rows, (_, about) = runner.table(asked.folder), shards.rows(first, told)
     model, made = Path(told["settings"]["model"]).name, about["record"]
     found = learn(rows, model, made["model"]["fingerprint"], conditions(made), asked.without)
-    found = replace(found, also=asked.also)
-    record.write_learned(found, asked.out)
+    record.write_learned(found, asked.out, asked.also)
     print(f"{asked.out}: {found.words} words of {found.images} images")
     print(f"signs: {', '.join(found.mean)}; under {found.under}")
     if left := [name for name in SIGNS if name not in (*found.mean, *asked.without)]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--also", nargs="*", default=[], help="fingerprints under other versions")
     asked = parser.parse_args(argv)
     found = learn(zoo.load(asked.model), Path(asked.model).name, asked.scenes, world=asked.world)
-    found = replace(found, also=asked.also)
-    record.write_learned(found, asked.out)
+    record.write_learned(found, asked.out, asked.also)
     more = ", relevance" if found.relevance else ""
     print(f"{asked.out}: {len(found.layers)} layers, {len(found.heads)} heads{more}")
 

@@ -258,6 +258,16 @@ def test_a_calibration_comes_back_from_its_file(tmp_path, files):
         assert (said["located"] <= said["present"]).all()
 
 
+def test_a_model_learned_anew_keeps_its_fingerprints_under_other_versions(tmp_path, files):
+    own, file = next(iter(files.values())), tmp_path / "a.json"
+    file.write_text("{")  # broken off
+    for also, kept in (["a"], ["a"]), (["b"], ["a", "b"]), ([], ["a", "b"]):
+        record.write_learned(replace(own, also=[]), file, also)
+        assert json.loads(file.read_text())["also"] == kept
+    record.write_learned(replace(own, also=[], fingerprint="another"), file)
+    assert json.loads(file.read_text())["also"] == []
+
+
 def test_the_toyboxes_own_calibration_holds_of_it_unguided(files):
     run = calibrated_run()
     assert reliability.calibrated(run) is files["toybox"]
