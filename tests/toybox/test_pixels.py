@@ -64,3 +64,16 @@ def test_the_command_line_refuses_a_folder_that_is_there(folder, capsys) -> None
     with pytest.raises(SystemExit):
         pixels.main(["--out", str(folder)])
     assert "--resume" in capsys.readouterr().err
+
+
+def test_smaller_pictures_make_a_smaller_model(tmp_path, capsys) -> None:
+    asked = ["--out", str(tmp_path / "out"), "--samples", "2", "--batch", "2", "--scenes", "2"]
+    pixels.main([*asked, "--side", "32", "--device", "cpu"])
+    pixels.main(["--out", str(tmp_path / "out"), "--export", str(tmp_path / "model")])
+    pipe = DDIMPipeline.from_pretrained(tmp_path / "model")
+    assert pipe.unet.sample_size == 32 and pipe.unet.mid_block.attentions
+    drawn = pipe.unet(torch.zeros(1, 3, 32, 32), 0).sample
+    assert drawn.shape == (1, 3, 32, 32)
+    with pytest.raises(SystemExit):
+        pixels.main([*asked, "--resume"])
+    assert "scenes of --side 32: ask for that" in capsys.readouterr().err

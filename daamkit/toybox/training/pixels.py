@@ -5,11 +5,11 @@
     python -m daamkit.toybox.training.pixels --out build/pixels --classifier 60000 --resume
 
 Scenes of world 1, 64 x 64 pixels, self-attention at 32 x 32, 16 x 16 and 8 x 8 as in the paper
-(arXiv 2210.00939). Each stage leaves its result in the folder and a later call goes on from there;
-``--export FOLDER`` writes the `DDIMPipeline` that diffusers opens, with the classifier of noisy
-pictures beside it, if there is one (``--classifier``: which thing is the largest; arXiv
-2105.05233). `daamkit.guide` guides it, and `daamkit study self_attention --model FOLDER`
-compares its images.
+(arXiv 2210.00939); ``--side 32`` has them at 16 x 16 and 8 x 8, for a few hours of one core. Each
+stage leaves its result in the folder and a later call goes on from there; ``--export FOLDER``
+writes the `DDIMPipeline` that diffusers opens, with the classifier of noisy pictures beside it,
+if there is one (``--classifier``: which thing is the largest; arXiv 2105.05233). `daamkit.guide`
+guides it, and `daamkit study self_attention --model FOLDER` compares its images.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from diffusers.models.embeddings import get_timestep_embedding
 from jaxtyping import Float, UInt8
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,17 +36,20 @@ from daamkit.toybox.training import loop
 from daamkit.toybox.training.loop import Progress
 
 SIDE = 64
+WIDTHS = {64: (32, 64, 96, 128), 32: (32, 64, 128)}  # of the blocks, down to 8 x 8 cells
+SCENES = "scenes.safetensors"
 CLASSIFIER = "classifier.safetensors"  # beside the pipeline's own files
 
 
-def model() -> UNet2DModel:
-    """The denoiser, 3.8 M parameters."""
+def model(side: int = SIDE) -> UNet2DModel:
+    """The denoiser: 3.8 M parameters for a side of 64, 2.8 M for 32."""
+    attending = len(WIDTHS[side]) - 1
     return UNet2DModel(
-        sample_size=SIDE,
-        block_out_channels=(32, 64, 96, 128),
+        sample_size=side,
+        block_out_channels=WIDTHS[side],
         layers_per_block=1,
-        down_block_types=("DownBlock2D", *["AttnDownBlock2D"] * 3),
-        up_block_types=(*["AttnUpBlock2D"] * 3, "UpBlock2D"),
+        down_block_types=("DownBlock2D", *["AttnDownBlock2D"] * attending),
+        up_block_types=(*["AttnUpBlock2D"] * attending, "UpBlock2D"),
         attention_head_dim=16,
         norm_num_groups=16,
     )
@@ -91,23 +95,23 @@ class Classifier(nn.Module):
         return logits
 
 
-def reduced(pictures: Iterator[np.ndarray]) -> UInt8[Tensor, "n 3 side side"]:
+def reduced(pictures: Iterator[np.ndarray], side: int = SIDE) -> UInt8[Tensor, "n 3 side side"]:
     """Pictures of 128 x 128 as the model has them, uint8."""
-    small = [np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BOX))
+    small = [np.asarray(Image.fromarray(each).resize((side, side), Image.Resampling.BOX))
              for each in pictures]  # fmt: skip
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).contiguous()
 
 
-def draw_scenes(out: Path, n: int, seed: int) -> None:
+def draw_scenes(out: Path, n: int, seed: int, side: int = SIDE) -> None:
     """Draw n scenes once: their pictures, and which thing is the largest."""
-    place = out / "scenes.safetensors"
+    place = out / SCENES
     if place.exists():
         return
     drawn = scenes.sample(n, seed)
     largest = [
         THINGS.index(scene.things[int(scene.masks.sum((1, 2)).argmax())].name) for scene in drawn
     ]
-    pictures = reduced(scene.image for scene in drawn)
+    pictures = reduced((scene.image for scene in drawn), side)
     loop.write_tensors({"pictures": pictures, "largest": torch.tensor(largest)}, place)
 
 
@@ -124,10 +128,9 @@ def train(
 ) -> None:
     """Train the "denoiser" (v-prediction) or the "classifier" to so many samples in all, going on
     from its checkpoint; `total` is where the rate has cooled down, if that is later."""
-    data = load_file(out / "scenes.safetensors")
+    data = load_file(out / SCENES)
     torch.manual_seed(seed)
-    net: nn.Module = model() if what == "denoiser" else Classifier()
-    net.to(device)
+    net = _net(out, what).to(device)
     average = {name: value.detach().clone() for name, value in net.named_parameters()}
     optimizer = torch.optim.AdamW(net.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-3)
     seen, checkpoint = 0, out / f"{what}.pt"
@@ -160,9 +163,19 @@ def train(
             loop.keep(checkpoint, net, optimizer, average=average, seen=seen)
 
 
+def _net(out: Path, what: str) -> nn.Module:
+    """A new part, for scenes as large as those that were drawn."""
+    return model(_side(out)) if what == "denoiser" else Classifier()
+
+
+def _side(out: Path) -> int:
+    with safe_open(out / SCENES, "pt") as data:
+        return int(data.get_slice("pictures").get_shape()[-1])
+
+
 def averaged(out: Path, what: str) -> nn.Module:
     """A trained part with the averaged weights of its checkpoint."""
-    net: nn.Module = model() if what == "denoiser" else Classifier()
+    net = _net(out, what)
     state = torch.load(out / f"{what}.pt", map_location="cpu", weights_only=True)
     net.load_state_dict(net.state_dict() | state["average"])
     return net.eval()
@@ -191,6 +204,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, default=200_000, help="the denoiser sees in all")
     parser.add_argument("--classifier", type=int, default=0, metavar="N", help="its samples")
     parser.add_argument("--scenes", type=int, default=30_000, help="drawn for both")
+    parser.add_argument("--side", type=int, choices=WIDTHS, default=SIDE, help="of a picture")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from what lies in --out")
@@ -203,7 +217,11 @@ def main(argv: list[str] | None = None) -> None:
     if asked.out.exists() and not asked.resume:
         parser.error(f"{asked.out} exists: add --resume to go on, or name another folder")
     asked.out.mkdir(parents=True, exist_ok=True)
-    draw_scenes(asked.out, asked.scenes, asked.seed)
+    draw_scenes(asked.out, asked.scenes, asked.seed, asked.side)
+    if (drawn := _side(asked.out)) != asked.side:
+        parser.error(
+            f"{asked.out} has scenes of --side {drawn}: ask for that, or name another folder"
+        )
     for what, samples in (("denoiser", asked.samples), ("classifier", asked.classifier)):
         train(asked.out, samples, what, asked.batch, asked.seed, device=asked.device)
 
