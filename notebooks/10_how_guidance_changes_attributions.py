@@ -127,12 +127,13 @@ table[["measure", "method", "gain", "gain_low", "gain_high", "n"]].round(3)
 
 # %% [markdown]
 # Each line of the figure is a word whose thing is there both times; brackets are 95 % intervals
-# over prompts. All hold 0: four prompts are few, and nothing follows from them. With 120 the
-# interval of the first measure still does, [-0.012, +0.016], so there is no sign that maps become
-# less true, or more. The second is above 0, +0.140 [+0.105, +0.181], and for the placebo +0.039
-# [+0.019, +0.064]: maps go with their image. And where a thing was missing, Attend-and-Excite draws
-# more of the things, +0.164 [+0.086, +0.264], the placebo +0.036 [+0.000, +0.093] ([what guidance
-# does](../docs/guidance_studies.md)). All this is in the toybox, where an oracle knows what is
+# over prompts. All hold 0: four prompts are few, and nothing follows from them. With 120, in
+# `toybox-2`, the interval of the first measure still does, [-0.008, +0.013] for
+# Attend-and-Excite: there is no sign that maps become less true, or more. The second is above 0,
+# +0.083 [+0.057, +0.115], and for the placebo +0.002 [+0.000, +0.009]: maps go with their image.
+# And where a thing was missing, Attend-and-Excite draws more of the things, +0.188
+# [+0.040, +0.307], the placebo +0.016 [-0.097, +0.126] ([what guidance
+# does](../docs/guidance_studies.md)). All this is in a toybox, where an oracle knows what is
 # there; Stable Diffusion may differ.
 #
 # ## Side by side

@@ -37,7 +37,8 @@ def compare(
     base
         The method that is the baseline.
     within
-        Of measures that have them, the least and the greatest mean possible.
+        Of measures that have them, the least and the greatest mean possible. One of 0 and 1 is a
+        share, unless it might have been below 0.
 
     Returns
     -------
@@ -51,19 +52,20 @@ def compare(
         for measure in measures:
             wide = rows.pivot(index=list(pairs), columns="method", values=measure).astype(float)
             values = wide.to_numpy()
-            share = np.isin(values[~np.isnan(values)], (0, 1)).all()
-            kind: Kind = "share" if share else "number"
-            clusters = wide.index.get_level_values(cluster).tolist()
             least, most = within.get(measure, ANY)
+            share = np.isin(values[~np.isnan(values)], (0, 1)).all() and not -np.inf < least < 0
+            kinds: tuple[Kind, Kind] = ("share", "gain") if share else ("number", "number")
+            clusters = wide.index.get_level_values(cluster).tolist()
             for method in rows["method"].unique() if wide.notna().any(axis=None) else ():
                 own = wide[method].to_numpy()
-                found = mean(own, clusters, kind=kind, within=(least, most))
+                found = mean(own, clusters, kind=kinds[0], within=(least, most))
                 row = {name: part, "measure": measure, "method": method}
                 row |= dict(zip(("mean", "low", "high"), found, strict=True))
                 row["n"] = int(wide[method].notna().sum())
                 if method != base:
                     other = wide[base].to_numpy()
-                    found = gain(own, other, clusters, within=(least - most, most - least))
+                    ends = least - most, most - least
+                    found = mean(own - other, clusters, kind=kinds[1], within=ends)
                     row |= dict(zip(columns("gain"), found, strict=True))
                     row["p"] = paired(own - other, clusters)
                 out.append(row)
