@@ -146,11 +146,10 @@ means(pd.DataFrame(rows), ["setting"], "change", cluster="seed", kind="number").
 # alone the self-attention mask cannot be told from its controls. At 3 some things dissolve and
 # others appear.
 #
-# Is it better? Four images cannot say. Over forty from the empty prompt the toybox's FID *rose* by
-# 1.64 [0.80, 2.69], the most extreme of four such runs (+0.73 for all four together). Blurring the
-# middle of the image instead cost less (-1.22 [-2.38, -0.43]); blurring random cells cannot be told
-# from blurring the masked ones ([what it does](../docs/guidance_studies.md)). The paper's FID
-# falls; why it does not here is not known. Forty images are few; Stable Diffusion may differ.
+# Is it better? Four images cannot say. Over four times three hundred from the empty prompt, FID
+# *rises* in `toybox-2`, by 0.44 [0.24, 0.63], in each of the four sets ([what it
+# does](../docs/guidance_studies.md)). The paper's FID falls; why it does not here is not known.
+# Stable Diffusion may differ.
 #
 # **Exercise.** Mask where the model looks in another layer, `guide(layer="up")`: do those patches
 # still have more contrast? (Change `received` too.) Next: [how guidance changes

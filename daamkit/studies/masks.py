@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Bool
 
 from daamkit.maps.selfmaps import SelfMaps
-from daamkit.measures.intervals import mean, means, paired
+from daamkit.measures.intervals import columns, mean, means, paired
 from daamkit.studies import truths
 from daamkit.studies.session import Row
 
@@ -43,9 +43,9 @@ def overlaps(rows: pd.DataFrame) -> pd.DataFrame:
         row |= part[["masked", "iou", *CONTROLS]].mean().to_dict()
         for control in CONTROLS:
             gap = (part["iou"] - part[control]).to_numpy(float)
-            names = (f"over_{control}", f"{control}_low", f"{control}_high")
-            row |= dict(zip(names, mean(gap, part["prompt"].tolist(), kind="number"), strict=True))
-            row[f"{control}_p"] = paired(gap, part["prompt"].tolist())
+            found = mean(gap, part["prompt"].tolist(), kind="number")
+            row |= dict(zip(columns(f"over_{control}"), found, strict=True))
+            row[f"over_{control}_p"] = paired(gap, part["prompt"].tolist())
         out.append(row)
     return pd.DataFrame(out)
 

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daamkit.measures.intervals import columns
 from daamkit.studies import charts
 from daamkit.views import pieces
 
@@ -206,9 +207,9 @@ def test_effects() -> None:
 def test_self_attention() -> None:
     quality = renamed(table(13, setting=("none", "sag")), "fid", "fid_low", "fid_high")
     masks = table(14, layer=("down 16x16", "mid 8x8"), psi=(1.0, 1.3))
-    masks = renamed(masks, "over_random", "random_low", "random_high")
+    masks = renamed(masks, *columns("over_random"))
     centre = table(15, layer=("down 16x16", "mid 8x8"), psi=(1.0, 1.3))
-    masks[["over_centre", "centre_low", "centre_high"]] = centre[list(pieces.VALUES)]
+    masks[[*columns("over_centre")]] = centre[list(pieces.VALUES)]
     spectra = table(16, layer=("down 16x16",), psi=(1.0, 1.3), frequency=(0.0, 0.25, 0.5))
     spectra = renamed(spectra, "difference", "low", "high")
     left, middle, right = seen(charts.self_attention(quality, masks, spectra))

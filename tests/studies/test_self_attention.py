@@ -264,8 +264,9 @@ def test_overlap_is_told_beside_its_controls() -> None:
     row = masks.overlaps(pd.DataFrame(rows)).iloc[0]
     assert row["images"] == 20 and row["iou"] == pytest.approx(0.405)
     assert row["over_random"] == pytest.approx(0.305)
-    assert 0.3 < row["random_low"] <= row["random_high"] < 0.31 and row["random_p"] < 0.01
-    assert row["over_centre"] == pytest.approx(-0.095) and row["centre_high"] < 0
+    low, high, p = (row[f"over_random_{name}"] for name in ("low", "high", "p"))
+    assert 0.3 < low <= high < 0.31 and p < 0.01
+    assert row["over_centre"] == pytest.approx(-0.095) and row["over_centre_high"] < 0
 
 
 def test_frequencies_are_told_of_images_with_something_above() -> None:

@@ -95,7 +95,7 @@ def self_attention(
     table
         setting, fid, fid_low, fid_high.
     masks
-        layer, psi, over_random, random_low, random_high, over_centre, centre_low, centre_high.
+        layer, psi, over_random, over_centre, each with its interval (`intervals.columns`).
     frequency
         layer, psi, frequency (cycles per pixel), difference, low, high.
     psi
@@ -107,7 +107,7 @@ def self_attention(
     pieces.label_axes(left, "Quality of the images (smaller is better)", "FID")
     part, controls = masks[masks["psi"] == psi], []
     for control in ("random", "centre"):
-        named = [f"over_{control}", f"{control}_low", f"{control}_high"]
+        named = columns(f"over_{control}")
         own = part[["layer", *named]].assign(control=f"more than {control} masks")
         controls.append(own.rename(columns=dict(zip(named, pieces.VALUES, strict=True))))
     pieces.points(middle, pd.concat(controls), "layer", "control")
