@@ -63,11 +63,10 @@ def compare(
                 row |= dict(zip(("mean", "low", "high"), found, strict=True))
                 row["n"] = int(wide[method].notna().sum())
                 if method != base:
-                    other = wide[base].to_numpy()
-                    ends = least - most, most - least
-                    found = mean(own - other, clusters, kind=kinds[1], within=ends)
+                    more, ends = own - wide[base].to_numpy(), (least - most, most - least)
+                    found = mean(more, clusters, kind=kinds[1], within=ends)
                     row |= dict(zip(columns("gain"), found, strict=True))
-                    row["p"] = paired(own - other, clusters)
+                    row["p"] = paired(more, clusters)
                 out.append(row)
     return pd.DataFrame(out)
 

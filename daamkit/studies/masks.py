@@ -41,11 +41,12 @@ def overlaps(rows: pd.DataFrame) -> pd.DataFrame:
     for (layer, psi), part in rows.groupby(["layer", "psi"], sort=False):
         row: Row = {"layer": layer, "psi": psi, "images": int(part["there"].sum())}
         row |= part[["masked", "iou", *CONTROLS]].mean().to_dict()
+        clusters = part["prompt"].tolist()
         for control in CONTROLS:
             gap = (part["iou"] - part[control]).to_numpy(float)
-            found = mean(gap, part["prompt"].tolist(), kind="number")
+            found = mean(gap, clusters, kind="number")
             row |= dict(zip(columns(f"over_{control}"), found, strict=True))
-            row[f"over_{control}_p"] = paired(gap, part["prompt"].tolist())
+            row[f"over_{control}_p"] = paired(gap, clusters)
         out.append(row)
     return pd.DataFrame(out)
 
