@@ -60,7 +60,7 @@ def mean(
         "number": Student's statistic, bootstrapped over clusters (Hall 1988), no tail narrower than
         Student's own, which stand for both where there are fewer than `clusters.FEW` clusters.
         Values that are all alike have an interval of no width.
-        None: a share if all values are 0 or 1, else a number.
+        None: a share if it `is_share`, else a number.
     within
         The least and the greatest mean possible: no interval reaches beyond. Of a share 0 and 1, of
         a gain -1 and 1.
@@ -93,7 +93,7 @@ def mean(
     found = float(values.mean()) if len(values) else np.nan
     sums, counts = by_cluster(values, labels)
     if kind is None:
-        kind = "share" if np.isin(values, (0, 1)).all() else "number"
+        kind = "share" if is_share(values, within) else "number"
     elif kind != "number" and not np.isin(values, (0, 1) if kind == "share" else (-1, 0, 1)).all():
         raise DaamkitError(
             wanted="a share's values, 0 and 1" if kind == "share" else "a gain's, -1, 0 and 1",
@@ -109,6 +109,19 @@ def mean(
     else:
         low, high = number_interval(sums, counts, level, draws, seed)
     return found, float(np.clip(low, *within)), float(np.clip(high, *within))
+
+
+def is_share(values: np.ndarray, within: Ends = ANY) -> bool:
+    """Whether all are 0 or 1, missing ones (NaN) aside, and none might have been below 0: 0 may be
+    all there is of a correlation or of a difference, which is no share.
+
+    Examples
+    --------
+    >>> is_share(np.zeros(5)), is_share(np.zeros(5), within=(-1, 1))
+    (True, False)
+    """
+    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    return bool(np.isin(known, (0, 1)).all()) and not -np.inf < within[0] < 0
 
 
 def means(
@@ -167,7 +180,7 @@ def gain(
     see `mean`. Pairs with a missing value (NaN) are left out.
     """
     known = ~(np.isnan(after) | np.isnan(before))
-    shares = all(np.isin(values[known], (0, 1)).all() for values in (after, before))
+    shares = all(is_share(values[known]) for values in (after, before))
     kind: Kind = "gain" if shares else "number"
     about: dict[str, Any] = {"within": within, "level": level, "draws": draws, "seed": seed}
     return mean(after - before, clusters, kind=kind, **about)
@@ -197,7 +210,7 @@ def difference(
         What each value belongs to. Whole clusters are exchanged between the groups for the test
         (two-sided; Davison and Hinkley 1997, section 4.3).
     kind
-        "share" or "number", of both groups; None: a share if all values of both are 0 or 1.
+        "share" or "number", of both groups; None: a share if both are by `is_share`.
     level, draws, seed
         Coverage, resamples and seed, as in `mean`.
 
@@ -210,7 +223,7 @@ def difference(
     if not all(len(values) for values, _ in groups):
         return np.nan, np.nan, np.nan, np.nan
     if kind is None:
-        kind = "share" if all(np.isin(values, (0, 1)).all() for values, _ in groups) else "number"
+        kind = "share" if all(is_share(values) for values, _ in groups) else "number"
     (one, low_a, high_a), (other, low_b, high_b) = (
         mean(values, labels, kind=kind, level=level, draws=draws, seed=seed)
         for values, labels in groups

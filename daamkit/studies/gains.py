@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from daamkit.measures.intervals import ANY, Ends, Kind, columns, gain, mean, paired
+from daamkit.measures.intervals import ANY, Ends, Kind, columns, gain, is_share, mean, paired
 from daamkit.studies.session import Row
 
 BASE = "none"  # the method that is none
@@ -37,8 +36,8 @@ def compare(
     base
         The method that is the baseline.
     within
-        Of measures that have them, the least and the greatest mean possible. One of 0 and 1 is a
-        share, unless it might have been below 0.
+        Of measures that have them, the least and the greatest mean possible; they also tell what
+        `is_share`.
 
     Returns
     -------
@@ -51,20 +50,19 @@ def compare(
     for part, rows in parts.items():
         for measure in measures:
             wide = rows.pivot(index=list(pairs), columns="method", values=measure).astype(float)
-            values = wide.to_numpy()
-            least, most = within.get(measure, ANY)
-            share = np.isin(values[~np.isnan(values)], (0, 1)).all() and not -np.inf < least < 0
+            least, most = ends = within.get(measure, ANY)
+            share = is_share(wide.to_numpy(), ends)
             kinds: tuple[Kind, Kind] = ("share", "gain") if share else ("number", "number")
             clusters = wide.index.get_level_values(cluster).tolist()
             for method in rows["method"].unique() if wide.notna().any(axis=None) else ():
                 own = wide[method].to_numpy()
-                found = mean(own, clusters, kind=kinds[0], within=(least, most))
+                found = mean(own, clusters, kind=kinds[0], within=ends)
                 row = {name: part, "measure": measure, "method": method}
                 row |= dict(zip(("mean", "low", "high"), found, strict=True))
                 row["n"] = int(wide[method].notna().sum())
                 if method != base:
-                    more, ends = own - wide[base].to_numpy(), (least - most, most - least)
-                    found = mean(more, clusters, kind=kinds[1], within=ends)
+                    more, span = own - wide[base].to_numpy(), most - least
+                    found = mean(more, clusters, kind=kinds[1], within=(-span, span))
                     row |= dict(zip(columns("gain"), found, strict=True))
                     row["p"] = paired(more, clusters)
                 out.append(row)

@@ -92,6 +92,13 @@ def test_gains_of_shares_have_a_width_where_nothing_is_gained() -> None:
     assert intervals.gain(*missing) == intervals.gain(after, before)
 
 
+def test_zeros_that_might_have_been_below_zero_are_no_share() -> None:
+    zeros, prompts = np.zeros(20), list(range(20))
+    assert intervals.mean(zeros, prompts)[2] > 0.1
+    assert intervals.mean(zeros, prompts, within=(0, 1))[2] > 0.1
+    assert intervals.mean(zeros, prompts, within=(-1, 1)) == (0, 0, 0)
+
+
 def test_what_is_no_share_is_refused_as_one() -> None:
     with pytest.raises(DaamkitError, match="0 and 1"):
         intervals.mean([0.0, 0.5], kind="share")
