@@ -40,7 +40,7 @@ FORMS = ("attributive", "predicative")
 NOTHING, ALL = "nothing", "all"  # places: none, and all together
 NONE, SWAPPED, UNRELATED, ITSELF = "none", "swapped", "unrelated", "itself"  # whose vectors
 OUTCOMES = ("own", "swapped", "other", "missing")  # what a thing's colour is
-TRIES = 100  # unrelated prompts that are looked at
+TRIES = 1000  # unrelated prompts that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,9 +201,11 @@ def _sources(pipe: Any, case: Case, world: int) -> dict[str, str]:
 
 
 def _standing(pipe: Any, text: str) -> list[tuple[int, ...]]:
-    """Where a prompt's nouns, colours and end stand."""
-    sites = places(tokenized(pipe, text), False)
-    return [word.columns for word in sites["nouns and colours"]]
+    """Where a prompt's nouns and colours stand, and each of its words: "alarm clock" may have as
+    many tokens as "wheel"."""
+    prompt = tokenized(pipe, text)
+    looked = places(prompt, False)["nouns and colours"]
+    return [word.columns for word in (*looked, *prompt.words())]
 
 
 # -- places

@@ -82,6 +82,19 @@ def test_sources_line_up_and_share_no_word(toybox):
     assert "unrelated" in found
 
 
+def test_two_words_stand_for_two_words(toybox):
+    things = [["red", "teddy bear"], ["blue", "wheel"]]
+    case = {"seed": 3, "prompt": binding.said(things), "form": "attributive", "things": things}
+    exact = {"a white cookie and a green alarm clock": False}
+    exact |= dict.fromkeys(binding._sources(toybox, case, 2).values(), True)
+    for text, stands in exact.items():
+        own, other = tokenized(toybox, case["prompt"]), tokenized(toybox, text)
+        nouns = [[w.columns for w in binding.places(each, False)["nouns"]] for each in (own, other)]
+        assert nouns[0] == nouns[1]  # so many tokens, but not so many words
+        words = [[word.columns for word in each.words()] for each in (own, other)]
+        assert (words[0] == words[1]) == stands
+
+
 def test_a_things_colour_is_that_of_the_largest():
     seen = pd.DataFrame(
         {"name": ["cat", "cat", "car"], "colour": ["red", "blue", "green"], "area": [90, 100, 70]}
