@@ -134,6 +134,7 @@ def points(
         ax.hlines(at, part[low], part[high], color=tint, linewidth=1.5)
         ax.plot(part[mean], at, _marker(i), color=tint, markersize=5, label=plain(label))
     ax.set_yticks(range(len(names)), [plain(name) for name in names.values()][::-1])
+    ax.set_ylim(-0.6, len(names) - 0.4)
 
 
 def band(

@@ -87,7 +87,7 @@ def necessity(table: pd.DataFrame) -> Figure:
     """
     questions = {"necessity": "without it", "sufficiency": "with it alone"}
     edits, names = [*dict.fromkeys(table["edit"])], pieces.labels(table["part"])
-    size = (11, 1 + 0.28 * len(names) * len(edits))
+    size = (11, (1.1 + 0.35 * len(names)) * len(edits))
     figure, axes = pieces.sheet(2, size, rows=len(edits), sharey=True)
     panels = [(edit, question) for edit in edits for question in questions]
     for ax, (edit, question) in zip(axes, panels, strict=True):
