@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env browser demo test tested quick lowest lint docs notebooks train train2 studies rows reliability clean
+.PHONY: env browser demo test tested quick lowest lint docs notebooks train train2 pixels studies rows reliability clean
 
 unexport PYTHONDONTWRITEBYTECODE  # else every interpreter that a test starts compiles all anew
 
@@ -74,6 +74,13 @@ train2: env  # world 2; each goes on where it stopped
 		--shards 20 --samples 220000 --sides 4 --resume
 	$(BIN)/python -m daamkit.toybox.training.oracle --out build/toybox-2 --world 2 \
 		--images 90000
+
+pixels: env  # the setting of Self-Attention Guidance's paper, small: pixels without text
+	$(BIN)/python -m daamkit.toybox.training.pixels --out build/pixels --side 32 --samples 206000 \
+		--resume
+	$(BIN)/python -m daamkit.toybox.training.pixels --out build/pixels --export build/pixels-model
+	$(BIN)/daamkit study self_attention --model build/pixels-model --settings none sag \
+		--out build/studies/pixels/self_attention
 
 # How many cases; of toybox-flux, the slower one, half as many.
 COUNTS := binding:60 relations:400 parts_of_speech:300 adjectives:200 objects:600 likeness:440 \
