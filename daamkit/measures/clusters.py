@@ -11,6 +11,8 @@ from scipy import stats
 
 from daamkit.errors import DaamkitError
 
+Ends = tuple[float, float]  # the least and the greatest mean possible
+ANY: Ends = (-np.inf, np.inf)
 FEW = 8  # clusters: a bootstrap of less has too few different draws
 ALIKE, AS_IF = 0.3, 2  # what is taken for the correlation within clusters, and its weight
 Sums = Float[np.ndarray, " clusters"]
@@ -30,6 +32,19 @@ def known_values(
         )
     there = ~np.isnan(values)
     return values[there], [label for label, k in zip(labels, there, strict=True) if k]
+
+
+def is_share(values: np.ndarray, within: Ends = ANY) -> bool:
+    """Whether all are 0 or 1, missing ones (NaN) aside, and none might have been below 0: 0 may be
+    all there is of a correlation or of a difference, which is no share.
+
+    Examples
+    --------
+    >>> is_share(np.zeros(5)), is_share(np.zeros(5), within=(-1, 1))
+    (True, False)
+    """
+    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
+    return bool(np.isin(known, (0, 1)).all()) and not -np.inf < within[0] < 0
 
 
 def by_cluster(

@@ -17,8 +17,11 @@ from jaxtyping import Float, Shaped
 
 from daamkit.errors import DaamkitError
 from daamkit.measures.clusters import (
+    ANY,
+    Ends,
     by_cluster,
     gain_interval,
+    is_share,
     known_values,
     number_interval,
     share_beyond,
@@ -26,8 +29,6 @@ from daamkit.measures.clusters import (
 )
 
 Kind = Literal["share", "gain", "number"]
-Ends = tuple[float, float]  # the least and the greatest mean possible
-ANY: Ends = (-np.inf, np.inf)
 DRAWS = 2000
 
 
@@ -109,19 +110,6 @@ def mean(
     else:
         low, high = number_interval(sums, counts, level, draws, seed)
     return found, float(np.clip(low, *within)), float(np.clip(high, *within))
-
-
-def is_share(values: np.ndarray, within: Ends = ANY) -> bool:
-    """Whether all are 0 or 1, missing ones (NaN) aside, and none might have been below 0: 0 may be
-    all there is of a correlation or of a difference, which is no share.
-
-    Examples
-    --------
-    >>> is_share(np.zeros(5)), is_share(np.zeros(5), within=(-1, 1))
-    (True, False)
-    """
-    known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-    return bool(np.isin(known, (0, 1)).all()) and not -np.inf < within[0] < 0
 
 
 def means(

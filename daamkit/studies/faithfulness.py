@@ -28,7 +28,7 @@ from daamkit.edits.local import LocalExchange
 from daamkit.edits.silence import Silence
 from daamkit.maps.thresholds import Rule
 from daamkit.maps.words import Word
-from daamkit.measures import faithfulness, intervals
+from daamkit.measures import clusters, faithfulness, intervals
 from daamkit.studies import controls, distances, instruments, stand_ins
 from daamkit.studies.denoised import Denoised
 from daamkit.studies.distances import Views
@@ -221,7 +221,7 @@ def _over_controls(methods: dict[str, pd.DataFrame]) -> Iterator[Row]:
 def _means(part: pd.DataFrame, *measures: str) -> Row:
     row: Row = {}
     for measure in measures:
-        values, ends = part[measure].to_numpy(), WITHIN.get(measure, intervals.ANY)
+        values, ends = part[measure].to_numpy(), WITHIN.get(measure, clusters.ANY)
         found = intervals.mean(values, part["prompt"].tolist(), within=ends)
         row |= dict(zip(intervals.columns(measure), found, strict=True))
     return row

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from daamkit.measures.intervals import ANY, Ends, Kind, columns, gain, is_share, mean, paired
+from daamkit.measures.clusters import ANY, Ends, is_share
+from daamkit.measures.intervals import Kind, columns, gain, mean, paired
 from daamkit.studies.session import Row
 
 BASE = "none"  # the method that is none
